@@ -1,0 +1,41 @@
+# make demo, make test: from a fresh checkout to the figure, to green tests. Both may be run again at any time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two workers of one thread each are faster on small tensors than one of two, and time the same everywhere.
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+.PHONY: demo test test-slow bench lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(BIN)/arith reproduce extrapolation
+
+test: $(VENV)/installed-test lint
+	$(TEST) -m "not slow"
+
+test-slow: $(VENV)/installed-test
+	$(TEST) -m slow
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(VENV)/installed-test
+	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("arith needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -m venv $(VENV) || { echo "make: no virtual environment could be made. On Debian and Ubuntu: apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/installed: $(VENV)/bin/python setup.cfg constraints.txt
+	@echo "Installing arith and what it needs into $(VENV); torch is some hundred MB, so this takes a minute or more."
+	@$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e . || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	@echo "Installing what the tests need."
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]' || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,14 @@
+"""arith: say which problem, how its digits are written, and how positions are encoded."""
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, or `arith --help` would wait for torch.
+    if name == "encoding":
+        from arith.build import encoding
+
+        return encoding
+    raise AttributeError(f"module 'arith' has no attribute '{name}'")

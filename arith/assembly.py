@@ -1,0 +1,143 @@
+"""From a configuration to its parts, all mistakes in it found before any work is done."""
+
+from dataclasses import dataclass
+
+import torch
+
+from arith.build import encoding
+from arith.catalogue import TASKS, import_file
+from arith.config import RunConfig
+from arith.data import Dataset, reading
+from arith.encodings.compose import Composed
+from arith.errors import UsageError, did_you_mean
+from arith.model import Transformer
+from arith.tasks import formats, vocabulary
+from arith.tasks.base import Task
+from arith.tasks.formats import Format
+from arith.tasks.sampling import SUITES, Sampler, Suite, Uniform
+from arith.tasks.stream import Split
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What a configuration stands for.
+
+    Args:
+        tokens: of the longest sequence in training or tests.
+        digits: of the longest number in training or tests.
+    """
+
+    config: RunConfig
+    task: Task
+    format: Format
+    tokens: int
+    digits: int
+
+    @staticmethod
+    def of(config: RunConfig) -> "Assembly":
+        """Check a configuration, and load what it names."""
+        for path in config.imports:
+            import_file(path)
+        task = TASKS.load(config.task)()
+        form = format_named(config.format)
+        low, high = config.data.digits
+        try:
+            Uniform(low, high, config.data.carry_mix)
+            longest = max(high, *config.evaluation.digits)
+            tokens, digits = form.longest(task, longest)
+        except ValueError as error:
+            raise UsageError(f"format '{config.format}': {error}") from error
+        unknown = [name for name in config.evaluation.suites if name not in SUITES]
+        if unknown:
+            raise UsageError(
+                f"no test suite is called '{unknown[0]}'.{did_you_mean(unknown[0], SUITES)} Suites: {', '.join(SUITES)}"
+            )
+        assembly = Assembly(config, task, form, tokens, digits)
+        assembly._check_numbers()
+        with torch.device("meta"):
+            assembly.encoding()
+        return assembly
+
+    def _check_numbers(self) -> None:
+        training, evaluation, model = self.config.training, self.config.evaluation, self.config.model
+        at_least_one = {
+            "training.steps": training.steps,
+            "training.batch": training.batch,
+            "training.log_every": training.log_every,
+            "training.evaluate_every": training.evaluate_every,
+            "training.checkpoint_every": training.checkpoint_every,
+            "training.keep": training.keep,
+            "evaluation.samples": evaluation.samples,
+            "evaluation.long_samples": evaluation.long_samples,
+            "model.layers": model.layers,
+            "model.loops": model.loops,
+            "model.heads": model.heads,
+        }
+        for name, value in at_least_one.items():
+            if value < 1:
+                raise UsageError(f"{name} is 1 or more, got {value}")
+        if model.heads % (model.key_heads or model.heads):
+            raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
+        if training.learning_rate <= 0:
+            raise UsageError(f"training.learning_rate is above 0, got {training.learning_rate}")
+
+    def encoding(self) -> Composed:
+        """The encoding, freshly initialised."""
+        model = self.config.model
+        built = encoding(
+            self.config.encoding,
+            width=model.width,
+            heads=model.heads,
+            layers=model.layers,
+            tokens=self.tokens,
+            digits=self.digits,
+        )
+        try:
+            built.check(reading(self.format))
+        except ValueError as error:
+            text = str(error).replace("this format", f"format '{self.config.format}'")
+            raise UsageError(text) from error
+        return built
+
+    def model(self) -> Transformer:
+        """The model as it is before training."""
+        torch.manual_seed(self.config.model.seed)
+        return Transformer(self.config.model, vocabulary.size(), self.encoding())
+
+    def training_data(self) -> Dataset:
+        return self._dataset(self._trained_on(), self.config.data.seed, "train")
+
+    def validation_data(self) -> Dataset:
+        return self._dataset(self._trained_on(), self.config.data.seed, "validation")
+
+    def test_data(self, suite: str, digits: int) -> Dataset:
+        return self._dataset(Suite(suite, digits), self.config.evaluation.seed, "test")  # type: ignore[arg-type]
+
+    def _trained_on(self) -> Uniform:
+        low, high = self.config.data.digits
+        return Uniform(low, high, self.config.data.carry_mix)
+
+    def _dataset(self, sampler: Sampler, seed: int, split: Split) -> Dataset:
+        return Dataset(self.task, self.format, sampler, seed, split)
+
+
+def format_named(text: str) -> Format:
+    """The format that a text such as `padded-reversed:width=15` names."""
+    try:
+        return formats.parse(text)
+    except ValueError as error:
+        name = text.partition(":")[0]
+        raise UsageError(f"{error}{did_you_mean(name, formats.NAMED) if name not in formats.NAMED else ''}") from error
+
+
+def device_named(name: str) -> torch.device:
+    """`auto` is the first CUDA device, or the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"no device is called '{name}'. Use auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"device '{name}' is not there: torch {torch.__version__} finds no CUDA GPU. Use --device cpu")
+    return device

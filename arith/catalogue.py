@@ -1,0 +1,152 @@
+"""What there is, by name. Names are lazy: listing them imports neither torch nor what they stand for."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from arith.errors import UsageError, did_you_mean
+
+Found = TypeVar("Found", bound=Callable[..., Any])
+
+
+class Catalogue:
+    """Names of one kind of thing, each with a line that says what it is.
+
+    >>> ENCODINGS.load("t5").__name__
+    'T5'
+    """
+
+    def __init__(self, kind: str, entries: dict[str, tuple[str, str]]) -> None:
+        self.kind = kind
+        self._targets: dict[str, str | Callable[..., Any]] = {name: target for name, (target, _) in entries.items()}
+        self._lines = {name: line for name, (_, line) in entries.items()}
+        self._looked_outside = False
+
+    def names(self) -> list[str]:
+        self._look_outside()
+        return sorted(self._targets)
+
+    def line(self, name: str) -> str:
+        """What the name stands for, in one line."""
+        return self._lines[name]
+
+    def check(self, name: str) -> None:
+        """Raise if nothing has this name."""
+        if name not in self.names():
+            article = "an" if self.kind[0] in "aeiou" else "a"
+            raise UsageError(
+                f"no {self.kind} is called '{name}'.{did_you_mean(name, self.names())}\n"
+                f"{self.kind.capitalize()}s: {', '.join(self.names())}. "
+                f"Add {article} {self.kind} of your own with --import FILE"
+            )
+
+    def load(self, name: str) -> Callable[..., Any]:
+        """What has this name."""
+        self.check(name)
+        target = self._targets[name]
+        if isinstance(target, str):
+            module, _, attribute = target.partition(":")
+            loaded: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+            return loaded
+        return target
+
+    def register(self, name: str) -> Callable[[Found], Found]:
+        """A decorator that adds a class under a name.
+
+        >>> @SCHEMES.register("doctest-scheme")
+        ... class Mine: ...
+        >>> SCHEMES.load("doctest-scheme").__name__
+        'Mine'
+        """
+
+        def add(thing: Found) -> Found:
+            known = self._targets.get(name)
+            if known is not None and not _same_code(known, thing):
+                raise UsageError(f"{self.kind} '{name}' exists already: {known}. Choose another name")
+            self._targets[name] = thing
+            self._lines[name] = (thing.__doc__ or "").strip().partition("\n")[0]
+            return thing
+
+        return add
+
+    def _look_outside(self) -> None:
+        if self._looked_outside:
+            return
+        self._looked_outside = True
+        for point in entry_points(group=f"arith.{self.kind}s"):
+            if point.name in self._targets:
+                raise UsageError(f"{self.kind} '{point.name}' exists already; {point.value} cannot take its name")
+            self._targets[point.name] = point.value
+            self._lines[point.name] = point.value
+
+
+def _same_code(known: str | Callable[..., Any], thing: Callable[..., Any]) -> bool:
+    """Whether a class comes from a file that is imported once more."""
+    return (
+        not isinstance(known, str) and known.__module__ == thing.__module__ and known.__qualname__ == thing.__qualname__
+    )
+
+
+def import_file(path: str) -> str:
+    """Run a user's Python file, which registers what it defines, and return the sha256 of its bytes."""
+    file = Path(path)
+    if not file.is_file():
+        raise UsageError(f"--import takes a Python file, and there is none at {path}")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    name = f"arith_imported_{digest[:16]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"--import takes a Python file, got {path}")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return digest
+
+
+ENCODINGS = Catalogue(
+    "encoding",
+    {
+        "learned": ("arith.encodings.learned:Learned", "a trained vector for each position, added to the token's"),
+        "nope": ("arith.encodings.nope:NoPE", "nothing: only the causal mask tells positions"),
+        "relative": ("arith.encodings.relative:Relative", "a learned score for each small distance"),
+        "rope": ("arith.encodings.rope:RoPE", "queries and keys rotated by angles that grow with the position"),
+        "t5": ("arith.encodings.t5:T5", "a learned score for each bucket of distances"),
+        "window": ("arith.encodings.window:Window", "keys beyond a distance are hidden"),
+    },
+)
+
+SCHEMES = Catalogue(
+    "position scheme",
+    {
+        "abacus": ("arith.encodings.positions:Abacus", "the place of a digit in its number, as it is written"),
+        "coupled": ("arith.encodings.positions:Coupled", "the significance of a digit, in operands and answer alike"),
+        "sequential": ("arith.encodings.positions:Sequential", "the index of the token"),
+    },
+)
+
+# Compositions that the field knows by one name.
+ALIASES = {
+    "abacus": ("learned@abacus:origin=cyclic", "learned embeddings on abacus ids"),
+    "coupled": ("learned@coupled:origin=cyclic", "learned embeddings on coupled ids"),
+    "coupled-window": (
+        "(relative:radius=1+window:left=1,right=1)@coupled",
+        "bias and window on differences of coupled ids: sees the digits of its own and the two next significances",
+    ),
+}
+
+# Alignment of digits is built into these schemes; figures show what uses them apart.
+STRUCTURE_AWARE = ("abacus", "coupled")
+
+TASKS = Catalogue(
+    "task",
+    {
+        "addition": ("arith.tasks.addition:Addition", "123+456=579"),
+        "multiplication": ("arith.tasks.multiplication:Multiplication", "12*34=408"),
+    },
+)

@@ -1,0 +1,57 @@
+"""The command line. Commands import torch only when they run, so that help is there at once."""
+
+import sys
+from typing import Any
+
+from arith import __version__
+from arith.cli import ask, evaluate, generate, listing, plot, reproduce, show, train
+from arith.cli.framework import click
+from arith.errors import RunError, UsageError
+from arith.interrupt import Interrupted
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class ArithGroup(click.RichGroup if hasattr(click, "RichGroup") else click.Group):  # type: ignore[misc]
+    """Turns a user's mistake into a message and an exit status; what is no mistake keeps its traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except UsageError as error:
+            self._end(context, f"Error: {error}", EXIT_USAGE)
+        except RunError as error:
+            self._end(context, f"Error: {error}", EXIT_FAILED)
+        except Interrupted as interrupted:
+            self._end(context, f"Interrupted and saved. Go on with: {interrupted.hint}", EXIT_INTERRUPTED)
+        except KeyboardInterrupt:
+            self._end(context, "Interrupted.", EXIT_INTERRUPTED)
+
+    @staticmethod
+    def _end(context: click.Context, message: str, status: int) -> None:
+        click.echo(message, err=True)
+        context.exit(status)
+
+
+@click.group(
+    cls=ArithGroup,
+    context_settings={
+        "auto_envvar_prefix": "ARITH",
+        "show_default": True,
+        "max_content_width": 100,
+        "help_option_names": ["-h", "--help"],
+    },
+    epilog="Start with: arith reproduce extrapolation",
+)
+@click.version_option(__version__, prog_name="arith")
+def cli() -> None:
+    """Say which problem, how its digits are written and how positions are encoded; train, test far beyond, draw."""
+
+
+for module in (train, evaluate, reproduce, ask, plot, show, listing, generate):
+    cli.add_command(module.command)
+
+
+def main() -> None:
+    """The entry point of the `arith` command."""
+    cli(prog_name="arith", args=sys.argv[1:])

@@ -1,0 +1,62 @@
+"""arith evaluate"""
+
+from pathlib import Path
+from typing import Any
+
+from arith.cli.framework import click
+from arith.cli.options import json_option
+from arith.config import digit_list
+
+
+@click.command(
+    "evaluate", epilog="Example: arith evaluate runs/addition-rope-0 --test-digits 1-10 --suites random,chain"
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--test-digits", help="Digits of operands, such as 1-6,10,20.  [default: the run's]")
+@click.option("--suites", help="Of random, unequal, nines, chain.  [default: the run's]")
+@click.option("--samples", type=int, help="Problems a test set.  [default: the run's]")
+@click.option("--seed", type=int, help="Of the test problems.  [default: the run's]")
+@click.option("--out", type=click.Path(path_type=Path), help="Results file.  [default: RUN/results.json]")
+@click.option("--device", default="auto", help="auto, cpu or cuda.")
+@json_option
+def command(
+    run: Path,
+    test_digits: str | None,
+    suites: str | None,
+    samples: int | None,
+    seed: int | None,
+    out: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Test a trained run: exact match by digit length, with intervals."""
+    from arith import reproduce
+    from arith.assembly import Assembly, device_named
+    from arith.curves import curves
+    from arith.runs import Run
+    from arith.tables import accuracy_table
+
+    trained = Run.open(run)
+    # The model was built for the run's own lengths; only the tests are others.
+    model, checkpoint = trained.trained(Assembly.of(trained.config))
+    changes: dict[str, Any] = {}
+    if test_digits is not None:
+        changes["digits"] = digit_list(test_digits)
+    if suites is not None:
+        changes["suites"] = suites
+    if samples is not None:
+        changes |= {"samples": samples, "long_samples": samples}
+    if seed is not None:
+        changes["seed"] = seed
+    tested = Assembly.of(trained.config.with_values({"evaluation": changes}))
+    results = reproduce.tested(
+        trained, tested, model.to(device_named(device)), checkpoint.step, trained.config.encoding
+    )
+    path = out or trained.results
+    results.save(path)
+    if as_json:
+        click.echo(path.read_text())
+        return
+    drawn = [curve for suite in tested.config.evaluation.suites for curve in curves(results.cells, suite)]
+    click.echo(accuracy_table(drawn))
+    click.echo(f"results  {path}")

@@ -1,0 +1,70 @@
+"""arith generate"""
+
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+from arith.cli.framework import click
+from arith.cli.options import import_option
+from arith.config import digit_range
+
+
+@click.command(
+    "generate", epilog="Example: arith generate addition --format reversed --digits 1-20 --samples 1000 --out -"
+)
+@click.argument("task")
+@click.option("--format", "format_name", default="plain", help="How digits are written: arith list formats.")
+@click.option("--digits", default="1-4", help="Digits of operands, both lengths uniform.")
+@click.option("--samples", type=click.IntRange(1), default=10, help="Number of problems.")
+@click.option("--carry-mix", type=click.FloatRange(0, 1), default=0.0, help="Share of carry-heavy problems.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="The same seed gives the same bytes.")
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="train", help="Disjoint streams.")
+@click.option("--out", type=click.File("w", lazy=False, atomic=True), default="-", help="File, or - for stdout.")
+@import_option
+def command(
+    task: str,
+    format_name: str,
+    digits: str,
+    samples: int,
+    carry_mix: float,
+    seed: int,
+    split: Any,
+    out: TextIO,
+    imports: tuple[str, ...],
+) -> None:
+    """Write problems as JSON lines: prompt, answer, operands, result, task, format, digits."""
+    from arith.catalogue import TASKS, import_file
+    from arith.errors import UsageError
+    from arith.tasks import vocabulary
+    from arith.tasks.formats import parse
+    from arith.tasks.sampling import Source, Uniform
+
+    for path in imports:
+        import_file(str(Path(path)))
+    kind = TASKS.load(task)()
+    low, high = digit_range(digits)
+    try:
+        form = parse(format_name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    source = Source(Uniform(low, high, carry_mix), seed, split)
+    chunk = 4096
+    for start in range(0, samples, chunk):
+        problems = source.problems(kind, start, min(chunk, samples - start))
+        try:
+            written = form.write(kind, problems)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        a, b = problems.operands
+        for row, tokens in enumerate(written.tokens):
+            prompt, _, answer = vocabulary.decode(tokens).partition("=")
+            line = {
+                "prompt": f"{prompt}=",
+                "answer": answer,
+                "operands": [a.text(row), b.text(row)],
+                "result": problems.answer.text(row),
+                "task": kind.name,
+                "format": str(form),
+                "digits": int(max(a.lengths[row], b.lengths[row])),
+            }
+            out.write(json.dumps(line) + "\n")

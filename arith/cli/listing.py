@@ -1,0 +1,66 @@
+"""arith list"""
+
+import json
+
+from arith import recipe
+from arith.catalogue import ALIASES, ENCODINGS, SCHEMES, TASKS, import_file
+from arith.cli.framework import click
+from arith.cli.options import import_option, json_option
+from arith.presets import PRESETS
+
+KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes")
+
+FORMATS = {
+    "plain": "12+345=357",
+    "reversed": "12+345=753",
+    "all-reversed": "21+543=753",
+    "padded": "012+345=0357",
+    "padded-reversed": "012+345=7530",
+    "padded-all-reversed": "210+543=7530",
+}
+SUITES = {
+    "random": "both operands of the tested length",
+    "unequal": "one of them shorter",
+    "nines": "99..9 plus a number of any length",
+    "chain": "a carry runs through every column",
+}
+
+
+@click.command("list", epilog="Example: arith list encodings")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@import_option
+@json_option
+def command(kind: str | None, imports: tuple[str, ...], as_json: bool) -> None:
+    """What there is: encodings, schemes, formats, tasks, models, suites, recipes."""
+    for path in imports:
+        import_file(path)
+    found = {name: entries(name) for name in ([kind] if kind else KINDS)}
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for name, lines in found.items():
+        click.echo(click.style(name, bold=True))
+        width = max(map(len, lines))
+        for entry, line in lines.items():
+            click.echo(f"  {entry:{width}}  {line}")
+
+
+def entries(kind: str) -> dict[str, str]:
+    """Names of one kind, each with its line."""
+    match kind:
+        case "encodings":
+            aliases = {name: f"{meaning} = {text}" for name, (text, meaning) in ALIASES.items()}
+            return dict(sorted((aliases | {name: ENCODINGS.line(name) for name in ENCODINGS.names()}).items()))
+        case "schemes":
+            return {f"@{name}": SCHEMES.line(name) for name in SCHEMES.names()}
+        case "formats":
+            return FORMATS
+        case "tasks":
+            return {name: TASKS.line(name) for name in TASKS.names()}
+        case "models":
+            shape = "{layers} layers, width {width}, {heads} heads, {activation} of {hidden}"
+            return {name: shape.format(**preset) for name, preset in PRESETS.items()}
+        case "suites":
+            return SUITES
+        case _:
+            return {name: recipe.description(name) for name in recipe.names()}

@@ -1,0 +1,120 @@
+"""Options that several commands share, and the configuration they make."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from arith import recipe
+from arith.cli.framework import click
+from arith.config import RunConfig, digit_list, digit_range, merged
+from arith.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Option, the setting it is for, help.
+_SETTINGS: tuple[tuple[str, str, Any, str], ...] = (
+    ("--format", "format", str, "How digits are written: arith list formats."),
+    (
+        "--encoding",
+        "encoding",
+        str,
+        "How positions are encoded, such as rope, t5+abacus, learned@coupled: arith list encodings.",
+    ),
+    ("--digits", "data.digits", str, "Digits of operands in training, such as 1-4."),
+    ("--test-digits", "evaluation.digits", str, "Digits of operands in tests, such as 1-6,10,20."),
+    ("--model", "model.preset", str, "A model's shape: arith list models."),
+    ("--steps", "training.steps", int, "Training steps."),
+    ("--batch", "training.batch", int, "Samples a step."),
+    ("--learning-rate", "training.learning_rate", float, "Highest learning rate."),
+    ("--samples", "evaluation.samples", int, "Problems a test set."),
+    ("--device", "training.device", str, "auto, cpu or cuda."),
+    ("--precision", "training.precision", str, "float32 or bfloat16."),
+)
+
+
+def _parameter(setting: str) -> str:
+    return setting.replace(".", "__")
+
+
+def run_options(command: Command) -> Command:
+    """Everything that decides what a run is."""
+    for option, setting, kind, text in reversed(_SETTINGS):
+        command = click.option(option, _parameter(setting), type=kind, help=text)(command)
+    command = click.option("--seed", type=int, help="Seed of the model and of its training data.")(command)
+    command = click.option(
+        "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as model.layers=6."
+    )(command)
+    command = import_option(command)
+    return click.option(
+        "--recipe", "recipe_name", metavar="NAME[:LABEL]", help="Settings to start from: arith list recipes."
+    )(command)
+
+
+def import_option(command: Command) -> Command:
+    """For encodings, schemes and tasks of the user's own."""
+    return click.option(
+        "--import", "imports", multiple=True, metavar="FILE", help="A Python file that registers encodings of your own."
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """For programs that read what is printed."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def overrides(options: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were given by options, as nested tables."""
+    values: dict[str, Any] = {}
+    for _, setting, _, _ in _SETTINGS:
+        given = options.get(_parameter(setting))
+        if given is not None:
+            values = merged(values, nested(setting, given))
+    if values.get("data", {}).get("digits"):
+        values["data"]["digits"] = digit_range(values["data"]["digits"])
+    if values.get("evaluation", {}).get("digits"):
+        values["evaluation"]["digits"] = digit_list(values["evaluation"]["digits"])
+    if options.get("task") is not None:
+        values["task"] = options["task"]
+    if options.get("seed") is not None:
+        values = merged(values, {"model": {"seed": options["seed"]}, "data": {"seed": options["seed"]}})
+    if options.get("imports"):
+        values["imports"] = [str(Path(path).resolve()) for path in options["imports"]]
+    for assignment in options.get("assignments", ()):
+        values = merged(values, assigned(assignment))
+    return values
+
+
+def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunConfig:
+    """Command line over environment over recipe over defaults. click has put the environment under the options."""
+    config = base or RunConfig()
+    if options.get("recipe_name"):
+        name, _, label = options["recipe_name"].partition(":")
+        config = recipe.load(name).config(label or None)
+    return config.with_values(overrides(options))
+
+
+def nested(setting: str, value: Any) -> dict[str, Any]:
+    """
+    >>> nested("model.layers", 6)
+    {'model': {'layers': 6}}
+    """
+    for name in reversed(setting.split(".")):
+        value = {name: value}
+    found: dict[str, Any] = value
+    return found
+
+
+def assigned(text: str) -> dict[str, Any]:
+    """
+    >>> assigned("model.layers=6"), assigned("encoding=rope")
+    ({'model': {'layers': 6}}, {'encoding': 'rope'})
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--set takes NAME=VALUE, such as model.layers=6; got '{text}'")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return nested(name.strip(), parsed)

@@ -1,0 +1,64 @@
+"""arith reproduce"""
+
+from pathlib import Path
+
+from arith.cli.framework import click
+from arith.cli.options import json_option
+from arith.errors import UsageError
+
+
+@click.command(
+    "reproduce",
+    epilog="Examples: arith reproduce extrapolation; arith reproduce extrapolation --all --seeds 5 --publish",
+)
+@click.argument("recipe_name", metavar="RECIPE", default="extrapolation")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the runs.  [default: runs/RECIPE]")
+@click.option("--seeds", type=click.IntRange(1), default=1, help="How many of the recipe's seeds are trained.")
+@click.option("--all", "everything", is_flag=True, help="Train every curve here, draw none from committed results.")
+@click.option("--only", multiple=True, metavar="LABEL", help="Only these curves.")
+@click.option("--overwrite", is_flag=True, help="Train anew what is there already.")
+@click.option("--publish", is_flag=True, help="Write results/RECIPE.json and its figure: all curves, 5 seeds or more.")
+@click.option("--dry-run", is_flag=True, help="Print what would be trained, its time and memory, and stop.")
+@json_option
+def command(
+    recipe_name: str,
+    out: Path | None,
+    seeds: int,
+    everything: bool,
+    only: tuple[str, ...],
+    overwrite: bool,
+    publish: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train the runs of a recipe, test them far beyond their training lengths, and draw the figure.
+
+    Runs that are finished are not trained again, so an interrupted command goes on where it stopped.
+    """
+    from arith import estimate, recipe, reproduce
+    from arith.assembly import Assembly
+    from arith.errors import did_you_mean
+
+    loaded = recipe.load(recipe_name)
+    unknown = [label for label in only if label not in loaded.labels()]
+    if unknown:
+        raise UsageError(
+            f"recipe '{loaded.name}' has no curve '{unknown[0]}'.{did_you_mean(unknown[0], loaded.labels())} "
+            f"Curves: {', '.join(loaded.labels())}"
+        )
+    if seeds > len(loaded.seeds):
+        raise UsageError(f"recipe '{loaded.name}' names {len(loaded.seeds)} seeds, got --seeds {seeds}")
+    if publish and (seeds < 5 or only):
+        raise UsageError("--publish takes every curve and 5 seeds or more: give --seeds 5 and no --only")
+    if publish:
+        loaded = loaded.for_publication()
+    labels = loaded.labels() if everything or publish else only or loaded.live or loaded.labels()
+    plan = [(label, seed) for label in labels for seed in loaded.seeds[:seeds]]
+    # Every mistake in the recipe is found before the first run starts.
+    assemblies = [Assembly.of(reproduce.seeded(loaded.config(label), seed)) for label, seed in plan]
+    if dry_run:
+        for (label, seed), assembly in zip(plan, assemblies, strict=True):
+            click.echo(f"{label}, seed {seed}\n{estimate.report(assembly, as_json)}\n")
+        return
+    outcome = reproduce.reproduce(loaded, plan, out or Path("runs") / loaded.name, overwrite, publish)
+    click.echo(outcome.results_path.read_text() if as_json else outcome.report)

@@ -1,0 +1,46 @@
+"""arith show"""
+
+from typing import Any
+
+from arith.cli.framework import click
+from arith.cli.options import config_from, run_options
+
+
+@click.group("show")
+def command() -> None:
+    """Look at what a model is given."""
+
+
+@command.command(
+    "batch", epilog="Example: arith show batch addition --format padded-reversed --encoding coupled-window"
+)
+@click.argument("task", required=False)
+@run_options
+@click.option("--rows", type=click.IntRange(1), default=3, help="Samples shown.")
+def batch(rows: int, **options: Any) -> None:
+    """A few samples, token by token: position ids, and which tokens are learned."""
+    import torch
+
+    from arith.assembly import Assembly
+    from arith.tables import aligned
+    from arith.tasks import vocabulary
+
+    assembly = Assembly.of(config_from(options))
+    shown = assembly.training_data().batch(0, rows, torch.device("cpu"))
+    encoding = assembly.encoding()
+    ids = encoding.full(shown.prompt, shown.tokens, shown.key, shown.tokens.shape[1])
+    for row in range(rows):
+        length = int(shown.length[row])
+        tokens = shown.tokens[row, :length]
+        lines = [["token", *(vocabulary.SYMBOLS[token] for token in tokens.tolist())]]
+        lines += [["token id", *map(str, tokens.tolist())]]
+        for scheme, scheme_ids in zip(encoding.schemes, ids, strict=True):
+            for level in scheme_ids:
+                own = level[row if len(level) > 1 else 0, :length]
+                lines.append([f"{type(scheme).__name__.lower()} position", *map(str, own.tolist())])
+        lines.append(["learned", *("x" if asked else "." for asked in shown.answer_mask[row, :length].tolist())])
+        click.echo(aligned(lines) + "\n")
+    click.echo(
+        f"{assembly.config.task}, {assembly.config.format}, {assembly.config.encoding}. Position 0: no position."
+    )
+    click.echo("^ begins and $ ends a sequence. The loss is taken on the learned tokens only.")

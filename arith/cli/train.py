@@ -1,0 +1,54 @@
+"""arith train"""
+
+from pathlib import Path
+from typing import Any
+
+from arith.cli.framework import click
+from arith.cli.options import config_from, json_option, run_options
+from arith.errors import UsageError
+
+
+@click.command(
+    "train",
+    epilog="Examples: arith train addition --encoding rope --digits 1-3 --steps 500; "
+    "arith train --recipe extrapolation:coupled-window --out runs/window",
+)
+@click.argument("task", required=False)
+@run_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/TASK-ENCODING-SEED]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@click.option("--dry-run", is_flag=True, help="Print settings, size, time and memory, and stop.")
+@json_option
+def command(out: Path | None, resume: bool, overwrite: bool, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Train one model, test it by digit length, and draw its figure."""
+    if resume and overwrite:
+        raise UsageError("--resume goes on with a run and --overwrite replaces it: give one of them")
+    if resume and out is None:
+        raise UsageError("--resume needs --out, the folder of the run")
+
+    from arith import estimate, reproduce
+    from arith.assembly import Assembly
+    from arith.runs import Run
+    from arith.tables import accuracy_table
+
+    stored = Run.open(out).config if resume and out is not None else None
+    config = config_from(options, stored)
+    assembly = Assembly.of(config)
+    if dry_run:
+        click.echo(estimate.report(assembly, as_json))
+        return
+    folder = out or Path("runs") / f"{config.task}-{_file_name(config.encoding)}-{config.model.seed}"
+    run = Run.begin(folder, config, "resume" if resume else "overwrite" if overwrite else "refuse")
+    results = reproduce.run_and_test(run, assembly, config.encoding)
+    drawn, files = reproduce.drawn_and_saved(results, folder, "accuracy", config.encoding)
+    if as_json:
+        click.echo(run.results.read_text())
+        return
+    click.echo(accuracy_table(drawn))
+    click.echo(f"run      {folder}\nresults  {run.results}\nfigure   {files[0]}")
+    click.echo(f"ask it   arith ask {folder} 12+34")
+
+
+def _file_name(encoding: str) -> str:
+    return "".join(character if character.isalnum() or character in "-@+." else "-" for character in encoding)

@@ -1,0 +1,235 @@
+"""What a run is. Everything that decides its numbers stands here, and is saved with it."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from arith.errors import UsageError, did_you_mean
+from arith.presets import PRESETS
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Training problems.
+
+    Args:
+        digits: shortest and longest operand, both lengths drawn uniformly and independently.
+        carry_mix: share of carry-heavy problems.
+        seed: of the training data.
+    """
+
+    digits: tuple[int, int] = (1, 4)
+    carry_mix: float = 0.5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The transformer.
+
+    Args:
+        key_heads: heads of keys and values, shared by groups of query heads; `heads` if None.
+        hidden: width inside the MLP.
+        norm_after: normalise the output of attention and MLP too.
+        embedding_std: of the token embedding at the start.
+        loops: how often the stack of layers is applied.
+        seed: of the parameters at the start.
+    """
+
+    layers: int = 1
+    width: int = 64
+    heads: int = 4
+    key_heads: int | None = None
+    hidden: int = 256
+    activation: Literal["gelu", "gated-gelu"] = "gated-gelu"
+    norm_after: bool = True
+    embedding_std: float = 1.0
+    loops: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """AdamW, linear warm-up, cosine to `final_rate * learning_rate`, clipped gradients.
+
+    Args:
+        weight_decay: on matrices; not on embeddings, tables and norms.
+        evaluate_every, checkpoint_every, log_every: in steps; the last step always.
+        evaluate_samples: problems of the validation split in a periodic evaluation.
+        keep: latest checkpoints kept.
+    """
+
+    steps: int = 800
+    batch: int = 128
+    learning_rate: float = 3e-3
+    warmup: int = 20
+    final_rate: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    log_every: int = 50
+    evaluate_every: int = 200
+    evaluate_samples: int = 512
+    checkpoint_every: int = 200
+    keep: int = 2
+    device: str = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Tests after training.
+
+    Args:
+        digits: of the longer operand, one test set for each length and suite.
+        suites: see `arith.tasks.sampling.Suite`.
+        samples: problems in a test set.
+        long_samples: problems in a test set of more than 100 digits.
+        seed: of the tests; the same for all runs, so that they are compared on the same problems.
+    """
+
+    digits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
+    suites: tuple[str, ...] = ("random", "unequal")
+    samples: int = 1000
+    long_samples: int = 400
+    seed: int = 2311
+
+    def samples_at(self, digits: int) -> int:
+        return self.samples if digits <= 100 else self.long_samples
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One model, how it is trained and how it is tested.
+
+    >>> RunConfig.of({"encoding": "rope", "data": {"digits": "1-6"}}).data.digits
+    (1, 6)
+    """
+
+    task: str = "addition"
+    format: str = "padded-reversed"
+    encoding: str = "coupled-window"
+    imports: tuple[str, ...] = ()
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> "RunConfig":
+        """From nested tables, as a TOML or JSON file has them. `model.preset` names a shape to start from."""
+        return _made(RunConfig, _with_preset(values), "")
+
+    def with_values(self, values: Mapping[str, Any]) -> "RunConfig":
+        """The same with some values replaced."""
+        return RunConfig.of(merged(self.as_dict(), _with_preset(values)))
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables, the second over the first.
+
+    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
+    result = dict(base)
+    for key, value in over.items():
+        known = result.get(key)
+        result[key] = merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of what is not equal in two nested tables."""
+    found: list[str] = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a} before, {b} now")
+    return found
+
+
+def digit_range(text: str) -> tuple[int, int]:
+    """
+    >>> digit_range("1-4"), digit_range("5")
+    ((1, 4), (5, 5))
+    """
+    low, _, high = text.partition("-")
+    if not low.strip().isdecimal() or not (high or low).strip().isdecimal():
+        raise UsageError(f"digits are a range such as 1-4, got '{text}'")
+    found = int(low), int(high or low)
+    if not 1 <= found[0] <= found[1]:
+        raise UsageError(f"operands have 1 digit or more, and a range rises: got '{text}'")
+    return found
+
+
+def digit_list(text: str) -> tuple[int, ...]:
+    """
+    >>> digit_list("1-4,10,20")
+    (1, 2, 3, 4, 10, 20)
+    """
+    ranges = [digit_range(part) for part in text.split(",")]
+    return tuple(dict.fromkeys(digits for low, high in ranges for digits in range(low, high + 1)))
+
+
+def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    model = values.get("model")
+    if not isinstance(model, Mapping) or "preset" not in model:
+        return dict(values)
+    name = model["preset"]
+    if name not in PRESETS:
+        raise UsageError(
+            f"no model preset is called '{name}'.{did_you_mean(name, PRESETS)} Presets: {', '.join(PRESETS)}"
+        )
+    rest = {key: value for key, value in model.items() if key != "preset"}
+    return {**values, "model": {**PRESETS[name], **rest}}
+
+
+Made = typing.TypeVar("Made")
+
+
+def _made(cls: type[Made], values: Mapping[str, Any], where: str) -> Made:
+    types = typing.get_type_hints(cls)
+    unknown = [key for key in values if key not in types]
+    if unknown:
+        raise UsageError(
+            f"no setting is called '{where}{unknown[0]}'.{did_you_mean(unknown[0], types)} "
+            f"Settings{' of ' + where.rstrip('.') if where else ''}: {', '.join(types)}"
+        )
+    return cls(**{key: _converted(value, types[key], f"{where}{key}") for key, value in values.items()})
+
+
+def _converted(value: Any, kind: Any, name: str) -> Any:
+    """A value from TOML, JSON or the command line as the type that its field has."""
+    arguments = typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{name} is a table of settings, got {value!r}")
+        return _made(kind, value, f"{name}.")
+    if origin is tuple:
+        if isinstance(value, str) and arguments[0] is int:
+            return digit_range(value) if len(arguments) == 2 and arguments[1] is int else digit_list(value)
+        items = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+        if not isinstance(items, list | tuple):
+            raise UsageError(f"{name} is a list, got {value!r}")
+        if Ellipsis not in arguments and len(items) != len(arguments):
+            raise UsageError(f"{name} has {len(arguments)} entries, got {value!r}")
+        return tuple(_converted(item, arguments[0], name) for item in items)
+    if origin is Literal:
+        if value not in arguments:
+            raise UsageError(f"{name} is one of {', '.join(map(str, arguments))}; got {value!r}")
+        return value
+    if arguments and type(None) in arguments:
+        return None if value is None else _converted(value, arguments[0], name)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UsageError(f"{name} is {kind.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,37 @@
+"""Greedy decoding, a token at a time, with the keys and values of earlier tokens kept."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from arith.cache import Cache
+from arith.encodings.positions import Prompt
+from arith.model import Transformer
+from arith.tasks import vocabulary
+
+
+@torch.no_grad()
+def greedy(model: Transformer, prompt: Prompt, key: Int[Tensor, " b"], new_tokens: int) -> Int[Tensor, "b new"]:
+    """What the model answers to prompts of equal length; after a row's end mark there is padding.
+
+    Args:
+        prompt: every row as long as the token matrix.
+        key: of each sample, as in training.
+        new_tokens: tokens after which decoding stops, end mark or not.
+    """
+    if not bool((prompt.length == prompt.tokens.shape[1]).all()):
+        raise ValueError("greedy decoding takes prompts of equal length; decode each length by itself")
+    end, pad = vocabulary.token(vocabulary.END), vocabulary.token(vocabulary.PAD)
+    cache = Cache()
+    ids, states = model.encoding.start(prompt, key, prompt.tokens.shape[1] + new_tokens)
+    logits = model(prompt.tokens, ids, queries=1, cache=cache)
+    ended = torch.zeros_like(prompt.length, dtype=torch.bool)
+    answer: list[Tensor] = []
+    while True:
+        token = logits[:, -1].argmax(-1).masked_fill(ended, pad)
+        answer.append(token)
+        ended |= token == end
+        if len(answer) == new_tokens or bool(ended.all()):
+            return torch.stack(answer, dim=1)
+        ids, states = model.encoding.step(token, states)
+        logits = model(token[:, None], ids, cache=cache)

@@ -1,0 +1,90 @@
+"""What a run will take, before it is begun: parameters, arithmetic, memory, time."""
+
+import json
+import time
+from typing import Any
+
+import torch
+
+from arith.assembly import Assembly, device_named
+from arith.evaluate import conditions
+from arith.tables import aligned
+
+BYTES = 4  # of a float32; weights and optimiser state are kept in it in every precision
+
+
+def report(assembly: Assembly, as_json: bool = False) -> str:
+    """The settings and the estimate, for `--dry-run`."""
+    found = estimate(assembly)
+    config = assembly.config.as_dict()
+    if as_json:
+        return json.dumps({"config": config, "estimate": found}, indent=1)
+    settings = [
+        (f"{table}.{name}", value)
+        for table, values in config.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+    ]
+    top = [(name, value) for name, value in config.items() if not isinstance(value, dict)]
+    rows = [[name, str(value)] for name, value in (*top, *settings)]
+    return (
+        aligned(rows)
+        + "\n\n"
+        + aligned([[name.replace("_", " "), _readable(name, value)] for name, value in found.items()])
+    )
+
+
+def estimate(assembly: Assembly) -> dict[str, Any]:
+    """Counted from the shapes, and timed by a short product of matrices on the device; a rough guide.
+
+    FLOPs a trained token: 6 per parameter, and 12 * layers * width * sequence length for attention (PaLM, appendix B);
+    a tested token takes a third of that.
+    """
+    config, model = assembly.config, assembly.config.model
+    with torch.device("meta"):
+        parameters = assembly.model().parameter_count()
+    tokens, _ = assembly.format.longest(assembly.task, config.data.digits[1])
+    depth = model.layers * model.loops
+    batch_tokens = config.training.batch * tokens
+    step_flops = batch_tokens * (6 * parameters * model.loops + 12 * depth * model.width * tokens)
+    test_flops = 0
+    for test in conditions(assembly):
+        length, _ = assembly.format.longest(assembly.task, test.digits)
+        test_flops += test.n * length * (2 * parameters * model.loops + 4 * depth * model.width * length)
+    gated = 3 if model.activation == "gated-gelu" else 2
+    kept = depth * (10 * model.width + gated * model.hidden + 3 * model.heads * tokens)
+    rate = matmul_flops_per_second(assembly)
+    return {
+        "parameters": parameters,
+        "longest_sequence_tokens": assembly.tokens,
+        "tokens_per_step": batch_tokens,
+        "state_bytes": 4 * BYTES * parameters,  # weights, gradients and two moments
+        "activation_bytes": BYTES * batch_tokens * kept,
+        "flops_per_step": step_flops,
+        "seconds_per_step": step_flops / rate,
+        "training_seconds": config.training.steps * step_flops / rate,
+        "test_seconds": test_flops / rate,
+    }
+
+
+def matmul_flops_per_second(assembly: Assembly, budget: float = 0.2) -> float:
+    """What a product of the MLP's shape reaches on the device, halved for all that is no product."""
+    device = device_named(assembly.config.training.device)
+    dtype = torch.bfloat16 if assembly.config.training.precision == "bfloat16" else torch.float32
+    model = assembly.config.model
+    x = torch.randn(1024, model.width, device=device, dtype=dtype)
+    w = torch.randn(model.width, model.hidden, device=device, dtype=dtype)
+    float((x @ w).sum())
+    began, products = time.perf_counter(), 0
+    while time.perf_counter() - began < budget:
+        float((x @ w)[0, 0])
+        products += 1
+    return 0.5 * products * 2 * 1024 * model.width * model.hidden / (time.perf_counter() - began)
+
+
+def _readable(name: str, value: float) -> str:
+    if name.endswith("bytes"):
+        return f"{value / 2**20:,.0f} MiB" if value >= 2**20 else f"{value / 2**10:,.0f} KiB"
+    if name.endswith("seconds") or name.startswith("seconds"):
+        return f"about {value:.3g} s" if value < 120 else f"about {value / 60:.3g} minutes"
+    return f"{value:,.0f}" if value < 1e9 else f"{value:.3g}"

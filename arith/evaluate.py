@@ -1,0 +1,130 @@
+"""Exact match by digit length, in one teacher-forced pass.
+
+Greedy decoding gives the right answer if and only if, given the right answer so far, each next token is the
+likeliest: by induction one pass over the right answer decides what decoding would need a pass a token for.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from arith.assembly import Assembly
+from arith.data import Batch, Dataset
+from arith.errors import UsageError
+from arith.intervals import wilson
+from arith.model import Transformer
+from arith.results import Cell
+from arith.spec import is_structure_aware
+from arith.tasks.sampling import count_seen
+
+SCORE_BYTES = 2**25  # of one batch's attention scores, of which a few copies are alive at once
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One cell to be measured."""
+
+    suite: str
+    digits: int
+    n: int
+
+
+def conditions(assembly: Assembly) -> list[Condition]:
+    """The cells that a configuration asks for, short lengths first."""
+    evaluation = assembly.config.evaluation
+    return [
+        Condition(suite, digits, evaluation.samples_at(digits))
+        for digits in sorted(set(evaluation.digits))
+        for suite in evaluation.suites
+    ]
+
+
+def evaluate(
+    assembly: Assembly,
+    model: Transformer,
+    sets: list[Condition],
+    *,
+    label: str,
+    step: int,
+    training_seconds: float,
+) -> Iterator[Cell]:
+    """Measure cell after cell.
+
+    Raises:
+        UsageError: a tested length is beyond what the model's encoding can place.
+    """
+    config = assembly.config
+    check_reach(assembly, model, sets)
+    for test in sets:
+        data = assembly.test_data(test.suite, test.digits)
+        right = exact_matches(model, data, test.n)
+        correct = int(right.sum())
+        low, high = wilson(correct, test.n)
+        same_lengths = test.suite in ("random", "chain")
+        yield Cell(
+            label=label,
+            task=config.task,
+            format=config.format,
+            encoding=config.encoding,
+            structure_aware=is_structure_aware(config.encoding),
+            suite=test.suite,
+            split="test",
+            train_lengths=config.data.digits,
+            digits=test.digits,
+            operand_lengths=(test.digits, test.digits) if same_lengths else None,
+            model_seed=config.model.seed,
+            data_seed=config.data.seed,
+            test_seed=config.evaluation.seed,
+            step=step,
+            samples=step * config.training.batch,
+            parameters=model.parameter_count(),
+            n=test.n,
+            correct=correct,
+            accuracy=correct / test.n,
+            low=low,
+            high=high,
+            seen=count_seen(data.source, test.n, assembly.training_data().source, step * config.training.batch),
+            training_seconds=round(training_seconds, 1),
+        )
+
+
+def check_reach(assembly: Assembly, model: Transformer, sets: list[Condition]) -> None:
+    """Refuse lengths that the model's encoding has no ids for."""
+    for test in sets:
+        try:
+            model.encoding.check_reach(*assembly.format.longest(assembly.task, test.digits))
+        except ValueError as error:
+            raise UsageError(f"a test at {test.digits} digits is beyond this model: {error}") from error
+
+
+@torch.no_grad()
+def exact_matches(
+    model: Transformer, data: Dataset, n: int, poll: Callable[[], None] = lambda: None
+) -> Bool[Tensor, " n"]:
+    """Whether each of the first n samples is answered right in every token, the end mark included."""
+    device = model.embedding.weight.device
+    probe = data.batch(0, 1, device)
+    rows = max(1, SCORE_BYTES // (4 * model.config.heads * probe.tokens.shape[1] * _largest_queries(model, probe)))
+    found = []
+    for start in range(0, n, rows):
+        poll()
+        found.append(batch_matches(model, data.batch(start, min(rows, n - start), device)).cpu())
+    return torch.cat(found)
+
+
+def batch_matches(model: Transformer, batch: Batch) -> Bool[Tensor, " b"]:
+    """Whether each sample of a batch is answered right in every token."""
+    capacity = batch.tokens.shape[1]
+    ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, capacity)
+    logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
+    wrong = (logits.argmax(-1) != batch.tokens[:, -batch.queries :]) & batch.answer_mask[:, -batch.queries :]
+    right: Tensor = ~wrong.any(1)
+    return right
+
+
+def _largest_queries(model: Transformer, batch: Batch) -> int:
+    single = model.config.layers * model.config.loops == 1
+    return batch.queries if single else batch.tokens.shape[1]

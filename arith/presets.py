@@ -1,0 +1,14 @@
+"""Model shapes by name, from 50 thousand to 100 million parameters."""
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # One layer is enough for what is decided locally, and trains in seconds on a CPU.
+    "nano": {"layers": 1, "width": 64, "heads": 4, "hidden": 256, "activation": "gated-gelu"},  # 68 thousand
+    "micro": {"layers": 2, "width": 64, "heads": 4, "hidden": 256, "activation": "gated-gelu"},  # 134 thousand
+    "tiny": {"layers": 4, "width": 128, "heads": 4, "hidden": 512, "activation": "gated-gelu"},  # 1 million
+    "small": {"layers": 6, "width": 384, "heads": 6, "hidden": 1536, "activation": "gelu"},  # 11 million
+    # GPT-2-small's shape without its vocabulary: 12 layers, width 768. 85 million, of the literature's "100M" class.
+    "gpt2-small": {"layers": 12, "width": 768, "heads": 12, "hidden": 3072, "activation": "gelu"},
+    "100m": {"layers": 14, "width": 768, "heads": 12, "hidden": 3072, "activation": "gelu"},
+}

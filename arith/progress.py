@@ -1,0 +1,82 @@
+"""What a command shows while it works: one live line on a terminal, a plain line now and then elsewhere. On stderr."""
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+PLAIN_INTERVAL = 5.0  # seconds between plain lines
+
+
+class Progress(Protocol):
+    """Shows how far something is, and what is left."""
+
+    def __enter__(self) -> "Progress": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def update(self, done: int, note: str = "") -> None: ...
+
+
+def progress(title: str, total: int) -> Progress:
+    """The right one for where stderr goes."""
+    return Live(title, total) if sys.stderr.isatty() else Plain(title, total)
+
+
+def say(text: str) -> None:
+    """One line for people, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Plain:
+    """A line each few seconds and one at the end, without carriage returns, for files and pipes."""
+
+    def __init__(self, title: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.title, self.total, self.clock = title, total, clock
+        self.began = self.printed = clock()
+
+    def __enter__(self) -> "Plain":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def update(self, done: int, note: str = "") -> None:
+        now = self.clock()
+        if done < self.total and now - self.printed < PLAIN_INTERVAL:
+            return
+        self.printed = now
+        elapsed = now - self.began
+        left = elapsed / done * (self.total - done) if done else 0.0
+        say(f"{self.title} {done}/{self.total} {elapsed:.0f} s, {left:.0f} s left {note}".rstrip())
+
+
+class Live:
+    """A bar with the time left."""
+
+    def __init__(self, title: str, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        rest = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        self._bar = Bar(*columns, *rest, console=Console(stderr=True))
+        self._task = self._bar.add_task(title, total=total, note="")
+
+    def __enter__(self) -> "Live":
+        self._bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.__exit__(kind, error, trace)
+
+    def update(self, done: int, note: str = "") -> None:
+        self._bar.update(self._task, completed=done, note=note)

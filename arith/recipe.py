@@ -1,0 +1,94 @@
+"""Recipes: named runs, and figures of several runs, as TOML files."""
+
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from arith.config import RunConfig, merged
+from arith.errors import UsageError, did_you_mean
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run, or several to be drawn in one figure.
+
+    Args:
+        name: of the file.
+        title: of the figure.
+        values: of all runs, as nested tables.
+        curves: what each labelled run has of its own.
+        live: labels that the demo trains; the others are drawn from committed results.
+        seeds: of model and data, for published results.
+        published: what all runs have otherwise when their results are published: more test problems.
+    """
+
+    name: str
+    values: dict[str, Any]
+    title: str = ""
+    curves: tuple[tuple[str, dict[str, Any]], ...] = ()
+    live: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    published: dict[str, Any] = field(default_factory=dict)
+
+    def for_publication(self) -> "Recipe":
+        """The same runs, tested as published results are."""
+        return replace(self, values=merged(self.values, self.published))
+
+    def labels(self) -> list[str]:
+        return [label for label, _ in self.curves]
+
+    def config(self, label: str | None = None) -> RunConfig:
+        """The configuration of one run."""
+        return RunConfig.of(self.config_values(label))
+
+    def config_values(self, label: str | None = None) -> dict[str, Any]:
+        if not self.curves:
+            return self.values
+        own = dict(self.curves)
+        if label is None or label not in own:
+            hint = did_you_mean(label or "", own)
+            raise UsageError(
+                f"recipe '{self.name}' is a figure of several runs. Choose one: {self.name}:LABEL.{hint} "
+                f"Labels: {', '.join(own)}"
+            )
+        return merged(self.values, own[label])
+
+
+def names() -> list[str]:
+    """The recipes that come with arith."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(name: str) -> Recipe:
+    """The recipe of a name, or of a path to a TOML file."""
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise UsageError(
+            f"no recipe is called '{name}'.{did_you_mean(name, names())} "
+            f"Recipes: {', '.join(names())}, or a path to a .toml file"
+        )
+    try:
+        values = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no TOML: {error}") from error
+    curves = values.pop("curves", {})
+    unknown = [label for label in values.get("live", []) if label not in curves]
+    if unknown:
+        raise UsageError(f"{path}: live names '{unknown[0]}', and there is no such curve")
+    return Recipe(
+        name=path.stem,
+        title=values.pop("title", ""),
+        live=tuple(values.pop("live", ())),
+        seeds=tuple(values.pop("seeds", (0,))),
+        curves=tuple(curves.items()),
+        published=values.pop("published", {}),
+        values=values,
+    )
+
+
+def description(name: str) -> str:
+    """The first comment line of a recipe, which says what it is."""
+    return (FOLDER / f"{name}.toml").read_text().partition("\n")[0].lstrip("# ")

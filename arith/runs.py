@@ -1,0 +1,175 @@
+"""A run is a folder: run.json, metrics.jsonl, checkpoints/, results.json, figures/."""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+import arith
+from arith import checkpoints
+from arith.assembly import Assembly
+from arith.catalogue import import_file
+from arith.checkpoints import Checkpoint
+from arith.config import RunConfig, differences
+from arith.errors import UsageError
+from arith.model import Transformer
+from arith.progress import say
+
+WhenThere = Literal["refuse", "resume", "overwrite"]
+
+# What may differ when a run is resumed: how it is watched and tested, not what it is.
+FREE_ON_RESUME = (
+    "training.log_every",
+    "training.evaluate_every",
+    "training.evaluate_samples",
+    "training.checkpoint_every",
+    "training.keep",
+    "evaluation.samples",
+    "evaluation.long_samples",
+    "evaluation.suites",
+    "evaluation.seed",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and its configuration."""
+
+    folder: Path
+    config: RunConfig
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results.json"
+
+    @staticmethod
+    def begin(folder: Path, config: RunConfig, when_there: WhenThere = "refuse") -> "Run":
+        """Make the folder of a new run, or take up one that is there."""
+        described = folder / "run.json"
+        if folder.exists() and any(folder.iterdir()):
+            if when_there == "refuse":
+                raise UsageError(
+                    f"{folder} exists. Go on with it by --resume, replace it by --overwrite, or choose --out"
+                )
+            if not described.is_file():
+                raise UsageError(f"{folder} holds no run (no run.json), so it is left alone. Choose another --out")
+            if when_there == "resume":
+                run = Run.open(folder)
+                run._check_same(config)
+                return Run(folder, config)
+            shutil.rmtree(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(described, {"config": config.as_dict(), **provenance(config)})
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written: {error.strerror}. Choose another --out") from error
+        return Run(folder, config)
+
+    @staticmethod
+    def open(folder: Path) -> "Run":
+        """A run that is there."""
+        described = folder / "run.json"
+        if not described.is_file():
+            raise UsageError(f"{folder} holds no run (no run.json). A run is made by arith train")
+        values = json.loads(described.read_text())
+        config = RunConfig.of(values["config"])
+        for path, digest in values["imports"].items():
+            if import_file(path) != digest:
+                say(f"{path} is not what it was when this run was trained")
+        return Run(folder, config)
+
+    def trained(self, assembly: Assembly) -> tuple[Transformer, Checkpoint]:
+        """The model of the latest checkpoint."""
+        checkpoint = checkpoints.latest(self.checkpoints, say)
+        model = assembly.model()
+        checkpoint.restore(model)
+        return model.eval(), checkpoint
+
+    def training_seconds(self) -> float:
+        """Time spent in training steps so far, over all sittings."""
+        rows = self.logged()
+        return float(rows[-1]["seconds"]) if rows else 0.0
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        if not self.metrics.is_file():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text().splitlines()]
+
+    def finished(self) -> bool:
+        """Whether its last step is trained and saved."""
+        if not checkpoints.any_saved(self.checkpoints):
+            return False
+        return checkpoints.latest(self.checkpoints, say).step >= self.config.training.steps
+
+    def _check_same(self, config: RunConfig) -> None:
+        changed = [
+            difference
+            for difference in differences(self.config.as_dict(), config.as_dict())
+            if not difference.startswith(FREE_ON_RESUME)
+        ]
+        if changed:
+            listed = "\n  ".join(changed)
+            raise UsageError(
+                f"{self.folder} was begun with other settings:\n  {listed}\nResume with the same, or choose --out"
+            )
+
+
+def provenance(config: RunConfig) -> dict[str, Any]:
+    """Where, when and by what something was made."""
+    return {
+        "arith": arith.__version__,
+        "commit": git_commit(),
+        "command": shlex.join(["arith", *sys.argv[1:]]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": device_description(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "numpy", "einops", "safetensors")},
+        "imports": {path: import_file(path) for path in config.imports},
+    }
+
+
+def device_description() -> str:
+    """The hardware in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
+
+
+def git_commit() -> str:
+    """The commit this code is at, `+` if it was changed since; unknown outside a checkout."""
+    root = Path(arith.__file__).parent.parent
+    if not (root / ".git").exists():
+        return "unknown"
+    try:
+        git = ["git", "-C", str(root)]
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.strip() + ("+" if changed else "")
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """All of the file or nothing of it."""
+    building = path.with_name(f".{path.name}.building-{os.getpid()}")
+    building.write_text(json.dumps(values, indent=1) + "\n")
+    building.replace(path)

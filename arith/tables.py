@@ -1,0 +1,51 @@
+"""Curves as text."""
+
+from collections.abc import Sequence
+
+from arith.curves import Curve, Point
+
+
+def accuracy_table(drawn: Sequence[Curve]) -> str:
+    """A line a curve: exact match in percent by digit length, the median over seeds and, if lower, the worst."""
+    lengths = sorted({point.digits for curve in drawn for point in curve.points})
+    header = ["encoding", "suite", "trained", "seeds", "in distr.", *map(str, lengths)]
+    rows = [header]
+    for curve in drawn:
+        low, high = curve.first.train_lengths
+        fitted = percent(curve.in_distribution) + ("" if curve.fitted else " unfitted")
+        cells = [_entry(curve.at(digits)) for digits in lengths]
+        rows.append([curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted, *cells])
+    counts = sorted({(point.digits > 100, cell.n) for curve in drawn for point in curve.points for cell in point.cells})
+    described = ", ".join(f"{n}{' above 100 digits' if long else ''}" for long, n in counts)
+    note = f"Exact match in %, median over seeds (worst seed) by digits of the longer operand; n = {described} a seed."
+    return "\n".join([aligned(rows), note])
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(1.0), percent(0.9975), percent(0.0)
+    ('100', '99.8', '0')
+    """
+    text = f"{100 * share:.1f}"
+    if text == "100.0" and share < 1:
+        return "99.9+"
+    return text.removesuffix(".0")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Columns under each other.
+
+    >>> print(aligned([["a", "bb"], ["ccc", "d"]]))
+    a    bb
+    ccc  d
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
+def _entry(point: Point | None) -> str:
+    if point is None:
+        return "-"
+    median, worst = percent(point.median), percent(point.worst)
+    return median if median == worst else f"{median} ({worst})"

@@ -1,0 +1,83 @@
+"""The four places where an encoding can act on a transformer; each does nothing by default."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from arith.kernels.terms import Ids, Term
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Position ids of the tokens that ask and of those that answer; 0 means "no position". `b` may be 1."""
+
+    q: Int[Tensor, "levels b q"]
+    k: Int[Tensor, "levels b k"]
+
+    def level(self, level: int) -> Ids:
+        return Ids(self.q[level], self.k[level])
+
+    @property
+    def ids(self) -> Ids:
+        """The ids of the first level."""
+        return self.level(0)
+
+    def after(self, earlier: Int[Tensor, "levels b k"]) -> "Positions":
+        """The same tokens, with earlier ones among the keys."""
+        rows = self.k.shape[1]
+        return Positions(self.q, torch.cat([earlier.expand(-1, rows, -1), self.k], dim=2))
+
+    def last(self, queries: int) -> "Positions":
+        """Only the last tokens ask."""
+        return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
+
+
+Memory = dict[str, Any]  # what one layer's content-dependent terms keep while decoding, beside the cache
+
+
+class LayerEncoding(nn.Module):
+    """What an encoding does inside one layer."""
+
+    def hidden(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
+        """At the layer's input."""
+        return x
+
+    def rotate(
+        self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions
+    ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g k d"]]:
+        """Queries and keys before their product. While decoding, `k` holds the new tokens only."""
+        return q, k
+
+    def terms(
+        self,
+        x: Float[Tensor, "b q w"],
+        q: Float[Tensor, "b h q d"],
+        k: Float[Tensor, "b g k d"],
+        positions: Positions,
+        memory: Memory,
+    ) -> tuple[Term, ...]:
+        """What is added to the scores. Here `k` and `positions.k` hold every token so far."""
+        return ()
+
+
+class Encoding(LayerEncoding):
+    """A positional encoding, whose layers share their parameters unless `at` says otherwise.
+
+    Attributes:
+        reach: largest position id it can encode; None if there is no such limit.
+        relative: only differences of ids matter.
+    """
+
+    reach: int | None = None
+    relative: bool = False
+
+    def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
+        """Once, at the input."""
+        return x
+
+    def at(self, layer: int, loop: int = 0) -> LayerEncoding:
+        """The encoding inside one layer of one loop."""
+        return self

@@ -1,0 +1,109 @@
+"""Several encodings as one, each on the ids of its own position scheme."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from arith.encodings.base import Encoding, LayerEncoding, Memory, Positions
+from arith.encodings.positions import Prompt, Reading, Scheme, State
+from arith.kernels.terms import Term
+
+Ids = tuple[Int[Tensor, "levels b n"], ...]  # one tensor for each distinct scheme
+
+
+@dataclass(frozen=True)
+class Part:
+    """An encoding and the scheme whose ids it uses."""
+
+    encoding: Encoding
+    scheme: Scheme
+
+
+class Composed(nn.Module):
+    """What a model takes: encodings that act one after the other. Parts with equal schemes share ids.
+
+    >>> from arith.encodings.nope import NoPE
+    >>> from arith.encodings.positions import Sequential
+    >>> len(Composed([Part(NoPE(), Sequential()), Part(NoPE(), Sequential())]).schemes)
+    1
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        super().__init__()
+        self.schemes: tuple[Scheme, ...] = tuple(dict.fromkeys(part.scheme for part in parts))
+        self.which = [self.schemes.index(part.scheme) for part in parts]
+        self.parts = nn.ModuleList(part.encoding for part in parts)
+
+    def encodings(self) -> list[tuple[Encoding, int]]:
+        """Each encoding with the place of its scheme."""
+        return [(part, which) for part, which in zip(self.parts, self.which, strict=True) if isinstance(part, Encoding)]
+
+    def check(self, reading: Reading) -> None:
+        """Raise if numbers written like this cannot have the ids of these schemes."""
+        for scheme in self.schemes:
+            scheme.check(reading)
+
+    def check_reach(self, tokens: int, digits: int) -> None:
+        """Raise if sequences or numbers of these lengths are beyond what can be encoded."""
+        for encoding, which in self.encodings():
+            scheme = self.schemes[which]
+            highest = scheme.highest(tokens, digits)
+            if encoding.reach is not None and highest > encoding.reach:
+                raise ValueError(
+                    f"{type(encoding).__name__} has position ids up to {encoding.reach}. Sequences of {tokens} tokens "
+                    f"with numbers of {digits} digits need {highest} on {type(scheme).__name__} positions"
+                )
+
+    def full(self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int) -> Ids:
+        return tuple(scheme.full(prompt, tokens, key, capacity) for scheme in self.schemes)
+
+    def start(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> tuple[Ids, tuple[State, ...]]:
+        ids, states = zip(*(scheme.start(prompt, key, capacity) for scheme in self.schemes), strict=True)
+        return ids, states
+
+    def step(self, token: Int[Tensor, " b"], states: tuple[State, ...]) -> tuple[Ids, tuple[State, ...]]:
+        stepped = [scheme.step(token, state) for scheme, state in zip(self.schemes, states, strict=True)]
+        ids, after = zip(*stepped, strict=True)
+        return ids, after
+
+    def embed(self, x: Float[Tensor, "b n w"], positions: Sequence[Positions]) -> Float[Tensor, "b n w"]:
+        for encoding, which in self.encodings():
+            x = encoding.embed(x, positions[which])
+        return x
+
+    def at(self, layer: int, loop: int = 0) -> "ComposedLayer":
+        return ComposedLayer([(encoding.at(layer, loop), which) for encoding, which in self.encodings()])
+
+
+@dataclass(frozen=True)
+class ComposedLayer:
+    """The encodings inside one layer."""
+
+    parts: list[tuple[LayerEncoding, int]]
+
+    def hidden(self, x: Float[Tensor, "b n w"], positions: Sequence[Positions]) -> Float[Tensor, "b n w"]:
+        for encoding, which in self.parts:
+            x = encoding.hidden(x, positions[which])
+        return x
+
+    def rotate(
+        self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Sequence[Positions]
+    ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g k d"]]:
+        for encoding, which in self.parts:
+            q, k = encoding.rotate(q, k, positions[which])
+        return q, k
+
+    def terms(
+        self,
+        x: Float[Tensor, "b q w"],
+        q: Float[Tensor, "b h q d"],
+        k: Float[Tensor, "b g k d"],
+        positions: Sequence[Positions],
+        memory: Memory,
+    ) -> tuple[Term, ...]:
+        found: list[Term] = []
+        for place, (encoding, which) in enumerate(self.parts):
+            found += encoding.terms(x, q, k, positions[which], memory.setdefault(str(place), {}))
+        return tuple(found)

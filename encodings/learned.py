@@ -1,0 +1,39 @@
+"""Learned embeddings: a trained vector for each position id is added to the token's.
+
+    x[t] + E[id[t]]        and just x[t] where the id is 0
+
+Gehring et al., arXiv 1705.03122; GPT-2. On abacus ids: McLeish et al., "Transformers Can Do Arithmetic with the
+Right Embeddings", arXiv 2405.17399. On coupled ids: Cho et al., "Position Coupling", arXiv 2405.20671.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from arith.encodings.base import Encoding, Positions
+
+
+class Learned(Encoding):
+    """One vector a position. Ids that training never showed keep their random start.
+
+    Args:
+        width: of the model.
+        highest: the largest id; the table has one row for each from 0, and row 0 stays zero.
+        std: of the start; compare that of the token embedding, 1.
+
+    >>> Learned(width=4, highest=10).table.shape
+    torch.Size([11, 4])
+    """
+
+    def __init__(self, width: int, highest: int, std: float = 0.5) -> None:
+        super().__init__()
+        self.reach = highest
+        self.table = nn.Parameter(std * torch.randn(highest + 1, width))
+
+    def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
+        ids = positions.q[0]
+        return x + functional.embedding(ids, self.table) * (ids != 0)[..., None]
+
+    def extra_repr(self) -> str:
+        return f"highest={self.reach}"

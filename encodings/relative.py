@@ -1,0 +1,44 @@
+"""A learned score for each small distance, one table a head.
+
+    score[q, k] += gain * table[h, clip(k - q, -radius, radius)]        and a score of its own where an id is 0
+
+On coupled ids it tells a digit which digits have its significance: the soft bias of Cho et al.'s code for "Position
+Coupling" (arXiv 2405.20671), and, with a window, the coupled window.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from arith.encodings.base import Encoding, Memory, Positions
+from arith.kernels.terms import DistanceTable
+
+
+class Relative(Encoding):
+    """A learned bias by clipped distance.
+
+    Args:
+        heads: attention heads.
+        radius: distances beyond share the outermost slot.
+        gain: multiplies the table, which acts as a higher learning rate for it.
+
+    >>> Relative(heads=4, radius=1).table.shape
+    torch.Size([4, 4])
+    """
+
+    relative = True
+
+    def __init__(self, heads: int, radius: int = 16, gain: float = 10.0) -> None:
+        super().__init__()
+        self.gain = gain
+        self.table = nn.Parameter(torch.zeros(heads, 2 * radius + 2))
+
+    def terms(
+        self,
+        x: Float[Tensor, "b q w"],
+        q: Float[Tensor, "b h q d"],
+        k: Float[Tensor, "b g k d"],
+        positions: Positions,
+        memory: Memory,
+    ) -> tuple[DistanceTable]:
+        return (DistanceTable(self.gain * self.table, positions.ids),)

@@ -1,0 +1,66 @@
+"""T5 bias: a learned score for each bucket of distances, exact when near and logarithmic when far.
+
+    bucket(D) = D                                                      D < e = buckets / 2
+              = e + floor(log(D / e) / log(farthest / e) * (buckets - e))   then at most buckets - 1
+
+D = q - k, the distance back; a key that lies ahead is in bucket 0. Bidirectional, the buckets are halved: keys
+behind use the first half, keys ahead the second. All layers share the table.
+Raffel et al., arXiv 1910.10683, section 2.1, with the usual division of scores by sqrt(d), which T5 leaves out.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from arith.encodings.base import Encoding, Memory, Positions
+from arith.kernels.terms import DistanceTable
+
+
+class T5(Encoding):
+    """A learned bias by bucketed distance.
+
+    Args:
+        heads: attention heads.
+        buckets: rows of the table.
+        farthest: distances from here on share the last bucket.
+        bidirectional: tell keys ahead from keys behind; wanted on ids that do not rise with the tokens.
+
+    >>> T5(heads=1, buckets=8, farthest=16).bucket(torch.tensor([0, -1, -3, -4, -9, -99, 5])).tolist()
+    [0, 1, 3, 4, 6, 7, 0]
+    """
+
+    relative = True
+
+    def __init__(self, heads: int, buckets: int = 32, farthest: int = 128, bidirectional: bool = False) -> None:
+        super().__init__()
+        each_way = buckets // 2 if bidirectional else buckets
+        if each_way < 2 or farthest <= each_way // 2:
+            raise ValueError(
+                f"t5 needs 2 buckets or more each way, and farthest beyond half of them: got {buckets}, {farthest}"
+            )
+        self.buckets, self.farthest, self.bidirectional = each_way, farthest, bidirectional
+        self.table = nn.Parameter(torch.zeros(heads, buckets))
+        self.unplaced = nn.Parameter(torch.zeros(heads, 1))
+
+    def bucket(self, distance: Int[Tensor, " r"]) -> Int[Tensor, " r"]:
+        """The bucket of each distance k - q."""
+        back = distance.abs() if self.bidirectional else (-distance).clamp(min=0)
+        exact = self.buckets // 2
+        growth = torch.log(back.clamp(min=1).double() / exact) / math.log(self.farthest / exact)
+        far = (exact + (growth * (self.buckets - exact)).floor().long()).clamp(max=self.buckets - 1)
+        bucket = torch.where(back < exact, back, far)
+        return bucket + self.buckets * (distance > 0) if self.bidirectional else bucket
+
+    def terms(
+        self,
+        x: Float[Tensor, "b q w"],
+        q: Float[Tensor, "b h q d"],
+        k: Float[Tensor, "b g k d"],
+        positions: Positions,
+        memory: Memory,
+    ) -> tuple[DistanceTable]:
+        distance = torch.arange(-self.farthest, self.farthest + 1, device=self.table.device)
+        values = torch.cat([self.table[:, self.bucket(distance)], self.unplaced], dim=1)
+        return (DistanceTable(values, positions.ids),)

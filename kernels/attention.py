@@ -1,0 +1,62 @@
+"""The one attention op: every encoding's scores, masks and windows go through it."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from arith.kernels import reference
+from arith.kernels.terms import Term
+
+Backend = Literal["auto", "reference"]
+
+
+def attention(
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b g k d"],
+    v: Float[Tensor, "b g k d"],
+    *,
+    terms: Sequence[Term] = (),
+    causal: bool = True,
+    valid: Bool[Tensor, "b k"] | None = None,
+    documents: Int[Tensor, "b k"] | None = None,
+    scale: float | None = None,
+    backend: Backend = "auto",
+) -> Float[Tensor, "b h q d"]:
+    """Softmax attention with position terms. The queries are the last q of the k tokens, so decoding needs no flag.
+
+        out = softmax(scale * q k^T + terms, over the visible keys) v
+
+    Args:
+        q: queries.
+        k, v: keys and values of g heads, each shared by h / g query heads.
+        terms: what is added to the scores, in order, and windows on distance.
+        causal: a token sees itself and what stands before it.
+        valid: False marks padding among the keys.
+        documents: tokens see only tokens of their own document.
+        scale: of the product of query and key; 1 / sqrt(d) if None.
+        backend: where it runs; see `route`.
+
+    A query that sees no key at all gives zeros.
+
+    >>> import torch
+    >>> v = torch.tensor([1.0, 3.0]).reshape(1, 1, 2, 1)
+    >>> attention(torch.zeros(1, 1, 2, 1), torch.zeros(1, 1, 2, 1), v).flatten().tolist()
+    [1.0, 2.0]
+    """
+    if q.shape[2] > k.shape[2]:
+        raise ValueError(f"queries are the last of the keys: got {q.shape[2]} queries and {k.shape[2]} keys")
+    if q.shape[1] % k.shape[1]:
+        raise ValueError(f"query heads share key heads evenly: got {q.shape[1]} query and {k.shape[1]} key heads")
+    route(terms, backend)
+    scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
+    return reference.attention(q, k, v, terms, causal, valid, documents, scale)
+
+
+def route(terms: Sequence[Term], backend: Backend = "auto") -> tuple[str, str]:
+    """Which implementation runs these terms, and why."""
+    if backend not in ("auto", "reference"):
+        raise ValueError(f"no attention backend is called {backend!r}. Backends: auto, reference")
+    return "reference", "plain torch is the only implementation so far"

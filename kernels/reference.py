@@ -1,0 +1,129 @@
+"""Attention with position terms in plain torch: runs everywhere, and every kernel is compared with it."""
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
+
+
+def attention(
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b g k d"],
+    v: Float[Tensor, "b g k d"],
+    terms: Sequence[Term],
+    causal: bool,
+    valid: Bool[Tensor, "b k"] | None,
+    documents: Int[Tensor, "b k"] | None,
+    scale: float,
+) -> Float[Tensor, "b h q d"]:
+    """Softmax attention of the last q of k tokens, every score in memory."""
+    groups = q.shape[1] // k.shape[1]
+    if groups > 1:
+        k = repeat(k, "b g k d -> b (g copies) k d", copies=groups)
+        v = repeat(v, "b g k d -> b (g copies) k d", copies=groups)
+    scores = (q * scale) @ k.transpose(-1, -2)
+    visible = visibility(q.shape[2], k.shape[2], terms, causal, valid, documents, q.device)
+    for term in terms:
+        scores = _scored(term, scores, q, scale)
+    if visible is None:
+        return scores.softmax(-1) @ v
+    # The lowest finite score instead of -inf: a query that sees nothing must give zeros, not NaN.
+    scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(-1)
+    if _may_see_nothing(terms, valid, documents):
+        weights = weights * visible.any(-1, keepdim=True)
+    return weights @ v
+
+
+def visibility(
+    queries: int,
+    keys: int,
+    terms: Sequence[Term],
+    causal: bool,
+    valid: Bool[Tensor, "b k"] | None,
+    documents: Int[Tensor, "b k"] | None,
+    device: torch.device,
+) -> Bool[Tensor, "#b 1 q k"] | None:
+    """Which keys each query may look at; None if all."""
+    masks = []
+    if causal and queries > 1:
+        masks.append(torch.ones(1, queries, keys, dtype=torch.bool, device=device).tril(keys - queries))
+    if valid is not None:
+        masks.append(rearrange(valid, "b k -> b 1 k"))
+    if documents is not None:
+        own = documents[:, keys - queries :]
+        masks.append(rearrange(own, "b q -> b q 1") == rearrange(documents, "b k -> b 1 k"))
+    for term in terms:
+        if isinstance(term, Window):
+            distance, unplaced = _distance(term.ids, queries, keys, device)
+            inside = (distance >= -term.left) & (distance <= term.right)
+            masks.append(inside if unplaced is None else inside | unplaced)
+    if not masks:
+        return None
+    visible = masks[0]
+    for mask in masks[1:]:
+        visible = visible & mask
+    return rearrange(visible, "b q k -> b 1 q k")
+
+
+def _may_see_nothing(terms: Sequence[Term], valid: Tensor | None, documents: Tensor | None) -> bool:
+    return valid is not None or documents is not None or any(isinstance(term, Window) for term in terms)
+
+
+def _token_index(queries: int, keys: int, device: torch.device) -> Ids:
+    index = torch.arange(1, keys + 1, device=device)[None]
+    return Ids(index[:, keys - queries :], index)
+
+
+def _distance(
+    ids: Ids | None, queries: int, keys: int, device: torch.device
+) -> tuple[Int[Tensor, "b q k"], Bool[Tensor, "b q k"] | None]:
+    """k - q for each pair, and which pairs hold an id of 0 (None: no pair can)."""
+    placed = ids is None
+    ids = ids or _token_index(queries, keys, device)
+    q, k = rearrange(ids.q, "b q -> b q 1"), rearrange(ids.k, "b k -> b 1 k")
+    return k - q, None if placed else (q == 0) | (k == 0)
+
+
+def _scored(
+    term: Term, scores: Float[Tensor, "b h q k"], q: Float[Tensor, "b h q d"], scale: float
+) -> Float[Tensor, "b h q k"]:
+    queries, keys = scores.shape[2:]
+    match term:
+        case Window():
+            return scores
+        case DistanceTable():
+            slot = _slots(term.values.shape[1] - 2, term.ids, queries, keys, scores.device)
+            # On a CPU ten times as fast, there and back, as indexing or an embedding of the slots.
+            bias = term.values.index_select(1, slot.flatten()).reshape(-1, *slot.shape)
+            return scores + rearrange(bias, "h b q k -> b h q k").to(scores.dtype)
+        case PairTable():
+            ids = term.ids or _token_index(queries, keys, scores.device)
+            rows = rearrange(ids.q, "b q -> b q 1") - 1
+            columns = rearrange(ids.k, "b k -> b 1 k") - 1
+            placed = (rows >= 0) & (columns >= 0)
+            bias = term.values[:, rows.clamp(min=0), columns.clamp(min=0)] * placed
+            return scores + rearrange(bias, "h b q k -> b h q k").to(scores.dtype)
+        case Decay():
+            own = term.cumulative[..., keys - queries :]
+            return scores + (own[..., :, None] - term.cumulative[..., None, :]).to(scores.dtype)
+        case KeyTable():
+            by_slot = (q * scale) @ term.values.transpose(-1, -2).to(q.dtype)
+            slot = _slots(term.values.shape[1] - 1, term.ids, queries, keys, scores.device)
+            unplaced = slot == term.values.shape[1]
+            index = slot.masked_fill(unplaced, 0)[:, None].expand(*scores.shape)
+            return scores + by_slot.gather(-1, index).masked_fill(unplaced[:, None], 0)
+        case ScoreMod():
+            return term.function(scores)
+
+
+def _slots(doubled_radius: int, ids: Ids | None, queries: int, keys: int, device: torch.device) -> Int[Tensor, "b q k"]:
+    """Where in a table of 2r + 2 slots each pair finds its value."""
+    radius = doubled_radius // 2
+    distance, unplaced = _distance(ids, queries, keys, device)
+    slot = distance.clamp(-radius, radius) + radius
+    return slot if unplaced is None else slot.masked_fill(unplaced, 2 * radius + 1)

@@ -1,0 +1,64 @@
+"""Random numbers that depend on nothing but their key.
+
+Raw output of Philox4x64 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011) and a bounded draw
+of our own: NumPy promises the raw output of a bit generator for ever, but not what its distributions make of it.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int, UInt64
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Stream:
+    """The random numbers of one block of one split of one seed.
+
+    >>> Stream(seed=1, split="train", block=0).below(10, (5,)).tolist()
+    [4, 3, 7, 8, 4]
+    """
+
+    def __init__(self, seed: int, split: Split, block: int) -> None:
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"a seed is an integer from 0 to 2**63 - 1, got {seed}")
+        if not 0 <= block < 2**56:
+            raise ValueError(f"a block is an integer from 0 to 2**56 - 1, got {block}")
+        key = np.array([seed, (SPLITS.index(split) << 56) | block], dtype=np.uint64)
+        self._philox = np.random.Philox(key=key)
+
+    def below(self, bound: int | Int[np.ndarray, "..."], shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
+        """Integers in 0 .. bound - 1. Some are likelier than others by at most bound / 2**32."""
+        count = math.prod(shape)
+        words = self._philox.random_raw((count + 1) // 2)
+        halves = np.asarray(words, dtype="<u8").view("<u4")[:count].reshape(shape)
+        scaled = halves.astype(np.uint64) * np.asarray(bound).astype(np.uint64)
+        drawn: np.ndarray = (scaled >> np.uint64(32)).astype(np.int64)
+        return drawn
+
+
+def mix(values: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
+    """A bijection that scatters 64-bit words: the finaliser of SplitMix64 (Steele et al., 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed
+
+
+def scattered(values: Int[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
+    """64 random bits for each integer: SplitMix64's output at that place."""
+    return mix((np.asarray(values).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+
+
+def sample_keys(seed: int, split: Split, start: int, count: int) -> Int[np.ndarray, " n"]:
+    """A non-negative 63-bit key for each sample, from which encodings take what they draw.
+
+    >>> sample_keys(0, "test", 5, 2)[0] == sample_keys(0, "test", 0, 6)[5]
+    np.True_
+    """
+    stream = scattered(np.array([seed])) ^ scattered(np.array([2**40 + SPLITS.index(split)]))
+    return (mix(scattered(np.arange(start, start + count)) + stream) >> np.uint64(1)).astype(np.int64)

@@ -1,0 +1,109 @@
+import dataclasses
+import json
+
+import pytest
+
+from arith.assembly import Assembly, device_named
+from arith.config import RunConfig, differences, digit_list, digit_range
+from arith.errors import UsageError
+from arith.presets import PRESETS
+
+
+def test_defaults_are_a_sound_run() -> None:
+    Assembly.of(RunConfig())
+
+
+def test_configurations_survive_json() -> None:
+    config = RunConfig.of({"encoding": "t5", "data": {"digits": "2-5"}, "training": {"betas": [0.9, 0.95]}})
+    assert RunConfig.of(json.loads(json.dumps(config.as_dict()))) == config
+    assert config.data.digits == (2, 5)
+
+
+def test_values_are_replaced_and_others_kept() -> None:
+    config = RunConfig.of({"model": {"layers": 3}}).with_values({"model": {"width": 32}})
+    assert (config.model.layers, config.model.width) == (3, 32)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_build(preset: str) -> None:
+    import torch
+
+    config = RunConfig.of({"model": {"preset": preset}})
+    with torch.device("meta"):
+        count = Assembly.of(config).model().parameter_count()
+    assert 50_000 < count < 110_000_000
+
+
+def test_gpt2_small_is_its_shape() -> None:
+    import torch
+
+    config = RunConfig.of({"model": {"preset": "gpt2-small"}, "encoding": "learned"})
+    model = config.model
+    assert (model.layers, model.width, model.heads, model.hidden) == (12, 768, 12, 3072)
+    with torch.device("meta"):
+        assert 84e6 < Assembly.of(config).model().parameter_count() < 87e6
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"modle": {}}, "no setting is called 'modle'. Did you mean 'model'"),
+        ({"model": {"layer": 2}}, "no setting is called 'model.layer'. Did you mean 'layers'"),
+        ({"model": {"preset": "nanno"}}, "no model preset is called 'nanno'. Did you mean 'nano'"),
+        ({"model": {"activation": "relu"}}, "model.activation is one of gelu, gated-gelu; got 'relu'"),
+        ({"training": {"steps": "many"}}, "training.steps is int, got 'many'"),
+        ({"training": {"steps": True}}, "training.steps is int, got True"),
+        ({"data": {"digits": "0-4"}}, "operands have 1 digit or more"),
+        ({"data": {"digits": "4-2"}}, "a range rises"),
+        ({"data": {"digits": "a"}}, "digits are a range such as 1-4, got 'a'"),
+        ({"data": {"digits": [1, 2, 3]}}, "data.digits has 2 entries"),
+        ({"model": 3}, "model is a table of settings, got 3"),
+    ],
+)
+def test_wrong_values_are_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        RunConfig.of(values)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"task": "additoin"}, "no task is called 'additoin'. Did you mean 'addition'"),
+        ({"format": "padded-reversd"}, "Did you mean 'padded-reversed'"),
+        ({"format": "padded:width=3"}, "operand of 20 digits does not fit the format's width of 3"),
+        ({"format": "plain", "encoding": "coupled"}, "and format 'plain' does not pad it"),
+        ({"encoding": "learned:highest=9"}, "has position ids up to 9"),
+        ({"evaluation": {"suites": "chains"}}, "no test suite is called 'chains'. Did you mean 'chain'"),
+        ({"data": {"carry_mix": 1.5}}, "carry_mix is a share between 0 and 1"),
+        ({"model": {"heads": 3}}, "a model's width is a multiple of its heads"),
+        ({"model": {"key_heads": 3}}, "model.heads is a multiple of model.key_heads"),
+        ({"training": {"steps": 0}}, "training.steps is 1 or more, got 0"),
+        ({"training": {"learning_rate": 0.0}}, "learning_rate is above 0"),
+        ({"evaluation": {"digits": "0"}}, "1 digit or more"),
+        ({"data": {"digits": [0, 4]}}, "1 digit or more"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Assembly.of(RunConfig.of(values))
+    assert message in str(raised.value)
+
+
+def test_lists_of_digits() -> None:
+    assert digit_list("1-3,3,10") == (1, 2, 3, 10)
+    assert digit_range("7") == (7, 7)
+
+
+def test_differences_are_named() -> None:
+    old, new = RunConfig(), RunConfig.of({"encoding": "rope", "training": {"steps": 5}})
+    assert differences(dataclasses.asdict(old), dataclasses.asdict(new)) == [
+        "encoding: coupled-window before, rope now",
+        "training.steps: 800 before, 5 now",
+    ]
+
+
+def test_unknown_devices_are_refused() -> None:
+    assert device_named("cpu").type == "cpu"
+    with pytest.raises(UsageError, match="no device is called 'tpuu'"):
+        device_named("tpuu")

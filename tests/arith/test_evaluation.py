@@ -1,0 +1,209 @@
+"""Evaluation, results, curves, tables and figures."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import binomtest
+
+from arith.assembly import Assembly
+from arith.config import RunConfig
+from arith.curves import curves
+from arith.decode import greedy
+from arith.errors import UsageError
+from arith.evaluate import Condition, batch_matches, evaluate, exact_matches
+from arith.figures import draw_accuracy
+from arith.intervals import wilson
+from arith.results import Cell, Results
+from arith.runs import Run
+from arith.tables import accuracy_table
+from arith.tasks import vocabulary
+from arith.train import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("n", [1, 7, 400, 10_000])
+def test_wilson_is_scipys(n: int) -> None:
+    for correct in {0, 1, n // 3, n - 1, n}:
+        expected = binomtest(correct, n).proportion_ci(method="wilson")
+        assert wilson(correct, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_refuses_what_is_no_share() -> None:
+    for correct, n in ((1, 0), (5, 4), (-1, 4)):
+        with pytest.raises(ValueError, match="between 0 and n"):
+            wilson(correct, n)
+
+
+@pytest.mark.parametrize("form", ["padded-reversed", "padded"])
+@pytest.mark.parametrize("encoding", ["coupled", "learned+t5@abacus"])
+def test_one_pass_equals_cached_greedy_decoding(tmp_path: Path, encoding: str, form: str) -> None:
+    config = RunConfig.of(
+        {
+            "encoding": encoding,
+            "format": form,
+            "data": {"digits": "1-2"},
+            "training": {"steps": 250, "batch": 64, "evaluate_every": 250},
+            "evaluation": {"digits": "2"},
+        }
+    )
+    assembly = Assembly.of(config)
+    model = train(Run.begin(tmp_path / "run", config), assembly)
+    right = []
+    for digits in (1, 2):
+        batch = assembly.test_data("random", digits).batch(0, 300, CPU)
+        cut = batch.shortest_prompt
+        prompt = dataclasses.replace(batch.prompt, tokens=batch.tokens[:, :cut])
+        decoded = greedy(model, prompt, batch.key, batch.tokens.shape[1] - cut)
+        padded = torch.full_like(batch.tokens[:, cut:], vocabulary.token(vocabulary.PAD))
+        padded[:, : decoded.shape[1]] = decoded
+        in_one_pass = batch_matches(model, batch)
+        assert torch.equal(in_one_pass, (padded == batch.tokens[:, cut:]).all(1))
+        right.append(in_one_pass)
+    share = float(torch.cat(right).float().mean())
+    assert 0.02 < share < 0.98, "half-trained, or the test proves nothing"
+
+
+def test_greedy_stops_at_end_marks_and_takes_equal_lengths_only() -> None:
+    assembly = Assembly.of(RunConfig())
+    model = assembly.model()
+    ragged = assembly.training_data().batch(0, 8, CPU)
+    with pytest.raises(ValueError, match="prompts of equal length"):
+        greedy(model, ragged.prompt, ragged.key, 3)
+
+
+def test_chunks_do_not_change_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    assembly = Assembly.of(RunConfig.of({"training": {"steps": 1}}))
+    model = assembly.model()
+    data = assembly.test_data("unequal", 4)
+    whole = exact_matches(model, data, 50)
+    monkeypatch.setattr("arith.evaluate.SCORE_BYTES", 1)
+    assert torch.equal(exact_matches(model, data, 50), whole)
+
+
+def test_lengths_beyond_the_encoding_are_refused() -> None:
+    assembly = Assembly.of(RunConfig.of({"encoding": "learned", "evaluation": {"digits": "4"}}))
+    with pytest.raises(UsageError, match="a test at 9 digits is beyond this model: Learned has position ids up to"):
+        list(evaluate(assembly, assembly.model(), [Condition("random", 9, 5)], label="x", step=1, training_seconds=0))
+
+
+def cell(
+    label: str = "rope", digits: int = 4, correct: int = 400, n: int = 400, seed: int = 0, **changes: object
+) -> Cell:
+    low, high = wilson(correct, n)
+    values = {
+        "label": label,
+        "task": "addition",
+        "format": "padded",
+        "encoding": label,
+        "structure_aware": label.startswith("coupled"),
+        "suite": "random",
+        "split": "test",
+        "train_lengths": (1, 4),
+        "digits": digits,
+        "operand_lengths": (digits, digits),
+        "model_seed": seed,
+        "data_seed": seed,
+        "test_seed": 1,
+        "step": 10,
+        "samples": 1280,
+        "parameters": 1000,
+        "n": n,
+        "correct": correct,
+        "accuracy": correct / n,
+        "low": low,
+        "high": high,
+        "seen": 0,
+        "training_seconds": 1.0,
+    }
+    return Cell(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_results_round_trip(tmp_path: Path) -> None:
+    results = Results((cell(), cell("t5", operand_lengths=None)), {"commit": "abc"})
+    results.save(tmp_path / "results.json")
+    assert Results.load(tmp_path / "results.json") == results
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no results file"),
+        ("[1]", "is no results file"),
+        ('{"version": 99, "cells": []}', "is of schema version 99"),
+        ('{"version": 1, "cells": [{"label": "x"}]}', "field 'accuracy' is missing"),
+    ],
+)
+def test_foreign_results_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as raised:
+        Results.load(path)
+    assert str(path) in str(raised.value)
+    assert message in str(raised.value)
+
+
+def test_curves_give_median_worst_and_reach() -> None:
+    cells = [cell(digits=4, correct=400, seed=seed) for seed in range(3)]
+    cells += [cell(digits=8, correct=correct, seed=seed) for seed, correct in enumerate((400, 390, 100))]
+    cells += [cell(digits=16, correct=400, seed=seed) for seed in range(3)]
+    (curve,) = curves(cells, "random")
+    assert (curve.points[1].median, curve.points[1].worst, curve.points[1].best) == (0.975, 0.25, 1.0)
+    assert curve.fitted
+    assert curve.reaches == 4, "a gap at 8 digits is not jumped over"
+    assert curve.seeds == 3
+    assert curve.points[1].interval == wilson(890, 1200)
+
+
+def test_a_curve_that_missed_its_training_lengths_is_unfitted() -> None:
+    (curve,) = curves([cell(digits=3, correct=395), cell(digits=9)], "random")
+    assert not curve.fitted
+    assert "unfitted" in accuracy_table([curve])
+    (untested,) = curves([cell(digits=9)], "random")
+    assert not untested.fitted
+
+
+def test_figures_are_written_and_repeatable(tmp_path: Path) -> None:
+    cells = [
+        cell(label, digits, n - digits, n) for label in ("rope", "coupled-x") for digits, n in ((1, 400), (50, 400))
+    ]
+    drawn = curves(cells, "random")
+    first = draw_accuracy(drawn, tmp_path / "a" / "figure", "Title")
+    second = draw_accuracy(drawn, tmp_path / "b" / "figure", "Title")
+    assert [path.suffix for path in first] == [".png", ".pdf", ".svg", ".csv"]
+    for one, other in zip(first[2:], second[2:], strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    rows = list(csv.DictReader(first[3].open()))
+    assert [(row["label"], row["digits"], row["n"]) for row in rows[:2]] == [
+        ("rope", "1", "400"),
+        ("rope", "50", "400"),
+    ]
+    assert float(rows[1]["median"]) == 350 / 400
+    svg = first[2].read_text()
+    assert "structure-aware" in svg or "svg" in svg
+
+
+@pytest.mark.parametrize("count", [1, 12])
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_figures_take_extremes(tmp_path: Path, count: int, share: float) -> None:
+    cells = [
+        cell(f"encoding-{number}", digits, round(share * 400), seed=seed)
+        for number in range(count)
+        for digits in (1, 4, 500)
+        for seed in range(2)
+    ]
+    assert all(path.stat().st_size for path in draw_accuracy(curves(cells, "random"), tmp_path / "figure"))
+
+
+def test_every_cell_counts_what_training_held(tmp_path: Path) -> None:
+    config = RunConfig.of({"training": {"steps": 2, "batch": 4000}, "evaluation": {"digits": "1,5", "samples": 100}})
+    assembly = Assembly.of(config)
+    sets = [Condition("random", 1, 100), Condition("random", 5, 100)]
+    small, large = evaluate(assembly, assembly.model(), sets, label="x", step=2, training_seconds=0)
+    assert small.seen > 90, "8,000 samples hold most of the 100 problems of one digit"
+    assert large.seen == 0
+    assert json.dumps(dataclasses.asdict(small))

@@ -1,0 +1,211 @@
+"""Training, saving and going on."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from arith import checkpoints
+from arith.assembly import Assembly
+from arith.checkpoints import Checkpoint
+from arith.config import RunConfig
+from arith.errors import RunError, UsageError
+from arith.evaluate import exact_matches
+from arith.interrupt import Interrupted
+from arith.runs import Run
+from arith.train import train, training_step
+
+SHORT = {
+    "training": {"steps": 12, "batch": 16, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
+    "model": {"width": 32, "hidden": 32},
+}
+
+
+def short(**changes: object) -> RunConfig:
+    return RunConfig.of(SHORT).with_values(changes)
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("encoding", ["coupled-window", "coupled", "t5"])
+def test_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path, encoding: str) -> None:
+    config = short(encoding=encoding)
+    assembly = Assembly.of(config)
+    whole = Run.begin(tmp_path / "whole", config)
+    expected = weights(train(whole, assembly))
+
+    halted = Run.begin(tmp_path / "halted", config)
+    shutil.copytree(whole.checkpoints / "step-00000010", halted.checkpoints / "step-00000010")
+    shutil.copy(whole.metrics, halted.metrics)
+    resumed = weights(train(Run.begin(tmp_path / "halted", config, "resume"), assembly))
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+    last, again = whole.logged()[-1], halted.logged()[-1]
+    assert (last["step"], last["loss"], last["accuracy"]) == (again["step"], again["loss"], again["accuracy"])
+    steps = [row["step"] for row in halted.logged()]
+    assert steps == sorted(set(steps)), "rows after the checkpoint are written once"
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path: Path) -> None:
+    found = []
+    for number, seed in enumerate((0, 0, 1)):
+        config = short(model={"seed": seed})
+        found.append(weights(train(Run.begin(tmp_path / str(number), config), Assembly.of(config))))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert not all(torch.equal(found[0][name], found[2][name]) for name in found[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    config = short()
+    run = Run.begin(tmp_path / "run", config)
+    taken = 0
+
+    def step_with_signal(*arguments: object) -> object:
+        nonlocal taken
+        taken += 1
+        if taken == 7:
+            os.kill(os.getpid(), number)
+        return training_step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("arith.train.training_step", step_with_signal)
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted, match=f"arith train --resume --out {run.folder}"):
+        train(run, Assembly.of(config))
+    assert checkpoints.latest(run.checkpoints, print).step == 7
+    assert signal.getsignal(number) == before
+    monkeypatch.undo()
+    resumed = weights(train(run, Assembly.of(config)))
+    expected = weights(train(Run.begin(tmp_path / "whole", config), Assembly.of(config)))
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+def saved(folder: Path, *steps: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    model = torch.nn.Linear(3, 3)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(3)).sum().backward()
+    optimizer.step()
+    for step in steps:
+        with torch.no_grad():
+            model.weight.fill_(step)
+        checkpoints.save(folder, Checkpoint.of(step, model, optimizer), keep=5)
+    return model, optimizer
+
+
+def flip_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGES = {
+    "was altered": lambda folder: flip_bit(folder / "model.safetensors"),
+    "bytes instead of": lambda folder: (folder / "optimizer.safetensors").write_bytes(b"short"),
+    "is missing": lambda folder: (folder / "state.json").unlink(),
+    "MANIFEST.json cannot be read": lambda folder: (folder / "MANIFEST.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_checkpoint_is_named_and_the_previous_one_used(tmp_path: Path, damage: str) -> None:
+    saved(tmp_path, 1, 2)
+    DAMAGES[damage](tmp_path / "step-00000002")
+    said: list[str] = []
+    found = checkpoints.latest(tmp_path, said.append)
+    assert found.step == 1
+    assert float(found.model["weight"][0, 0]) == 1
+    assert len(said) == 1
+    assert "step-00000002" in said[0]
+    assert damage in said[0]
+
+
+def test_without_a_usable_checkpoint_it_says_so(tmp_path: Path) -> None:
+    saved(tmp_path, 1)
+    flip_bit(tmp_path / "step-00000001" / "model.safetensors")
+    with pytest.raises(RunError, match="no usable checkpoint"):
+        checkpoints.latest(tmp_path, print)
+
+
+def test_half_written_checkpoints_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, optimizer = saved(tmp_path, 1)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(tmp_path, Checkpoint.of(2, model, optimizer), keep=5)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+    assert checkpoints.latest(tmp_path, print).step == 1
+
+
+def test_old_checkpoints_are_removed(tmp_path: Path) -> None:
+    model, optimizer = saved(tmp_path, 1, 2, 3)
+    checkpoints.save(tmp_path, Checkpoint.of(4, model, optimizer), keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+def test_checkpoint_restores_weights_and_optimiser(tmp_path: Path) -> None:
+    model, optimizer = saved(tmp_path, 7)
+    other = torch.nn.Linear(3, 3)
+    fresh = torch.optim.AdamW(other.parameters())
+    checkpoints.latest(tmp_path, print).restore(other, fresh)
+    assert torch.equal(other.weight, model.weight)
+    for old, new in zip(optimizer.state.values(), fresh.state.values(), strict=True):
+        assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_a_loss_that_is_no_number_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = short()
+    run = Run.begin(tmp_path / "run", config)
+    nan = torch.tensor(float("nan"))
+    monkeypatch.setattr("arith.train.training_step", lambda *_: (nan, nan))
+    with pytest.raises(RunError, match="the loss is nan at step 3, learning rate"):
+        train(run, Assembly.of(config))
+    assert not checkpoints.any_saved(run.checkpoints)
+
+
+def test_folders_are_never_lost_by_accident(tmp_path: Path) -> None:
+    config = short()
+    Run.begin(tmp_path / "run", config)
+    with pytest.raises(UsageError, match="--resume, replace it by --overwrite"):
+        Run.begin(tmp_path / "run", config)
+    with pytest.raises(UsageError, match=r"training\.batch: 16 before, 32 now"):
+        Run.begin(tmp_path / "run", short(training={"batch": 32}), "resume")
+    assert Run.begin(tmp_path / "run", short(training={"log_every": 1}), "resume").config.training.log_every == 1
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    for when_there in ("resume", "overwrite"):
+        with pytest.raises(UsageError, match="holds no run"):
+            Run.begin(tmp_path / "mine", config, when_there)  # type: ignore[arg-type]
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_run_json_says_what_made_it(tmp_path: Path) -> None:
+    config = short()
+    described = json.loads((Run.begin(tmp_path / "run", config).folder / "run.json").read_text())
+    assert RunConfig.of(described["config"]) == config
+    assert described["versions"]["torch"] == torch.__version__.partition("+")[0] or described["versions"]["torch"]
+    assert {"commit", "command", "created", "device", "imports"} <= set(described)
+    assert Run.open(tmp_path / "run").config == config
+
+
+def test_a_tiny_model_learns_addition(tmp_path: Path) -> None:
+    # The demo's first curve at a third of its steps: far beyond what it was trained on.
+    config = RunConfig.of(
+        {
+            "encoding": "coupled-window",
+            "data": {"digits": "1-3"},
+            "training": {"steps": 500, "evaluate_every": 500, "checkpoint_every": 500},
+            "evaluation": {"digits": "3,20"},
+        }
+    )
+    assembly = Assembly.of(config)
+    model = train(Run.begin(tmp_path / "run", config), assembly)
+    assert exact_matches(model, assembly.test_data("random", 3), 400).float().mean() > 0.98
+    assert exact_matches(model, assembly.test_data("random", 20), 200).float().mean() > 0.80

@@ -1,0 +1,137 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arith.data import Dataset, as_batch
+from arith.encodings.positions import Abacus, Coupled, Scheme, Sequential
+from arith.tasks.addition import Addition
+from arith.tasks.base import Problems, Task
+from arith.tasks.digits import Numbers
+from arith.tasks.formats import NAMED, parse
+from arith.tasks.multiplication import Multiplication
+from arith.tasks.sampling import Uniform
+
+CPU = torch.device("cpu")
+DIGITS = 20
+SCHEMES: list[Scheme] = [
+    Sequential(),
+    *(kind(DIGITS, origin=origin, span=9) for kind in (Abacus, Coupled) for origin in ("fixed", "random", "cyclic")),  # type: ignore[arg-type]
+]
+FORMATS = [*NAMED, "padded:width=9"]
+
+
+def ids_of(scheme: Scheme, name: str, a: int, b: int) -> list[int]:
+    operands = Numbers.of([a]), Numbers.of([b])
+    batch = as_batch(Addition(), parse(name), Problems(operands, Addition().solve(*operands)), torch.tensor([0]), CPU)
+    return scheme.full(batch.prompt, batch.tokens, batch.key, 32)[0, 0].tolist()
+
+
+def test_ids_of_the_card() -> None:
+    # ^ 1 2 + 3 4 5 = 7 5 3 $
+    assert ids_of(Sequential(), "reversed", 12, 345) == list(range(1, 13))
+    assert ids_of(Abacus(DIGITS), "reversed", 12, 345) == [0, 1, 2, 0, 1, 2, 3, 0, 1, 2, 3, 0]
+    assert ids_of(Coupled(DIGITS), "reversed", 12, 345) == [0, 3, 2, 1, 4, 3, 2, 1, 2, 3, 4, 0]
+
+
+def test_coupled_ids_are_significance_in_every_order() -> None:
+    assert ids_of(Coupled(DIGITS), "all-reversed", 12, 345) == [0, 2, 3, 1, 2, 3, 4, 1, 2, 3, 4, 0]
+    # ^ 0 1 2 + 3 4 5 = 0 3 5 7 $
+    assert ids_of(Coupled(DIGITS), "padded", 12, 345) == [0, 4, 3, 2, 1, 4, 3, 2, 1, 5, 4, 3, 2, 0]
+
+
+def supports(scheme: Scheme, name: str) -> bool:
+    return not (isinstance(scheme, Coupled) and name == "plain")
+
+
+@pytest.mark.parametrize("task", [Addition(), Multiplication()], ids=lambda task: task.name)
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_ids_step_by_step_are_those_of_the_full_sequence(scheme: Scheme, name: str, task: Task) -> None:
+    if not supports(scheme, name):
+        pytest.skip("refused, see below")
+    data = Dataset(task, parse(name), Uniform(1, 5), seed=0, split="train")
+    for row in range(40):
+        batch = data.batch(row, 1, CPU)
+        full = scheme.full(batch.prompt, batch.tokens, batch.key, 64)
+        cut = int(batch.prompt.length)
+        prompt = type(batch.prompt)(**{**vars(batch.prompt), "tokens": batch.tokens[:, :cut]})
+        ids, state = scheme.start(prompt, batch.key, 64)
+        parts = [ids]
+        for token in batch.tokens[0, cut:]:
+            ids, state = scheme.step(token[None], state)
+            parts.append(ids)
+        assert torch.equal(torch.cat(parts, dim=2), full)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_answer_ids_do_not_depend_on_the_answer_that_follows(scheme: Scheme, name: str) -> None:
+    if not supports(scheme, name):
+        pytest.skip("refused, see below")
+    batch = Dataset(Addition(), parse(name), Uniform(1, 6), 0, "train").batch(0, 64, CPU)
+    before = scheme.full(batch.prompt, batch.tokens, batch.key, 64)
+    generator = torch.Generator().manual_seed(0)
+    for later in range(1, 4):
+        changed = batch.tokens.clone()
+        index = torch.arange(changed.shape[1])
+        follows = index >= batch.prompt.length[:, None] + later
+        changed[follows] = torch.randint(0, 17, (int(follows.sum()),), generator=generator)
+        after = scheme.full(batch.prompt, changed, batch.key, 64)
+        kept = ~follows[None].expand_as(before) if len(before[0]) > 1 else slice(None)
+        assert torch.equal(before[kept], after[kept])
+
+
+@given(
+    st.integers(0, 10**19),
+    st.integers(0, 10**19),
+    st.sampled_from(["reversed", "all-reversed", "padded", "padded-reversed"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_digits_of_one_significance_share_their_id(a: int, b: int, name: str) -> None:
+    form = parse(name)
+    ids = ids_of(Coupled(DIGITS), name, a, b)
+    text = form.text(Addition(), a, b)
+    tokens = list(zip(text, ids[1:-1], strict=True))
+    equals, plus = text.index("="), text.index("+")
+    numbers = [tokens[:plus], tokens[plus + 1 : equals], tokens[equals + 1 :]]
+    orders = [form.operands, form.operands, form.answer]
+    for number, order in zip(numbers, orders, strict=True):
+        from_units = number if order == "lsb" else number[::-1]
+        assert [position for _, position in from_units] == list(range(2, 2 + len(number)))
+
+
+def test_cyclic_ids_are_all_used_equally_and_keep_their_order() -> None:
+    scheme = Coupled(9, origin="cyclic")
+    data = Dataset(Addition(), NAMED["padded-reversed"], Uniform(9, 9), 0, "train")
+    batch = data.batch(0, 4000, CPU)
+    ids = scheme.full(batch.prompt, batch.tokens, batch.key, 64)[0]
+    counts = torch.bincount(ids[ids > 0].flatten(), minlength=11)[1:].float()
+    assert counts.max() / counts.min() < 1.15
+    assert ids.max() <= scheme.highest(64, 9)
+
+
+def test_samples_draw_their_own_origin() -> None:
+    batch = Dataset(Addition(), NAMED["all-reversed"], Uniform(3, 3), 0, "train").batch(0, 200, CPU)
+    first = Abacus(9, origin="random", span=50).full(batch.prompt, batch.tokens, batch.key, 64)[0, :, 1]
+    assert len(first.unique()) > 40
+
+
+def test_coupled_refuses_an_unpadded_answer_from_the_top() -> None:
+    from arith.data import reading
+
+    with pytest.raises(ValueError, match="coupled positions need an answer of known width"):
+        Coupled(9).check(reading(NAMED["plain"]))
+    for name in FORMATS:
+        if name != "plain":
+            Coupled(9).check(reading(parse(name)))
+
+
+def test_cyclic_ids_refuse_longer_numbers_than_they_tell_apart() -> None:
+    with pytest.raises(ValueError, match="tell apart numbers up to 9 digits, not 10"):
+        Coupled(9, origin="cyclic").highest(64, 10)
+
+
+def test_unknown_origins_are_refused() -> None:
+    with pytest.raises(ValueError, match="fixed, random or cyclic, got 'cyclical'"):
+        Abacus(9, origin="cyclical")  # type: ignore[arg-type]

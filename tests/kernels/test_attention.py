@@ -1,0 +1,173 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from arith.kernels.attention import attention, route
+from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
+
+B, H, N, D = 2, 4, 7, 8
+
+
+def tensors(queries: int = N, groups: int = H) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((B, H, queries, D), (B, groups, N, D), (B, groups, N, D))
+    q, k, v = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    return q, k, v
+
+
+def ids(queries: int = N) -> Ids:
+    placed = torch.tensor([[0, 3, 2, 1, 3, 2, 0], [5, 0, 1, 9, 2, 2, 4]])
+    return Ids(placed[:, N - queries :], placed)
+
+
+def naive(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, terms: tuple[Term, ...], causal: bool, places: Ids
+) -> torch.Tensor:
+    """The definitions, one score at a time."""
+    out = torch.zeros_like(q)
+    queries = q.shape[2]
+    for b in range(B):
+        for h in range(H):
+            for i in range(queries):
+                scores = []
+                for j in range(N):
+                    score = float(q[b, h, i] @ k[b, h, j]) / math.sqrt(D)
+                    hidden = causal and j > i + N - queries
+                    own, other = int(places.q[b, i]), int(places.k[b, j])
+                    unplaced = own == 0 or other == 0
+                    for term in terms:
+                        match term:
+                            case DistanceTable(values):
+                                r = (values.shape[1] - 2) // 2
+                                slot = 2 * r + 1 if unplaced else max(-r, min(r, other - own)) + r
+                                score += float(values[h, slot])
+                            case PairTable(values):
+                                score += 0 if unplaced else float(values[h, own - 1, other - 1])
+                            case Window(left, right):
+                                hidden |= not (unplaced or -left <= other - own <= right)
+                            case Decay(cumulative):
+                                score += float(cumulative[b, h, i + N - queries] - cumulative[b, h, j])
+                            case KeyTable(values):
+                                r = (values.shape[1] - 1) // 2
+                                if not unplaced:
+                                    slot = max(-r, min(r, other - own)) + r
+                                    score += float(q[b, h, i] @ values[h, slot]) / math.sqrt(D)
+                            case ScoreMod(_):
+                                score = 2 * score
+                    scores.append(-math.inf if hidden else score)
+                if max(scores) > -math.inf:
+                    weights = torch.tensor(scores, dtype=torch.float64).softmax(0)
+                    out[b, h, i] = weights @ v[b, h]
+    return out
+
+
+def terms_named(name: str, places: Ids) -> tuple[Term, ...]:
+    generator = torch.Generator().manual_seed(1)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    every = {
+        "distance": DistanceTable(random(H, 2 * 3 + 2), places),
+        "pair": PairTable(random(H, 9, 9), places),
+        "window": Window(1, 1, places),
+        "decay": Decay(random(B, H, N).cumsum(-1)),
+        "key": KeyTable(random(H, 2 * 2 + 1, D), places),
+        "mod": ScoreMod(lambda scores: 2 * scores),
+    }
+    return tuple(every[part] for part in name.split("+"))
+
+
+@pytest.mark.parametrize("queries", [N, 3, 1])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(
+    "name", ["distance", "pair", "window", "decay", "key", "mod", "distance+window", "pair+mod+decay"]
+)
+def test_terms_are_what_they_are_defined_as(name: str, causal: bool, queries: int) -> None:
+    q, k, v = tensors(queries)
+    places = ids(queries)
+    terms = terms_named(name, places)
+    expected = naive(q, k, v, terms, causal, places)
+    torch.testing.assert_close(attention(q, k, v, terms=terms, causal=causal), expected)
+
+
+@pytest.mark.parametrize("term", ["distance", "window", "pair", "key"])
+def test_missing_ids_mean_token_index(term: str) -> None:
+    q, k, v = tensors(3)
+    index = torch.arange(1, N + 1)[None]
+    given = attention(q, k, v, terms=terms_named(term, Ids(index[:, -3:], index)))
+    meant = attention(q, k, v, terms=[type(t)(**{**vars(t), "ids": None}) for t in terms_named(term, ids())])
+    torch.testing.assert_close(given, meant)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("groups", [4, 2, 1])
+def test_plain_attention_is_torchs(causal: bool, groups: int) -> None:
+    q, k, v = tensors(groups=groups)
+    expected = functional.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)
+    torch.testing.assert_close(attention(q, k, v, causal=causal), expected)
+
+
+def test_a_query_that_sees_nothing_gives_zeros_and_finite_gradients() -> None:
+    q, k, v = (tensor.requires_grad_() for tensor in tensors())
+    valid = torch.ones(B, N, dtype=torch.bool)
+    valid[0, :3] = False
+    out = attention(q, k, v, valid=valid)
+    assert (out[0, :, :3] == 0).all()
+    assert out[1].abs().sum() > 0
+    out.sum().backward()
+    assert all(tensor.grad is not None and tensor.grad.isfinite().all() for tensor in (q, k, v))
+
+
+def test_padding_and_documents_hide_keys() -> None:
+    q, k, v = tensors()
+    documents = torch.tensor([[0, 0, 0, 1, 1, 1, 1]] * B)
+    packed = attention(q, k, v, documents=documents)
+    torch.testing.assert_close(packed[:, :, 3:], attention(q[:, :, 3:], k[:, :, 3:], v[:, :, 3:]))
+    valid = torch.tensor([[True] * 5 + [False] * 2] * B)
+    expected = functional.scaled_dot_product_attention(q, k[:, :, :5], v[:, :, :5])
+    torch.testing.assert_close(attention(q, k, v, valid=valid, causal=False), expected)
+
+
+def test_table_gradient_is_exact() -> None:
+    q, k, v = tensors(3)
+    places = ids(3)
+    table = torch.randn(H, 6, dtype=torch.float64, requires_grad=True)
+
+    def out(values: torch.Tensor) -> torch.Tensor:
+        return attention(q, k, v, terms=(DistanceTable(values, places), Window(2, 1, places)))
+
+    assert torch.autograd.gradcheck(out, (table,))
+
+
+def test_table_gradient_sums_to_zero() -> None:
+    # The softmax does not change when every score of a row rises alike.
+    q, k, v = tensors()
+    table = torch.randn(H, 8, dtype=torch.float64, requires_grad=True)
+    (attention(q, k, v, terms=(DistanceTable(table, ids()),)) ** 2).sum().backward()
+    assert table.grad is not None
+    torch.testing.assert_close(table.grad.sum(1), torch.zeros(H, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_half_precision_stays_close() -> None:
+    q, k, v = tensors()
+    terms = terms_named("distance+window", ids())
+    half = attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), terms=terms)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.double(), attention(q, k, v, terms=terms), atol=0.05, rtol=0.05)
+
+
+def test_the_route_can_be_asked() -> None:
+    assert route(())[0] == "reference"
+    with pytest.raises(ValueError, match="no attention backend is called 'triton'"):
+        route((), "triton")  # type: ignore[arg-type]
+
+
+def test_impossible_shapes_are_refused() -> None:
+    q, k, v = tensors()
+    with pytest.raises(ValueError, match="8 queries and 7 keys"):
+        attention(torch.randn(B, H, 8, D), k, v)
+    with pytest.raises(ValueError, match="4 query and 3 key heads"):
+        attention(q, k[:, :3], v[:, :3])

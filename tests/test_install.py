@@ -1,0 +1,82 @@
+"""Every way to install works, from elsewhere and from inside the checkout."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CHECK = (
+    "import arith.encodings.rope, arith.tasks.addition, arith.kernels.attention, arith.recipe\n"
+    "assert arith.recipe.names()\n"
+    "print(arith.__file__)\n"
+)
+MODES = {
+    "wheel": ["."],
+    "editable": ["-e", "."],
+    "editable-strict": ["-e", ".", "--config-settings", "editable_mode=strict"],
+    "editable-compat": ["-e", ".", "--config-settings", "editable_mode=compat"],
+}
+
+
+@pytest.fixture
+def clone(root: Path, tmp_path: Path) -> Path:
+    """The tracked files as they are now, links and all."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout
+    target = tmp_path / "checkout"
+    for name in listed.decode().split("\0"):
+        source = root / name
+        if name and os.path.lexists(source):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            if source.is_symlink():
+                (target / name).symlink_to(os.readlink(source))
+            else:
+                (target / name).write_bytes(source.read_bytes())
+    return target
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_installs(clone: Path, tmp_path: Path, mode: str) -> None:
+    # The tests' own packages are seen through system-site-packages-like paths: only arith itself is installed anew.
+    environment_folder = tmp_path / "venv"
+    venv.create(environment_folder, with_pip=True)
+    python = environment_folder / "bin" / "python"
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    here = next(path for path in sys.path if path.endswith("site-packages"))
+    # A plain path entry, not a .pth of editable installs: ours must not be found through it.
+    (Path(site) / "dependencies.pth").write_text(f"{here}\n")
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", *MODES[mode]], cwd=clone, check=True
+    )
+    for folder in (tmp_path, clone):
+        ran = subprocess.run([python, "-c", CHECK], cwd=folder, capture_output=True, text=True)
+        assert ran.returncode == 0, f"{mode} from {folder}: {ran.stderr}"
+        listed = subprocess.run([python, "-m", "arith", "list", "recipes"], cwd=folder, capture_output=True, text=True)
+        assert "extrapolation" in listed.stdout, f"{mode} from {folder}: {listed.stderr}"
+
+
+def test_runs_from_the_checkout_without_installation(clone: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", CHECK], cwd=clone, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert str(clone) in ran.stdout
+
+
+def test_torchrun_from_the_checkout(clone: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "1", "--no-python"]
+    ran = subprocess.run(
+        [*torchrun, sys.executable, "-m", "arith", "list", "tasks"],
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "addition" in ran.stdout, ran.stderr

@@ -1,0 +1,93 @@
+"""The layout's promises: what is not there, who imports whom, and every way to start."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PARTS = ("encodings", "tasks", "kernels")
+ALLOWED = {
+    "tasks": {"arith.tasks"},
+    "kernels": {"arith.kernels"},
+    "encodings": {"arith.encodings", "arith.kernels"},
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_are_namespace_packages(root: Path, part: str) -> None:
+    assert not (root / part / "__init__.py").exists(), (
+        "it would shadow the standard library's or Hugging Face's package"
+    )
+    link = root / "arith" / part
+    assert link.is_symlink()
+    assert os.readlink(link) == f"../{part}"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_file_bears_a_standard_modules_name(root: Path, part: str) -> None:
+    assert not {path.stem for path in (root / part).glob("*.py")} & sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_imports_run_one_way(root: Path, part: str) -> None:
+    for path in (root / part).glob("*.py"):
+        imported = {module for module in _imported(path) if module.split(".")[0] == "arith"}
+        outside = {m for m in imported if not any(m == a or m.startswith(a + ".") for a in ALLOWED[part])}
+        assert not outside, f"{path} imports {outside}"
+
+
+def test_tasks_need_no_torch(root: Path) -> None:
+    for path in (root / "tasks").glob("*.py"):
+        assert not {module for module in _imported(path) if module.split(".")[0] == "torch"}
+
+
+def _imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {module for module in found if module != "arith"}
+
+
+@pytest.mark.parametrize("value", [".", "{root}"])
+def test_checkout_on_pythonpath_leaves_python_alive(root: Path, value: str) -> None:
+    code = "import encodings, sys; assert 'site-packages' not in encodings.__file__; print(encodings.__file__)"
+    environment = os.environ | {"PYTHONPATH": value.format(root=root)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert not ran.stdout.startswith(str(root / "encodings"))
+
+
+def test_help_and_lists_import_no_torch(root: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['arith', 'list']\n"
+        "from arith.cli import cli\n"
+        "cli(args=['list'], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_spawned_processes_import_the_parts(root: Path) -> None:
+    code = (
+        "import multiprocessing\n"
+        "from arith.tasks.vocabulary import token\n"
+        "if __name__ == '__main__':\n"
+        "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+        "        assert pool.map(token, ['7']) == [7]\n"
+    )
+    script = root / "runs" / f"spawn-{os.getpid()}.py"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(code)
+    try:
+        ran = subprocess.run([sys.executable, str(script)], cwd=root, capture_output=True, text=True)
+    finally:
+        script.unlink()
+    assert ran.returncode == 0, ran.stderr
