@@ -12,7 +12,6 @@ from arith.curves import Curve, curves
 from arith.errors import UsageError
 from arith.evaluate import conditions, evaluate
 from arith.figures import draw_accuracy
-from arith.interrupt import Interrupted
 from arith.model import Transformer
 from arith.progress import progress, say
 from arith.recipe import Recipe
@@ -78,10 +77,7 @@ def reproduce(
         say(f"[{number}/{len(plan)}] {label}, seed {seed}" + (": finished earlier" if done else ""))
         if done is None:
             run = Run.begin(folder, config, "overwrite" if overwrite else "resume" if folder.exists() else "refuse")
-            try:
-                done = run_and_test(run, assembly, label)
-            except Interrupted as interrupted:
-                raise Interrupted(f"arith reproduce {recipe.name} --out {out}") from interrupted
+            done = run_and_test(run, assembly, label)
         found.append(done)
         about = about or provenance(config)
         results = Results.joined(found, about | {"recipe": recipe.name})

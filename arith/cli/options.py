@@ -33,14 +33,15 @@ _SETTINGS: tuple[tuple[str, str, Any, str], ...] = (
 )
 
 
-def _parameter(setting: str) -> str:
-    return setting.replace(".", "__")
+def _parameter(option: str) -> str:
+    """The name click gives an option, which its environment variable bears too: ARITH_TRAIN_TEST_DIGITS."""
+    return option.removeprefix("--").replace("-", "_")
 
 
 def run_options(command: Command) -> Command:
     """Everything that decides what a run is."""
-    for option, setting, kind, text in reversed(_SETTINGS):
-        command = click.option(option, _parameter(setting), type=kind, help=text)(command)
+    for option, _, kind, text in reversed(_SETTINGS):
+        command = click.option(option, type=kind, help=text)(command)
     command = click.option("--seed", type=int, help="Seed of the model and of its training data.")(command)
     command = click.option(
         "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as model.layers=6."
@@ -66,8 +67,8 @@ def json_option(command: Command) -> Command:
 def overrides(options: dict[str, Any]) -> dict[str, Any]:
     """The settings that were given by options, as nested tables."""
     values: dict[str, Any] = {}
-    for _, setting, _, _ in _SETTINGS:
-        given = options.get(_parameter(setting))
+    for option, setting, _, _ in _SETTINGS:
+        given = options.get(_parameter(option))
         if given is not None:
             values = merged(values, nested(setting, given))
     if values.get("data", {}).get("digits"):

@@ -1,5 +1,7 @@
 """arith reproduce"""
 
+import shlex
+import sys
 from pathlib import Path
 
 from arith.cli.framework import click
@@ -36,8 +38,9 @@ def command(
     Runs that are finished are not trained again, so an interrupted command goes on where it stopped.
     """
     from arith import estimate, recipe, reproduce
-    from arith.assembly import Assembly
+    from arith.assembly import Assembly, device_named
     from arith.errors import did_you_mean
+    from arith.interrupt import Interrupted
 
     loaded = recipe.load(recipe_name)
     unknown = [label for label in only if label not in loaded.labels()]
@@ -56,9 +59,15 @@ def command(
     plan = [(label, seed) for label in labels for seed in loaded.seeds[:seeds]]
     # Every mistake in the recipe is found before the first run starts.
     assemblies = [Assembly.of(reproduce.seeded(loaded.config(label), seed)) for label, seed in plan]
+    for assembly in assemblies:
+        device_named(assembly.config.training.device)
     if dry_run:
         for (label, seed), assembly in zip(plan, assemblies, strict=True):
             click.echo(f"{label}, seed {seed}\n{estimate.report(assembly, as_json)}\n")
         return
-    outcome = reproduce.reproduce(loaded, plan, out or Path("runs") / loaded.name, overwrite, publish)
+    try:
+        outcome = reproduce.reproduce(loaded, plan, out or Path("runs") / loaded.name, overwrite, publish)
+    except Interrupted as interrupted:
+        again = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
+        raise Interrupted(shlex.join(["arith", *again])) from interrupted
     click.echo(outcome.results_path.read_text() if as_json else outcome.report)

@@ -28,13 +28,14 @@ def command(out: Path | None, resume: bool, overwrite: bool, dry_run: bool, as_j
         raise UsageError("--resume needs --out, the folder of the run")
 
     from arith import estimate, reproduce
-    from arith.assembly import Assembly
+    from arith.assembly import Assembly, device_named
     from arith.runs import Run
     from arith.tables import accuracy_table
 
     stored = Run.open(out).config if resume and out is not None else None
     config = config_from(options, stored)
     assembly = Assembly.of(config)
+    device_named(config.training.device)  # before a folder is made
     if dry_run:
         click.echo(estimate.report(assembly, as_json))
         return

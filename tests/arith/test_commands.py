@@ -1,0 +1,242 @@
+"""The command line, as a user meets it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from arith import recipe
+from arith.cli import cli
+from arith.results import Results
+
+Arith = Callable[..., Result]
+
+SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-3", "--samples", "5"]
+
+
+@pytest.fixture
+def arith(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arith:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **environment: str) -> Result:
+        return CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=False)
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["", *sorted(cli.commands), "show batch"])
+def test_every_command_helps(arith: Arith, command: str) -> None:
+    shown = arith(*command.split(), "--help")
+    assert shown.exit_code == 0
+    assert "Usage" in shown.output
+
+
+def test_train_ask_evaluate_plot(arith: Arith, tmp_path: Path) -> None:
+    trained = arith("train", "addition", "--encoding", "rope", *SMALL, "--out", "run")
+    assert trained.exit_code == 0, trained.output
+    for name in ("run.json", "metrics.jsonl", "results.json", "figures/accuracy.png", "figures/accuracy.csv"):
+        assert (tmp_path / "run" / name).stat().st_size
+    assert "arith ask run" in trained.stdout
+
+    asked = arith("ask", "run", "12+34", "--json")
+    reply = json.loads(asked.stdout)
+    assert reply["prompt"] == "12+34="
+    assert reply["result"] == "46"
+    assert reply["right"] == (reply["answer"] == "46" and reply["written"] == "640$")
+
+    evaluated = arith(
+        "evaluate", "run", "--test-digits", "2", "--suites", "chain", "--samples", "7", "--out", "other.json"
+    )
+    assert evaluated.exit_code == 0, evaluated.output
+    (cell,) = Results.load(tmp_path / "other.json").cells
+    assert (cell.suite, cell.digits, cell.n) == ("chain", 2, 7)
+
+    drawn = arith("plot", "run", "other.json", "--out", "figure")
+    assert drawn.exit_code == 0
+    assert {path.suffix for path in tmp_path.glob("figure.*")} == {".png", ".pdf", ".svg", ".csv"}
+
+
+def test_a_right_answer_is_called_right(arith: Arith, tmp_path: Path) -> None:
+    small = ["--set", "model.width=32", "--set", "training.evaluate_every=300"]
+    arith(
+        "train",
+        "addition",
+        "--steps",
+        "500",
+        "--digits",
+        "1-2",
+        "--test-digits",
+        "1-2",
+        "--samples",
+        "5",
+        "--out",
+        "run",
+        *small,
+    )
+    replies = [json.loads(line) for line in arith("ask", "run", "12+34", "7+5", "90+9", "--json").stdout.splitlines()]
+    assert all(reply["right"] == (reply["answer"] == reply["result"]) for reply in replies)
+    assert any(reply["right"] for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train addition --encoding abacuss", "no encoding is called 'abacuss'. Did you mean 'abacus'?"),
+        ("train additon", "no task is called 'additon'. Did you mean 'addition'?"),
+        (
+            "train --format plain --encoding coupled",
+            "coupled positions need an answer of known width, and format 'plain'",
+        ),
+        ("train --digits 0-3", "operands have 1 digit or more"),
+        ("train --format padded:width=5 --test-digits 9", "operand of 9 digits does not fit the format's width of 5"),
+        ("train --encoding learned:highest=20 --test-digits 50", "has position ids up to 20"),
+        ("train --set model.layer=3", "no setting is called 'model.layer'. Did you mean 'layers'"),
+        ("train --set layers", "--set takes NAME=VALUE"),
+        ("train --recipe extrapolaton", "no recipe is called 'extrapolaton'. Did you mean 'extrapolation'?"),
+        ("train --recipe extrapolation", "is a figure of several runs. Choose one: extrapolation:LABEL."),
+        ("train --recipe extrapolation:ropee", "Did you mean 'rope'?"),
+        ("train --resume", "--resume needs --out"),
+        ("train --resume --overwrite --out x", "give one of them"),
+        ("train --resume --out nowhere", "nowhere holds no run"),
+        ("train --import nothing.py", "there is none at"),
+        ("train --device tpuu --steps 1", "no device is called 'tpuu'"),
+        ("evaluate nowhere", "nowhere holds no run"),
+        ("ask nowhere 1+1", "nowhere holds no run"),
+        ("plot nowhere.json", "nowhere.json cannot be read"),
+        ("reproduce extrapolation --only ropes", "has no curve 'ropes'. Did you mean 'rope'?"),
+        ("reproduce extrapolation --publish", "--publish takes every curve and 5 seeds"),
+        ("reproduce extrapolation --seeds 99", "names 5 seeds, got --seeds 99"),
+        ("generate addition --format paded", "no format is called 'paded'"),
+        ("generate addition --digits 3-1", "a range rises"),
+        ("show batch addition --encoding rope@", "a position scheme is missing"),
+    ],
+)
+def test_mistakes_exit_2_and_say_what_to_do(arith: Arith, tmp_path: Path, command: str, message: str) -> None:
+    result = arith(*command.split())
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.stderr.split())
+    assert not result.stdout
+    assert not list(tmp_path.iterdir()), "nothing is begun"
+
+
+def test_existing_runs_are_kept(arith: Arith) -> None:
+    assert arith("train", *SMALL, "--out", "run").exit_code == 0
+    again = arith("train", *SMALL, "--out", "run")
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+    assert arith("train", "--resume", "--out", "run").exit_code == 0
+    changed = arith("train", "--resume", "--out", "run", "--learning-rate", "0.5")
+    assert "learning_rate: 0.003 before, 0.5 now" in changed.stderr
+    assert arith("train", *SMALL, "--out", "run", "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize("problem", ["12*3", "1+", "x+1", "-1+2"])
+def test_problems_that_are_none_are_refused(arith: Arith, problem: str) -> None:
+    arith("train", *SMALL, "--out", "run")
+    result = arith("ask", "run", "--", problem)
+    assert result.exit_code == 2
+    assert "such as 123+456" in result.stderr
+
+
+def test_a_problem_beyond_the_models_reach_is_refused(arith: Arith) -> None:
+    arith("train", *SMALL, "--encoding", "learned", "--out", "run")
+    result = arith("ask", "run", "123456789+1")
+    assert result.exit_code == 2
+    assert "has position ids up to" in result.stderr
+
+
+def test_command_line_over_environment_over_recipe(arith: Arith) -> None:
+    def steps(*arguments: str, **environment: str) -> int:
+        shown = arith("train", "--recipe", "extrapolation:rope", "--dry-run", "--json", *arguments, **environment)
+        found: int = json.loads(shown.stdout)["config"]["training"]["steps"]
+        return found
+
+    assert steps() == 2400
+    assert steps(ARITH_TRAIN_STEPS="70") == 70
+    assert steps("--steps", "50", ARITH_TRAIN_STEPS="70") == 50
+    assert steps("--set", "training.steps=60") == 60
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_recipe_dry_runs(arith: Arith, tmp_path: Path, name: str) -> None:
+    loaded = recipe.load(name)
+    text = (recipe.FOLDER / f"{name}.toml").read_text()
+    assert text.startswith("# "), "the first line says what it is"
+    assert "# arith " in text, "and the next ones the command"
+    command = ["reproduce", name, "--all"] if loaded.curves else ["train", "--recipe", name]
+    shown = arith(*command, "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "parameters" in shown.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_reproduce_draws_and_takes_up_what_is_done(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "mini.toml").write_text(
+        "# Small\nlive = ['a', 'b']\nseeds = [1, 2]\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
+        "[evaluation]\ndigits = [1, 3]\nsamples = 4\n"
+        "[curves.a]\nencoding = 'rope'\n[curves.b]\nencoding = 'coupled-window'\n"
+    )
+    first = arith("reproduce", "mini.toml", "--out", "out", "--seeds", "2")
+    assert first.exit_code == 0, first.output
+    assert len(Results.load(tmp_path / "out" / "results.json").cells) == 2 * 2 * 2 * 2
+    assert (tmp_path / "out" / "figures" / "mini.png").stat().st_size
+    again = arith("reproduce", "mini.toml", "--out", "out", "--seeds", "2")
+    assert again.stderr.count("finished earlier") == 4
+    assert again.stdout == first.stdout
+    (tmp_path / "mini.toml").write_text((tmp_path / "mini.toml").read_text().replace("steps = 2", "steps = 3"))
+    other = arith("reproduce", "mini.toml", "--out", "out")
+    assert other.exit_code == 2
+    assert "holds a run of other settings" in other.stderr
+
+
+def test_generated_lines_hold_what_is_promised(arith: Arith) -> None:
+    written = arith(
+        "generate", "multiplication", "--format", "padded-reversed:width=3", "--digits", "1-3", "--samples", "20"
+    )
+    lines = [json.loads(line) for line in written.stdout.splitlines()]
+    assert len(lines) == 20
+    for line in lines:
+        a, b = map(int, line["operands"])
+        assert int(line["result"]) == a * b
+        assert line["prompt"] == f"{a:03}*{b:03}="
+        assert line["answer"] == f"{a * b:06}"[::-1]
+        assert line["digits"] == max(len(str(a)), len(str(b)))
+        assert (line["task"], line["format"]) == ("multiplication", "padded-reversed:width=3")
+    assert (
+        arith("generate", "multiplication", "--digits", "1-3").stdout
+        == arith("generate", "multiplication", "--digits", "1-3").stdout
+    )
+
+
+def test_lists_are_complete(arith: Arith) -> None:
+    from arith.cli.listing import FORMATS, SUITES
+    from arith.tasks import formats, sampling
+
+    assert set(FORMATS) == set(formats.NAMED)
+    for name, text in FORMATS.items():
+        from arith.tasks.addition import Addition
+
+        assert formats.NAMED[name].text(Addition(), 12, 345) == text
+    assert set(SUITES) == set(sampling.SUITES)
+    found = json.loads(arith("list", "--json").stdout)
+    assert "coupled-window" in found["encodings"]
+    assert "@coupled" in found["schemes"]
+
+
+def test_show_batch_explains_tokens(arith: Arith) -> None:
+    shown = arith(
+        "show", "batch", "addition", "--format", "reversed", "--encoding", "abacus+rope", "--rows", "1"
+    ).stdout
+    lines = [line.split() for line in shown.splitlines()]
+    assert lines[0][:2] == ["token", "^"]
+    assert [line[0] for line in lines[:5]] == ["token", "token", "abacus", "sequential", "learned"]
+
+
+def test_the_module_runs(root: Path) -> None:
+    ran = subprocess.run([sys.executable, "-m", "arith", "--version"], cwd=root, capture_output=True, text=True)
+    assert ran.returncode == 0
+    assert "0.1.0" in ran.stdout

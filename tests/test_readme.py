@@ -1,0 +1,60 @@
+"""What the README says works."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from arith.catalogue import ALIASES, ENCODINGS
+from arith.cli import cli
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+SHELL = [
+    line.partition(" #")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for line in block.splitlines()
+    if line.startswith(".venv/bin/arith")
+]
+
+
+def test_first_lines_are_the_two_commands() -> None:
+    assert README.index("make demo") < README.index("make test") < 400
+
+
+def test_python_runs(tmp_path: Path) -> None:
+    library = next(block for block in PYTHON if "attention(" in block)
+    ran = subprocess.run([sys.executable, "-c", library], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = next(block for block in PYTHON if "@ENCODINGS.register" in block)
+    assert len([line for line in own.splitlines() if line]) <= 16, "fifteen lines, and a docstring for the file"
+    (tmp_path / "tilt.py").write_text(own)
+    assert len(SHELL) >= 9
+    for line in SHELL:
+        arguments = shlex.split(line)[1:]
+        if "--steps" in arguments:
+            arguments[arguments.index("--steps") + 1] = "20"
+            arguments += ["--samples", "20", "--test-digits", "1-3"]
+        ran = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        assert ran.exit_code == 0, f"{line}: {ran.output}"
+
+
+@pytest.mark.parametrize("name", [*ALIASES, *ENCODINGS.names()])
+def test_every_encoding_is_in_the_table(name: str) -> None:
+    if not name.startswith(("test-", "doctest", "tilt")):
+        assert f"| `{name}` |" in README
+    if name in ALIASES:
+        assert ALIASES[name][0] in README
+
+
+def test_linked_files_are_there(root: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (root / target).exists(), target
