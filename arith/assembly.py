@@ -5,17 +5,17 @@ from dataclasses import dataclass
 import torch
 
 from arith.build import encoding
-from arith.catalogue import TASKS, import_file
+from arith.catalogue import TASKS, format_named, import_file
 from arith.config import RunConfig
 from arith.data import Dataset, reading
 from arith.encodings.compose import Composed
 from arith.errors import UsageError, did_you_mean
 from arith.model import Transformer
-from arith.tasks import formats, vocabulary
+from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
 from arith.tasks.sampling import SUITES, Sampler, Suite, Uniform
-from arith.tasks.stream import Split
+from arith.tasks.stream import Split, check_seed
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,13 @@ class Assembly:
         low, high = config.data.digits
         try:
             Uniform(low, high, config.data.carry_mix)
-            longest = max(high, *config.evaluation.digits)
+            longest = max((high, *config.evaluation.digits))
             tokens, digits = form.longest(task, longest)
         except ValueError as error:
-            raise UsageError(f"format '{config.format}': {error}") from error
-        unknown = [name for name in config.evaluation.suites if name not in SUITES]
-        if unknown:
-            raise UsageError(
-                f"no test suite is called '{unknown[0]}'.{did_you_mean(unknown[0], SUITES)} Suites: {', '.join(SUITES)}"
-            )
+            raise UsageError(f"digits {low}-{high} in format '{config.format}': {error}") from error
         assembly = Assembly(config, task, form, tokens, digits)
         assembly._check_numbers()
+        assembly._check_tests()
         with torch.device("meta"):
             assembly.encoding()
         return assembly
@@ -65,21 +61,45 @@ class Assembly:
             "training.batch": training.batch,
             "training.log_every": training.log_every,
             "training.evaluate_every": training.evaluate_every,
+            "training.evaluate_samples": training.evaluate_samples,
             "training.checkpoint_every": training.checkpoint_every,
             "training.keep": training.keep,
             "evaluation.samples": evaluation.samples,
             "evaluation.long_samples": evaluation.long_samples,
             "model.layers": model.layers,
             "model.loops": model.loops,
+            "model.width": model.width,
             "model.heads": model.heads,
+            "model.key_heads": model.key_heads or model.heads,
+            "model.hidden": model.hidden,
         }
         for name, value in at_least_one.items():
             if value < 1:
                 raise UsageError(f"{name} is 1 or more, got {value}")
+        seeds = {"data.seed": self.config.data.seed, "model.seed": model.seed, "evaluation.seed": evaluation.seed}
+        for name, seed in seeds.items():
+            try:
+                check_seed(seed)
+            except ValueError as error:
+                raise UsageError(f"{name}: {error}") from error
         if model.heads % (model.key_heads or model.heads):
             raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
         if training.learning_rate <= 0:
             raise UsageError(f"training.learning_rate is above 0, got {training.learning_rate}")
+        if not all(0 <= beta < 1 for beta in training.betas):
+            raise UsageError(f"training.betas are below 1, got {training.betas}")
+
+    def _check_tests(self) -> None:
+        evaluation = self.config.evaluation
+        if not evaluation.digits or not evaluation.suites:
+            raise UsageError("evaluation.digits and evaluation.suites name one test or more, and one is empty")
+        for name in evaluation.suites:
+            if name not in SUITES:
+                raise UsageError(
+                    f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}"
+                )
+        if min(evaluation.digits) < 1:
+            raise UsageError(f"evaluation.digits are 1 or more, got {min(evaluation.digits)}")
 
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""
@@ -121,15 +141,6 @@ class Assembly:
         return Dataset(self.task, self.format, sampler, seed, split)
 
 
-def format_named(text: str) -> Format:
-    """The format that a text such as `padded-reversed:width=15` names."""
-    try:
-        return formats.parse(text)
-    except ValueError as error:
-        name = text.partition(":")[0]
-        raise UsageError(f"{error}{did_you_mean(name, formats.NAMED) if name not in formats.NAMED else ''}") from error
-
-
 def device_named(name: str) -> torch.device:
     """`auto` is the first CUDA device, or the CPU."""
     if name == "auto":
@@ -138,6 +149,8 @@ def device_named(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"no device is called '{name}'. Use auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device '{name}' is not supported. Use auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device '{name}' is not there: torch {torch.__version__} finds no CUDA GPU. Use --device cpu")
     return device

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from arith.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from arith.tasks.formats import Format
 
 Found = TypeVar("Found", bound=Callable[..., Any])
 
@@ -21,8 +24,11 @@ class Catalogue:
     'T5'
     """
 
-    def __init__(self, kind: str, entries: dict[str, tuple[str, str]]) -> None:
+    def __init__(
+        self, kind: str, entries: dict[str, tuple[str, str]], aliases: dict[str, tuple[str, str]] | None = None
+    ) -> None:
         self.kind = kind
+        self._reserved = {name: meaning for name, (meaning, _) in (aliases or {}).items()}
         self._targets: dict[str, str | Callable[..., Any]] = {name: target for name, (target, _) in entries.items()}
         self._lines = {name: line for name, (_, line) in entries.items()}
         self._looked_outside = False
@@ -38,11 +44,10 @@ class Catalogue:
     def check(self, name: str) -> None:
         """Raise if nothing has this name."""
         if name not in self.names():
-            article = "an" if self.kind[0] in "aeiou" else "a"
+            known = sorted({*self.names(), *self._reserved})
             raise UsageError(
-                f"no {self.kind} is called '{name}'.{did_you_mean(name, self.names())}\n"
-                f"{self.kind.capitalize()}s: {', '.join(self.names())}. "
-                f"Add {article} {self.kind} of your own with --import FILE"
+                f"no {self.kind} is called '{name}'.{did_you_mean(name, known)}\n"
+                f"{self.kind.capitalize()}s: {', '.join(known)}. Add your own with --import FILE"
             )
 
     def load(self, name: str) -> Callable[..., Any]:
@@ -65,7 +70,7 @@ class Catalogue:
         """
 
         def add(thing: Found) -> Found:
-            known = self._targets.get(name)
+            known = self._targets.get(name) or self._reserved.get(name)
             if known is not None and not _same_code(known, thing):
                 raise UsageError(f"{self.kind} '{name}' exists already: {known}. Choose another name")
             self._targets[name] = thing
@@ -78,7 +83,7 @@ class Catalogue:
         if self._looked_outside:
             return
         self._looked_outside = True
-        for point in entry_points(group=f"arith.{self.kind}s"):
+        for point in entry_points(group=f"arith.{self.kind.replace(' ', '_')}s"):
             if point.name in self._targets:
                 raise UsageError(f"{self.kind} '{point.name}' exists already; {point.value} cannot take its name")
             self._targets[point.name] = point.value
@@ -90,6 +95,18 @@ def _same_code(known: str | Callable[..., Any], thing: Callable[..., Any]) -> bo
     return (
         not isinstance(known, str) and known.__module__ == thing.__module__ and known.__qualname__ == thing.__qualname__
     )
+
+
+def format_named(text: str) -> "Format":
+    """The format that a text such as `padded-reversed:width=15` names."""
+    from arith.tasks import formats
+
+    try:
+        return formats.parse(text)
+    except ValueError as error:
+        name = text.partition(":")[0]
+        hint = "" if name in formats.NAMED else did_you_mean(name, formats.NAMED)
+        raise UsageError(f"{error}{hint}") from error
 
 
 def import_file(path: str) -> str:
@@ -109,27 +126,6 @@ def import_file(path: str) -> str:
     return digest
 
 
-ENCODINGS = Catalogue(
-    "encoding",
-    {
-        "learned": ("arith.encodings.learned:Learned", "a trained vector for each position, added to the token's"),
-        "nope": ("arith.encodings.nope:NoPE", "nothing: only the causal mask tells positions"),
-        "relative": ("arith.encodings.relative:Relative", "a learned score for each small distance"),
-        "rope": ("arith.encodings.rope:RoPE", "queries and keys rotated by angles that grow with the position"),
-        "t5": ("arith.encodings.t5:T5", "a learned score for each bucket of distances"),
-        "window": ("arith.encodings.window:Window", "keys beyond a distance are hidden"),
-    },
-)
-
-SCHEMES = Catalogue(
-    "position scheme",
-    {
-        "abacus": ("arith.encodings.positions:Abacus", "the place of a digit in its number, as it is written"),
-        "coupled": ("arith.encodings.positions:Coupled", "the significance of a digit, in operands and answer alike"),
-        "sequential": ("arith.encodings.positions:Sequential", "the index of the token"),
-    },
-)
-
 # Compositions that the field knows by one name.
 ALIASES = {
     "abacus": ("learned@abacus:origin=cyclic", "learned embeddings on abacus ids"),
@@ -140,8 +136,27 @@ ALIASES = {
     ),
 }
 
-# Alignment of digits is built into these schemes; figures show what uses them apart.
-STRUCTURE_AWARE = ("abacus", "coupled")
+ENCODINGS = Catalogue(
+    "encoding",
+    {
+        "learned": ("arith.encodings.learned:Learned", "a trained vector for each position, added to the token's"),
+        "nope": ("arith.encodings.nope:NoPE", "nothing: only the causal mask tells positions"),
+        "relative": ("arith.encodings.relative:Relative", "a learned score for each small distance"),
+        "rope": ("arith.encodings.rope:RoPE", "queries and keys rotated by angles that grow with the position"),
+        "t5": ("arith.encodings.t5:T5", "a learned score for each bucket of distances"),
+        "window": ("arith.encodings.window:Window", "keys beyond a distance are hidden"),
+    },
+    ALIASES,
+)
+
+SCHEMES = Catalogue(
+    "position scheme",
+    {
+        "abacus": ("arith.encodings.positions:Abacus", "the place of a digit in its number, as it is written"),
+        "coupled": ("arith.encodings.positions:Coupled", "the significance of a digit, in operands and answer alike"),
+        "sequential": ("arith.encodings.positions:Sequential", "the index of the token"),
+    },
+)
 
 TASKS = Catalogue(
     "task",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from arith.errors import RunError
 
+FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 MANIFEST = "MANIFEST.json"
 VERSION = 1
 
@@ -48,13 +49,14 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """Write a checkpoint below `folder` and remove all but the latest `keep`."""
     final = folder / f"step-{checkpoint.step:08d}"
     building = folder / f".{final.name}.building-{os.getpid()}"
-    shutil.rmtree(building, ignore_errors=True)
+    for left_over in folder.glob(".step-*.building-*"):
+        shutil.rmtree(left_over)
     building.mkdir(parents=True)
     try:
         save_file(_contiguous(checkpoint.model), building / "model.safetensors")
         save_file(_contiguous(checkpoint.optimizer), building / "optimizer.safetensors")
         (building / "state.json").write_text(json.dumps({"version": VERSION, "step": checkpoint.step}))
-        files = sorted(building.iterdir())
+        files = [building / name for name in FILES]
         manifest = {file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in files}
         (building / MANIFEST).write_text(json.dumps(manifest, indent=1))
         for file in [*files, building / MANIFEST, building]:
@@ -66,8 +68,11 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    for old in _newest_first(folder)[keep:]:
-        shutil.rmtree(old)
+    saved = _newest_first(folder)
+    # What is newer was damaged, or this step would not have been trained again.
+    newer = [path for path in saved if path.name > final.name]
+    for path in newer + saved[len(newer) + keep :]:
+        shutil.rmtree(path)
     return final
 
 
@@ -106,16 +111,19 @@ def _damage(folder: Path) -> Iterator[str]:
     """What is wrong with a checkpoint's files."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.items()}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         yield f"{MANIFEST} cannot be read ({error.__class__.__name__})"
         return
-    for name, expected in manifest.items():
+    if set(expected) != set(FILES):
+        yield f"{MANIFEST} is not about {', '.join(FILES)}"
+    for name, (size, digest) in expected.items():
         file = folder / name
         if not file.is_file():
             yield f"{name} is missing"
-        elif file.stat().st_size != expected["bytes"]:
-            yield f"{name} has {file.stat().st_size} bytes instead of {expected['bytes']}"
-        elif _sha256(file) != expected["sha256"]:
+        elif file.stat().st_size != size:
+            yield f"{name} has {file.stat().st_size} bytes instead of {size}"
+        elif _sha256(file) != digest:
             yield f"{name} was altered after it was written"
 
 

@@ -224,7 +224,8 @@ def _converted(value: Any, kind: Any, name: str) -> Any:
         return tuple(_converted(item, arguments[0], name) for item in items)
     if origin is Literal:
         if value not in arguments:
-            raise UsageError(f"{name} is one of {', '.join(map(str, arguments))}; got {value!r}")
+            hint = did_you_mean(str(value), map(str, arguments))
+            raise UsageError(f"{name} is one of {', '.join(map(str, arguments))}; got {value!r}.{hint}")
         return value
     if arguments and type(None) in arguments:
         return None if value is None else _converted(value, arguments[0], name)

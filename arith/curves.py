@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from arith.intervals import wilson
+from arith.errors import UsageError
 from arith.results import Cell
 
 FITTED = 0.99
@@ -32,17 +32,25 @@ class Point:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95% Wilson interval of all seeds' problems together."""
-        return wilson(sum(cell.correct for cell in self.cells), sum(cell.n for cell in self.cells))
+        """From the lower end of the worst seed's 95% Wilson interval to the upper end of the best seed's.
+
+        Seeds are not pooled: they are tested on the same problems, which would make the interval too narrow.
+        """
+        return min(cell.low for cell in self.cells), max(cell.high for cell in self.cells)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One label on one suite, by digit length."""
+    """One label on one suite, by digit length.
+
+    Args:
+        in_distribution: accuracy at the worst trained length and seed, on random and unequal problems; 0 if untested.
+    """
 
     label: str
     suite: str
     points: tuple[Point, ...]
+    in_distribution: float
 
     @property
     def first(self) -> Cell:
@@ -53,15 +61,15 @@ class Curve:
         return len({(cell.model_seed, cell.data_seed) for point in self.points for cell in point.cells})
 
     @property
-    def in_distribution(self) -> float:
-        """Accuracy at the worst trained length and seed. Without any test at a trained length: 0."""
-        low, high = self.first.train_lengths
-        return min((point.worst for point in self.points if low <= point.digits <= high), default=0.0)
-
-    @property
     def fitted(self) -> bool:
         """Whether it has learned its training lengths, without which extrapolation says nothing."""
         return self.in_distribution >= FITTED
+
+    @property
+    def succeeded(self) -> int:
+        """Seeds at 99% or more at every tested length."""
+        failed = {cell.model_seed for point in self.points for cell in point.cells if cell.accuracy < FITTED}
+        return self.seeds - len(failed)
 
     @property
     def reaches(self) -> int:
@@ -81,12 +89,36 @@ class Curve:
 
 
 def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
-    """One curve a label, in the order in which labels come."""
-    by_label: dict[str, dict[int, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    """One curve a label, in the order in which labels come.
+
+    Raises:
+        UsageError: cells of one label are of different experiments, or one is there twice.
+    """
+    by_label: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        if cell.suite == suite:
-            by_label[cell.label][cell.digits].append(cell)
-    return [
-        Curve(label, suite, tuple(Point(digits, tuple(found)) for digits, found in sorted(points.items())))
-        for label, points in by_label.items()
-    ]
+        by_label[cell.label].append(cell)
+    found = []
+    for label, own in by_label.items():
+        _check_one_experiment(label, own)
+        low, high = own[0].train_lengths
+        trained = [c for c in own if c.suite in ("random", "unequal") and low <= c.digits <= high]
+        points: dict[int, list[Cell]] = defaultdict(list)
+        for cell in own:
+            if cell.suite == suite:
+                points[cell.digits].append(cell)
+        if points:
+            drawn = tuple(Point(digits, tuple(there)) for digits, there in sorted(points.items()))
+            found.append(Curve(label, suite, drawn, min((c.accuracy for c in trained), default=0.0)))
+    return found
+
+
+def _check_one_experiment(label: str, cells: list[Cell]) -> None:
+    experiments = {(c.task, c.format, c.encoding, c.train_lengths, c.step) for c in cells}
+    if len(experiments) > 1:
+        listed = "\n  ".join(" ".join(map(str, experiment)) for experiment in sorted(experiments))
+        raise UsageError(f"'{label}' stands for different experiments, which are no seeds of one curve:\n  {listed}")
+    keys = [(c.suite, c.digits, c.model_seed, c.data_seed) for c in cells]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        suite, digits, seed, _ = twice
+        raise UsageError(f"'{label}' has two results on suite '{suite}' at {digits} digits for seed {seed}. Give one")

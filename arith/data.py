@@ -1,5 +1,6 @@
 """From problems to what a model is trained and tested on."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -81,6 +82,7 @@ def reading(form: Format) -> Reading:
     return Reading(form.operands, form.answer, form.pad_answer)
 
 
+@functools.cache
 def token_table(device: torch.device) -> TokenTable:
     """The vocabulary, for schemes."""
     kinds = [Kind[kind.upper()] for kind in vocabulary.kinds()]

@@ -4,11 +4,13 @@ Greedy decoding gives the right answer if and only if, given the right answer so
 likeliest: by induction one pass over the right answer decides what decoding would need a pass a token for.
 """
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt64
 from torch import Tensor
 
 from arith.assembly import Assembly
@@ -17,8 +19,7 @@ from arith.errors import UsageError
 from arith.intervals import wilson
 from arith.model import Transformer
 from arith.results import Cell
-from arith.spec import is_structure_aware
-from arith.tasks.sampling import count_seen
+from arith.tasks.sampling import count_seen, drawn_hashes
 
 SCORE_BYTES = 2**25  # of one batch's attention scores, of which a few copies are alive at once
 
@@ -58,6 +59,13 @@ def evaluate(
     """
     config = assembly.config
     check_reach(assembly, model, sets)
+    training = assembly.training_data().source
+    samples = step * config.training.batch
+
+    @functools.cache
+    def trained_on() -> UInt64[np.ndarray, " n"]:
+        return drawn_hashes(training, samples)
+
     for test in sets:
         data = assembly.test_data(test.suite, test.digits)
         right = exact_matches(model, data, test.n)
@@ -69,7 +77,7 @@ def evaluate(
             task=config.task,
             format=config.format,
             encoding=config.encoding,
-            structure_aware=is_structure_aware(config.encoding),
+            structure_aware=any(scheme.structure_aware for scheme in model.encoding.schemes),
             suite=test.suite,
             split="test",
             train_lengths=config.data.digits,
@@ -79,14 +87,14 @@ def evaluate(
             data_seed=config.data.seed,
             test_seed=config.evaluation.seed,
             step=step,
-            samples=step * config.training.batch,
+            samples=samples,
             parameters=model.parameter_count(),
             n=test.n,
             correct=correct,
             accuracy=correct / test.n,
             low=low,
             high=high,
-            seen=count_seen(data.source, test.n, assembly.training_data().source, step * config.training.batch),
+            seen=count_seen(data.source, test.n, training, trained_on),
             training_seconds=round(training_seconds, 1),
         )
 
@@ -101,16 +109,13 @@ def check_reach(assembly: Assembly, model: Transformer, sets: list[Condition]) -
 
 
 @torch.no_grad()
-def exact_matches(
-    model: Transformer, data: Dataset, n: int, poll: Callable[[], None] = lambda: None
-) -> Bool[Tensor, " n"]:
+def exact_matches(model: Transformer, data: Dataset, n: int) -> Bool[Tensor, " n"]:
     """Whether each of the first n samples is answered right in every token, the end mark included."""
     device = model.embedding.weight.device
-    probe = data.batch(0, 1, device)
-    rows = max(1, SCORE_BYTES // (4 * model.config.heads * probe.tokens.shape[1] * _largest_queries(model, probe)))
+    longest, _ = data.format.longest(data.task, data.source.sampler.longest)
+    rows = max(1, SCORE_BYTES // (4 * model.config.heads * longest**2))
     found = []
     for start in range(0, n, rows):
-        poll()
         found.append(batch_matches(model, data.batch(start, min(rows, n - start), device)).cpu())
     return torch.cat(found)
 
@@ -123,8 +128,3 @@ def batch_matches(model: Transformer, batch: Batch) -> Bool[Tensor, " b"]:
     wrong = (logits.argmax(-1) != batch.tokens[:, -batch.queries :]) & batch.answer_mask[:, -batch.queries :]
     right: Tensor = ~wrong.any(1)
     return right
-
-
-def _largest_queries(model: Transformer, batch: Batch) -> int:
-    single = model.config.layers * model.config.loops == 1
-    return batch.queries if single else batch.tokens.shape[1]

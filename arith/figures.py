@@ -1,8 +1,8 @@
 """The figure: accuracy against digit length."""
 
 import csv
+import math
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 STYLE: dict[Any, Any] = {"svg.hashsalt": "arith", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+PANEL_WIDTH, PANEL_HEIGHT = 3.5, 2.2  # inches: a column of a paper
 FORMATS = ("png", "pdf", "svg")
 
 
@@ -44,27 +45,48 @@ def draw_accuracy(
     shown = [(name, members) for name, members in groups if members]
     path.parent.mkdir(parents=True, exist_ok=True)
     with pyplot.rc_context(STYLE):
-        legend_rows = max((len(members) + 1) // 2 for _, members in shown)
-        size = (3.5 * len(shown), 2.7 + 0.2 * legend_rows)
-        figure, axes = pyplot.subplots(1, len(shown), figsize=size, sharey=True, squeeze=False, layout="constrained")
-        styles = {curve.label: style for curve, style in zip(drawn, cycle(range(len(COLOURS))), strict=False)}
+        labels = {curve.label: _label(curve, notes or {}) for curve in drawn}
+        legend = max(sum(0.19 + 0.14 * labels[c.label].count("\n") for c in members) for _, members in shown)
+        below = 0.55 + legend  # inches, for the axis and the legend
+        width, height = PANEL_WIDTH * len(shown), PANEL_HEIGHT + 0.5 + below
+        size = (width, height)
+        figure, axes = pyplot.subplots(1, len(shown), figsize=size, sharex=True, sharey=True, squeeze=False)
+        figure.subplots_adjust(
+            left=0.5 / width, right=1 - 0.15 / width, bottom=below / height, top=1 - 0.5 / height, wspace=0.12
+        )
+        lengths = sorted({point.digits for curve in drawn for point in curve.points})
+        styles = {curve.label: style for style, curve in enumerate(drawn)}
         for panel, (name, members) in zip(axes[0], shown, strict=True):
-            _panel(panel, name, members, styles, notes or {})
+            _panel(panel, name, members, lengths, styles, labels)
         axes[0][0].set_ylabel("exact match (%)")
         if title:
-            figure.suptitle(title, fontsize=9)
-        files = [path.with_suffix(f".{ending}") for ending in FORMATS]
+            figure.suptitle(title, fontsize=9, y=1 - 0.08 / height, va="top")
+        files = [path.with_name(f"{path.name}.{ending}") for ending in FORMATS]
         for file in files:
             dateless = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[file.suffix[1:]]
             figure.savefig(file, dpi=200, metadata=dateless)
         pyplot.close(figure)
-    write_csv(drawn, path.with_suffix(".csv"))
-    return [*files, path.with_suffix(".csv")]
+    table = path.with_name(f"{path.name}.csv")
+    write_csv(drawn, table)
+    return [*files, table]
 
 
-def _panel(panel: Axes, name: str, drawn: Sequence[Curve], styles: dict[str, int], notes: dict[str, str]) -> None:
-    lengths = sorted({point.digits for curve in drawn for point in curve.points})
-    wide = lengths[-1] > 20 * max(lengths[0], 1)
+def _label(curve: Curve, notes: dict[str, str]) -> str:
+    """What the legend says of a curve."""
+    note = f" ({notes[curve.label]})" if curve.label in notes else ""
+    unfitted = "" if curve.fitted else f"\nunfitted: {percent(curve.in_distribution)}% in distribution"
+    return curve.label + note + unfitted
+
+
+def _panel(
+    panel: Axes,
+    name: str,
+    drawn: Sequence[Curve],
+    lengths: Sequence[int],
+    styles: dict[str, int],
+    labels: dict[str, str],
+) -> None:
+    wide = lengths[-1] > 10 * lengths[0]
     if wide:
         panel.set_xscale("log")
     low, high = drawn[0].first.train_lengths
@@ -81,50 +103,51 @@ def _panel(panel: Axes, name: str, drawn: Sequence[Curve], styles: dict[str, int
     )
     for place, curve in enumerate(drawn):
         # Curves that coincide stay visible when each stands a little beside the other.
-        shift = place - (len(drawn) - 1) / 2
-        x = [p.digits * 1.02**shift if wide else p.digits + 0.04 * shift for p in curve.points]
+        shift = (place - (len(drawn) - 1) / 2) / len(drawn)
+        x = [p.digits * 1.1**shift if wide else p.digits + 0.3 * shift for p in curve.points]
         style = styles[curve.label]
-        colour = COLOURS[style]
+        colour = COLOURS[style % len(COLOURS)]
         median = [100 * point.median for point in curve.points]
-        bounds = [[100 * bound for bound in point.interval] for point in curve.points]
         if curve.seeds > 1:
-            low_high = [100 * p.worst for p in curve.points], [100 * p.best for p in curve.points]
-            panel.fill_between(x, *low_high, color=colour, alpha=0.15, lw=0)
+            band = [100 * p.worst for p in curve.points], [100 * p.best for p in curve.points]
+            panel.fill_between(x, *band, color=colour, alpha=0.15, lw=0)
         else:
+            bounds = [[100 * bound for bound in point.interval] for point in curve.points]
             below = [max(m - b[0], 0) for m, b in zip(median, bounds, strict=True)]
             above = [max(b[1] - m, 0) for m, b in zip(median, bounds, strict=True)]
             panel.errorbar(x, median, [below, above], fmt="none", ecolor=colour, elinewidth=0.8, capsize=1.5)
-        label = curve.label + (f" ({notes[curve.label]})" if curve.label in notes else "")
-        if not curve.fitted:
-            label += f"\nunfitted: {percent(curve.in_distribution)}% in distribution"
         panel.plot(
             x,
             median,
             color=colour,
-            marker=MARKERS[style],
-            ls=DASHES[style],
+            # Of more curves than colours, those of one colour still have another marker.
+            marker=MARKERS[(style + style // len(COLOURS)) % len(MARKERS)],
+            ls=DASHES[style % len(DASHES)],
             ms=4,
             lw=1.3,
             mfc=colour if curve.fitted else "white",
-            label=label,
+            label=labels[curve.label],
             clip_on=False,
         )
     panel.set_title(name, fontsize=8)
     panel.set_xlabel("digits of the longer operand")
     panel.set_ylim(0, 100)
     panel.margins(x=0.03)
-    ticks = [length for length in lengths if not wide or length in _round_lengths(lengths)]
-    panel.xaxis.set_major_locator(ticker.FixedLocator(ticks))
+    panel.xaxis.set_major_locator(ticker.FixedLocator(_readable_ticks(lengths, wide)))
     panel.xaxis.set_major_formatter(ticker.FormatStrFormatter("%d"))
     panel.xaxis.set_minor_locator(ticker.NullLocator())
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False, ncols=2, handlelength=3)
+    panel.legend(
+        loc="upper left", bbox_to_anchor=(0, -0.5 / PANEL_HEIGHT), frameon=False, handlelength=3.5, borderpad=0
+    )
 
 
-def _round_lengths(lengths: Sequence[int]) -> list[int]:
-    """Lengths that stand far enough from each other on a logarithmic axis to be written out."""
+def _readable_ticks(lengths: Sequence[int], wide: bool) -> list[int]:
+    """Lengths whose labels do not touch each other on a panel's axis."""
+    place = math.log if wide else float
+    gap = (place(lengths[-1]) - place(lengths[0])) * 0.3 / PANEL_WIDTH  # a label takes 0.3 inches
     kept = [lengths[0]]
     for length in lengths[1:]:
-        if length >= 1.6 * kept[-1]:
+        if place(length) - place(kept[-1]) >= gap:
             kept.append(length)
     return kept
 

@@ -1,6 +1,7 @@
 """A decoder-only transformer. How positions are encoded is not its business."""
 
 import math
+from dataclasses import dataclass
 
 from einops import rearrange
 from jaxtyping import Float, Int
@@ -9,9 +10,30 @@ from torch.nn import functional
 
 from arith.cache import Cache
 from arith.config import ModelConfig
-from arith.encodings.base import Positions
+from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import Composed, ComposedLayer, Ids
 from arith.kernels.attention import attention
+
+
+@dataclass(frozen=True)
+class LayerContext:
+    """What a layer needs to know beside its input.
+
+    Args:
+        place: of the layer in the whole depth, loops included; the cache's key.
+        encoding: what positions do in it.
+        queries: how many of the last tokens it is asked for.
+        new: positions of the tokens that come in.
+        everything: the same, with the tokens in the cache among the keys.
+        cache: of one decoding.
+    """
+
+    place: int
+    encoding: ComposedLayer
+    queries: int
+    new: tuple[Positions, ...]
+    everything: tuple[Positions, ...]
+    cache: Cache | None
 
 
 class Attention(nn.Module):
@@ -22,49 +44,38 @@ class Attention(nn.Module):
         self.heads, self.key_heads = heads, key_heads
         head_width = width // heads
         self.query = nn.Linear(width, heads * head_width, bias=False)
-        self.key_value = nn.Linear(width, 2 * key_heads * head_width, bias=False)
+        self.key = nn.Linear(width, key_heads * head_width, bias=False)
+        self.value = nn.Linear(width, key_heads * head_width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(
-        self,
-        x: Float[Tensor, "b n w"],
-        queries: int,
-        layer: int,
-        encoding: ComposedLayer,
-        new: tuple[Positions, ...],
-        everything: tuple[Positions, ...],
-        cache: Cache | None,
-    ) -> Float[Tensor, "b q w"]:
-        asking = x[:, x.shape[1] - queries :]
+    def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b q w"]:
+        asking = x[:, x.shape[1] - context.queries :]
         q = rearrange(self.query(asking), "b q (h d) -> b h q d", h=self.heads)
-        k, v = rearrange(self.key_value(x), "b n (two g d) -> two b g n d", two=2, g=self.key_heads).unbind()
-        q, k = encoding.rotate(q, k, new)
-        if cache is not None:
-            k, v = cache.extend(layer, k, v)
-        memory = {} if cache is None else cache.memory(layer)
-        terms = encoding.terms(asking, q, k, everything, memory)
-        mixed = attention(q, k, v, terms=terms)
+        k = rearrange(self.key(x), "b n (g d) -> b g n d", g=self.key_heads)
+        v = rearrange(self.value(x), "b n (g d) -> b g n d", g=self.key_heads)
+        q, k = context.encoding.rotate(q, k, tuple(new.last(context.queries) for new in context.new))
+        memory: Memory = {}
+        if context.cache is not None:
+            k, v = context.cache.extend(context.place, k, v)
+            memory = context.cache.memory(context.place)
+        asked = tuple(positions.last(context.queries) for positions in context.everything)
+        mixed = attention(q, k, v, terms=context.encoding.terms(x, q, k, asked, memory))
         out: Tensor = self.out(rearrange(mixed, "b h q d -> b q (h d)"))
         return out
 
 
 class MLP(nn.Module):
-    """Two linear maps with GELU between; gated, the first gives values and gates."""
+    """Two linear maps with GELU between; gated, a third one gives the gates."""
 
     def __init__(self, width: int, hidden: int, gated: bool) -> None:
         super().__init__()
-        self.gated = gated
-        self.up = nn.Linear(width, hidden * (2 if gated else 1), bias=False)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.gate = nn.Linear(width, hidden, bias=False) if gated else None
         self.down = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        x = self.up(x)
-        if self.gated:
-            value, gate = x.chunk(2, dim=-1)
-            x = value * functional.gelu(gate)
-        else:
-            x = functional.gelu(x)
-        out: Tensor = self.down(x)
+        inner = functional.gelu(self.up(x)) if self.gate is None else self.up(x) * functional.gelu(self.gate(x))
+        out: Tensor = self.down(inner)
         return out
 
 
@@ -79,19 +90,10 @@ class Block(nn.Module):
         self.after_attention: nn.Module = nn.RMSNorm(config.width) if config.norm_after else nn.Identity()
         self.after_mlp: nn.Module = nn.RMSNorm(config.width) if config.norm_after else nn.Identity()
 
-    def forward(
-        self,
-        x: Float[Tensor, "b n w"],
-        queries: int,
-        layer: int,
-        encoding: ComposedLayer,
-        new: tuple[Positions, ...],
-        everything: tuple[Positions, ...],
-        cache: Cache | None,
-    ) -> Float[Tensor, "b q w"]:
-        x = encoding.hidden(x, new)
-        mixed = self.attention(self.before_attention(x), queries, layer, encoding, new, everything, cache)
-        x = x[:, x.shape[1] - queries :] + self.after_attention(mixed)
+    def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b q w"]:
+        x = context.encoding.hidden(x, context.new)
+        mixed = self.attention(self.before_attention(x), context)
+        x = x[:, x.shape[1] - context.queries :] + self.after_attention(mixed)
         out: Tensor = x + self.after_mlp(self.mlp(self.before_mlp(x)))
         return out
 
@@ -153,16 +155,12 @@ class Transformer(nn.Module):
         new = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
         everything = new if cache is None else cache.place(new)
         x = self.encoding.embed(self.embedding(tokens), new)
-        length, asked = tokens.shape[1], tokens.shape[1] if queries is None else queries
         depth = self.config.loops * self.config.layers
-        for step in range(depth):
-            loop, layer = divmod(step, self.config.layers)
-            if step < depth - 1:
-                x = self.blocks[layer](x, length, step, self.encoding.at(layer, loop), new, everything, cache)
-            else:
-                last_new = tuple(positions.last(asked) for positions in new)
-                last = tuple(positions.last(asked) for positions in everything)
-                x = self.blocks[layer](x, asked, step, self.encoding.at(layer, loop), last_new, last, cache)
+        for place in range(depth):
+            loop, layer = divmod(place, self.config.layers)
+            asked = queries if place == depth - 1 and queries is not None else tokens.shape[1]
+            encoding = self.encoding.at(layer, loop)
+            x = self.blocks[layer](x, LayerContext(place, encoding, asked, new, everything, cache))
         logits: Tensor = self.head(self.norm(x))
         return logits
 

@@ -21,9 +21,9 @@ class Progress(Protocol):
     def update(self, done: int, note: str = "") -> None: ...
 
 
-def progress(title: str, total: int) -> Progress:
-    """The right one for where stderr goes."""
-    return Live(title, total) if sys.stderr.isatty() else Plain(title, total)
+def progress(title: str, total: int, done: int = 0) -> Progress:
+    """The right one for where stderr goes. `done`: what was done before, in an earlier sitting."""
+    return Live(title, total, done) if sys.stderr.isatty() else Plain(title, total, done)
 
 
 def say(text: str) -> None:
@@ -34,8 +34,8 @@ def say(text: str) -> None:
 class Plain:
     """A line each few seconds and one at the end, without carriage returns, for files and pipes."""
 
-    def __init__(self, title: str, total: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.title, self.total, self.clock = title, total, clock
+    def __init__(self, title: str, total: int, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.title, self.total, self.before, self.clock = title, total, done, clock
         self.began = self.printed = clock()
 
     def __enter__(self) -> "Plain":
@@ -52,14 +52,15 @@ class Plain:
             return
         self.printed = now
         elapsed = now - self.began
-        left = elapsed / done * (self.total - done) if done else 0.0
+        here = done - self.before
+        left = elapsed / here * (self.total - done) if here else 0.0
         say(f"{self.title} {done}/{self.total} {elapsed:.0f} s, {left:.0f} s left {note}".rstrip())
 
 
 class Live:
     """A bar with the time left."""
 
-    def __init__(self, title: str, total: int) -> None:
+    def __init__(self, title: str, total: int, done: int = 0) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
@@ -67,7 +68,7 @@ class Live:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         rest = (TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
         self._bar = Bar(*columns, *rest, console=Console(stderr=True))
-        self._task = self._bar.add_task(title, total=total, note="")
+        self._task = self._bar.add_task(title, total=total, completed=done, note="")
 
     def __enter__(self) -> "Live":
         self._bar.__enter__()

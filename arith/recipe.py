@@ -1,5 +1,6 @@
 """Recipes: named runs, and figures of several runs, as TOML files."""
 
+import json
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +39,8 @@ class Recipe:
         return replace(self, values=merged(self.values, self.published))
 
     def labels(self) -> list[str]:
-        return [label for label, _ in self.curves]
+        """Its curves; a recipe of one run has one, called like itself."""
+        return [label for label, _ in self.curves] or [self.name]
 
     def config(self, label: str | None = None) -> RunConfig:
         """The configuration of one run."""
@@ -63,17 +65,21 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Recipe:
-    """The recipe of a name, or of a path to a TOML file."""
-    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    """The recipe of a name, of a path to a TOML file, or of a run's run.json, which replays it."""
+    path = Path(name) if name.endswith((".toml", ".json")) else FOLDER / f"{name}.toml"
     if not path.is_file():
         raise UsageError(
             f"no recipe is called '{name}'.{did_you_mean(name, names())} "
-            f"Recipes: {', '.join(names())}, or a path to a .toml file"
+            f"Recipes: {', '.join(names())}, or a path to a .toml file or a run.json"
         )
+    if path.suffix == ".json":
+        return Recipe(path.parent.name, _replayed(path))
     try:
         values = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
+    if "imports" in values:
+        values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
     curves = values.pop("curves", {})
     unknown = [label for label in values.get("live", []) if label not in curves]
     if unknown:
@@ -87,6 +93,14 @@ def load(name: str) -> Recipe:
         published=values.pop("published", {}),
         values=values,
     )
+
+
+def _replayed(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} describes no run: {error}") from error
+    return values
 
 
 def description(name: str) -> str:

@@ -1,17 +1,18 @@
 """Train the runs of a recipe, test them, and draw one figure from all."""
 
+import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import arith
 from arith.assembly import Assembly
 from arith.config import RunConfig
 from arith.curves import Curve, curves
-from arith.errors import UsageError
 from arith.evaluate import conditions, evaluate
 from arith.figures import draw_accuracy
+from arith.interrupt import Interrupted
 from arith.model import Transformer
 from arith.progress import progress, say
 from arith.recipe import Recipe
@@ -30,9 +31,12 @@ class Outcome:
 
 
 def run_and_test(run: Run, assembly: Assembly, label: str) -> Results:
-    """Train a run to its end and test it; what is done already is not done again."""
+    """Train a run from where it is to its end, and test it."""
     model = train(run, assembly)
-    results = tested(run, assembly, model, run.config.training.steps, label)
+    try:
+        results = tested(run, assembly, model, run.config.training.steps, label)
+    except KeyboardInterrupt:
+        raise Interrupted(f"arith train --resume --out {shlex.quote(str(run.folder))}") from None
     results.save(run.results)
     return results
 
@@ -46,12 +50,17 @@ def tested(run: Run, assembly: Assembly, model: Transformer, step: int, label: s
         for cell in measured:
             cells.append(cell)
             shown.update(len(cells), f"{cell.suite} {cell.digits} digits {cell.accuracy:.1%}")
-    return Results(tuple(cells), provenance(assembly.config))
+    return Results(tuple(cells), {"runs": {run.folder.name: provenance(assembly.config)}})
 
 
 def seeded(config: RunConfig, seed: int) -> RunConfig:
     """The same run with another seed of model and data."""
     return config.with_values({"model": {"seed": seed}, "data": {"seed": seed}})
+
+
+def run_folder(out: Path, label: str, seed: int) -> Path:
+    """Where a reproduction keeps one of its runs."""
+    return out / f"{label}-{seed}"
 
 
 def reproduce(
@@ -66,36 +75,33 @@ def reproduce(
         overwrite: train again what is there.
         publish: write results and figure to results/ too.
     """
+    if overwrite:
+        # All at once: a command that is interrupted and given again without --overwrite must not find old runs.
+        for label, seed in plan:
+            if (run_folder(out, label, seed) / "run.json").is_file():
+                shutil.rmtree(run_folder(out, label, seed))
     committed = committed_cells(recipe, {label for label, _ in plan})
     found: list[Results] = []
-    about: dict[str, Any] = {}
     for number, (label, seed) in enumerate(plan, 1):
-        config = seeded(recipe.config(label), seed)
-        assembly = Assembly.of(config)
-        folder = out / f"{label}-{seed}"
-        done = finished_results(folder, config) if not overwrite else None
+        assembly = Assembly.of(seeded(recipe.config(label), seed))
+        folder = run_folder(out, label, seed)
+        done = finished_results(folder, assembly, label)
         say(f"[{number}/{len(plan)}] {label}, seed {seed}" + (": finished earlier" if done else ""))
         if done is None:
-            run = Run.begin(folder, config, "overwrite" if overwrite else "resume" if folder.exists() else "refuse")
+            run = Run.begin(folder, assembly.config, "resume" if (folder / "run.json").is_file() else "refuse")
             done = run_and_test(run, assembly, label)
         found.append(done)
-        about = about or provenance(config)
-        results = Results.joined(found, about | {"recipe": recipe.name})
+        runs = {name: made for part in found for name, made in part.about["runs"].items()}
+        results = Results(tuple(cell for part in found for cell in part.cells), {"recipe": recipe.name, "runs": runs})
         results.save(out / "results.json")
-        drawn, files = drawn_and_saved(
-            Results((*results.cells, *committed)),
-            out,
-            recipe.name,
-            recipe.title,
-            _notes(results.cells, committed),
-            recipe.labels(),
-        )
+        everything = Results((*results.cells, *committed))
+        notes = _notes(results.cells, committed)
+        drawn, files = drawn_and_saved(everything, out, recipe.name, recipe.title, notes, recipe.labels())
     lines = [accuracy_table(drawn)]
     if committed:
-        labels = ", ".join(dict.fromkeys(cell.label for cell in committed))
-        lines.append(
-            f"Trained here: {', '.join(dict.fromkeys(label for label, _ in plan))}. From committed results: {labels}."
-        )
+        here = ", ".join(dict.fromkeys(label for label, _ in plan))
+        there = ", ".join(dict.fromkeys(cell.label for cell in committed))
+        lines.append(f"Trained here: {here}. From committed results: {there}.")
     lines += [f"results  {out / 'results.json'}", *(f"figure   {file}" for file in files)]
     if publish:
         lines += [f"published {path}" for path in published(recipe, results)]
@@ -119,14 +125,19 @@ def drawn_and_saved(
     return [curve for suite in suites for curve in by_suite[suite]], files
 
 
-def finished_results(folder: Path, config: RunConfig) -> Results | None:
-    """The results of a run that was trained and tested with this very configuration."""
-    if not (folder / "results.json").is_file() or not (folder / "run.json").is_file():
+def finished_results(folder: Path, assembly: Assembly, label: str) -> Results | None:
+    """The results in a run's folder, if they are those of this very configuration after its last step."""
+    if not (folder / "run.json").is_file():
         return None
     run = Run.open(folder)
-    if run.config != config:
-        raise UsageError(f"{folder} holds a run of other settings. Give --overwrite to replace it, or another --out")
-    return Results.load(run.results)
+    run.check_same(assembly.config)
+    if not run.results.is_file():
+        return None
+    results = Results.load(run.results)
+    seed, steps = assembly.config.evaluation.seed, assembly.config.training.steps
+    wanted = [(label, steps, seed, test.suite, test.digits, test.n) for test in conditions(assembly)]
+    there = [(cell.label, cell.step, cell.test_seed, cell.suite, cell.digits, cell.n) for cell in results.cells]
+    return results if there == wanted else None
 
 
 def results_folder() -> Path:
@@ -135,21 +146,30 @@ def results_folder() -> Path:
 
 
 def committed_cells(recipe: Recipe, planned: set[str]) -> tuple[Cell, ...]:
-    """Published cells of the curves that are not trained here."""
+    """Published cells of the curves that are not trained here, if they are of the recipe as it is now."""
     path = results_folder() / f"{recipe.name}.json"
-    if set(recipe.labels()) <= planned:
+    missing = [label for label in recipe.labels() if label not in planned]
+    if not missing:
         return ()
     if not path.is_file():
         say(f"{path} is not there, so the figure has only the curves that are trained here (--all trains every one)")
         return ()
-    return tuple(
-        cell for cell in Results.load(path).cells if cell.label not in planned and cell.label in recipe.labels()
-    )
+    found: list[Cell] = []
+    for label in missing:
+        config = recipe.config(label)
+        wanted = (config.task, config.format, config.encoding, config.data.digits, config.training.steps)
+        own = [cell for cell in Results.load(path).cells if cell.label == label]
+        if own and all((c.task, c.format, c.encoding, c.train_lengths, c.step) == wanted for c in own):
+            found += own
+        else:
+            say(f"{path} has no results of '{label}' as the recipe is now, so it is not drawn (--all trains it)")
+    return tuple(found)
 
 
 def published(recipe: Recipe, results: Results) -> list[Path]:
     """Results and figure in results/."""
     folder = results_folder()
+    folder.mkdir(exist_ok=True)
     path = folder / f"{recipe.name}.json"
     results.save(path)
     suites = [cell.suite for cell in results.cells]

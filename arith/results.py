@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from arith.errors import UsageError
+from arith.files import write_whole
 
 VERSION = 1
 
@@ -58,7 +57,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Results:
-    """Cells, and where and how they were measured."""
+    """Cells, and under "runs" in `about` where, when and by which code each run was made."""
 
     cells: tuple[Cell, ...]
     about: dict[str, Any] = field(default_factory=dict)
@@ -68,9 +67,7 @@ class Results:
         cells = [json.dumps(dataclasses.asdict(cell)) for cell in self.cells]
         about = json.dumps(self.about, indent=1)
         text = f'{{"version": {VERSION},\n"about": {about},\n"cells": [\n' + ",\n".join(cells) + "\n]}\n"
-        building = path.with_name(f".{path.name}.building-{os.getpid()}")
-        building.write_text(text)
-        building.replace(path)
+        write_whole(path, text)
 
     @staticmethod
     def load(path: Path) -> "Results":
@@ -86,10 +83,6 @@ class Results:
         if values["version"] != VERSION:
             raise UsageError(f"{path} is of schema version {values['version']}, and this arith reads {VERSION}")
         return Results(tuple(_cell(path, row) for row in values["cells"]), values.get("about", {}))
-
-    @staticmethod
-    def joined(parts: Iterable["Results"], about: dict[str, Any]) -> "Results":
-        return Results(tuple(cell for part in parts for cell in part.cells), about)
 
 
 def _cell(path: Path, row: dict[str, Any]) -> Cell:

@@ -22,6 +22,7 @@ from arith.catalogue import import_file
 from arith.checkpoints import Checkpoint
 from arith.config import RunConfig, differences
 from arith.errors import UsageError
+from arith.files import write_whole
 from arith.model import Transformer
 from arith.progress import say
 
@@ -64,6 +65,8 @@ class Run:
     def begin(folder: Path, config: RunConfig, when_there: WhenThere = "refuse") -> "Run":
         """Make the folder of a new run, or take up one that is there."""
         described = folder / "run.json"
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file, and a run is a folder. Choose another --out")
         if folder.exists() and any(folder.iterdir()):
             if when_there == "refuse":
                 raise UsageError(
@@ -72,13 +75,14 @@ class Run:
             if not described.is_file():
                 raise UsageError(f"{folder} holds no run (no run.json), so it is left alone. Choose another --out")
             if when_there == "resume":
-                run = Run.open(folder)
-                run._check_same(config)
+                Run.open(folder).check_same(config)
+                values = json.loads(described.read_text())
+                write_whole(described, json.dumps({**values, "config": config.as_dict()}, indent=1) + "\n")
                 return Run(folder, config)
             shutil.rmtree(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(described, {"config": config.as_dict(), **provenance(config)})
+            write_whole(described, json.dumps({"config": config.as_dict(), **provenance(config)}, indent=1) + "\n")
         except OSError as error:
             raise UsageError(f"{folder} cannot be written: {error.strerror}. Choose another --out") from error
         return Run(folder, config)
@@ -89,9 +93,12 @@ class Run:
         described = folder / "run.json"
         if not described.is_file():
             raise UsageError(f"{folder} holds no run (no run.json). A run is made by arith train")
-        values = json.loads(described.read_text())
-        config = RunConfig.of(values["config"])
-        for path, digest in values["imports"].items():
+        try:
+            values = json.loads(described.read_text())
+            config, imports = RunConfig.of(values["config"]), values["imports"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{described} describes no run: {error}") from error
+        for path, digest in imports.items():
             if import_file(path) != digest:
                 say(f"{path} is not what it was when this run was trained")
         return Run(folder, config)
@@ -112,15 +119,13 @@ class Run:
         """The rows of metrics.jsonl."""
         if not self.metrics.is_file():
             return []
-        return [json.loads(line) for line in self.metrics.read_text().splitlines()]
+        lines = self.metrics.read_text().splitlines()
+        if lines and not lines[-1].endswith("}"):
+            lines.pop()  # cut off when the machine went down
+        return [json.loads(line) for line in lines]
 
-    def finished(self) -> bool:
-        """Whether its last step is trained and saved."""
-        if not checkpoints.any_saved(self.checkpoints):
-            return False
-        return checkpoints.latest(self.checkpoints, say).step >= self.config.training.steps
-
-    def _check_same(self, config: RunConfig) -> None:
+    def check_same(self, config: RunConfig) -> None:
+        """Raise if a configuration differs from the run's in more than how it is watched and tested."""
         changed = [
             difference
             for difference in differences(self.config.as_dict(), config.as_dict())
@@ -166,10 +171,3 @@ def git_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit.stdout.strip() + ("+" if changed else "")
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """All of the file or nothing of it."""
-    building = path.with_name(f".{path.name}.building-{os.getpid()}")
-    building.write_text(json.dumps(values, indent=1) + "\n")
-    building.replace(path)

@@ -10,8 +10,8 @@ A part without a scheme is on sequential ids. Parsing imports nothing but names.
 import re
 from dataclasses import dataclass, field
 
-from arith.catalogue import ALIASES, ENCODINGS, SCHEMES, STRUCTURE_AWARE
-from arith.errors import UsageError, did_you_mean
+from arith.catalogue import ALIASES, ENCODINGS, SCHEMES
+from arith.errors import UsageError
 
 _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9_.\-]+)|(?P<sign>[+@:=,()]))")
 
@@ -52,15 +52,6 @@ def parse(text: str) -> tuple[PartSpec, ...]:
     if parser.place < len(parser.tokens):
         raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
     return tuple(PartSpec(encoding, scheme or SEQUENTIAL) for encoding, scheme in parts)
-
-
-def is_structure_aware(text: str) -> bool:
-    """Whether the ids tell the model which digits belong together.
-
-    >>> is_structure_aware("coupled-window"), is_structure_aware("rope")
-    (True, False)
-    """
-    return any(part.scheme.name in STRUCTURE_AWARE for part in parse(text))
 
 
 _Open = tuple[Named, Named | None]  # a part whose scheme may still be open
@@ -129,12 +120,7 @@ class _Parser:
     def named_part(self) -> list[_Open]:
         named = self.named("an encoding")
         if named.name not in ALIASES:
-            known = sorted({*ENCODINGS.names(), *ALIASES})
-            if named.name not in known:
-                raise UsageError(
-                    f"no encoding is called '{named.name}'.{did_you_mean(named.name, known)}\n"
-                    f"Encodings: {', '.join(known)}. Add your own with --import FILE (arith list encodings)"
-                )
+            ENCODINGS.check(named.name)
             return [(named, None)]
         meaning = ALIASES[named.name][0]
         if named.settings:

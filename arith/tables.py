@@ -3,22 +3,38 @@
 from collections.abc import Sequence
 
 from arith.curves import Curve, Point
+from arith.results import Cell
+
+PUBLISHED_SEEDS = 5  # a claim is published on that many or more
 
 
 def accuracy_table(drawn: Sequence[Curve]) -> str:
     """A line a curve: exact match in percent by digit length, the median over seeds and, if lower, the worst."""
     lengths = sorted({point.digits for curve in drawn for point in curve.points})
-    header = ["encoding", "suite", "trained", "seeds", "in distr.", *map(str, lengths)]
+    header = ["encoding", "suite", "trained", "seeds", "in distr.", *map(str, lengths), "seeds >= 99% everywhere"]
     rows = [header]
     for curve in drawn:
         low, high = curve.first.train_lengths
         fitted = percent(curve.in_distribution) + ("" if curve.fitted else " unfitted")
         cells = [_entry(curve.at(digits)) for digits in lengths]
-        rows.append([curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted, *cells])
+        succeeded = f"{curve.succeeded}/{curve.seeds}"
+        rows.append([curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted, *cells, succeeded])
     counts = sorted({(point.digits > 100, cell.n) for curve in drawn for point in curve.points for cell in point.cells})
     described = ", ".join(f"{n}{' above 100 digits' if long else ''}" for long, n in counts)
     note = f"Exact match in %, median over seeds (worst seed) by digits of the longer operand; n = {described} a seed."
-    return "\n".join([aligned(rows), note])
+    few = min(curve.seeds for curve in drawn) < PUBLISHED_SEEDS
+    development = f"Curves of fewer than {PUBLISHED_SEEDS} seeds are development figures." if few else ""
+    return "\n".join(line for line in (aligned(rows), note, development) if line)
+
+
+def interval_table(cells: Sequence[Cell]) -> str:
+    """A line a test set, with the 95% Wilson interval."""
+    rows = [["suite", "digits", "n", "right", "exact match", "95% interval", "seen in training"]]
+    for cell in cells:
+        interval = f"{percent(cell.low)}-{percent(cell.high)}"
+        counts = [str(cell.digits), str(cell.n), str(cell.correct)]
+        rows.append([cell.suite, *counts, percent(cell.accuracy), interval, str(cell.seen)])
+    return aligned(rows)
 
 
 def percent(share: float) -> str:

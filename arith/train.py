@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from arith.config import TrainingConfig
 from arith.data import Batch, Dataset
 from arith.errors import RunError
 from arith.evaluate import exact_matches
+from arith.files import write_whole
 from arith.interrupt import Interrupted, interrupts
 from arith.model import Transformer
 from arith.progress import progress, say
@@ -44,8 +46,10 @@ def train(run: Run, assembly: Assembly) -> Transformer:
     log = Log(run.metrics, rows)
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
     data, validation = assembly.training_data(), assembly.validation_data()
+    longest, _ = assembly.format.longest(assembly.task, run.config.data.digits[1])
+    tokens_per_step = config.batch * longest  # padding to the longest sample counts
 
-    with interrupts() as flag, progress(f"train {run.config.encoding}", config.steps) as shown:
+    with interrupts() as flag, progress(f"train {run.config.encoding}", config.steps, step) as shown:
         while step < config.steps:
             with clock:
                 for group in optimizer.param_groups:
@@ -53,11 +57,13 @@ def train(run: Run, assembly: Assembly) -> Transformer:
                 batch = data.batch(step * config.batch, config.batch, device)
                 loss, norm = training_step(model, optimizer, batch, config)
                 step += 1
-                last = step == config.steps
+                last, stopping = step == config.steps, flag.raised
                 logs = last or step % config.log_every == 0
-                saves = last or flag.raised or step % config.checkpoint_every == 0
+                tests = last or step % config.evaluate_every == 0
+                saves = last or stopping or step % config.checkpoint_every == 0
                 if logs or saves:
-                    require_finite(loss, step, config)
+                    # A gradient that is no number has spoilt the weights even where the loss is still one.
+                    require_finite(loss + norm, step, config)
             row: dict[str, Any] = {"step": step, "seconds": round(clock.seconds, 3)}
             if logs:
                 row |= {
@@ -65,16 +71,16 @@ def train(run: Run, assembly: Assembly) -> Transformer:
                     "gradient_norm": norm.item(),
                     "learning_rate": learning_rate(config, step - 1),
                 }
-                row |= {"tokens_per_second": round(step * config.batch * assembly.tokens / max(clock.seconds, 1e-9))}
-            if last or step % config.evaluate_every == 0:
+                row["tokens_per_second"] = round(step * tokens_per_step / max(clock.seconds, 1e-9))
+            if tests:
                 row["accuracy"] = validation_accuracy(model, validation, config)
-            if len(row) > 2:
+            if logs or tests or saves:
                 log.write(row)
             if saves:
                 checkpoints.save(run.checkpoints, Checkpoint.of(step, model, optimizer), config.keep)
             shown.update(step, log.note())
-            if flag.raised and not last:
-                raise Interrupted(f"arith train --resume --out {run.folder}")
+            if stopping:
+                raise Interrupted(f"arith train --resume --out {shlex.quote(str(run.folder))}")
     return model.eval()
 
 
@@ -165,7 +171,7 @@ class Log:
     def __init__(self, path: Path, rows: list[dict[str, Any]]) -> None:
         self._path = path
         self._latest: dict[str, Any] = {}
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
 
     def write(self, row: dict[str, Any]) -> None:
         self._latest |= row

@@ -53,13 +53,21 @@ class LayerEncoding(nn.Module):
 
     def terms(
         self,
-        x: Float[Tensor, "b q w"],
+        x: Float[Tensor, "b n w"],
         q: Float[Tensor, "b h q d"],
         k: Float[Tensor, "b g k d"],
         positions: Positions,
         memory: Memory,
     ) -> tuple[Term, ...]:
-        """What is added to the scores. Here `k` and `positions.k` hold every token so far."""
+        """What is added to the scores.
+
+        Args:
+            x: the layer's normalised input at the new tokens.
+            q: of the last of them, those that ask.
+            k: of every token so far, as `positions.k`.
+            positions: of the tokens that ask and of all so far.
+            memory: of this layer, kept while decoding.
+        """
         return ()
 
 

@@ -97,7 +97,7 @@ class ComposedLayer:
 
     def terms(
         self,
-        x: Float[Tensor, "b q w"],
+        x: Float[Tensor, "b n w"],
         q: Float[Tensor, "b h q d"],
         k: Float[Tensor, "b g k d"],
         positions: Sequence[Positions],

@@ -19,7 +19,7 @@ class Learned(Encoding):
 
     Args:
         width: of the model.
-        highest: the largest id; the table has one row for each from 0, and row 0 stays zero.
+        highest: the largest id; the table has one row for each from 0, and row 0 is not used.
         std: of the start; compare that of the token embedding, 1.
 
     >>> Learned(width=4, highest=10).table.shape

@@ -63,7 +63,7 @@ class State(NamedTuple):
     tokens: Int[Tensor, " b"]  # so far
     rank: Int[Tensor, " b"]  # digits of the current number so far
     offset: Int[Tensor, " b"]
-    width: Int[Tensor, " b"]
+    width: Int[Tensor, " b"] | None  # of an answer written from its most significant digit
     kind: Int[Tensor, " v"]  # the token table's
 
 
@@ -73,6 +73,11 @@ class Scheme(Protocol):
     @property
     def levels(self) -> int:
         """Ids per token."""
+        ...
+
+    @property
+    def structure_aware(self) -> bool:
+        """Whether ids tell which digits belong together; figures show what uses them apart."""
         ...
 
     def highest(self, tokens: int, digits: int) -> int:
@@ -103,6 +108,7 @@ class Sequential:
     """The index of the token, from 1."""
 
     levels = 1
+    structure_aware = False
 
     def highest(self, tokens: int, digits: int) -> int:
         return tokens
@@ -141,6 +147,7 @@ class _NumberScheme(ABC):
     origin: Origin = "fixed"
     span: int = 64
     levels = 1
+    structure_aware = True
 
     def __post_init__(self) -> None:
         if self.origin not in ("fixed", "random", "cyclic"):
@@ -237,22 +244,18 @@ class Coupled(_NumberScheme):
     def _raw(self, kind: Int[Tensor, "b n"], in_answer: Bool[Tensor, "b n"], prompt: Prompt) -> Int[Tensor, "b n"]:
         rank = _rank(kind, in_answer)
         operand = rank if prompt.reading.operands == "lsb" else _rank(kind.flip(1), in_answer.flip(1)).flip(1)
-        answer = self._answer_significance(rank, prompt.answer_width, prompt.reading.answer == "lsb")
+        width = _msb_width(prompt)
+        answer = self._answer_significance(rank, None if width is None else width[:, None])
         significance = torch.where(in_answer, answer, operand)
         return self._placed(kind, significance)
 
     def _raw_step(self, kind: Int[Tensor, " b"], state: State) -> Int[Tensor, " b"]:
-        lsb = state.width < 0
-        msb_significance = (state.width - 1 - state.rank).clamp(min=0)
-        return self._placed(kind, torch.where(lsb, state.rank, msb_significance))
+        return self._placed(kind, self._answer_significance(state.rank, state.width))
 
     @staticmethod
-    def _answer_significance(
-        rank: Int[Tensor, "b n"], width: Int[Tensor, " b"] | None, lsb: bool
-    ) -> Int[Tensor, "b n"]:
-        if lsb or width is None:
-            return rank
-        return (width[:, None] - 1 - rank).clamp(min=0)
+    def _answer_significance(rank: Int[Tensor, "..."], msb_width: Int[Tensor, "..."] | None) -> Int[Tensor, "..."]:
+        # A model that writes more digits than the width allows stays at the units.
+        return rank if msb_width is None else (msb_width - 1 - rank).clamp(min=0)
 
     @staticmethod
     def _placed(kind: Int[Tensor, "..."], significance: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
@@ -271,8 +274,11 @@ def _rank(kind: Int[Tensor, "b n"], in_answer: Bool[Tensor, "b n"]) -> Int[Tenso
     return counted - digit - before_number
 
 
+def _msb_width(prompt: Prompt) -> Int[Tensor, " b"] | None:
+    """Digits of the answer if it is written from its most significant one."""
+    return prompt.answer_width if prompt.reading.answer == "msb" else None
+
+
 def _state(prompt: Prompt, offset: Int[Tensor, " b"]) -> State:
-    """The state after the prompt. A width below 0 says that the answer is written least significant digit first."""
-    lsb = prompt.reading.answer == "lsb" or prompt.answer_width is None
-    width = torch.full_like(prompt.length, -1) if lsb or prompt.answer_width is None else prompt.answer_width
-    return State(prompt.length, torch.zeros_like(prompt.length), offset, width, prompt.table.kind)
+    """The state after the prompt."""
+    return State(prompt.length, torch.zeros_like(prompt.length), offset, _msb_width(prompt), prompt.table.kind)

@@ -30,12 +30,14 @@ class Relative(Encoding):
 
     def __init__(self, heads: int, radius: int = 16, gain: float = 10.0) -> None:
         super().__init__()
+        if radius < 1:
+            raise ValueError(f"radius is a distance of 1 or more, got {radius}")
         self.gain = gain
         self.table = nn.Parameter(torch.zeros(heads, 2 * radius + 2))
 
     def terms(
         self,
-        x: Float[Tensor, "b q w"],
+        x: Float[Tensor, "b n w"],
         q: Float[Tensor, "b h q d"],
         k: Float[Tensor, "b g k d"],
         positions: Positions,

@@ -32,6 +32,7 @@ class T5(Encoding):
     """
 
     relative = True
+    slots: Int[Tensor, " 2r+1"]
 
     def __init__(self, heads: int, buckets: int = 32, farthest: int = 128, bidirectional: bool = False) -> None:
         super().__init__()
@@ -41,6 +42,8 @@ class T5(Encoding):
                 f"t5 needs 2 buckets or more each way, and farthest beyond half of them: got {buckets}, {farthest}"
             )
         self.buckets, self.farthest, self.bidirectional = each_way, farthest, bidirectional
+        distance = torch.arange(-farthest, farthest + 1)
+        self.register_buffer("slots", self.bucket(distance), persistent=False)
         self.table = nn.Parameter(torch.zeros(heads, buckets))
         self.unplaced = nn.Parameter(torch.zeros(heads, 1))
 
@@ -55,12 +58,11 @@ class T5(Encoding):
 
     def terms(
         self,
-        x: Float[Tensor, "b q w"],
+        x: Float[Tensor, "b n w"],
         q: Float[Tensor, "b h q d"],
         k: Float[Tensor, "b g k d"],
         positions: Positions,
         memory: Memory,
     ) -> tuple[DistanceTable]:
-        distance = torch.arange(-self.farthest, self.farthest + 1, device=self.table.device)
-        values = torch.cat([self.table[:, self.bucket(distance)], self.unplaced], dim=1)
+        values = torch.cat([self.table.index_select(1, self.slots), self.unplaced], dim=1)
         return (DistanceTable(values, positions.ids),)

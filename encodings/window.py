@@ -35,7 +35,7 @@ class Window(Encoding):
 
     def terms(
         self,
-        x: Float[Tensor, "b q w"],
+        x: Float[Tensor, "b n w"],
         q: Float[Tensor, "b h q d"],
         k: Float[Tensor, "b g k d"],
         positions: Positions,

@@ -8,8 +8,9 @@ the test set, 1/8 to validation and the rest to training. Cells of at most four 
 or fewer) are too small for that, and are in every split; evaluation counts what was seen in training.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
@@ -30,6 +31,16 @@ class Sampler(Protocol):
         """Whether a split's problems are kept out of the others."""
         ...
 
+    @property
+    def longest(self) -> int:
+        """Digits of the longest operand."""
+        ...
+
+    @property
+    def purpose(self) -> int:
+        """Of its random stream: samplers of different purposes share no random numbers."""
+        ...
+
     def lengths(self, stream: Stream, rows: int) -> Int[np.ndarray, "2 n"]: ...
 
     def operands(self, stream: Stream, lengths: Int[np.ndarray, "2 n"]) -> UInt8[np.ndarray, "2 n w"]: ...
@@ -48,7 +59,12 @@ class Uniform:
     low: int
     high: int
     carry_mix: float = 0.0
-    held_out: bool = True
+    held_out: ClassVar[bool] = True
+    purpose: ClassVar[int] = 0
+
+    @property
+    def longest(self) -> int:
+        return self.high
 
     def __post_init__(self) -> None:
         if not 1 <= self.low <= self.high:
@@ -94,6 +110,14 @@ class Suite:
     @property
     def held_out(self) -> bool:
         return self.name in ("random", "unequal")
+
+    @property
+    def longest(self) -> int:
+        return self.digits
+
+    @property
+    def purpose(self) -> int:
+        return (1 + SUITES.index(self.name)) << 24 | self.digits
 
     def lengths(self, stream: Stream, rows: int) -> Int[np.ndarray, "2 n"]:
         lengths = np.full((2, rows), self.digits)
@@ -199,7 +223,7 @@ class Source:
         return self._latest[1]
 
     def _drawn(self, block: int) -> tuple[Numbers, Numbers]:
-        stream = Stream(self.seed, self.split, block)
+        stream = Stream(self.seed, self.split, block, self.sampler.purpose)
         lengths = self.sampler.lengths(stream, BLOCK)
         digits = self.sampler.operands(stream, lengths)
         if self.sampler.held_out:
@@ -216,18 +240,31 @@ class Source:
         return ours
 
 
-def count_seen(test: Source, n: int, training: Source, samples: int) -> int:
-    """How many of the first n test problems stand among the first `samples` training problems."""
-    problems, lengths = _digits(test, 0, n)
-    hashes = problem_hash(problems)
+def drawn_hashes(source: Source, samples: int) -> UInt64[np.ndarray, " n"]:
+    """The hashes of the first problems of a source, each once."""
+    found = np.empty(0, dtype=np.uint64)
+    for start in range(0, samples, 64 * BLOCK):
+        digits, _ = _digits(source, start, min(64 * BLOCK, samples - start))
+        found = np.union1d(found, problem_hash(digits))
+    return found
+
+
+def count_seen(test: Source, n: int, training: Source, hashes: Callable[[], UInt64[np.ndarray, " m"]]) -> int:
+    """How many of the first n test problems stand among the training problems.
+
+    Args:
+        test: where the test problems come from.
+        n: how many there are.
+        training: where the training problems come from.
+        hashes: gives those of the training problems; asked only if some could be the same.
+    """
+    digits, lengths = _digits(test, 0, n)
+    tested = problem_hash(digits)
     possible = shared(lengths)
     if not test.sampler.held_out:
-        possible |= owner(hashes) == SPLITS.index(training.split)
-    seen = np.zeros(n, dtype=bool)
-    for start in range(0, samples if possible.any() else 0, 64 * BLOCK):
-        drawn, _ = _digits(training, start, min(64 * BLOCK, samples - start))
-        seen |= np.isin(hashes, problem_hash(drawn))
-    return int((seen & possible).sum())
+        possible |= owner(tested) == SPLITS.index(training.split)
+    possible &= lengths.max(axis=0) <= training.sampler.longest
+    return int(np.isin(tested[possible], hashes()).sum()) if possible.any() else 0
 
 
 def _digits(source: Source, start: int, count: int) -> tuple[UInt8[np.ndarray, "2 n w"], Int[np.ndarray, "2 n"]]:

@@ -16,19 +16,30 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
+def check_seed(seed: int) -> None:
+    """Raise if this is no seed."""
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"a seed is an integer from 0 to 2**63 - 1, got {seed}")
+
+
 class Stream:
     """The random numbers of one block of one split of one seed.
+
+    Args:
+        seed: 0 to 2**63 - 1.
+        split: which of the three data sets.
+        block: of rows.
+        purpose: a number below 2**30; other purposes give other numbers.
 
     >>> Stream(seed=1, split="train", block=0).below(10, (5,)).tolist()
     [4, 3, 7, 8, 4]
     """
 
-    def __init__(self, seed: int, split: Split, block: int) -> None:
-        if not 0 <= seed < 2**63:
-            raise ValueError(f"a seed is an integer from 0 to 2**63 - 1, got {seed}")
-        if not 0 <= block < 2**56:
-            raise ValueError(f"a block is an integer from 0 to 2**56 - 1, got {block}")
-        key = np.array([seed, (SPLITS.index(split) << 56) | block], dtype=np.uint64)
+    def __init__(self, seed: int, split: Split, block: int, purpose: int = 0) -> None:
+        check_seed(seed)
+        if not 0 <= block < 2**32 or not 0 <= purpose < 2**30:
+            raise ValueError(f"a block is below 2**32 and a purpose below 2**30, got {block} and {purpose}")
+        key = np.array([seed, (SPLITS.index(split) << 62) | (purpose << 32) | block], dtype=np.uint64)
         self._philox = np.random.Philox(key=key)
 
     def below(self, bound: int | Int[np.ndarray, "..."], shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
@@ -60,5 +71,5 @@ def sample_keys(seed: int, split: Split, start: int, count: int) -> Int[np.ndarr
     >>> sample_keys(0, "test", 5, 2)[0] == sample_keys(0, "test", 0, 6)[5]
     np.True_
     """
-    stream = scattered(np.array([seed])) ^ scattered(np.array([2**40 + SPLITS.index(split)]))
+    stream = mix(scattered(np.array([seed])) + np.uint64(SPLITS.index(split)))
     return (mix(scattered(np.arange(start, start + count)) + stream) >> np.uint64(1)).astype(np.int64)

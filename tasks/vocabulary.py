@@ -39,22 +39,10 @@ def kinds() -> list[Kind]:
     return [_KINDS.get(symbol, "other") for symbol in SYMBOLS]
 
 
-def encode(text: str) -> UInt8[np.ndarray, " n"]:
-    """The tokens of a text.
-
-    >>> encode("12+3=").tolist()
-    [1, 2, 10, 3, 13]
-    """
-    unknown = sorted(set(text) - set(SYMBOLS))
-    if unknown:
-        raise ValueError(f"no token for {', '.join(map(repr, unknown))}. The vocabulary is {SYMBOLS!r}")
-    return np.array([_IDS[symbol] for symbol in text], dtype=np.uint8)
-
-
 def decode(tokens: UInt8[np.ndarray, " n"]) -> str:
     """The text of tokens, with the marks for begin, end and padding left out.
 
-    >>> decode(encode("^12+3=15$__"))
+    >>> decode(np.array([14, 1, 2, 10, 3, 13, 1, 5, 15, 16], dtype=np.uint8))
     '12+3=15'
     """
     text = "".join(SYMBOLS[int(token)] for token in tokens)

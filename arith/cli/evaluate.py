@@ -5,7 +5,7 @@ from typing import Any
 
 from arith.cli.framework import click
 from arith.cli.options import json_option
-from arith.config import digit_list
+from arith.errors import UsageError
 
 
 @click.command(
@@ -16,8 +16,9 @@ from arith.config import digit_list
 @click.option("--suites", help="Of random, unequal, nines, chain.  [default: the run's]")
 @click.option("--samples", type=int, help="Problems a test set.  [default: the run's]")
 @click.option("--seed", type=int, help="Of the test problems.  [default: the run's]")
-@click.option("--out", type=click.Path(path_type=Path), help="Results file.  [default: RUN/results.json]")
+@click.option("--out", type=click.Path(path_type=Path), help="Results file.  [default: RUN/evaluation.json]")
 @click.option("--device", default="auto", help="auto, cpu or cuda.")
+@click.option("--dry-run", is_flag=True, help="Print the test sets and about how long they take, and stop.")
 @json_option
 def command(
     run: Path,
@@ -27,21 +28,22 @@ def command(
     seed: int | None,
     out: Path | None,
     device: str,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Test a trained run: exact match by digit length, with intervals."""
-    from arith import reproduce
+    from arith import estimate, reproduce
     from arith.assembly import Assembly, device_named
-    from arith.curves import curves
+    from arith.evaluate import conditions
     from arith.runs import Run
-    from arith.tables import accuracy_table
+    from arith.tables import interval_table
 
     trained = Run.open(run)
     # The model was built for the run's own lengths; only the tests are others.
     model, checkpoint = trained.trained(Assembly.of(trained.config))
     changes: dict[str, Any] = {}
     if test_digits is not None:
-        changes["digits"] = digit_list(test_digits)
+        changes["digits"] = test_digits
     if suites is not None:
         changes["suites"] = suites
     if samples is not None:
@@ -49,14 +51,20 @@ def command(
     if seed is not None:
         changes["seed"] = seed
     tested = Assembly.of(trained.config.with_values({"evaluation": changes}))
+    path = out or run / "evaluation.json"
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    if dry_run:
+        for test in conditions(tested):
+            click.echo(f"{test.suite} {test.digits} digits, {test.n} problems")
+        click.echo(f"about {estimate.estimate(tested)['test_seconds']:.3g} s")
+        return
     results = reproduce.tested(
         trained, tested, model.to(device_named(device)), checkpoint.step, trained.config.encoding
     )
-    path = out or trained.results
     results.save(path)
     if as_json:
         click.echo(path.read_text())
         return
-    drawn = [curve for suite in tested.config.evaluation.suites for curve in curves(results.cells, suite)]
-    click.echo(accuracy_table(drawn))
+    click.echo(interval_table(results.cells))
     click.echo(f"results  {path}")

@@ -1,7 +1,6 @@
 """arith generate"""
 
 import json
-from pathlib import Path
 from typing import Any, TextIO
 
 from arith.cli.framework import click
@@ -33,20 +32,16 @@ def command(
     imports: tuple[str, ...],
 ) -> None:
     """Write problems as JSON lines: prompt, answer, operands, result, task, format, digits."""
-    from arith.catalogue import TASKS, import_file
+    from arith.catalogue import TASKS, format_named, import_file
     from arith.errors import UsageError
     from arith.tasks import vocabulary
-    from arith.tasks.formats import parse
     from arith.tasks.sampling import Source, Uniform
 
     for path in imports:
-        import_file(str(Path(path)))
+        import_file(path)
     kind = TASKS.load(task)()
     low, high = digit_range(digits)
-    try:
-        form = parse(format_name)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    form = format_named(format_name)
     source = Source(Uniform(low, high, carry_mix), seed, split)
     chunk = 4096
     for start in range(0, samples, chunk):

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from arith import recipe
 from arith.cli.framework import click
-from arith.config import RunConfig, digit_list, digit_range, merged
+from arith.config import RunConfig, merged
 from arith.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -71,10 +71,8 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
         given = options.get(_parameter(option))
         if given is not None:
             values = merged(values, nested(setting, given))
-    if values.get("data", {}).get("digits"):
-        values["data"]["digits"] = digit_range(values["data"]["digits"])
-    if values.get("evaluation", {}).get("digits"):
-        values["evaluation"]["digits"] = digit_list(values["evaluation"]["digits"])
+    if options.get("samples") is not None:
+        values = merged(values, {"evaluation": {"long_samples": options["samples"]}})
     if options.get("task") is not None:
         values["task"] = options["task"]
     if options.get("seed") is not None:

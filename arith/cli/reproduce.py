@@ -1,5 +1,6 @@
 """arith reproduce"""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -51,6 +52,8 @@ def command(
         )
     if seeds > len(loaded.seeds):
         raise UsageError(f"recipe '{loaded.name}' names {len(loaded.seeds)} seeds, got --seeds {seeds}")
+    if everything and only:
+        raise UsageError("--all trains every curve and --only some of them: give one of them")
     if publish and (seeds < 5 or only):
         raise UsageError("--publish takes every curve and 5 seeds or more: give --seeds 5 and no --only")
     if publish:
@@ -61,9 +64,15 @@ def command(
     assemblies = [Assembly.of(reproduce.seeded(loaded.config(label), seed)) for label, seed in plan]
     for assembly in assemblies:
         device_named(assembly.config.training.device)
+    if dry_run and as_json:
+        reports = [json.loads(estimate.report(assembly, as_json=True)) for assembly in assemblies]
+        click.echo(
+            json.dumps([{"label": label, "seed": seed, **r} for (label, seed), r in zip(plan, reports, strict=True)])
+        )
+        return
     if dry_run:
         for (label, seed), assembly in zip(plan, assemblies, strict=True):
-            click.echo(f"{label}, seed {seed}\n{estimate.report(assembly, as_json)}\n")
+            click.echo(f"{label}, seed {seed}\n{estimate.report(assembly)}\n")
         return
     try:
         outcome = reproduce.reproduce(loaded, plan, out or Path("runs") / loaded.name, overwrite, publish)

@@ -50,7 +50,7 @@ def test_gpt2_small_is_its_shape() -> None:
         ({"modle": {}}, "no setting is called 'modle'. Did you mean 'model'"),
         ({"model": {"layer": 2}}, "no setting is called 'model.layer'. Did you mean 'layers'"),
         ({"model": {"preset": "nanno"}}, "no model preset is called 'nanno'. Did you mean 'nano'"),
-        ({"model": {"activation": "relu"}}, "model.activation is one of gelu, gated-gelu; got 'relu'"),
+        ({"model": {"activation": "geluu"}}, "is one of gelu, gated-gelu; got 'geluu'. Did you mean 'gelu'?"),
         ({"training": {"steps": "many"}}, "training.steps is int, got 'many'"),
         ({"training": {"steps": True}}, "training.steps is int, got True"),
         ({"data": {"digits": "0-4"}}, "operands have 1 digit or more"),
@@ -82,6 +82,14 @@ def test_wrong_values_are_named(values: dict[str, object], message: str) -> None
         ({"training": {"learning_rate": 0.0}}, "learning_rate is above 0"),
         ({"evaluation": {"digits": "0"}}, "1 digit or more"),
         ({"data": {"digits": [0, 4]}}, "1 digit or more"),
+        ({"evaluation": {"digits": [0, 5]}}, "evaluation.digits are 1 or more, got 0"),
+        ({"evaluation": {"digits": []}}, "one is empty"),
+        ({"evaluation": {"suites": []}}, "one is empty"),
+        ({"data": {"seed": -1}}, "data.seed: a seed is an integer from 0"),
+        ({"training": {"evaluate_samples": 0}}, "training.evaluate_samples is 1 or more"),
+        ({"training": {"betas": [0.9, 1.5]}}, "training.betas are below 1"),
+        ({"model": {"hidden": 0}}, "model.hidden is 1 or more"),
+        ({"encoding": "relative:radius=-5"}, "radius is a distance of 1 or more"),
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(values: dict[str, object], message: str) -> None:

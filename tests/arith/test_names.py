@@ -10,7 +10,7 @@ import arith
 from arith.catalogue import ALIASES, ENCODINGS, SCHEMES, TASKS, Catalogue, import_file
 from arith.encodings.positions import Coupled, Sequential
 from arith.errors import UsageError
-from arith.spec import is_structure_aware, parse
+from arith.spec import parse
 
 SHAPE = {"width": 32, "heads": 4, "layers": 2}
 
@@ -88,14 +88,19 @@ def test_mistakes_are_named(text: str, message: str) -> None:
 
 
 def test_structure_aware_is_what_uses_digit_alignment() -> None:
-    assert [is_structure_aware(name) for name in ("abacus", "coupled", "t5+rope@coupled")] == [True] * 3
-    assert [is_structure_aware(name) for name in ("learned", "rope", "window:left=3")] == [False] * 3
+    def aware(text: str) -> bool:
+        return any(scheme.structure_aware for scheme in arith.encoding(text, **SHAPE).schemes)
+
+    assert [aware(name) for name in ("abacus", "coupled", "t5+rope@coupled")] == [True] * 3
+    assert [aware(name) for name in ("learned", "rope", "window:left=3")] == [False] * 3
 
 
 def test_duplicate_names_raise() -> None:
     catalogue = Catalogue("encoding", {"rope": ("arith.encodings.rope:RoPE", "rotation")})
     with pytest.raises(UsageError, match="'rope' exists already"):
         catalogue.register("rope")(dict)
+    with pytest.raises(UsageError, match="'coupled-window' exists already"):
+        ENCODINGS.register("coupled-window")(dict)
 
 
 def test_a_file_is_imported_once_and_its_hash_known(tmp_path: Path) -> None:

