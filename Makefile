@@ -15,7 +15,7 @@ test: $(VENV)/installed-test lint
 	$(TEST) -m "not slow"
 
 test-slow: $(VENV)/installed-test
-	$(TEST) -m slow
+	$(TEST) -x -m slow
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

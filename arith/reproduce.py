@@ -1,6 +1,5 @@
 """Train the runs of a recipe, test them, and draw one figure from all."""
 
-import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import arith
 from arith.assembly import Assembly
+from arith.commands import command_line
 from arith.config import RunConfig
 from arith.curves import Curve, curves
 from arith.evaluate import conditions, evaluate
@@ -36,7 +36,7 @@ def run_and_test(run: Run, assembly: Assembly, label: str) -> Results:
     try:
         results = tested(run, assembly, model, run.config.training.steps, label)
     except KeyboardInterrupt:
-        raise Interrupted(f"arith train --resume --out {shlex.quote(str(run.folder))}") from None
+        raise Interrupted(command_line("train", "--resume", "--out", str(run.folder))) from None
     results.save(run.results)
     return results
 

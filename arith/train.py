@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch.nn import functional
 from arith import checkpoints
 from arith.assembly import Assembly, device_named
 from arith.checkpoints import Checkpoint
+from arith.commands import command_line
 from arith.config import TrainingConfig
 from arith.data import Batch, Dataset
 from arith.errors import RunError
@@ -63,7 +63,7 @@ def train(run: Run, assembly: Assembly) -> Transformer:
                 saves = last or stopping or step % config.checkpoint_every == 0
                 if logs or saves:
                     # A gradient that is no number has spoilt the weights even where the loss is still one.
-                    require_finite(loss + norm, step, config)
+                    require_finite(loss, norm, step, config)
             row: dict[str, Any] = {"step": step, "seconds": round(clock.seconds, 3)}
             if logs:
                 row |= {
@@ -80,7 +80,7 @@ def train(run: Run, assembly: Assembly) -> Transformer:
                 checkpoints.save(run.checkpoints, Checkpoint.of(step, model, optimizer), config.keep)
             shown.update(step, log.note())
             if stopping:
-                raise Interrupted(f"arith train --resume --out {shlex.quote(str(run.folder))}")
+                raise Interrupted(command_line("train", "--resume", "--out", str(run.folder)))
     return model.eval()
 
 
@@ -143,11 +143,12 @@ def autocast(device: torch.device, config: TrainingConfig) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
 
-def require_finite(loss: Tensor, step: int, config: TrainingConfig) -> None:
+def require_finite(loss: Tensor, norm: Tensor, step: int, config: TrainingConfig) -> None:
     """Stop before what is not a number is saved."""
-    if not bool(torch.isfinite(loss)):
+    if not bool(torch.isfinite(loss + norm)):
         raise RunError(
-            f"the loss is {loss.item()} at step {step}, learning rate {learning_rate(config, step - 1):.2e}, "
+            f"the loss is {loss.item()} and the norm of its gradient {norm.item()} at step {step}, "
+            f"learning rate {learning_rate(config, step - 1):.2e}, "
             f"samples from {(step - 1) * config.batch}. Nothing of it was saved. Try a lower --learning-rate"
         )
 

@@ -60,6 +60,10 @@ def test_installs(clone: Path, tmp_path: Path, mode: str) -> None:
     for folder in (tmp_path, clone):
         ran = subprocess.run([python, "-c", CHECK], cwd=folder, capture_output=True, text=True)
         assert ran.returncode == 0, f"{mode} from {folder}: {ran.stderr}"
+        found = Path(ran.stdout.strip())
+        # From elsewhere a wheel is what was installed; inside the checkout Python finds the checkout first.
+        expected = environment_folder if mode == "wheel" and folder == tmp_path else clone
+        assert found.resolve().is_relative_to(expected), f"{mode} from {folder}: {found}"
         listed = subprocess.run([python, "-m", "arith", "list", "recipes"], cwd=folder, capture_output=True, text=True)
         assert "extrapolation" in listed.stdout, f"{mode} from {folder}: {listed.stderr}"
 

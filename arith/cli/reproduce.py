@@ -1,7 +1,6 @@
 """arith reproduce"""
 
 import json
-import shlex
 import sys
 from pathlib import Path
 
@@ -40,6 +39,7 @@ def command(
     """
     from arith import estimate, recipe, reproduce
     from arith.assembly import Assembly, device_named
+    from arith.commands import command_line
     from arith.errors import did_you_mean
     from arith.interrupt import Interrupted
 
@@ -78,5 +78,5 @@ def command(
         outcome = reproduce.reproduce(loaded, plan, out or Path("runs") / loaded.name, overwrite, publish)
     except Interrupted as interrupted:
         again = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
-        raise Interrupted(shlex.join(["arith", *again])) from interrupted
+        raise Interrupted(command_line(*again)) from interrupted
     click.echo(outcome.results_path.read_text() if as_json else outcome.report)

@@ -29,6 +29,7 @@ def command(out: Path | None, resume: bool, overwrite: bool, dry_run: bool, as_j
 
     from arith import estimate, reproduce
     from arith.assembly import Assembly, device_named
+    from arith.commands import command_line
     from arith.runs import Run
     from arith.tables import accuracy_table
 
@@ -48,7 +49,8 @@ def command(out: Path | None, resume: bool, overwrite: bool, dry_run: bool, as_j
         return
     click.echo(accuracy_table(drawn))
     click.echo(f"run      {folder}\nresults  {run.results}\nfigure   {files[0]}")
-    click.echo(f"ask it   arith ask {folder} 12+34")
+    problem = f"12{assembly.task.symbol}34"
+    click.echo(f"ask it   {command_line('ask', str(folder), problem)}")
 
 
 def _file_name(encoding: str) -> str:

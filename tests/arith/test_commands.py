@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -130,6 +131,39 @@ def test_mistakes_exit_2_and_say_what_to_do(arith: Arith, tmp_path: Path, comman
     assert message in " ".join(result.stderr.split())
     assert not result.stdout
     assert not list(tmp_path.iterdir()), "nothing is begun"
+
+
+def test_ctrl_c_saves_and_exits_130(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "arith", "train", "--steps", "100000", "--out", str(tmp_path / "run")]
+    running = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    assert "train coupled-window" in running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    rest = running.communicate(timeout=60)[1]
+    assert running.returncode == 130, rest
+    assert f"train --resume --out {tmp_path / 'run'}" in rest
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
+
+
+def test_folders_that_cannot_be_are_refused(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert "is a file, and a run is a folder" in arith("train", *SMALL, "--out", "file").stderr
+    arith("train", *SMALL, "--out", "run")
+    missing = arith("evaluate", "run", "--out", "no/such/folder.json")
+    assert missing.exit_code == 2
+    assert "there is no folder no/such" in missing.stderr
+    (tmp_path / "run" / "run.json").write_text("{}")
+    assert "describes no run" in arith("ask", "run", "1+1").stderr
+
+
+def test_evaluation_leaves_the_runs_results_alone(arith: Arith, tmp_path: Path) -> None:
+    arith("train", *SMALL, "--out", "run")
+    before = (tmp_path / "run" / "results.json").read_bytes()
+    shown = arith("evaluate", "run", "--test-digits", "2", "--samples", "9")
+    assert "95% interval" in shown.stdout
+    assert (tmp_path / "run" / "results.json").read_bytes() == before
+    announced = arith("evaluate", "run", "--test-digits", "2", "--samples", "9", "--dry-run")
+    assert "random 2 digits, 9 problems" in announced.stdout
 
 
 def test_existing_runs_are_kept(arith: Arith) -> None:

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arith.catalogue import SCHEMES as SCHEMES_BY_NAME
 from arith.data import Dataset, as_batch
 from arith.encodings.positions import Abacus, Coupled, Scheme, Sequential
 from arith.tasks.addition import Addition
@@ -14,9 +15,10 @@ from arith.tasks.sampling import Uniform
 
 CPU = torch.device("cpu")
 DIGITS = 20
+ORIGINS = ("fixed", "random", "cyclic")
 SCHEMES: list[Scheme] = [
     Sequential(),
-    *(kind(DIGITS, origin=origin, span=9) for kind in (Abacus, Coupled) for origin in ("fixed", "random", "cyclic")),  # type: ignore[arg-type]
+    *(kind(DIGITS, origin=origin, span=9) for kind in (Abacus, Coupled) for origin in ORIGINS),  # type: ignore[arg-type]
 ]
 FORMATS = [*NAMED, "padded:width=9"]
 
@@ -40,16 +42,19 @@ def test_coupled_ids_are_significance_in_every_order() -> None:
     assert ids_of(Coupled(DIGITS), "padded", 12, 345) == [0, 4, 3, 2, 1, 4, 3, 2, 1, 5, 4, 3, 2, 0]
 
 
-def supports(scheme: Scheme, name: str) -> bool:
-    return not (isinstance(scheme, Coupled) and name == "plain")
+def test_every_scheme_of_the_catalogue_is_tested_here() -> None:
+    named = {SCHEMES_BY_NAME.load(name) for name in SCHEMES_BY_NAME.names() if not name.startswith("doctest")}
+    assert named == {type(scheme) for scheme in SCHEMES}
+
+
+PAIRS = [
+    (scheme, name) for scheme in SCHEMES for name in FORMATS if not (isinstance(scheme, Coupled) and name == "plain")
+]
 
 
 @pytest.mark.parametrize("task", [Addition(), Multiplication()], ids=lambda task: task.name)
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@pytest.mark.parametrize(("scheme", "name"), PAIRS, ids=str)
 def test_ids_step_by_step_are_those_of_the_full_sequence(scheme: Scheme, name: str, task: Task) -> None:
-    if not supports(scheme, name):
-        pytest.skip("refused, see below")
     data = Dataset(task, parse(name), Uniform(1, 5), seed=0, split="train")
     for row in range(40):
         batch = data.batch(row, 1, CPU)
@@ -64,11 +69,8 @@ def test_ids_step_by_step_are_those_of_the_full_sequence(scheme: Scheme, name: s
         assert torch.equal(torch.cat(parts, dim=2), full)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@pytest.mark.parametrize(("scheme", "name"), PAIRS, ids=str)
 def test_answer_ids_do_not_depend_on_the_answer_that_follows(scheme: Scheme, name: str) -> None:
-    if not supports(scheme, name):
-        pytest.skip("refused, see below")
     batch = Dataset(Addition(), parse(name), Uniform(1, 6), 0, "train").batch(0, 64, CPU)
     before = scheme.full(batch.prompt, batch.tokens, batch.key, 64)
     generator = torch.Generator().manual_seed(0)
@@ -99,6 +101,18 @@ def test_digits_of_one_significance_share_their_id(a: int, b: int, name: str) ->
     for number, order in zip(numbers, orders, strict=True):
         from_units = number if order == "lsb" else number[::-1]
         assert [position for _, position in from_units] == list(range(2, 2 + len(number)))
+
+
+@pytest.mark.parametrize(("scheme", "name"), PAIRS, ids=str)
+def test_ids_of_a_sample_do_not_depend_on_its_batch(scheme: Scheme, name: str) -> None:
+    data = Dataset(Addition(), parse(name), Uniform(1, 6), 0, "train")
+    together = data.batch(0, 30, CPU)
+    ids = scheme.full(together.prompt, together.tokens, together.key, 64)[0]
+    for row in range(30):
+        alone = data.batch(row, 1, CPU)
+        expected = scheme.full(alone.prompt, alone.tokens, alone.key, 64)[0, 0]
+        found = ids[row if len(ids) > 1 else 0]
+        assert torch.equal(found[: len(expected)], expected)
 
 
 def test_cyclic_ids_are_all_used_equally_and_keep_their_order() -> None:
