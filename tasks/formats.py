@@ -149,13 +149,16 @@ def _place(
     order: Order,
 ) -> None:
     """Write each row's number into `width` tokens from `start` on."""
-    rank = np.arange(int(width.max(initial=0)))[None, :]
-    inside = rank < width[:, None]
-    significance = np.broadcast_to(rank, inside.shape) if order == "lsb" else width[:, None] - 1 - rank
-    digits = np.take_along_axis(resized(numbers.digits, rank.shape[1]), np.where(inside, significance, 0), axis=1)
-    column = start[:, None] + rank
-    row = np.broadcast_to(np.arange(len(tokens))[:, None], inside.shape)
-    tokens[row[inside], column[inside]] = digits[inside]
+    digits = resized(numbers.digits, int(width.max(initial=0)))
+    if len(start) and (start == start[0]).all() and (width == width[0]).all():
+        # Rows alike need no index for each digit, which is most of the time otherwise.
+        tokens[:, start[0] : start[0] + width[0]] = digits if order == "lsb" else digits[:, ::-1]
+        return
+    significance = np.arange(digits.shape[1])
+    inside = significance < width[:, None]
+    column = start[:, None] + significance if order == "lsb" else (start + width - 1)[:, None] - significance
+    cell = column + tokens.shape[1] * np.arange(len(tokens))[:, None]
+    tokens.reshape(-1)[cell[inside]] = digits[inside]
 
 
 _PADDED = Format(pad_operands=True, pad_answer=True)
