@@ -12,3 +12,8 @@ def command_line(*arguments: str) -> str:
     program = sys.argv[0]
     called = program if Path(program).name == "arith" and shutil.which("arith") != program else "arith"
     return shlex.join([os.path.relpath(called) if os.path.isabs(called) else called, *arguments])
+
+
+def current_command() -> str:
+    """The command that is running."""
+    return shlex.join(["arith", *sys.argv[1:]])

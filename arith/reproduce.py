@@ -7,7 +7,7 @@ from pathlib import Path
 
 import arith
 from arith.assembly import Assembly
-from arith.commands import command_line
+from arith.commands import command_line, current_command
 from arith.config import RunConfig
 from arith.curves import Curve, curves
 from arith.evaluate import conditions, evaluate
@@ -91,8 +91,7 @@ def reproduce(
             run = Run.begin(folder, assembly.config, "resume" if (folder / "run.json").is_file() else "refuse")
             done = run_and_test(run, assembly, label)
         found.append(done)
-        runs = {name: made for part in found for name, made in part.about["runs"].items()}
-        results = Results(tuple(cell for part in found for cell in part.cells), {"recipe": recipe.name, "runs": runs})
+        results = joined(recipe, found)
         results.save(out / "results.json")
         everything = Results((*results.cells, *committed))
         notes = _notes(results.cells, committed)
@@ -106,6 +105,17 @@ def reproduce(
     if publish:
         lines += [f"published {path}" for path in published(recipe, results)]
     return Outcome(out / "results.json", "\n".join(lines))
+
+
+def joined(recipe: Recipe, parts: Sequence[Results]) -> Results:
+    """Results of several runs, with this command, which gives them again, and where and when each was made."""
+    runs = {
+        name: {key: made[key] for key in ("created", "commit", "device", "versions")}
+        for part in parts
+        for name, made in part.about["runs"].items()
+    }
+    about = {"recipe": recipe.name, "command": current_command(), "runs": runs}
+    return Results(tuple(cell for part in parts for cell in part.cells), about)
 
 
 def drawn_and_saved(

@@ -3,10 +3,8 @@
 import json
 import os
 import platform
-import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,6 +18,7 @@ from arith import checkpoints
 from arith.assembly import Assembly
 from arith.catalogue import import_file
 from arith.checkpoints import Checkpoint
+from arith.commands import current_command
 from arith.config import RunConfig, differences
 from arith.errors import UsageError
 from arith.files import write_whole
@@ -143,7 +142,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
     return {
         "arith": arith.__version__,
         "commit": git_commit(),
-        "command": shlex.join(["arith", *sys.argv[1:]]),
+        "command": current_command(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device_description(),
         "versions": {"python": platform.python_version()}
