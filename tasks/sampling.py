@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int, UInt8, UInt64
 
 from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers, resized
-from arith.tasks.stream import SPLITS, Split, Stream, mix, scattered
+from arith.tasks.stream import SPLITS, Split, Stream, mix, scaled, scattered
 
 BLOCK = 1024
 SHARED_DIGITS = 4
@@ -147,11 +147,15 @@ class Suite:
 
 def random_digits(stream: Stream, lengths: Int[np.ndarray, "2 n"]) -> UInt8[np.ndarray, "2 n w"]:
     """Uniform digits, least significant first; the leading one is not zero unless it is the only one."""
-    shape = (*lengths.shape, int(lengths.max()))
-    place = np.arange(shape[-1])
-    leading = (place == lengths[..., None] - 1) & (place > 0)
-    digits = leading + stream.below(10 - leading.astype(np.int64), shape)
-    return np.where(place < lengths[..., None], digits, 0).astype(np.uint8)
+    width = int(lengths.max())
+    halves = stream.halves((*lengths.shape, width))
+    digits = scaled(halves, 10).astype(np.uint8)
+    top = lengths[..., None] - 1
+    leading = scaled(np.take_along_axis(halves, top, axis=-1), 9).astype(np.uint8) + np.uint8(1)
+    np.put_along_axis(digits, top, np.where(top > 0, leading, np.take_along_axis(digits, top, axis=-1)), axis=-1)
+    if (lengths < width).any():
+        digits[np.arange(width) >= lengths[..., None]] = 0
+    return digits
 
 
 def complement_to_nine(

@@ -42,14 +42,22 @@ class Stream:
         key = np.array([seed, (SPLITS.index(split) << 62) | (purpose << 32) | block], dtype=np.uint64)
         self._philox = np.random.Philox(key=key)
 
-    def below(self, bound: int | Int[np.ndarray, "..."], shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
-        """Integers in 0 .. bound - 1. Some are likelier than others by at most bound / 2**32."""
+    def halves(self, shape: tuple[int, ...]) -> UInt64[np.ndarray, "..."]:
+        """Uniform 32-bit numbers, in 64 bits."""
         count = math.prod(shape)
         words = self._philox.random_raw((count + 1) // 2)
-        halves = np.asarray(words, dtype="<u8").view("<u4")[:count].reshape(shape)
-        scaled = halves.astype(np.uint64) * np.asarray(bound).astype(np.uint64)
-        drawn: np.ndarray = (scaled >> np.uint64(32)).astype(np.int64)
-        return drawn
+        return np.asarray(words, dtype="<u8").view("<u4")[:count].reshape(shape).astype(np.uint64)
+
+    def below(self, bound: int | Int[np.ndarray, "..."], shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
+        """Integers in 0 .. bound - 1. Some are likelier than others by at most bound / 2**32."""
+        return scaled(self.halves(shape), bound).astype(np.int64)
+
+
+def scaled(halves: UInt64[np.ndarray, "..."], bound: int | Int[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
+    """Uniform 32-bit numbers as integers in 0 .. bound - 1."""
+    product = halves * np.asarray(bound).astype(np.uint64)
+    product >>= np.uint64(32)
+    return product
 
 
 def mix(values: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
