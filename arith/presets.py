@@ -4,11 +4,20 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
     # One layer is enough for what is decided locally, and trains in seconds on a CPU.
-    "nano": {"layers": 1, "width": 64, "heads": 4, "hidden": 256, "activation": "gated-gelu"},  # 68 thousand
-    "micro": {"layers": 2, "width": 64, "heads": 4, "hidden": 256, "activation": "gated-gelu"},  # 134 thousand
-    "tiny": {"layers": 4, "width": 128, "heads": 4, "hidden": 512, "activation": "gated-gelu"},  # 1 million
-    "small": {"layers": 6, "width": 384, "heads": 6, "hidden": 1536, "activation": "gelu"},  # 11 million
-    # GPT-2-small's shape without its vocabulary: 12 layers, width 768. 85 million, of the literature's "100M" class.
+    "nano": {"layers": 1, "width": 64, "heads": 4, "hidden": 256, "activation": "gated-gelu"},
+    "micro": {"layers": 2, "width": 64, "heads": 4, "hidden": 256, "activation": "gated-gelu"},
+    "tiny": {"layers": 4, "width": 128, "heads": 4, "hidden": 512, "activation": "gated-gelu"},
+    "small": {"layers": 6, "width": 384, "heads": 6, "hidden": 1536, "activation": "gelu"},
+    # GPT-2-small's shape without its vocabulary: what the literature calls 100M is 85 million here.
     "gpt2-small": {"layers": 12, "width": 768, "heads": 12, "hidden": 3072, "activation": "gelu"},
     "100m": {"layers": 14, "width": 768, "heads": 12, "hidden": 3072, "activation": "gelu"},
 }
+
+
+def block_parameters(layers: int, width: int, hidden: int, activation: str, **_: Any) -> int:
+    """Weights of the matrices in all layers, which is nearly all there is with a vocabulary of digits.
+
+    >>> block_parameters(**PRESETS["gpt2-small"])
+    84934656
+    """
+    return layers * (4 * width**2 + (3 if activation == "gated-gelu" else 2) * width * hidden)

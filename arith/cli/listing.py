@@ -6,7 +6,7 @@ from arith import recipe
 from arith.catalogue import ALIASES, ENCODINGS, SCHEMES, TASKS, import_file
 from arith.cli.framework import click
 from arith.cli.options import import_option, json_option
-from arith.presets import PRESETS
+from arith.presets import PRESETS, block_parameters
 
 KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes")
 
@@ -58,8 +58,8 @@ def entries(kind: str) -> dict[str, str]:
         case "tasks":
             return {name: TASKS.line(name) for name in TASKS.names()}
         case "models":
-            shape = "{layers} layers, width {width}, {heads} heads, {activation} of {hidden}"
-            return {name: shape.format(**preset) for name, preset in PRESETS.items()}
+            shape = "{layers} x width {width}, {heads} heads, {activation} of {hidden}, {parameters:,} parameters"
+            return {n: shape.format(**p, parameters=block_parameters(**p)) for n, p in PRESETS.items()}
         case "suites":
             return SUITES
         case _:
