@@ -15,8 +15,9 @@ from arith.decode import greedy
 from arith.errors import UsageError
 from arith.runs import Run
 from arith.tasks import vocabulary
-from arith.tasks.base import Problems
+from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers
+from arith.tasks.formats import Format
 from arith.tasks.stream import sample_keys
 
 
@@ -45,50 +46,49 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
     """Replies of the run in a folder, one a problem."""
     run = Run.open(folder)
     assembly = Assembly.of(run.config)
-    operands = [_operands(problem, assembly.task.symbol) for problem in problems]
+    task, form = assembly.task, assembly.format
+    operands = [_operands(problem, task) for problem in problems]
     model, _ = run.trained(assembly)
-    for problem, (a, b) in zip(problems, operands, strict=True):
-        numbers = Numbers.read([a]), Numbers.read([b])
-        exact = Problems(numbers, assembly.task.solve(*numbers))
+    for problem, texts in zip(problems, operands, strict=True):
+        numbers = tuple(Numbers.read([text]) for text in texts)
+        exact = Problems(numbers, task.solve(*numbers))
         try:
             lengths = np.stack([number.lengths for number in numbers])
             longest = int(lengths.max())
-            model.encoding.check_reach(*assembly.format.longest(assembly.task, longest))
-            batch = as_batch(
-                assembly.task,
-                assembly.format,
-                exact,
-                torch.from_numpy(sample_keys(run.config.evaluation.seed, "test", 0, 1)),
-                torch.device("cpu"),
-            )
+            model.encoding.check_reach(*form.longest(task, longest))
+            keys = torch.from_numpy(sample_keys(run.config.evaluation.seed, "test", 0, 1))
+            batch = as_batch(task, form, exact, keys, torch.device("cpu"))
         except ValueError as error:
             raise UsageError(f"{problem}: {error}") from error
         cut = int(batch.prompt.length)
         prompt = dataclasses.replace(batch.prompt, tokens=batch.tokens[:, :cut])
         expected = batch.tokens[0, cut:]
         # The longest answer to such operands and its end mark, whatever the right one's length.
-        room = int(assembly.task.answer_width(lengths.max(axis=0))[0]) + 1
+        room = int(task.answer_width(lengths.max(axis=0))[0]) + task.signed + 1
         answered = greedy(model, prompt, batch.key, max(room, len(expected)))[0]
         written = "".join(vocabulary.SYMBOLS[token] for token in answered.tolist())
+        asked = vocabulary.decode(prompt.tokens[0].numpy())
         yield Reply(
             problem=problem,
-            prompt=vocabulary.decode(prompt.tokens[0].numpy()),
+            prompt=asked,
             written=written,
-            answer=_number(written, assembly.format.answer),
+            answer=_number(task, form, asked + written.partition(vocabulary.END)[0]),
             result=exact.answer.text(0),
             right=answered.tolist()[: len(expected)] == expected.tolist(),
         )
 
 
-def _operands(problem: str, symbol: str) -> tuple[str, str]:
-    a, operator, b = problem.replace(" ", "").rstrip("=").partition(symbol)
-    if not operator or not (a.isascii() and a.isdigit() and b.isascii() and b.isdigit()):
-        raise UsageError(f"ask for NUMBER{symbol}NUMBER, such as 123{symbol}456; got '{problem}'")
-    return a.lstrip("0") or "0", b.lstrip("0") or "0"
+def _operands(problem: str, task: Task) -> list[str]:
+    text = problem.replace(" ", "").rstrip("=")
+    numbers = text.split(task.symbol) if task.symbol else [text]
+    if len(numbers) != task.operands or not all(number.isascii() and number.isdigit() for number in numbers):
+        example = task.symbol.join(["123", "456", *["789"] * task.operands][: task.operands])
+        raise UsageError(f"ask {task.name} for problems such as {example}; got '{problem}'")
+    return [number.lstrip("0") or "0" for number in numbers] if task.alphabet == "number" else numbers
 
 
-def _number(written: str, order: str) -> str | None:
-    digits = written.partition(vocabulary.END)[0]
-    if not digits.isdigit():
+def _number(task: Task, form: Format, text: str) -> str | None:
+    try:
+        return form.read(task, text)[1]
+    except ValueError:
         return None
-    return (digits if order == "msb" else digits[::-1]).lstrip("0") or "0"

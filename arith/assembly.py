@@ -5,16 +5,17 @@ from dataclasses import dataclass
 import torch
 
 from arith.build import encoding
-from arith.catalogue import TASKS, format_named, import_file
+from arith.catalogue import import_file
 from arith.config import RunConfig
 from arith.data import Dataset, reading
 from arith.encodings.compose import Composed
 from arith.errors import UsageError, did_you_mean
 from arith.model import Transformer
+from arith.naming import format_named, task_named
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
-from arith.tasks.sampling import SUITES, Sampler, Suite, Uniform
+from arith.tasks.sampling import SUITES, Sampler, Suite, SuiteName, Uniform
 from arith.tasks.stream import Split, check_seed
 
 
@@ -38,15 +39,12 @@ class Assembly:
         """Check a configuration, and load what it names."""
         for path in config.imports:
             import_file(path)
-        task = TASKS.load(config.task)()
-        form = format_named(config.format)
-        low, high = config.data.digits
+        task, form = task_named(config.task), format_named(config.format)
         try:
-            Uniform(low, high, config.data.carry_mix)
-            longest = max((high, *config.evaluation.digits))
+            longest = max((config.data.digits[1], *config.evaluation.digits))
             tokens, digits = form.longest(task, longest)
         except ValueError as error:
-            raise UsageError(f"digits {low}-{high} in format '{config.format}': {error}") from error
+            raise UsageError(f"task '{config.task}' in format '{config.format}': {error}") from error
         assembly = Assembly(config, task, form, tokens, digits)
         assembly._check_numbers()
         assembly._check_tests()
@@ -91,15 +89,29 @@ class Assembly:
 
     def _check_tests(self) -> None:
         evaluation = self.config.evaluation
-        if not evaluation.digits or not evaluation.suites:
-            raise UsageError("evaluation.digits and evaluation.suites name one test or more, and one is empty")
+        if not evaluation.digits:
+            raise UsageError("evaluation.digits names one length or more, and is empty")
+        if min(evaluation.digits) < 1:
+            raise UsageError(f"evaluation.digits are 1 or more, got {min(evaluation.digits)}")
         for name in evaluation.suites:
             if name not in SUITES:
                 raise UsageError(
                     f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}"
                 )
-        if min(evaluation.digits) < 1:
-            raise UsageError(f"evaluation.digits are 1 or more, got {min(evaluation.digits)}")
+        try:
+            self._trained_on().check(self.task)
+            for digits in evaluation.digits:
+                for suite in self.suites():
+                    Suite(suite, digits).check(self.task)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def suites(self) -> tuple[SuiteName, ...]:
+        """The suites it is tested on: those asked for, or random and unequal problems where there are such."""
+        asked = [name for name in SUITES if name in self.config.evaluation.suites]
+        if not asked:
+            return ("random",) if self.task.operands < 2 else ("random", "unequal")
+        return tuple(sorted(asked, key=self.config.evaluation.suites.index))
 
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""
@@ -130,8 +142,8 @@ class Assembly:
     def validation_data(self) -> Dataset:
         return self._dataset(self._trained_on(), self.config.data.seed, "validation")
 
-    def test_data(self, suite: str, digits: int) -> Dataset:
-        return self._dataset(Suite(suite, digits), self.config.evaluation.seed, "test")  # type: ignore[arg-type]
+    def test_data(self, suite: SuiteName, digits: int) -> Dataset:
+        return self._dataset(Suite(suite, digits), self.config.evaluation.seed, "test")
 
     def _trained_on(self) -> Uniform:
         low, high = self.config.data.digits

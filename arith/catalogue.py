@@ -7,12 +7,9 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from arith.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from arith.tasks.formats import Format
 
 Found = TypeVar("Found", bound=Callable[..., Any])
 
@@ -97,18 +94,6 @@ def _same_code(known: str | Callable[..., Any], thing: Callable[..., Any]) -> bo
     )
 
 
-def format_named(text: str) -> "Format":
-    """The format that a text such as `padded-reversed:width=15` names."""
-    from arith.tasks import formats
-
-    try:
-        return formats.parse(text)
-    except ValueError as error:
-        name = text.partition(":")[0]
-        hint = "" if name in formats.NAMED else did_you_mean(name, formats.NAMED)
-        raise UsageError(f"{error}{hint}") from error
-
-
 def import_file(path: str) -> str:
     """Run a user's Python file, which registers what it defines, and return the sha256 of its bytes."""
     file = Path(path)
@@ -161,7 +146,10 @@ SCHEMES = Catalogue(
 TASKS = Catalogue(
     "task",
     {
-        "addition": ("arith.tasks.addition:Addition", "123+456=579"),
+        "addition": ("arith.tasks.addition:Addition", "123+456=579; addition:operands=3 adds three"),
+        "copy": ("arith.tasks.strings:Copy", "12034=12034; copy:distinct=true has no digit twice"),
         "multiplication": ("arith.tasks.multiplication:Multiplication", "12*34=408"),
+        "reverse": ("arith.tasks.strings:Reverse", "12034=43021; reverse:distinct=true has no digit twice"),
+        "subtraction": ("arith.tasks.subtraction:Subtraction", "123-456=-333"),
     },
 )

@@ -50,15 +50,12 @@ class Dataset:
 
     def __init__(self, task: Task, form: Format, sampler: Sampler, seed: int, split: Split) -> None:
         self.task, self.format = task, form
-        self.source = Source(sampler, seed, split)
-
-    def problems(self, start: int, count: int) -> Problems:
-        return self.source.problems(self.task, start, count)
+        self.source = Source(task, sampler, seed, split)
 
     def batch(self, start: int, count: int, device: torch.device) -> Batch:
         """Samples `start` to `start + count - 1`."""
         keys = sample_keys(self.source.seed, self.source.split, start, count)
-        return as_batch(self.task, self.format, self.problems(start, count), torch.from_numpy(keys), device)
+        return as_batch(self.task, self.format, self.source.problems(start, count), torch.from_numpy(keys), device)
 
 
 def as_batch(task: Task, form: Format, problems: Problems, key: Int[Tensor, " b"], device: torch.device) -> Batch:

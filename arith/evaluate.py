@@ -19,7 +19,7 @@ from arith.errors import UsageError
 from arith.intervals import wilson
 from arith.model import Transformer
 from arith.results import Cell
-from arith.tasks.sampling import count_seen, drawn_hashes
+from arith.tasks.sampling import SuiteName, count_seen, drawn_hashes
 
 SCORE_BYTES = 2**25  # of one batch's attention scores, of which a few copies are alive at once
 
@@ -28,7 +28,7 @@ SCORE_BYTES = 2**25  # of one batch's attention scores, of which a few copies ar
 class Condition:
     """One cell to be measured."""
 
-    suite: str
+    suite: SuiteName
     digits: int
     n: int
 
@@ -39,7 +39,7 @@ def conditions(assembly: Assembly) -> list[Condition]:
     return [
         Condition(suite, digits, evaluation.samples_at(digits))
         for digits in sorted(set(evaluation.digits))
-        for suite in evaluation.suites
+        for suite in assembly.suites()
     ]
 
 

@@ -54,6 +54,19 @@ def parse(text: str) -> tuple[PartSpec, ...]:
     return tuple(PartSpec(encoding, scheme or SEQUENTIAL) for encoding, scheme in parts)
 
 
+def parse_name(text: str, what: str) -> Named:
+    """A name with its settings.
+
+    >>> parse_name("addition:operands=3", "a task")
+    Named(name='addition', settings=(('operands', '3'),))
+    """
+    parser = _Parser(text)
+    named = parser.named(what)
+    if parser.place < len(parser.tokens):
+        raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
+    return named
+
+
 _Open = tuple[Named, Named | None]  # a part whose scheme may still be open
 
 
@@ -75,7 +88,7 @@ class _Parser:
 
     def error(self, what: str) -> UsageError:
         return UsageError(
-            f"encoding '{self.text}' cannot be read: {what}.\nWrite for example rope, t5:buckets=64, "
+            f"'{self.text}' cannot be read: {what}.\nWrite for example rope, t5:buckets=64, "
             "learned@coupled, t5+abacus or (relative:radius=1+window:left=1,right=1)@coupled"
         )
 

@@ -1,4 +1,4 @@
-"""Addition of two numbers: `123+456=579`."""
+"""Addition of two or more numbers: `123+456=579`."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,22 +6,33 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int
 
+from arith.tasks.base import Alphabet
 from arith.tasks.digits import Numbers, add
 
 
 @dataclass(frozen=True)
 class Addition:
-    """Sums of two numbers of any length.
+    """Sums of numbers of any length.
+
+    Args:
+        operands: how many numbers are added.
 
     >>> Addition().solve(Numbers.of([95]), Numbers.of([7])).text(0)
     '102'
     """
 
+    operands: int = 2
     name: ClassVar[str] = "addition"
     symbol: ClassVar[str] = "+"
+    alphabet: ClassVar[Alphabet] = "number"
+    signed: ClassVar[bool] = False
 
-    def solve(self, a: Numbers, b: Numbers) -> Numbers:
-        return add(a, b)
+    def __post_init__(self) -> None:
+        if self.operands < 2:
+            raise ValueError(f"a sum has 2 operands or more, got {self.operands}")
+
+    def solve(self, *operands: Numbers) -> Numbers:
+        return add(*operands)
 
     def answer_width(self, width: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-        return width + 1
+        return width + len(str(self.operands - 1))

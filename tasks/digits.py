@@ -8,29 +8,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """A batch of non-negative integers.
+    """A batch of integers.
 
     Args:
-        digits: least significant digit first, zero beyond a number's length.
+        digits: of the magnitude, least significant first, zero beyond a number's length.
         lengths: digits each number is written with, at least 1.
+        negative: which are below zero; None: none.
 
-    >>> Numbers.of([7, 120]).digits.tolist()
+    >>> Numbers.of([7, -120]).digits.tolist()
     [[7, 0, 0], [0, 2, 1]]
     """
 
     digits: UInt8[np.ndarray, "n w"]
     lengths: Int[np.ndarray, " n"]
+    negative: Bool[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.digits)
 
     def __getitem__(self, rows: slice) -> "Numbers":
-        return Numbers(self.digits[rows], self.lengths[rows])
+        negative = None if self.negative is None else self.negative[rows]
+        return Numbers(self.digits[rows], self.lengths[rows], negative)
+
+    @property
+    def signs(self) -> Bool[np.ndarray, " n"]:
+        """Which numbers are below zero."""
+        return np.zeros(len(self), dtype=bool) if self.negative is None else self.negative
 
     @property
     def width(self) -> int:
@@ -39,29 +47,33 @@ class Numbers:
     def text(self, row: int) -> str:
         """The number of one row in decimal, most significant digit first."""
         digits = self.digits[row, : self.lengths[row]][::-1]
-        return (digits + np.uint8(ord("0"))).tobytes().decode()
+        sign = "-" if self.signs[row] else ""
+        return sign + (digits + np.uint8(ord("0"))).tobytes().decode()
 
     @staticmethod
     def of(values: Sequence[int]) -> "Numbers":
         """Digit matrices of Python integers."""
-        if any(value < 0 for value in values):
-            raise ValueError(f"numbers are non-negative, got {min(values)}")
         return Numbers.read([str(value) for value in values])
 
     @staticmethod
     def read(texts: Sequence[str]) -> "Numbers":
-        """Digit matrices of decimal strings without leading zeros, of any length."""
+        """Digit matrices of decimal strings of any length, signs and leading zeros kept."""
+        negative = np.array([text.startswith("-") for text in texts], dtype=bool)
+        texts = [text.removeprefix("-") for text in texts]
         width = max(map(len, texts), default=1)
         joined = "".join(text[::-1].ljust(width, "0") for text in texts).encode()
         digits = np.frombuffer(joined, np.uint8).reshape(len(texts), width) - np.uint8(ord("0"))
-        return Numbers(digits, np.array([len(text) for text in texts], dtype=np.int64))
+        lengths = np.array([len(text) for text in texts], dtype=np.int64)
+        return Numbers(digits, lengths, negative if negative.any() else None)
 
     @staticmethod
     def join(parts: Sequence["Numbers"]) -> "Numbers":
         """Several batches as one."""
         width = max(part.width for part in parts)
         digits = np.concatenate([resized(part.digits, width) for part in parts])
-        return Numbers(digits, np.concatenate([part.lengths for part in parts]))
+        signed = any(part.negative is not None for part in parts)
+        negative = np.concatenate([part.signs for part in parts]) if signed else None
+        return Numbers(digits, np.concatenate([part.lengths for part in parts]), negative)
 
 
 def resized(digits: UInt8[np.ndarray, "n w"], width: int) -> UInt8[np.ndarray, "n width"]:
@@ -77,15 +89,41 @@ def significant_lengths(digits: UInt8[np.ndarray, "n w"]) -> Int[np.ndarray, " n
     return np.where(digits.any(axis=1), digits.shape[1] - top_zeros, 1)
 
 
-def add(a: Numbers, b: Numbers) -> Numbers:
-    """The sums of two batches of numbers.
+def add(*numbers: Numbers) -> Numbers:
+    """The sums of two or more batches of non-negative numbers.
+
+    Columns of up to 14 numbers stay below 256 with their carry; more are added in wider columns.
 
     >>> total = add(Numbers.of([999, 5]), Numbers.of([1, 5]))
     >>> total.text(0), total.text(1)
     ('1000', '10')
     """
-    width = max(a.width, b.width) + 1
-    return _carried(resized(a.digits, width) + resized(b.digits, width))
+    width = max(number.width for number in numbers) + len(str(len(numbers) - 1))
+    columns = resized(numbers[0].digits, width).astype(np.uint8 if len(numbers) <= 14 else np.int32)
+    for number in numbers[1:]:
+        columns = columns + resized(number.digits, width)
+    return _carried(columns)
+
+
+def subtract(a: Numbers, b: Numbers) -> Numbers:
+    """The differences of two batches of non-negative numbers, with their signs.
+
+    >>> difference = subtract(Numbers.of([12, 1000]), Numbers.of([345, 1]))
+    >>> difference.text(0), difference.text(1)
+    ('-333', '999')
+    """
+    width = max(a.width, b.width)
+    columns = resized(a.digits, width).astype(np.int8) - resized(b.digits, width).astype(np.int8)
+    highest = width - 1 - np.argmax(columns[:, ::-1] != 0, axis=1)
+    negative = columns[np.arange(len(columns)), highest] < 0
+    columns[negative] *= -1  # the larger one stands first now, so that no borrow is left at the top
+    digits = np.empty(columns.shape, dtype=np.uint8)
+    borrow = np.zeros(len(columns), dtype=np.int8)
+    for place in range(width):
+        column = columns[:, place] - borrow
+        borrow = (column < 0).astype(np.int8)
+        digits[:, place] = column + 10 * borrow
+    return Numbers(digits, significant_lengths(digits), negative)
 
 
 def multiply(a: Numbers, b: Numbers) -> Numbers:

@@ -68,8 +68,8 @@ class Format:
         if self.width is not None and not (self.pad_operands or self.pad_answer):
             raise ValueError("a width means padding, and this format does not pad. Use one of the padded formats")
 
-    def widths(self, lengths: Int[np.ndarray, "2 b"]) -> Int[np.ndarray, " b"]:
-        """Digits that both operands of each problem are padded to."""
+    def widths(self, lengths: Int[np.ndarray, "operands b"]) -> Int[np.ndarray, " b"]:
+        """Digits that all operands of each problem are padded to."""
         longest: np.ndarray = np.max(lengths, axis=0)
         if self.width is None:
             return longest
@@ -80,53 +80,81 @@ class Format:
             )
         return np.full_like(longest, self.width)
 
+    def check(self, task: Task) -> None:
+        """Raise if a task cannot be written like this."""
+        if task.alphabet != "number" and (self.pad_operands or self.pad_answer):
+            raise ValueError(
+                f"padding adds zeros, and {task.name} takes them for digits. Use a format that does not pad"
+            )
+
     def longest(self, task: Task, digits: int) -> tuple[int, int]:
         """Tokens of the longest sequence, and digits of its longest number, for operands of `digits` digits."""
-        lengths = np.full((2, 1), digits)
+        self.check(task)
+        lengths = np.full((task.operands, 1), digits)
         width = self.widths(lengths)
         answer = int(task.answer_width(width if self.pad_answer else lengths[0])[0])
         operand = int(width[0]) if self.pad_operands else digits
-        return 2 * operand + answer + 4, max(operand, answer)
+        signs = (task.operands - 1) * len(task.symbol) + task.signed + 3  # begin, equals, end
+        return task.operands * operand + answer + signs, max(operand, answer)
 
     def write(self, task: Task, problems: Problems) -> Written:
         """The problems as tokens."""
-        a, b = problems.operands
-        padded = self.widths(np.stack([a.lengths, b.lengths]))
-        a_width, b_width = (padded, padded) if self.pad_operands else (a.lengths, b.lengths)
+        self.check(task)
+        padded = self.widths(np.stack([number.lengths for number in problems.operands]))
+        operand_widths = [padded if self.pad_operands else number.lengths for number in problems.operands]
         answer_width = task.answer_width(padded) if self.pad_answer else problems.answer.lengths
+        negative = problems.answer.signs
 
-        operator = 1 + a_width
-        equals = operator + 1 + b_width
-        end = equals + 1 + answer_width
+        before = np.ones_like(padded)  # tokens so far
+        starts = []
+        for width in operand_widths:
+            starts.append(before)
+            before = before + width + len(task.symbol)
+        equals = before - len(task.symbol)
+        end = equals + 1 + answer_width + negative
         rows = np.arange(len(problems))
         tokens = np.full((len(problems), int(end.max(initial=0)) + 1), vocabulary.token(vocabulary.PAD), np.uint8)
         tokens[:, 0] = vocabulary.token(vocabulary.BEGIN)
-        tokens[rows, operator] = vocabulary.token(task.symbol)
+        for number, start, width in zip(problems.operands, starts, operand_widths, strict=True):
+            if task.symbol:
+                tokens[rows, start + width] = vocabulary.token(task.symbol)  # after the last one, until = replaces it
+            _place(tokens, start, number, width, self.operands)
         tokens[rows, equals] = vocabulary.token("=")
         tokens[rows, end] = vocabulary.token(vocabulary.END)
-        _place(tokens, np.ones_like(operator), a, a_width, self.operands)
-        _place(tokens, operator + 1, b, b_width, self.operands)
-        _place(tokens, equals + 1, problems.answer, answer_width, self.answer)
+        # The sign stands at the most significant end.
+        sign = equals + 1 if self.answer == "msb" else end - 1
+        tokens[rows[negative], sign[negative]] = vocabulary.token("-")
+        digits_start = equals + 1 + negative if self.answer == "msb" else equals + 1
+        _place(tokens, digits_start, problems.answer, answer_width, self.answer)
         return Written(tokens, equals + 1, end + 1, answer_width if self.pad_answer else None)
 
-    def text(self, task: Task, a: int, b: int) -> str:
+    def text(self, task: Task, *operands: int) -> str:
         """One problem as text."""
-        operands = Numbers.of([a]), Numbers.of([b])
-        written = self.write(task, Problems(operands, task.solve(*operands)))
-        return vocabulary.decode(written.tokens[0])
+        numbers = tuple(Numbers.of([operand]) for operand in operands)
+        return vocabulary.decode(self.write(task, Problems(numbers, task.solve(*numbers))).tokens[0])
 
-    def read(self, task: Task, text: str) -> tuple[int, int, int]:
-        """The operands and the answer of one written problem.
+    def read(self, task: Task, text: str) -> tuple[tuple[str, ...], str]:
+        """The operands and the answer of one written problem, as decimal strings, most significant digit first.
+
+        Zeros that pad are taken away, except in tasks on strings, where they mean something.
 
         >>> from arith.tasks.addition import Addition
         >>> NAMED["padded-reversed"].read(Addition(), "012+345=7530")
-        (12, 345, 357)
+        (('12', '345'), '357')
         """
         prompt, equals, answer = text.partition("=")
-        a, operator, b = prompt.partition(task.symbol)
-        if not (equals and operator and a.isdecimal() and b.isdecimal() and answer.isdecimal()):
-            raise ValueError(f"expected NUMBER{task.symbol}NUMBER=NUMBER, got {text!r}")
-        return _value(a, self.operands), _value(b, self.operands), _value(answer, self.answer)
+        operands = prompt.split(task.symbol) if task.symbol else [prompt]
+        sign = "-" if task.signed and "-" in (answer[:1], answer[-1:]) else ""
+        magnitude = answer.removeprefix("-") if self.answer == "msb" else answer.removesuffix("-")
+        numbers = [*operands, magnitude if sign else answer]
+        if not equals or len(operands) != task.operands or not all(n.isascii() and n.isdigit() for n in numbers):
+            shape = task.symbol.join(["NUMBER"] * task.operands)
+            raise ValueError(f"expected {shape}=NUMBER, got {text!r}")
+        *read, result = (
+            _in_order(number, order, keep_zeros=task.alphabet != "number")
+            for number, order in zip(numbers, [self.operands] * task.operands + [self.answer], strict=True)
+        )
+        return tuple(read), sign + result
 
     def __str__(self) -> str:
         for name, form in NAMED.items():
@@ -137,8 +165,10 @@ class Format:
         return repr(self)
 
 
-def _value(text: str, order: Order) -> int:
-    return int(text if order == "msb" else text[::-1])
+def _in_order(text: str, order: Order, keep_zeros: bool) -> str:
+    """Written digits, most significant first."""
+    number = text if order == "msb" else text[::-1]
+    return number if keep_zeros else number.lstrip("0") or "0"
 
 
 def _place(

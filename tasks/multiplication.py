@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int
 
+from arith.tasks.base import Alphabet
 from arith.tasks.digits import Numbers, multiply
 
 
@@ -19,9 +20,12 @@ class Multiplication:
 
     name: ClassVar[str] = "multiplication"
     symbol: ClassVar[str] = "*"
+    operands: ClassVar[int] = 2
+    alphabet: ClassVar[Alphabet] = "number"
+    signed: ClassVar[bool] = False
 
-    def solve(self, a: Numbers, b: Numbers) -> Numbers:
-        return multiply(a, b)
+    def solve(self, *operands: Numbers) -> Numbers:
+        return multiply(*operands)
 
     def answer_width(self, width: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         return 2 * width

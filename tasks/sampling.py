@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
 
-from arith.tasks.base import Problems, Task
+from arith.tasks.base import Alphabet, Problems, Task
 from arith.tasks.digits import Numbers, resized
 from arith.tasks.stream import SPLITS, Split, Stream, mix, scaled, scattered
 
@@ -41,14 +41,20 @@ class Sampler(Protocol):
         """Of its random stream: samplers of different purposes share no random numbers."""
         ...
 
-    def lengths(self, stream: Stream, rows: int) -> Int[np.ndarray, "2 n"]: ...
+    def check(self, task: Task) -> None:
+        """Raise if there are no such problems for a task."""
+        ...
 
-    def operands(self, stream: Stream, lengths: Int[np.ndarray, "2 n"]) -> UInt8[np.ndarray, "2 n w"]: ...
+    def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]: ...
+
+    def operands(
+        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+    ) -> UInt8[np.ndarray, "m n w"]: ...
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Both operand lengths uniform and independent, digits uniform.
+    """Lengths of operands uniform and independent, digits uniform.
 
     Args:
         low, high: digits of an operand.
@@ -72,11 +78,18 @@ class Uniform:
         if not 0 <= self.carry_mix <= 1:
             raise ValueError(f"carry_mix is a share between 0 and 1, got {self.carry_mix}")
 
-    def lengths(self, stream: Stream, rows: int) -> Int[np.ndarray, "2 n"]:
-        return self.low + stream.below(self.high - self.low + 1, (2, rows))
+    def check(self, task: Task) -> None:
+        if self.carry_mix and (task.operands != 2 or task.alphabet != "number"):
+            raise ValueError(f"carry_mix is for two numbers, and {task.name} has none. Set data.carry_mix=0")
+        _check_distinct(task, self.high)
 
-    def operands(self, stream: Stream, lengths: Int[np.ndarray, "2 n"]) -> UInt8[np.ndarray, "2 n w"]:
-        digits = random_digits(stream, lengths)
+    def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
+        return self.low + stream.below(self.high - self.low + 1, (operands, rows))
+
+    def operands(
+        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+    ) -> UInt8[np.ndarray, "m n w"]:
+        digits = random_digits(stream, lengths, alphabet)
         if self.carry_mix:
             rows = lengths.shape[1]
             chosen = stream.below(2**16, (rows,)) < round(self.carry_mix * 2**16)
@@ -95,7 +108,7 @@ SUITES: tuple[SuiteName, ...] = ("random", "unequal", "nines", "chain")
 class Suite:
     """A test set of one digit length: the digits of the longer operand.
 
-    random: both operands have that length. unequal: one of them is shorter, uniformly.
+    random: all operands have that length. unequal: one of them has, the others are shorter, uniformly.
     nines: 99..9 plus a number of any length up to that (the first problem is 99..9 + 1).
     chain: every column sums to nine but the lowest, which sums to ten: one carry runs through all.
     """
@@ -119,16 +132,26 @@ class Suite:
     def purpose(self) -> int:
         return (1 + SUITES.index(self.name)) << 24 | self.digits
 
-    def lengths(self, stream: Stream, rows: int) -> Int[np.ndarray, "2 n"]:
-        lengths = np.full((2, rows), self.digits)
+    def check(self, task: Task) -> None:
+        if self.name in ("nines", "chain") and (task.operands != 2 or task.alphabet != "number"):
+            raise ValueError(f"suite '{self.name}' is for two numbers, and {task.name} has none. Leave it out")
+        if self.name == "unequal" and task.operands < 2:
+            raise ValueError(f"suite 'unequal' is for two operands or more, and {task.name} has one. Leave it out")
+        _check_distinct(task, self.digits)
+
+    def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
+        lengths = np.full((operands, rows), self.digits)
         if self.name in ("unequal", "nines"):
             choices = self.digits if self.name == "nines" else max(self.digits - 1, 1)
-            shorter = stream.below(2, (rows,))
-            lengths[shorter, np.arange(rows)] = 1 + stream.below(choices, (rows,))
+            longer = (stream.below(operands, (rows,)) + 1) % operands
+            shorter = np.arange(operands)[:, None] != longer
+            lengths.T[shorter.T] = 1 + stream.below(choices, ((operands - 1) * rows,))
         return lengths
 
-    def operands(self, stream: Stream, lengths: Int[np.ndarray, "2 n"]) -> UInt8[np.ndarray, "2 n w"]:
-        digits = random_digits(stream, lengths)
+    def operands(
+        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+    ) -> UInt8[np.ndarray, "m n w"]:
+        digits = random_digits(stream, lengths, alphabet)
         rows = np.arange(digits.shape[1])
         if self.name == "nines":
             longer = np.argmax(lengths, axis=0)
@@ -145,17 +168,35 @@ class Suite:
         return digits
 
 
-def random_digits(stream: Stream, lengths: Int[np.ndarray, "2 n"]) -> UInt8[np.ndarray, "2 n w"]:
-    """Uniform digits, least significant first; the leading one is not zero unless it is the only one."""
+def _check_distinct(task: Task, digits: int) -> None:
+    if task.alphabet == "distinct" and digits > 10:
+        raise ValueError(f"there are ten digits, so a string in which none comes twice has no {digits}")
+
+
+def random_digits(
+    stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet = "number"
+) -> UInt8[np.ndarray, "m n w"]:
+    """Uniform digits, least significant first; the leading one of a number is not zero unless it is the only one."""
     width = int(lengths.max())
-    halves = stream.halves((*lengths.shape, width))
-    digits = scaled(halves, 10).astype(np.uint8)
-    top = lengths[..., None] - 1
-    leading = scaled(np.take_along_axis(halves, top, axis=-1), 9).astype(np.uint8) + np.uint8(1)
-    np.put_along_axis(digits, top, np.where(top > 0, leading, np.take_along_axis(digits, top, axis=-1)), axis=-1)
+    if alphabet == "distinct":
+        order = np.argsort(stream.halves((*lengths.shape, 10)), axis=-1, kind="stable")
+        digits = order[..., :width].astype(np.uint8)
+    else:
+        halves = stream.halves((*lengths.shape, width))
+        digits = scaled(halves, 10).astype(np.uint8)
+    if alphabet == "number":
+        _lead_without_zero(digits, halves, lengths)
     if (lengths < width).any():
         digits[np.arange(width) >= lengths[..., None]] = 0
     return digits
+
+
+def _lead_without_zero(
+    digits: UInt8[np.ndarray, "m n w"], halves: UInt64[np.ndarray, "m n w"], lengths: Int[np.ndarray, "m n"]
+) -> None:
+    top = lengths[..., None] - 1
+    leading = scaled(np.take_along_axis(halves, top, axis=-1), 9).astype(np.uint8) + np.uint8(1)
+    np.put_along_axis(digits, top, np.where(top > 0, leading, np.take_along_axis(digits, top, axis=-1)), axis=-1)
 
 
 def complement_to_nine(
@@ -173,11 +214,10 @@ def complement_to_nine(
     np.copyto(digits, np.uint8(9), where=span & (has[0] ^ has[1]) & has)
 
 
-def problem_hash(digits: UInt8[np.ndarray, "2 n w"]) -> UInt64[np.ndarray, " n"]:
-    """64 bits that name a pair of operands, whatever their order and the width of the matrix."""
+def problem_hash(digits: UInt8[np.ndarray, "m n w"]) -> UInt64[np.ndarray, " n"]:
+    """64 bits that name the operands, whatever their order and the width of the matrix."""
     weights = scattered(np.arange(digits.shape[2]))
-    a, b = digits.astype(np.uint64) @ weights
-    hashed: np.ndarray = mix(mix(a) + mix(b))
+    hashed: np.ndarray = mix(mix(digits.astype(np.uint64) @ weights).sum(axis=0, dtype=np.uint64))
     return hashed
 
 
@@ -186,60 +226,59 @@ def owner(hashes: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     return np.maximum((hashes >> np.uint64(61)).astype(np.int64) - 5, 0)
 
 
-def shared(lengths: Int[np.ndarray, "2 n"]) -> Bool[np.ndarray, " n"]:
+def shared(lengths: Int[np.ndarray, "m n"]) -> Bool[np.ndarray, " n"]:
     """Whether problems of these lengths are too few to be kept apart."""
     few: np.ndarray = lengths.sum(axis=0) <= SHARED_DIGITS
     return few
 
 
 class Source:
-    """An endless list of problems.
+    """An endless list of a task's problems.
 
     >>> from arith.tasks.addition import Addition
-    >>> source = Source(Uniform(1, 3), seed=0, split="train")
-    >>> problems = source.problems(Addition(), start=1000, count=50)
-    >>> problems.operands[0].text(49) == source.problems(Addition(), 1049, 1).operands[0].text(0)
+    >>> source = Source(Addition(), Uniform(1, 3), seed=0, split="train")
+    >>> problems = source.problems(start=1000, count=50)
+    >>> problems.operands[0].text(49) == source.problems(1049, 1).operands[0].text(0)
     True
     """
 
-    def __init__(self, sampler: Sampler, seed: int, split: Split) -> None:
-        self.sampler, self.seed, self.split = sampler, seed, split
-        self._latest: tuple[int, tuple[Numbers, Numbers]] | None = None
+    def __init__(self, task: Task, sampler: Sampler, seed: int, split: Split) -> None:
+        sampler.check(task)
+        self.task, self.sampler, self.seed, self.split = task, sampler, seed, split
+        self._latest: tuple[int, tuple[Numbers, ...]] | None = None
 
-    def problems(self, task: Task, start: int, count: int) -> Problems:
+    def problems(self, start: int, count: int) -> Problems:
         """Problems `start` to `start + count - 1`, with their answers."""
-        a, b = self.operands(start, count)
-        return Problems((a, b), task.solve(a, b))
+        operands = self.operands(start, count)
+        return Problems(operands, self.task.solve(*operands))
 
-    def operands(self, start: int, count: int) -> tuple[Numbers, Numbers]:
+    def operands(self, start: int, count: int) -> tuple[Numbers, ...]:
         """Their operands."""
         parts = []
         for block in range(start // BLOCK, (start + count - 1) // BLOCK + 1):
-            a, b = self._block(block)
             rows = slice(max(start - block * BLOCK, 0), min(start + count - block * BLOCK, BLOCK))
-            parts.append((a[rows], b[rows]))
-        a_parts, b_parts = zip(*parts, strict=True)
-        return Numbers.join(a_parts), Numbers.join(b_parts)
+            parts.append([number[rows] for number in self._block(block)])
+        return tuple(Numbers.join(numbers) for numbers in zip(*parts, strict=True))
 
-    def _block(self, block: int) -> tuple[Numbers, Numbers]:
+    def _block(self, block: int) -> tuple[Numbers, ...]:
         if self._latest is None or self._latest[0] != block:
             self._latest = block, self._drawn(block)
         return self._latest[1]
 
-    def _drawn(self, block: int) -> tuple[Numbers, Numbers]:
+    def _drawn(self, block: int) -> tuple[Numbers, ...]:
         stream = Stream(self.seed, self.split, block, self.sampler.purpose)
-        lengths = self.sampler.lengths(stream, BLOCK)
-        digits = self.sampler.operands(stream, lengths)
+        lengths = self.sampler.lengths(stream, BLOCK, self.task.operands)
+        digits = self.sampler.operands(stream, lengths, self.task.alphabet)
         if self.sampler.held_out:
             # Lengths are kept and only digits drawn anew, or small cells, which are never refused, would be favoured.
             wrong = np.flatnonzero(~shared(lengths) & ~self._is_ours(digits))
             while len(wrong):
-                redrawn = self.sampler.operands(stream, lengths[:, wrong])
+                redrawn = self.sampler.operands(stream, lengths[:, wrong], self.task.alphabet)
                 digits[:, wrong, : redrawn.shape[2]] = redrawn
                 wrong = wrong[~self._is_ours(redrawn)]
-        return Numbers(digits[0], lengths[0]), Numbers(digits[1], lengths[1])
+        return tuple(Numbers(own, own_lengths) for own, own_lengths in zip(digits, lengths, strict=True))
 
-    def _is_ours(self, digits: UInt8[np.ndarray, "2 n w"]) -> Bool[np.ndarray, " n"]:
+    def _is_ours(self, digits: UInt8[np.ndarray, "m n w"]) -> Bool[np.ndarray, " n"]:
         ours: np.ndarray = owner(problem_hash(digits)) == SPLITS.index(self.split)
         return ours
 
@@ -271,7 +310,8 @@ def count_seen(test: Source, n: int, training: Source, hashes: Callable[[], UInt
     return int(np.isin(tested[possible], hashes()).sum()) if possible.any() else 0
 
 
-def _digits(source: Source, start: int, count: int) -> tuple[UInt8[np.ndarray, "2 n w"], Int[np.ndarray, "2 n"]]:
-    a, b = source.operands(start, count)
-    width = max(a.width, b.width)
-    return np.stack([resized(a.digits, width), resized(b.digits, width)]), np.stack([a.lengths, b.lengths])
+def _digits(source: Source, start: int, count: int) -> tuple[UInt8[np.ndarray, "m n w"], Int[np.ndarray, "m n"]]:
+    numbers = source.operands(start, count)
+    width = max(number.width for number in numbers)
+    lengths = np.stack([number.lengths for number in numbers])
+    return np.stack([resized(number.digits, width) for number in numbers]), lengths

@@ -32,34 +32,37 @@ def command(
     imports: tuple[str, ...],
 ) -> None:
     """Write problems as JSON lines: prompt, answer, operands, result, task, format, digits."""
-    from arith.catalogue import TASKS, format_named, import_file
+    from arith.catalogue import import_file
     from arith.errors import UsageError
+    from arith.naming import format_named, task_named
     from arith.tasks import vocabulary
     from arith.tasks.sampling import Source, Uniform
 
     for path in imports:
         import_file(path)
-    kind = TASKS.load(task)()
+    kind, form = task_named(task), format_named(format_name)
     low, high = digit_range(digits)
-    form = format_named(format_name)
-    source = Source(Uniform(low, high, carry_mix), seed, split)
+    try:
+        form.check(kind)
+        source = Source(kind, Uniform(low, high, carry_mix), seed, split)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     chunk = 4096
     for start in range(0, samples, chunk):
-        problems = source.problems(kind, start, min(chunk, samples - start))
+        problems = source.problems(start, min(chunk, samples - start))
         try:
             written = form.write(kind, problems)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        a, b = problems.operands
         for row, tokens in enumerate(written.tokens):
             prompt, _, answer = vocabulary.decode(tokens).partition("=")
             line = {
                 "prompt": f"{prompt}=",
                 "answer": answer,
-                "operands": [a.text(row), b.text(row)],
+                "operands": [number.text(row) for number in problems.operands],
                 "result": problems.answer.text(row),
-                "task": kind.name,
+                "task": task,
                 "format": str(form),
-                "digits": int(max(a.lengths[row], b.lengths[row])),
+                "digits": int(max(number.lengths[row] for number in problems.operands)),
             }
             out.write(json.dumps(line) + "\n")

@@ -49,7 +49,7 @@ def command(out: Path | None, resume: bool, overwrite: bool, dry_run: bool, as_j
         return
     click.echo(accuracy_table(drawn))
     click.echo(f"run      {folder}\nresults  {run.results}\nfigure   {files[0]}")
-    problem = f"12{assembly.task.symbol}34"
+    problem = assembly.task.symbol.join(["12", "34", *["56"] * assembly.task.operands][: assembly.task.operands])
     click.echo(f"ask it   {command_line('ask', str(folder), problem)}")
 
 

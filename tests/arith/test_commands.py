@@ -321,6 +321,29 @@ def test_generated_lines_hold_what_is_promised(arith: Arith) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("task", "problem", "result"),
+    [
+        ("subtraction", "12-34", "-22"),
+        ("addition:operands=3", "1+2+30", "33"),
+        ("multiplication", "12*34", "408"),
+        ("reverse", "012", "210"),
+        ("copy:distinct=true", "305", "305"),
+    ],
+)
+def test_every_task_trains_and_answers(arith: Arith, tmp_path: Path, task: str, problem: str, result: str) -> None:
+    form = "reversed" if task.startswith(("reverse", "copy")) else "padded-reversed"
+    trained = arith(
+        "train", task, "--format", form, "--encoding", "rope", *SMALL, "--test-digits", "2,3", "--out", "run"
+    )
+    assert trained.exit_code == 0, trained.output
+    assert all(cell.task == task for cell in Results.load(tmp_path / "run" / "results.json").cells)
+    asked = arith("ask", "run", "--json", "--", problem)
+    assert asked.exit_code == 0, asked.output
+    assert json.loads(asked.stdout)["result"] == result
+    assert arith("generate", task, "--samples", "3", "--format", form).exit_code == 0
+
+
 def test_lists_are_complete(arith: Arith) -> None:
     from arith.cli.listing import FORMATS, SUITES
     from arith.tasks import formats, sampling

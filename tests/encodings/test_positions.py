@@ -12,6 +12,7 @@ from arith.tasks.digits import Numbers
 from arith.tasks.formats import NAMED, parse
 from arith.tasks.multiplication import Multiplication
 from arith.tasks.sampling import Uniform
+from arith.tasks.subtraction import Subtraction
 
 CPU = torch.device("cpu")
 DIGITS = 20
@@ -52,7 +53,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("task", [Addition(), Multiplication()], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [Addition(), Addition(operands=3), Multiplication(), Subtraction()], ids=str)
 @pytest.mark.parametrize(("scheme", "name"), PAIRS, ids=str)
 def test_ids_step_by_step_are_those_of_the_full_sequence(scheme: Scheme, name: str, task: Task) -> None:
     data = Dataset(task, parse(name), Uniform(1, 5), seed=0, split="train")

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,9 +11,15 @@ from arith.tasks.digits import Numbers
 from arith.tasks.formats import NAMED, parse
 from arith.tasks.multiplication import Multiplication
 from arith.tasks.sampling import Source, Uniform
+from arith.tasks.strings import Copy, Reverse
+from arith.tasks.subtraction import Subtraction
 
-TASKS: list[Task] = [Addition(), Multiplication()]
-EXACT = {"addition": lambda a, b: a + b, "multiplication": lambda a, b: a * b}
+TASKS: list[Task] = [Addition(), Multiplication(), Subtraction()]
+EXACT = {
+    "addition": lambda a, b: a + b,
+    "multiplication": lambda a, b: a * b,
+    "subtraction": lambda a, b: a - b,
+}
 FORMATS = [*NAMED, "padded:width=31", "padded-all-reversed:width=31"]
 numbers = st.integers(0, 10**30)
 
@@ -26,24 +34,26 @@ def test_what_is_written_reads_back(task: Task, name: str, pairs: list[tuple[int
     written = form.write(task, Problems((a, b), task.solve(a, b)))
     for row, (x, y) in enumerate(pairs):
         text = vocabulary.decode(written.tokens[row])
-        assert form.read(task, text) == (x, y, EXACT[task.name](x, y))
+        assert form.read(task, text) == ((str(x), str(y)), str(EXACT[task.name](x, y)))
         prompt = written.tokens[row, : written.prompt_lengths[row]]
         assert vocabulary.SYMBOLS[prompt[-1]] == "="
         assert vocabulary.SYMBOLS[written.tokens[row, written.lengths[row] - 1]] == vocabulary.END
         rest = written.tokens[row, written.lengths[row] :]
         assert (rest == vocabulary.token(vocabulary.PAD)).all()
         if not form.pad_answer:
-            assert not text.partition("=")[2].startswith("0" if form.answer == "msb" and x and y else " ")
+            written_answer = text.partition("=")[2]
+            magnitude = (written_answer if form.answer == "msb" else written_answer[::-1]).removeprefix("-")
+            assert magnitude == str(int(magnitude)), "no stray zeros in front"
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 @pytest.mark.parametrize("name", NAMED)
 def test_every_generated_answer_is_right(task: Task, name: str) -> None:
     form = NAMED[name]
-    written = form.write(task, Source(Uniform(1, 6, carry_mix=0.5), seed=3, split="train").problems(task, 0, 500))
+    written = form.write(task, Source(task, Uniform(1, 6, carry_mix=0.5), seed=3, split="train").problems(0, 500))
     for tokens in written.tokens:
-        a, b, answer = form.read(task, vocabulary.decode(tokens))
-        assert answer == EXACT[task.name](a, b)
+        (a, b), answer = form.read(task, vocabulary.decode(tokens))
+        assert int(answer) == EXACT[task.name](int(a), int(b))
 
 
 def test_the_papers_example_of_multiplication() -> None:
@@ -55,7 +65,7 @@ def test_longest_counts_what_is_written() -> None:
         for name in ("plain", "padded", "padded:width=7"):
             form = parse(name)
             tokens, digits = form.longest(task, 5)
-            written = form.write(task, Source(Uniform(5, 5), 0, "train").problems(task, 0, 200))
+            written = form.write(task, Source(task, Uniform(5, 5), 0, "train").problems(0, 200))
             assert written.lengths.max() == tokens
             assert (
                 digits
@@ -82,3 +92,52 @@ def test_formats_that_are_none_are_refused(text: str) -> None:
 def test_text_that_is_no_problem_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected NUMBER"):
         NAMED["plain"].read(Addition(), text)
+
+
+UNPADDED = [name for name, form in NAMED.items() if not form.pad_answer]
+OTHERS: list[tuple[Task, Callable[[list[str]], str]]] = [
+    (Addition(operands=3), lambda texts: str(sum(map(int, texts)))),
+    (Addition(operands=20), lambda texts: str(sum(map(int, texts)))),
+    (Copy(), lambda texts: texts[0]),
+    (Reverse(), lambda texts: texts[0][::-1]),
+    (Reverse(distinct=True), lambda texts: texts[0][::-1]),
+]
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize(("task", "expected"), OTHERS, ids=lambda value: str(value) if isinstance(value, tuple) else "")
+def test_other_numbers_of_operands_read_back(task: Task, expected: Callable[[list[str]], str], name: str) -> None:
+    if task.alphabet != "number" and name not in UNPADDED:
+        with pytest.raises(ValueError, match="takes them for digits"):
+            NAMED[name].check(task)
+        return
+    problems = Source(task, Uniform(1, 7), seed=1, split="train").problems(0, 300)
+    written = NAMED[name].write(task, problems)
+    for row, tokens in enumerate(written.tokens):
+        operands, answer = NAMED[name].read(task, vocabulary.decode(tokens))
+        assert operands == tuple(number.text(row) for number in problems.operands)
+        assert answer == expected(list(operands))
+    longest, _ = NAMED[name].longest(task, 7)
+    assert written.lengths.max() <= longest
+
+
+def test_strings_of_digits_are_uniform_and_keep_their_zeros() -> None:
+    (strings,) = Source(Copy(), Uniform(3, 3), 0, "train").operands(0, 5000)
+    texts = [strings.text(row) for row in range(5000)]
+    assert all(len(text) == 3 for text in texts)
+    assert 0.08 < sum(text.startswith("0") for text in texts) / 5000 < 0.12
+
+
+def test_distinct_digits_are_distinct() -> None:
+    (strings,) = Source(Reverse(distinct=True), Uniform(1, 10), 0, "train").operands(0, 2000)
+    texts = [strings.text(row) for row in range(2000)]
+    assert all(len(set(text)) == len(text) for text in texts)
+    assert {len(text) for text in texts} == set(range(1, 11))
+    with pytest.raises(ValueError, match="has no 11"):
+        Source(Reverse(distinct=True), Uniform(1, 11), 0, "train")
+
+
+def test_the_sign_stands_at_the_most_significant_end() -> None:
+    assert NAMED["plain"].text(Subtraction(), 12, 345) == "12-345=-333"
+    assert NAMED["reversed"].text(Subtraction(), 12, 350) == "12-350=833-"
+    assert NAMED["padded"].text(Subtraction(), 12, 345) == "012-345=-333"

@@ -19,6 +19,8 @@ from arith.tasks.sampling import (
 )
 from arith.tasks.stream import SPLITS, Stream, sample_keys
 
+ADD = Addition()
+
 
 def texts(source: Source, start: int, count: int) -> list[tuple[str, str]]:
     a, b = source.operands(start, count)
@@ -26,14 +28,14 @@ def texts(source: Source, start: int, count: int) -> list[tuple[str, str]]:
 
 
 def test_a_sample_depends_on_seed_split_and_index_alone() -> None:
-    everything = texts(Source(Uniform(1, 6, 0.5), 1, "train"), 0, 3 * BLOCK)
-    other = Source(Uniform(1, 6, 0.5), 1, "train")
+    everything = texts(Source(ADD, Uniform(1, 6, 0.5), 1, "train"), 0, 3 * BLOCK)
+    other = Source(ADD, Uniform(1, 6, 0.5), 1, "train")
     for start, count in ((2 * BLOCK - 5, 10), (7, 1), (BLOCK, BLOCK), (0, 3)):
         assert texts(other, start, count) == everything[start : start + count]
 
 
 def test_seeds_and_splits_give_other_streams() -> None:
-    streams = [texts(Source(Uniform(12, 12), seed, split), 0, 1000) for seed in (0, 1) for split in SPLITS]
+    streams = [texts(Source(ADD, Uniform(12, 12), seed, split), 0, 1000) for seed in (0, 1) for split in SPLITS]
     distinct = {pair for stream in streams for pair in stream}
     assert len(distinct) == 6 * 1000
 
@@ -41,7 +43,7 @@ def test_seeds_and_splits_give_other_streams() -> None:
 def test_splits_share_no_large_problem() -> None:
     held = {}
     for split in SPLITS:
-        a, b = Source(Uniform(1, 4), 0, split).operands(0, 20_000)
+        a, b = Source(ADD, Uniform(1, 4), 0, split).operands(0, 20_000)
         large = ~shared(np.stack([a.lengths, b.lengths]))
         held[split] = {tuple(sorted((a.text(row), b.text(row)))) for row in np.flatnonzero(large)}
     assert not held["train"] & held["test"]
@@ -53,7 +55,7 @@ def test_splits_share_no_large_problem() -> None:
 def test_lengths_are_uniform_and_independent(split: str) -> None:
     # Held-out problems are redrawn; that must not favour the cells that are too small for it.
     n = 20 * BLOCK
-    a, b = Source(Uniform(1, 4), 5, split).operands(0, n)  # type: ignore[arg-type]
+    a, b = Source(ADD, Uniform(1, 4), 5, split).operands(0, n)  # type: ignore[arg-type]
     cells = np.bincount((a.lengths - 1) * 4 + (b.lengths - 1), minlength=16)
     expected = n / 16
     chi_squared = ((cells - expected) ** 2 / expected).sum()
@@ -61,7 +63,7 @@ def test_lengths_are_uniform_and_independent(split: str) -> None:
 
 
 def test_digits_are_uniform() -> None:
-    a, _ = Source(Uniform(3, 3), 0, "train").operands(0, 20 * BLOCK)
+    a, _ = Source(ADD, Uniform(3, 3), 0, "train").operands(0, 20 * BLOCK)
     units = np.bincount(a.digits[:, 0], minlength=10)
     leading = np.bincount(a.digits[:, 2], minlength=10)
     assert leading[0] == 0
@@ -70,14 +72,14 @@ def test_digits_are_uniform() -> None:
 
 
 def test_numbers_have_their_lengths() -> None:
-    for pair in texts(Source(Uniform(1, 5, 0.5), 0, "train"), 0, 2000):
+    for pair in texts(Source(ADD, Uniform(1, 5, 0.5), 0, "train"), 0, 2000):
         for text in pair:
             assert text == str(int(text))
 
 
 def test_carry_mix_raises_the_share_of_nines() -> None:
     def columns_of_nine(mix: float) -> float:
-        a, b = Source(Uniform(6, 6, mix), 0, "train").operands(0, 4000)
+        a, b = Source(ADD, Uniform(6, 6, mix), 0, "train").operands(0, 4000)
         return float((a.digits + b.digits == 9).mean())
 
     assert columns_of_nine(0.0) == pytest.approx(0.1, abs=0.02)
@@ -88,7 +90,7 @@ def test_carry_mix_raises_the_share_of_nines() -> None:
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("digits", [1, 2, 7])
 def test_suites_are_what_they_say(suite: str, digits: int) -> None:
-    pairs = texts(Source(Suite(suite, digits), 0, "test"), 0, 300)  # type: ignore[arg-type]
+    pairs = texts(Source(ADD, Suite(suite, digits), 0, "test"), 0, 300)  # type: ignore[arg-type]
     for x, y in pairs:
         assert max(len(x), len(y)) == digits
         assert x == str(int(x))
@@ -107,7 +109,7 @@ def test_suites_are_what_they_say(suite: str, digits: int) -> None:
 
 
 def test_seen_problems_are_counted_exactly() -> None:
-    test, training = Source(Suite("random", 1), 0, "test"), Source(Uniform(1, 2), 0, "train")
+    test, training = Source(ADD, Suite("random", 1), 0, "test"), Source(ADD, Uniform(1, 2), 0, "train")
     drawn = {frozenset(pair) for pair in texts(training, 0, 60)}
     expected = sum(frozenset(pair) in drawn for pair in texts(test, 0, 200))
     assert 0 < expected < 200
@@ -116,8 +118,10 @@ def test_seen_problems_are_counted_exactly() -> None:
     def never() -> np.ndarray:
         raise AssertionError("none of these problems can have been in training")
 
-    assert count_seen(Source(Suite("random", 5), 0, "test"), 50, Source(Uniform(1, 6), 0, "train"), never) == 0
-    assert count_seen(Source(Suite("chain", 5), 0, "test"), 50, Source(Uniform(1, 4), 0, "train"), never) == 0
+    assert (
+        count_seen(Source(ADD, Suite("random", 5), 0, "test"), 50, Source(ADD, Uniform(1, 6), 0, "train"), never) == 0
+    )
+    assert count_seen(Source(ADD, Suite("chain", 5), 0, "test"), 50, Source(ADD, Uniform(1, 4), 0, "train"), never) == 0
 
 
 def test_hash_ignores_order_and_width() -> None:
@@ -131,9 +135,9 @@ def test_hash_ignores_order_and_width() -> None:
 
 def test_bytes_never_change() -> None:
     # If this fails, every published result was measured on other problems: raise the version of the data instead.
-    written = NAMED["padded"].write(Addition(), Source(Uniform(1, 9, 0.5), 42, "train").problems(Addition(), 0, 2500))
+    written = NAMED["padded"].write(Addition(), Source(ADD, Uniform(1, 9, 0.5), 42, "train").problems(0, 2500))
     assert hashlib.sha256(written.tokens.tobytes()).hexdigest()[:16] == "a39ba683cea65a8b"
-    suite = Source(Suite("unequal", 30), 42, "test").operands(0, 1500)
+    suite = Source(ADD, Suite("unequal", 30), 42, "test").operands(0, 1500)
     assert hashlib.sha256(suite[0].digits.tobytes()).hexdigest()[:16] == "4ac3cfc48b9aef87"
     assert (
         hashlib.sha256(sample_keys(42, "test", 0, 1000).astype("<i8").tobytes()).hexdigest()[:16] == "d55e41735a60da7f"

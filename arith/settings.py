@@ -1,0 +1,63 @@
+"""From a name with settings, such as `t5:buckets=64`, to the thing."""
+
+import contextlib
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from arith.errors import UsageError, did_you_mean
+from arith.spec import Named
+
+
+@contextlib.contextmanager
+def told(about: object) -> Iterator[None]:
+    """Errors inside say what they are about."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"'{about}': {error}") from error
+
+
+def made(make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, int], shape: Mapping[str, int]) -> Any:
+    """Call a constructor with those facts that it names, and with the settings that come with its name.
+
+    Args:
+        make: the constructor.
+        named: its name and settings.
+        kind: what it makes, for messages.
+        facts: arguments by name; a setting may replace one.
+        shape: those of the facts that no setting may replace.
+    """
+    named_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    signature = inspect.signature(make).parameters
+    parameters = {name: parameter for name, parameter in signature.items() if parameter.kind in named_kinds}
+    types = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    settable = [name for name in parameters if name not in shape]
+    arguments: dict[str, Any] = {name: facts[name] for name in parameters if name in facts}
+    for key, value in named.settings:
+        if key not in settable:
+            listed = ", ".join(settable) or "none"
+            raise UsageError(
+                f"{kind} '{named.name}' has no setting '{key}'.{did_you_mean(key, settable)} Its settings: {listed}"
+            )
+        arguments[key] = _value(value, types.get(key, str), f"{named.name}:{key}")
+    needed = [name for name in settable if parameters[name].default is inspect.Parameter.empty]
+    missing = [name for name in needed if name not in arguments]
+    if missing:
+        raise UsageError(f"{kind} '{named.name}' needs {', '.join(missing)}: write {named.name}:{missing[0]}=...")
+    with told(named):
+        return make(**arguments)
+
+
+def _value(text: str, kind: Any, name: str) -> Any:
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise UsageError(f"{name} is true or false, got '{text}'")
+        return text == "true"
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise UsageError(f"{name} is a number, got '{text}'") from None
+    return text
