@@ -15,8 +15,9 @@ from arith.naming import format_named, task_named
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
-from arith.tasks.sampling import SUITES, Sampler, Suite, SuiteName, Uniform
+from arith.tasks.sampling import Sampler, Uniform
 from arith.tasks.stream import Split, check_seed
+from arith.tasks.suites import SUITES, Suite, SuiteName
 
 
 @dataclass(frozen=True)

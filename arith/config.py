@@ -84,7 +84,7 @@ class EvaluationConfig:
 
     Args:
         digits: of the longer operand, one test set for each length and suite.
-        suites: see `arith.tasks.sampling.Suite`; none named: random and, of two operands or more, unequal.
+        suites: see `arith.tasks.suites.Suite`; none named: random and, of two operands or more, unequal.
         samples: problems in a test set.
         long_samples: problems in a test set of more than 100 digits.
         seed: of the tests; the same for all runs, so that they are compared on the same problems.

@@ -19,7 +19,8 @@ from arith.errors import UsageError
 from arith.intervals import wilson
 from arith.model import Transformer
 from arith.results import Cell
-from arith.tasks.sampling import SuiteName, count_seen, drawn_hashes
+from arith.tasks.sampling import count_seen, drawn_hashes
+from arith.tasks.suites import SuiteName
 
 SCORE_BYTES = 2**25  # of one batch's attention scores, of which a few copies are alive at once
 
@@ -71,7 +72,7 @@ def evaluate(
         right = exact_matches(model, data, test.n)
         correct = int(right.sum())
         low, high = wilson(correct, test.n)
-        same_lengths = test.suite in ("random", "chain")
+        same_lengths = test.suite in ("random", "chain", "sparse", "equal")
         yield Cell(
             label=label,
             task=config.task,

@@ -10,7 +10,7 @@ or fewer) are too small for that, and are in every split; evaluation counts what
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
@@ -52,6 +52,12 @@ class Sampler(Protocol):
     ) -> UInt8[np.ndarray, "m n w"]: ...
 
 
+def check_distinct(task: Task, digits: int) -> None:
+    """Raise if a task that repeats no digit is asked for longer strings than there are digits."""
+    if task.alphabet == "distinct" and digits > 10:
+        raise ValueError(f"there are ten digits, so a string in which none comes twice has no {digits}")
+
+
 @dataclass(frozen=True)
 class Uniform:
     """Lengths of operands uniform and independent, digits uniform.
@@ -81,7 +87,7 @@ class Uniform:
     def check(self, task: Task) -> None:
         if self.carry_mix and (task.operands != 2 or task.alphabet != "number"):
             raise ValueError(f"carry_mix is for two numbers, and {task.name} has none. Set data.carry_mix=0")
-        _check_distinct(task, self.high)
+        check_distinct(task, self.high)
 
     def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
         return self.low + stream.below(self.high - self.low + 1, (operands, rows))
@@ -98,79 +104,6 @@ class Uniform:
             span = (place >= ends.min(axis=0)[:, None]) & (place < ends.max(axis=0)[:, None]) & chosen[:, None]
             complement_to_nine(digits, lengths, span)
         return digits
-
-
-SuiteName = Literal["random", "unequal", "nines", "chain"]
-SUITES: tuple[SuiteName, ...] = ("random", "unequal", "nines", "chain")
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A test set of one digit length: the digits of the longer operand.
-
-    random: all operands have that length. unequal: one of them has, the others are shorter, uniformly.
-    nines: 99..9 plus a number of any length up to that (the first problem is 99..9 + 1).
-    chain: every column sums to nine but the lowest, which sums to ten: one carry runs through all.
-    """
-
-    name: SuiteName
-    digits: int
-
-    def __post_init__(self) -> None:
-        if self.digits < 1:
-            raise ValueError(f"a tested length is 1 digit or more, got {self.digits}")
-
-    @property
-    def held_out(self) -> bool:
-        return self.name in ("random", "unequal")
-
-    @property
-    def longest(self) -> int:
-        return self.digits
-
-    @property
-    def purpose(self) -> int:
-        return (1 + SUITES.index(self.name)) << 24 | self.digits
-
-    def check(self, task: Task) -> None:
-        if self.name in ("nines", "chain") and (task.operands != 2 or task.alphabet != "number"):
-            raise ValueError(f"suite '{self.name}' is for two numbers, and {task.name} has none. Leave it out")
-        if self.name == "unequal" and task.operands < 2:
-            raise ValueError(f"suite 'unequal' is for two operands or more, and {task.name} has one. Leave it out")
-        _check_distinct(task, self.digits)
-
-    def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
-        lengths = np.full((operands, rows), self.digits)
-        if self.name in ("unequal", "nines"):
-            choices = self.digits if self.name == "nines" else max(self.digits - 1, 1)
-            longer = (stream.below(operands, (rows,)) + 1) % operands
-            shorter = np.arange(operands)[:, None] != longer
-            lengths.T[shorter.T] = 1 + stream.below(choices, ((operands - 1) * rows,))
-        return lengths
-
-    def operands(
-        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
-    ) -> UInt8[np.ndarray, "m n w"]:
-        digits = random_digits(stream, lengths, alphabet)
-        rows = np.arange(digits.shape[1])
-        if self.name == "nines":
-            longer = np.argmax(lengths, axis=0)
-            digits[longer, rows] = 9
-            digits[1 - longer[0], 0] = 0
-            digits[1 - longer[0], 0, 0] = 1
-            lengths[1 - longer[0], 0] = 1
-        if self.name == "chain":
-            span = np.ones(digits.shape[1:], dtype=bool)
-            digits[0, :, -1] = 1 + stream.below(8, (len(rows),))  # 9 would leave a leading zero
-            digits[0, :, 0] = np.maximum(digits[0, :, 0], 1)
-            complement_to_nine(digits, lengths, span)
-            digits[1, :, 0] += 1
-        return digits
-
-
-def _check_distinct(task: Task, digits: int) -> None:
-    if task.alphabet == "distinct" and digits > 10:
-        raise ValueError(f"there are ten digits, so a string in which none comes twice has no {digits}")
 
 
 def random_digits(

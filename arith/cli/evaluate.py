@@ -13,7 +13,7 @@ from arith.errors import UsageError
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--test-digits", help="Digits of operands, such as 1-6,10,20.  [default: the run's]")
-@click.option("--suites", help="Of random, unequal, nines, chain.  [default: the run's]")
+@click.option("--suites", help="Names with commas between: arith list suites.  [default: the run's]")
 @click.option("--samples", type=int, help="Problems a test set.  [default: the run's]")
 @click.option("--seed", type=int, help="Of the test problems.  [default: the run's]")
 @click.option("--out", type=click.Path(path_type=Path), help="Results file.  [default: RUN/evaluation.json]")

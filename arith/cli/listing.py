@@ -23,6 +23,10 @@ SUITES = {
     "unequal": "one of them shorter",
     "nines": "99..9 plus a number of any length",
     "chain": "a carry runs through every column",
+    "sparse": "nearly all digits are zero",
+    "equal": "both operands are the same number",
+    "powers": "both operands are powers of ten",
+    "adjacent": "one operand is a digit shorter",
 }
 
 

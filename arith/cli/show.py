@@ -11,6 +11,14 @@ def command() -> None:
     """Look at what a model is given."""
 
 
+@command.command("gallery", epilog="Example: arith show gallery > docs/gallery.md")
+def gallery() -> None:
+    """Every task, format, suite, scheme and encoding with samples, as Markdown."""
+    from arith.gallery import gallery as page
+
+    click.echo(page(), nl=False)
+
+
 @command.command(
     "batch", epilog="Example: arith show batch addition --format padded-reversed --encoding coupled-window"
 )

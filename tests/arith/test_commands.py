@@ -346,14 +346,14 @@ def test_every_task_trains_and_answers(arith: Arith, tmp_path: Path, task: str, 
 
 def test_lists_are_complete(arith: Arith) -> None:
     from arith.cli.listing import FORMATS, SUITES
-    from arith.tasks import formats, sampling
+    from arith.tasks import formats, suites
 
     assert set(FORMATS) == set(formats.NAMED)
     for name, text in FORMATS.items():
         from arith.tasks.addition import Addition
 
         assert formats.NAMED[name].text(Addition(), 12, 345) == text
-    assert set(SUITES) == set(sampling.SUITES)
+    assert set(SUITES) == set(suites.SUITES)
     found = json.loads(arith("list", "--json").stdout)
     assert "coupled-window" in found["encodings"]
     assert "@coupled" in found["schemes"]

@@ -7,9 +7,7 @@ from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED
 from arith.tasks.sampling import (
     BLOCK,
-    SUITES,
     Source,
-    Suite,
     Uniform,
     count_seen,
     drawn_hashes,
@@ -18,6 +16,7 @@ from arith.tasks.sampling import (
     shared,
 )
 from arith.tasks.stream import SPLITS, Stream, sample_keys
+from arith.tasks.suites import SUITES, Suite
 
 ADD = Addition()
 
@@ -101,6 +100,15 @@ def test_suites_are_what_they_say(suite: str, digits: int) -> None:
             assert "9" * digits in (x, y)
         if suite == "chain":
             assert int(x) + int(y) == 10**digits
+        if suite == "equal":
+            assert x == y
+        if suite == "powers":
+            assert {x.rstrip("0"), y.rstrip("0")} == {"1"}
+        if suite == "adjacent":
+            assert sorted((len(x), len(y))) == [max(digits - 1, 1), digits]
+    if suite == "sparse" and digits > 1:
+        inner = "".join(number[1:] for pair in pairs for number in pair)
+        assert 0.85 < inner.count("0") / len(inner) < 0.97
     if suite == "unequal" and digits > 1:
         assert all(len(x) != len(y) for x, y in pairs)
         assert {min(len(x), len(y)) for x, y in pairs} == set(range(1, digits))
