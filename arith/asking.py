@@ -78,12 +78,21 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
         )
 
 
+def example_problem(task: Task) -> str:
+    """A problem as it is asked for.
+
+    >>> from arith.tasks.addition import Addition
+    >>> example_problem(Addition(operands=3))
+    '12+34+56'
+    """
+    return task.symbol.join(str(22 * place + 12) for place in range(task.operands))
+
+
 def _operands(problem: str, task: Task) -> list[str]:
     text = problem.replace(" ", "").rstrip("=")
     numbers = text.split(task.symbol) if task.symbol else [text]
     if len(numbers) != task.operands or not all(number.isascii() and number.isdigit() for number in numbers):
-        example = task.symbol.join(["123", "456", *["789"] * task.operands][: task.operands])
-        raise UsageError(f"ask {task.name} for problems such as {example}; got '{problem}'")
+        raise UsageError(f"ask {task.name} for problems such as {example_problem(task)}; got '{problem}'")
     return [number.lstrip("0") or "0" for number in numbers] if task.alphabet == "number" else numbers
 
 

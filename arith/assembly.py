@@ -83,8 +83,14 @@ class Assembly:
                 raise UsageError(f"{name}: {error}") from error
         if model.heads % (model.key_heads or model.heads):
             raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
-        if training.learning_rate <= 0:
-            raise UsageError(f"training.learning_rate is above 0, got {training.learning_rate}")
+        for name, positive in (("learning_rate", training.learning_rate), ("clip", training.clip)):
+            if not positive > 0:
+                raise UsageError(f"training.{name} is above 0, got {positive}")
+        if training.warmup < 0 or training.weight_decay < 0 or not 0 <= training.final_rate <= 1:
+            raise UsageError(
+                "training.warmup and training.weight_decay are 0 or more and training.final_rate is between 0 and 1: "
+                f"got {training.warmup}, {training.weight_decay} and {training.final_rate}"
+            )
         if not all(0 <= beta < 1 for beta in training.betas):
             raise UsageError(f"training.betas are below 1, got {training.betas}")
 
@@ -109,10 +115,10 @@ class Assembly:
 
     def suites(self) -> tuple[SuiteName, ...]:
         """The suites it is tested on: those asked for, or random and unequal problems where there are such."""
-        asked = [name for name in SUITES if name in self.config.evaluation.suites]
+        asked = dict.fromkeys(self.config.evaluation.suites)
         if not asked:
             return ("random",) if self.task.operands < 2 else ("random", "unequal")
-        return tuple(sorted(asked, key=self.config.evaluation.suites.index))
+        return tuple(name for wanted in asked for name in SUITES if name == wanted)
 
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""

@@ -107,7 +107,11 @@ def import_file(path: str) -> str:
             raise UsageError(f"--import takes a Python file, got {path}")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
     return digest
 
 

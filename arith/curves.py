@@ -68,21 +68,9 @@ class Curve:
     @property
     def succeeded(self) -> int:
         """Seeds at 99% or more at every tested length."""
-        failed = {cell.model_seed for point in self.points for cell in point.cells if cell.accuracy < FITTED}
+        cells = [cell for point in self.points for cell in point.cells]
+        failed = {(cell.model_seed, cell.data_seed) for cell in cells if cell.accuracy < FITTED}
         return self.seeds - len(failed)
-
-    @property
-    def reaches(self) -> int:
-        """Largest digit length such that the worst seed's interval begins at 99% or more at every tested length to it.
-
-        By the interval's lower end that takes 400 problems or more a test set.
-        """
-        reached = 0
-        for point in self.points:
-            if min(cell.low for cell in point.cells) < FITTED:
-                break
-            reached = point.digits
-        return reached
 
     def at(self, digits: int) -> Point | None:
         return next((point for point in self.points if point.digits == digits), None)
@@ -113,7 +101,7 @@ def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
 
 
 def _check_one_experiment(label: str, cells: list[Cell]) -> None:
-    experiments = {(c.task, c.format, c.encoding, c.train_lengths, c.step) for c in cells}
+    experiments = {(c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples, c.parameters) for c in cells}
     if len(experiments) > 1:
         listed = "\n  ".join(" ".join(map(str, experiment)) for experiment in sorted(experiments))
         raise UsageError(f"'{label}' stands for different experiments, which are no seeds of one curve:\n  {listed}")

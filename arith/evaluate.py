@@ -4,13 +4,11 @@ Greedy decoding gives the right answer if and only if, given the right answer so
 likeliest: by induction one pass over the right answer decides what decoding would need a pass a token for.
 """
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Bool, UInt64
+from jaxtyping import Bool
 from torch import Tensor
 
 from arith.assembly import Assembly
@@ -19,7 +17,7 @@ from arith.errors import UsageError
 from arith.intervals import wilson
 from arith.model import Transformer
 from arith.results import Cell
-from arith.tasks.sampling import count_seen, drawn_hashes
+from arith.tasks.sampling import count_seen
 from arith.tasks.suites import SuiteName
 
 SCORE_BYTES = 2**25  # of one batch's attention scores, of which a few copies are alive at once
@@ -60,15 +58,11 @@ def evaluate(
     """
     config = assembly.config
     check_reach(assembly, model, sets)
-    training = assembly.training_data().source
     samples = step * config.training.batch
-
-    @functools.cache
-    def trained_on() -> UInt64[np.ndarray, " n"]:
-        return drawn_hashes(training, samples)
-
-    for test in sets:
-        data = assembly.test_data(test.suite, test.digits)
+    datasets = [assembly.test_data(test.suite, test.digits) for test in sets]
+    drawn = [(data.source, test.n) for data, test in zip(datasets, sets, strict=True)]
+    counts = count_seen(drawn, assembly.training_data().source, samples)
+    for test, data, seen in zip(sets, datasets, counts, strict=True):
         right = exact_matches(model, data, test.n)
         correct = int(right.sum())
         low, high = wilson(correct, test.n)
@@ -83,7 +77,7 @@ def evaluate(
             split="test",
             train_lengths=config.data.digits,
             digits=test.digits,
-            operand_lengths=(test.digits, test.digits) if same_lengths else None,
+            operand_lengths=(test.digits,) * assembly.task.operands if same_lengths else None,
             model_seed=config.model.seed,
             data_seed=config.data.seed,
             test_seed=config.evaluation.seed,
@@ -95,7 +89,7 @@ def evaluate(
             accuracy=correct / test.n,
             low=low,
             high=high,
-            seen=count_seen(data.source, test.n, training, trained_on),
+            seen=seen,
             training_seconds=round(training_seconds, 1),
         )
 

@@ -73,7 +73,8 @@ def draw_accuracy(
 
 def _label(curve: Curve, notes: dict[str, str]) -> str:
     """What the legend says of a curve."""
-    note = f" ({notes[curve.label]})" if curve.label in notes else ""
+    seeds = "1 seed" if curve.seeds == 1 else f"{curve.seeds} seeds"
+    note = f" ({notes[curve.label]}, {seeds})" if curve.label in notes else f" ({seeds})"
     unfitted = "" if curve.fitted else f"\nunfitted: {percent(curve.in_distribution)}% in distribution"
     return curve.label + note + unfitted
 

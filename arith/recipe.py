@@ -81,6 +81,11 @@ def load(name: str) -> Recipe:
     if "imports" in values:
         values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
     curves = values.pop("curves", {})
+    for name_of, value, kind in (("curves", curves, dict), ("live", values.get("live", []), list)):
+        if not isinstance(value, kind):
+            raise UsageError(f"{path}: {name_of} is a {'table' if kind is dict else 'list'}, got {value!r}")
+    if not isinstance(values.get("seeds", []), list):
+        raise UsageError(f"{path}: seeds is a list, got {values['seeds']!r}")
     unknown = [label for label in values.get("live", []) if label not in curves]
     if unknown:
         raise UsageError(f"{path}: live names '{unknown[0]}', and there is no such curve")

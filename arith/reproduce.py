@@ -167,9 +167,10 @@ def committed_cells(recipe: Recipe, planned: set[str]) -> tuple[Cell, ...]:
     found: list[Cell] = []
     for label in missing:
         config = recipe.config(label)
-        wanted = (config.task, config.format, config.encoding, config.data.digits, config.training.steps)
+        steps, samples = config.training.steps, config.training.steps * config.training.batch
+        wanted = (config.task, config.format, config.encoding, config.data.digits, steps, samples)
         own = [cell for cell in Results.load(path).cells if cell.label == label]
-        if own and all((c.task, c.format, c.encoding, c.train_lengths, c.step) == wanted for c in own):
+        if own and all((c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples) == wanted for c in own):
             found += own
         else:
             say(f"{path} has no results of '{label}' as the recipe is now, so it is not drawn (--all trains it)")
@@ -191,9 +192,4 @@ def _notes(trained: Sequence[Cell], committed: Sequence[Cell]) -> dict[str, str]
     """Where each curve comes from, if they do not all come from here."""
     if not committed:
         return {}
-    seeds = {
-        label: len({cell.model_seed for cell in committed if cell.label == label})
-        for label in {cell.label for cell in committed}
-    }
-    notes = {label: f"committed, {count} seeds" for label, count in seeds.items()}
-    return notes | {cell.label: "trained now" for cell in trained}
+    return {cell.label: "committed" for cell in committed} | {cell.label: "trained now" for cell in trained}

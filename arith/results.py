@@ -21,7 +21,7 @@ class Cell:
         structure_aware: alignment of digits is built into the encoding.
         suite, split: which problems.
         digits: of the longer operand.
-        operand_lengths: of both operands where all problems share them.
+        operand_lengths: of all operands where all problems share them.
         train_lengths: shortest and longest operand in training.
         step: of the model; always the run's last.
         n, correct: problems, and those with every answer token and the end mark right.
@@ -39,7 +39,7 @@ class Cell:
     split: str
     train_lengths: tuple[int, int]
     digits: int
-    operand_lengths: tuple[int, int] | None
+    operand_lengths: tuple[int, ...] | None
     model_seed: int
     data_seed: int
     test_seed: int
@@ -86,6 +86,8 @@ class Results:
 
 
 def _cell(path: Path, row: dict[str, Any]) -> Cell:
+    if not isinstance(row, dict):
+        raise UsageError(f"{path}: a cell is a table of fields, got {row!r}")
     names = {known.name for known in dataclasses.fields(Cell)}
     wrong = sorted(names ^ set(row))
     if wrong:

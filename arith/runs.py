@@ -95,7 +95,7 @@ class Run:
         try:
             values = json.loads(described.read_text())
             config, imports = RunConfig.of(values["config"]), values["imports"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{described} describes no run: {error}") from error
         for path, digest in imports.items():
             if import_file(path) != digest:
@@ -133,7 +133,8 @@ class Run:
         if changed:
             listed = "\n  ".join(changed)
             raise UsageError(
-                f"{self.folder} was begun with other settings:\n  {listed}\nResume with the same, or choose --out"
+                f"{self.folder} was begun with other settings:\n  {listed}\n"
+                "Resume with the same, replace it by --overwrite, or choose another --out"
             )
 
 

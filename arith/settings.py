@@ -59,5 +59,6 @@ def _value(text: str, kind: Any, name: str) -> Any:
         try:
             return kind(text)
         except ValueError:
-            raise UsageError(f"{name} is a number, got '{text}'") from None
+            number = "a whole number" if kind is int else "a number"
+            raise UsageError(f"{name} is {number}, got '{text}'") from None
     return text

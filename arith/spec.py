@@ -60,7 +60,7 @@ def parse_name(text: str, what: str) -> Named:
     >>> parse_name("addition:operands=3", "a task")
     Named(name='addition', settings=(('operands', '3'),))
     """
-    parser = _Parser(text)
+    parser = _Parser(text, example="addition or addition:operands=3")
     named = parser.named(what)
     if parser.place < len(parser.tokens):
         raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
@@ -70,11 +70,15 @@ def parse_name(text: str, what: str) -> Named:
 _Open = tuple[Named, Named | None]  # a part whose scheme may still be open
 
 
+_EXAMPLE = "rope, t5:buckets=64, learned@coupled, t5+abacus or (relative:radius=1+window:left=1,right=1)@coupled"
+
+
 @dataclass
 class _Parser:
     text: str
     place: int = 0
     tokens: list[str] = field(default_factory=list)
+    example: str = _EXAMPLE
 
     def __post_init__(self) -> None:
         end = 0
@@ -87,10 +91,7 @@ class _Parser:
             end = match.end()
 
     def error(self, what: str) -> UsageError:
-        return UsageError(
-            f"'{self.text}' cannot be read: {what}.\nWrite for example rope, t5:buckets=64, "
-            "learned@coupled, t5+abacus or (relative:radius=1+window:left=1,right=1)@coupled"
-        )
+        return UsageError(f"'{self.text}' cannot be read: {what}.\nWrite for example {self.example}")
 
     def peek(self) -> str:
         return self.tokens[self.place] if self.place < len(self.tokens) else ""

@@ -79,7 +79,7 @@ def train(run: Run, assembly: Assembly) -> Transformer:
             if saves:
                 checkpoints.save(run.checkpoints, Checkpoint.of(step, model, optimizer), config.keep)
             shown.update(step, log.note())
-            if stopping:
+            if stopping or (last and flag.raised):
                 raise Interrupted(command_line("train", "--resume", "--out", str(run.folder)))
     return model.eval()
 

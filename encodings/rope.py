@@ -31,6 +31,8 @@ class RoPE(Encoding):
         super().__init__()
         if head_width % 2:
             raise ValueError(f"rope turns pairs of dimensions: a head's width must be even, got {head_width}")
+        if base <= 0:
+            raise ValueError(f"rope's base is above 0, got {base}")
         half = torch.arange(0, head_width, 2) / head_width
         self.register_buffer("frequencies", base**-half, persistent=False)
 

@@ -92,14 +92,14 @@ def significant_lengths(digits: UInt8[np.ndarray, "n w"]) -> Int[np.ndarray, " n
 def add(*numbers: Numbers) -> Numbers:
     """The sums of two or more batches of non-negative numbers.
 
-    Columns of up to 14 numbers stay below 256 with their carry; more are added in wider columns.
+    Columns of up to 25 numbers stay below 256 with their carry (225 + 25); more are added in wider columns.
 
     >>> total = add(Numbers.of([999, 5]), Numbers.of([1, 5]))
     >>> total.text(0), total.text(1)
     ('1000', '10')
     """
     width = max(number.width for number in numbers) + len(str(len(numbers) - 1))
-    columns = resized(numbers[0].digits, width).astype(np.uint8 if len(numbers) <= 14 else np.int32)
+    columns = resized(numbers[0].digits, width).astype(np.uint8 if len(numbers) <= 25 else np.int32)
     for number in numbers[1:]:
         columns = columns + resized(number.digits, width)
     return _carried(columns)

@@ -3,6 +3,7 @@
     plain               ^12+345=357$        most significant digit first, as people write
     reversed            ^12+345=753$        the answer least significant digit first
     all-reversed        ^21+543=753$        operands too
+    (a sign)            ^12-345=333-$       at the answer's most significant end, here reversed
     padded...           ^012+345=0357$      zeros to the longest operand, or to a fixed width (`padded:width=5`);
                                             the answer to the longest one possible
 
@@ -95,7 +96,8 @@ class Format:
         answer = int(task.answer_width(width if self.pad_answer else lengths[0])[0])
         operand = int(width[0]) if self.pad_operands else digits
         signs = (task.operands - 1) * len(task.symbol) + task.signed + 3  # begin, equals, end
-        return task.operands * operand + answer + signs, max(operand, answer)
+        # A sign takes a digit's place where a model writes another digit instead.
+        return task.operands * operand + answer + signs, max(operand, answer + task.signed)
 
     def write(self, task: Task, problems: Problems) -> Written:
         """The problems as tokens."""

@@ -3,12 +3,12 @@
 Problems are drawn in blocks of 1,024 rows, each from its own random stream, so any slice of an endless
 data set can be had at once and in any order: nothing needs to be stored to resume.
 
-Splits cannot share a problem: a hash of the two operands, the same for a+b and b+a, gives 1/8 of all problems to
-the test set, 1/8 to validation and the rest to training. Cells of at most four digits in all (9,000 problems
+Splits cannot share a problem: a hash of the operands, the same for a+b and b+a, gives 1/8 of all problems to
+the test set, 1/8 to validation and the rest to training. Cells of at most four digits in all (10,000 problems
 or fewer) are too small for that, and are in every split; evaluation counts what was seen in training.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -17,14 +17,14 @@ from jaxtyping import Bool, Int, UInt8, UInt64
 
 from arith.tasks.base import Alphabet, Problems, Task
 from arith.tasks.digits import Numbers, resized
-from arith.tasks.stream import SPLITS, Split, Stream, mix, scaled, scattered
+from arith.tasks.stream import SPLITS, Split, Stream, check_seed, mix, scaled, scattered
 
 BLOCK = 1024
 SHARED_DIGITS = 4
 
 
 class Sampler(Protocol):
-    """A distribution of operand pairs. Frozen."""
+    """A distribution of operands. Frozen."""
 
     @property
     def held_out(self) -> bool:
@@ -52,10 +52,18 @@ class Sampler(Protocol):
     ) -> UInt8[np.ndarray, "m n w"]: ...
 
 
+def check_two_summands(task: Task, what: str) -> None:
+    """Raise if columns of two digits are not what a task adds up."""
+    if task.name != "addition" or task.operands != 2:
+        raise ValueError(
+            f"{what} is for additions of two numbers, not for {task.name} of {task.operands}. Leave it out"
+        )
+
+
 def check_distinct(task: Task, digits: int) -> None:
     """Raise if a task that repeats no digit is asked for longer strings than there are digits."""
     if task.alphabet == "distinct" and digits > 10:
-        raise ValueError(f"there are ten digits, so a string in which none comes twice has no {digits}")
+        raise ValueError(f"there are ten digits, so a string in which none comes twice has no {digits}. Ask for 1-10")
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,8 @@ class Uniform:
             raise ValueError(f"carry_mix is a share between 0 and 1, got {self.carry_mix}")
 
     def check(self, task: Task) -> None:
-        if self.carry_mix and (task.operands != 2 or task.alphabet != "number"):
-            raise ValueError(f"carry_mix is for two numbers, and {task.name} has none. Set data.carry_mix=0")
+        if self.carry_mix:
+            check_two_summands(task, "a share of carry-heavy problems")
         check_distinct(task, self.high)
 
     def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
@@ -147,8 +155,13 @@ def complement_to_nine(
     np.copyto(digits, np.uint8(9), where=span & (has[0] ^ has[1]) & has)
 
 
-def problem_hash(digits: UInt8[np.ndarray, "m n w"]) -> UInt64[np.ndarray, " n"]:
+def problem_hash(
+    digits: UInt8[np.ndarray, "m n w"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+) -> UInt64[np.ndarray, " n"]:
     """64 bits that name the operands, whatever their order and the width of the matrix."""
+    if alphabet != "number":
+        # In strings zeros at the top count, so a zero must differ from nothing.
+        digits = (digits + np.uint8(1)) * (np.arange(digits.shape[2]) < lengths[..., None])
     weights = scattered(np.arange(digits.shape[2]))
     hashed: np.ndarray = mix(mix(digits.astype(np.uint64) @ weights).sum(axis=0, dtype=np.uint64))
     return hashed
@@ -176,6 +189,7 @@ class Source:
     """
 
     def __init__(self, task: Task, sampler: Sampler, seed: int, split: Split) -> None:
+        check_seed(seed)
         sampler.check(task)
         self.task, self.sampler, self.seed, self.split = task, sampler, seed, split
         self._latest: tuple[int, tuple[Numbers, ...]] | None = None
@@ -204,47 +218,41 @@ class Source:
         digits = self.sampler.operands(stream, lengths, self.task.alphabet)
         if self.sampler.held_out:
             # Lengths are kept and only digits drawn anew, or small cells, which are never refused, would be favoured.
-            wrong = np.flatnonzero(~shared(lengths) & ~self._is_ours(digits))
+            wrong = np.flatnonzero(~shared(lengths) & ~self._is_ours(digits, lengths))
             while len(wrong):
                 redrawn = self.sampler.operands(stream, lengths[:, wrong], self.task.alphabet)
                 digits[:, wrong, : redrawn.shape[2]] = redrawn
-                wrong = wrong[~self._is_ours(redrawn)]
+                wrong = wrong[~self._is_ours(redrawn, lengths[:, wrong])]
         return tuple(Numbers(own, own_lengths) for own, own_lengths in zip(digits, lengths, strict=True))
 
-    def _is_ours(self, digits: UInt8[np.ndarray, "m n w"]) -> Bool[np.ndarray, " n"]:
-        ours: np.ndarray = owner(problem_hash(digits)) == SPLITS.index(self.split)
+    def hashes(self, start: int, count: int) -> tuple[UInt64[np.ndarray, " n"], Int[np.ndarray, "m n"]]:
+        """The hashes of problems, and the lengths of their operands."""
+        numbers = self.operands(start, count)
+        width = max(number.width for number in numbers)
+        digits = np.stack([resized(number.digits, width) for number in numbers])
+        lengths = np.stack([number.lengths for number in numbers])
+        return problem_hash(digits, lengths, self.task.alphabet), lengths
+
+    def _is_ours(self, digits: UInt8[np.ndarray, "m n w"], lengths: Int[np.ndarray, "m n"]) -> Bool[np.ndarray, " n"]:
+        ours: np.ndarray = owner(problem_hash(digits, lengths, self.task.alphabet)) == SPLITS.index(self.split)
         return ours
 
 
-def drawn_hashes(source: Source, samples: int) -> UInt64[np.ndarray, " n"]:
-    """The hashes of the first problems of a source, each once."""
-    found = np.empty(0, dtype=np.uint64)
-    for start in range(0, samples, 64 * BLOCK):
-        digits, _ = _digits(source, start, min(64 * BLOCK, samples - start))
-        found = np.union1d(found, problem_hash(digits))
-    return found
+def count_seen(tests: Sequence[tuple[Source, int]], training: Source, samples: int) -> list[int]:
+    """How many of the first n problems of each test stand among the first `samples` training problems.
 
-
-def count_seen(test: Source, n: int, training: Source, hashes: Callable[[], UInt64[np.ndarray, " m"]]) -> int:
-    """How many of the first n test problems stand among the training problems.
-
-    Args:
-        test: where the test problems come from.
-        n: how many there are.
-        training: where the training problems come from.
-        hashes: gives those of the training problems; asked only if some could be the same.
+    The training data are drawn once, in pieces, and only if some test problem can be among them.
     """
-    digits, lengths = _digits(test, 0, n)
-    tested = problem_hash(digits)
-    possible = shared(lengths)
-    if not test.sampler.held_out:
-        possible |= owner(tested) == SPLITS.index(training.split)
-    possible &= lengths.max(axis=0) <= training.sampler.longest
-    return int(np.isin(tested[possible], hashes()).sum()) if possible.any() else 0
-
-
-def _digits(source: Source, start: int, count: int) -> tuple[UInt8[np.ndarray, "m n w"], Int[np.ndarray, "m n"]]:
-    numbers = source.operands(start, count)
-    width = max(number.width for number in numbers)
-    lengths = np.stack([number.lengths for number in numbers])
-    return np.stack([resized(number.digits, width) for number in numbers]), lengths
+    possible = []
+    for test, n in tests:
+        hashes, lengths = test.hashes(0, n)
+        can_be = shared(lengths)
+        if not test.sampler.held_out:
+            can_be |= owner(hashes) == SPLITS.index(training.split)
+        possible.append(hashes[can_be & (lengths.max(axis=0) <= training.sampler.longest)])
+    asked = np.unique(np.concatenate(possible))
+    seen = np.zeros(len(asked), dtype=bool)
+    for start in range(0, samples if len(asked) else 0, 64 * BLOCK):
+        drawn, _ = training.hashes(start, min(64 * BLOCK, samples - start))
+        seen |= np.isin(asked, drawn)
+    return [int(np.isin(hashes, asked[seen]).sum()) for hashes in possible]

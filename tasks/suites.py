@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from arith.tasks.base import Alphabet, Task
-from arith.tasks.sampling import check_distinct, complement_to_nine, random_digits
+from arith.tasks.sampling import check_distinct, check_two_summands, complement_to_nine, random_digits
 from arith.tasks.stream import Stream
 
 SuiteName = Literal["random", "unequal", "nines", "chain", "sparse", "equal", "powers", "adjacent"]
@@ -48,8 +48,10 @@ class Suite:
         return (1 + SUITES.index(self.name)) << 24 | self.digits
 
     def check(self, task: Task) -> None:
-        if self.name not in ("random", "unequal", "sparse") and (task.operands != 2 or task.alphabet != "number"):
-            raise ValueError(f"suite '{self.name}' is for two numbers, and {task.name} has none. Leave it out")
+        if self.name == "chain":
+            check_two_summands(task, "suite 'chain'")
+        if self.name in ("nines", "equal", "powers", "adjacent") and (task.operands != 2 or task.alphabet != "number"):
+            raise ValueError(f"suite '{self.name}' is for two numbers, and {task.name} takes others. Leave it out")
         if self.name == "unequal" and task.operands < 2:
             raise ValueError(f"suite 'unequal' is for two operands or more, and {task.name} has one. Leave it out")
         if self.name == "sparse" and task.alphabet == "distinct":
@@ -61,8 +63,10 @@ class Suite:
         if self.name in ("unequal", "nines", "powers", "adjacent"):
             longer = (stream.below(operands, (rows,)) + 1) % operands
             shorter = np.arange(operands)[:, None] != longer
-            drawn = 1 + stream.below(self._shorter_lengths, ((operands - 1) * rows,))
-            lengths.T[shorter.T] = max(self.digits - 1, 1) if self.name == "adjacent" else drawn
+            if self.name == "adjacent":
+                lengths[shorter] = max(self.digits - 1, 1)
+            else:
+                lengths.T[shorter.T] = 1 + stream.below(self._shorter_lengths, ((operands - 1) * rows,))
         return lengths
 
     @property

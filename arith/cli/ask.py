@@ -20,5 +20,7 @@ def command(run: Path, problems: tuple[str, ...], as_json: bool) -> None:
             click.echo(json.dumps(reply.as_dict()))
         else:
             verdict = "right" if reply.right else f"wrong: it is {reply.result}"
-            answer = reply.answer if reply.answer is not None else f"no number ({reply.written!r})"
-            click.echo(f"{reply.problem} = {answer}   {verdict}")
+            answer = reply.answer if reply.answer is not None else "no number"
+            # The right digits can still be written wrong, without an end mark for example.
+            written = "" if reply.right else f", written {reply.written!r}"
+            click.echo(f"{reply.problem} = {answer}   {verdict}{written}")

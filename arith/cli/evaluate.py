@@ -34,7 +34,7 @@ def command(
     """Test a trained run: exact match by digit length, with intervals."""
     from arith import estimate, reproduce
     from arith.assembly import Assembly, device_named
-    from arith.evaluate import conditions
+    from arith.evaluate import check_reach, conditions
     from arith.runs import Run
     from arith.tables import interval_table
 
@@ -54,6 +54,7 @@ def command(
     path = out or run / "evaluation.json"
     if not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    check_reach(tested, model, conditions(tested))
     if dry_run:
         for test in conditions(tested):
             click.echo(f"{test.suite} {test.digits} digits, {test.n} problems")

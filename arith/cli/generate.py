@@ -43,17 +43,14 @@ def command(
     kind, form = task_named(task), format_named(format_name)
     low, high = digit_range(digits)
     try:
-        form.check(kind)
+        form.longest(kind, high)  # refuses what cannot be written before a line is
         source = Source(kind, Uniform(low, high, carry_mix), seed, split)
     except ValueError as error:
         raise UsageError(str(error)) from error
     chunk = 4096
     for start in range(0, samples, chunk):
         problems = source.problems(start, min(chunk, samples - start))
-        try:
-            written = form.write(kind, problems)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        written = form.write(kind, problems)
         for row, tokens in enumerate(written.tokens):
             prompt, _, answer = vocabulary.decode(tokens).partition("=")
             line = {

@@ -28,6 +28,7 @@ def command(out: Path | None, resume: bool, overwrite: bool, dry_run: bool, as_j
         raise UsageError("--resume needs --out, the folder of the run")
 
     from arith import estimate, reproduce
+    from arith.asking import example_problem
     from arith.assembly import Assembly, device_named
     from arith.commands import command_line
     from arith.runs import Run
@@ -40,7 +41,7 @@ def command(out: Path | None, resume: bool, overwrite: bool, dry_run: bool, as_j
     if dry_run:
         click.echo(estimate.report(assembly, as_json))
         return
-    folder = out or Path("runs") / f"{config.task}-{_file_name(config.encoding)}-{config.model.seed}"
+    folder = out or Path("runs") / _file_name(f"{config.task}-{config.encoding}-{config.model.seed}")
     run = Run.begin(folder, config, "resume" if resume else "overwrite" if overwrite else "refuse")
     results = reproduce.run_and_test(run, assembly, config.encoding)
     drawn, files = reproduce.drawn_and_saved(results, folder, "accuracy", config.encoding)
@@ -49,8 +50,7 @@ def command(out: Path | None, resume: bool, overwrite: bool, dry_run: bool, as_j
         return
     click.echo(accuracy_table(drawn))
     click.echo(f"run      {folder}\nresults  {run.results}\nfigure   {files[0]}")
-    problem = assembly.task.symbol.join(["12", "34", *["56"] * assembly.task.operands][: assembly.task.operands])
-    click.echo(f"ask it   {command_line('ask', str(folder), problem)}")
+    click.echo(f"ask it   {command_line('ask', str(folder), example_problem(assembly.task))}")
 
 
 def _file_name(encoding: str) -> str:

@@ -30,7 +30,7 @@ def test_dry_run_announces_memory_and_time(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.slow
 def test_one_step_and_one_evaluation_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    small = ["--set", "training.evaluate_samples=8", "--device", "cpu", "--out", "run"]
+    small = ["--model", "100m", "--set", "training.evaluate_samples=8", "--device", "cpu", "--out", "run"]
     ran = CliRunner().invoke(cli, [*STEP, *small], catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     cells = Results.load(tmp_path / "run" / "results.json").cells

@@ -52,5 +52,5 @@ def test_sums_of_many_numbers(columns: list[list[int]]) -> None:
 
 
 def test_many_nines_do_not_overflow() -> None:
-    for count in (14, 15, 100):
+    for count in (25, 26, 100):
         assert values(add(*[Numbers.of([10**30 - 1])] * count)) == [count * (10**30 - 1)]

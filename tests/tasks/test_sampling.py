@@ -10,12 +10,12 @@ from arith.tasks.sampling import (
     Source,
     Uniform,
     count_seen,
-    drawn_hashes,
     owner,
     problem_hash,
     shared,
 )
 from arith.tasks.stream import SPLITS, Stream, sample_keys
+from arith.tasks.strings import Copy
 from arith.tasks.suites import SUITES, Suite
 
 ADD = Addition()
@@ -121,22 +121,29 @@ def test_seen_problems_are_counted_exactly() -> None:
     drawn = {frozenset(pair) for pair in texts(training, 0, 60)}
     expected = sum(frozenset(pair) in drawn for pair in texts(test, 0, 200))
     assert 0 < expected < 200
-    assert count_seen(test, 200, training, lambda: drawn_hashes(training, 60)) == expected
+    far = Source(ADD, Suite("random", 5), 0, "test"), Source(ADD, Suite("chain", 5), 0, "test")
+    assert count_seen([(test, 200), (far[0], 50), (far[1], 50)], training, 60) == [expected, 0, 0]
 
-    def never() -> np.ndarray:
-        raise AssertionError("none of these problems can have been in training")
 
-    assert (
-        count_seen(Source(ADD, Suite("random", 5), 0, "test"), 50, Source(ADD, Uniform(1, 6), 0, "train"), never) == 0
-    )
-    assert count_seen(Source(ADD, Suite("chain", 5), 0, "test"), 50, Source(ADD, Uniform(1, 4), 0, "train"), never) == 0
+def test_nothing_is_drawn_where_nothing_can_have_been_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = Source(ADD, Uniform(1, 4), 0, "train")
+    monkeypatch.setattr(training, "hashes", lambda *_: pytest.fail("drawn for nothing"))
+    assert count_seen([(Source(ADD, Suite("chain", 5), 0, "test"), 50)], training, 10**9) == [0]
+
+
+def test_seen_strings_are_counted_with_their_zeros() -> None:
+    test, training = Source(Copy(), Suite("random", 4), 0, "test"), Source(Copy(), Uniform(1, 4), 0, "train")
+    drawn = {training.operands(0, 1000)[0].text(row) for row in range(1000)}
+    expected = sum(test.operands(0, 2000)[0].text(row) in drawn for row in range(2000))
+    assert count_seen([(test, 2000)], training, 1000) == [expected]
 
 
 def test_hash_ignores_order_and_width() -> None:
     digits = np.array([[[1, 2, 0]], [[3, 0, 0]]], dtype=np.uint8)
-    same = problem_hash(digits)
-    assert same == problem_hash(digits[::-1])
-    assert same == problem_hash(digits[:, :, :2])
+    lengths = np.array([[2], [1]])
+    same = problem_hash(digits, lengths, "number")
+    assert same == problem_hash(digits[::-1], lengths, "number")
+    assert same == problem_hash(digits[:, :, :2], lengths, "number")
     counts = np.bincount(owner(np.random.default_rng(0).integers(0, 2**64, 8000, dtype=np.uint64)))
     assert counts / 8000 == pytest.approx([0.75, 0.125, 0.125], abs=0.02)
 
