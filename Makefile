@@ -34,7 +34,7 @@ $(VENV)/installed: $(VENV)/bin/python setup.cfg constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "Installing what the tests need."
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]' || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
+	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
 	@touch $@
 
 clean:

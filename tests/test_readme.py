@@ -11,6 +11,9 @@ from click.testing import CliRunner
 
 from arith.catalogue import ALIASES, ENCODINGS
 from arith.cli import cli
+from arith.curves import curves
+from arith.results import Results
+from arith.tables import accuracy_table, percent
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
@@ -24,6 +27,20 @@ SHELL = [
 
 def test_first_lines_are_the_two_commands() -> None:
     assert README.index("make demo") < README.index("make test") < 400
+
+
+def test_numbers_are_those_of_the_committed_results(root: Path) -> None:
+    cells = Results.load(root / "results" / "extrapolation.json").cells
+    assert accuracy_table(curves(cells, "random")) in README
+    window = [cell for cell in cells if cell.label == "coupled-window"]
+    assert all(cell.correct == cell.n for cell in window)
+    seconds = sorted(cell.training_seconds for cell in window)
+    words = " ".join(README.split())
+    assert f"({window[0].parameters:,} parameters, one layer, {seconds[0]:.0f}-{seconds[-1]:.0f} s of training" in words
+    assert f"no error in {sum(cell.n for cell in window):,} test problems" in words
+    for n in (1000, 400):
+        lowest = min(cell.low for cell in window if cell.n == n)
+        assert f"{percent(lowest)}% (n = {n:,}" in words
 
 
 def test_python_runs(tmp_path: Path) -> None:
