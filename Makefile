@@ -20,7 +20,7 @@ test-slow: $(VENV)/installed-test
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(VENV)/installed-test
+bench: $(VENV)/installed-bench
 	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 $(VENV)/bin/python:
@@ -35,6 +35,11 @@ $(VENV)/installed: $(VENV)/bin/python setup.cfg constraints.txt
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "Installing what the tests need."
 	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	@echo "Installing the peers that the benchmarks run beside us."
+	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
 	@touch $@
 
 clean:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, UInt, UInt8
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ def add(*numbers: Numbers) -> Numbers:
     ('1000', '10')
     """
     width = max(number.width for number in numbers) + len(str(len(numbers) - 1))
-    columns = resized(numbers[0].digits, width).astype(np.uint8 if len(numbers) <= 25 else np.int32)
-    for number in numbers[1:]:
-        columns = columns + resized(number.digits, width)
+    columns = np.zeros((width, len(numbers[0])), dtype=np.uint8 if len(numbers) <= 25 else np.uint32)
+    for number in numbers:
+        columns[: number.width] += number.digits.T
     return _carried(columns)
 
 
@@ -129,27 +129,27 @@ def subtract(a: Numbers, b: Numbers) -> Numbers:
 def multiply(a: Numbers, b: Numbers) -> Numbers:
     """The products of two batches of numbers: digit convolution, then carries.
 
-    A column of the convolution is at most 81 * min(widths) and the carry into it less than a ninth of
-    that, so 32-bit columns are exact to 20 million digits.
+    A column of the convolution is at most 81 * min(widths), and less than 90 * min(widths) with the carry into it:
+    16 bits are exact to 728 digits, 32 bits to 47 million.
 
     >>> multiply(Numbers.of([12345678901]), Numbers.of([98765432109])).text(0)
     '1219326311336229232209'
     """
     if a.width < b.width:
         a, b = b, a
-    columns = np.zeros((len(a), a.width + b.width), dtype=np.int32)
-    wide = a.digits.astype(np.int32)
-    for place in range(b.width):
-        columns[:, place : place + a.width] += wide * b.digits[:, place : place + 1]
+    kind = np.uint16 if 90 * b.width < 2**16 else np.uint32
+    columns = np.zeros((a.width + b.width, len(a)), dtype=kind)
+    wide = a.digits.T.astype(kind, order="C")
+    for place, digit in enumerate(b.digits.T):
+        columns[place : place + a.width] += wide * digit
     return _carried(columns)
 
 
-def _carried(columns: Int[np.ndarray, "n w"]) -> Numbers:
-    """Columns of any size as digits. The top column must be able to take the last carry."""
-    digits = np.empty(columns.shape, dtype=np.uint8)
-    carry = np.zeros(len(columns), dtype=columns.dtype)
-    for place in range(columns.shape[1]):
-        column = columns[:, place] + carry
-        carry = column // 10
-        digits[:, place] = column - 10 * carry
+def _carried(columns: UInt[np.ndarray, "w n"]) -> Numbers:
+    """Columns of any size, least significant first, as digits. The top one must be able to take the last carry."""
+    for place in range(len(columns) - 1):
+        carry = columns[place] // 10
+        columns[place] -= 10 * carry
+        columns[place + 1] += carry
+    digits = np.ascontiguousarray(columns.T, dtype=np.uint8)
     return Numbers(digits, significant_lengths(digits))

@@ -8,6 +8,7 @@ the test set, 1/8 to validation and the rest to training. Cells of at most four 
 or fewer) are too small for that, and are in every split; evaluation counts what was seen in training.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -135,9 +136,10 @@ def random_digits(
 def _lead_without_zero(
     digits: UInt8[np.ndarray, "m n w"], halves: UInt64[np.ndarray, "m n w"], lengths: Int[np.ndarray, "m n"]
 ) -> None:
-    top = lengths[..., None] - 1
-    leading = scaled(np.take_along_axis(halves, top, axis=-1), 9).astype(np.uint8) + np.uint8(1)
-    np.put_along_axis(digits, top, np.where(top > 0, leading, np.take_along_axis(digits, top, axis=-1)), axis=-1)
+    """Make each number's leading digit one of 1 to 9, unless the number has one digit."""
+    top = (*np.ix_(*map(np.arange, lengths.shape)), lengths - 1)
+    leading = scaled(halves[top], 9).astype(np.uint8) + np.uint8(1)
+    digits[top] = np.where(lengths > 1, leading, digits[top])
 
 
 def complement_to_nine(
@@ -162,9 +164,14 @@ def problem_hash(
     if alphabet != "number":
         # In strings zeros at the top count, so a zero must differ from nothing.
         digits = (digits + np.uint8(1)) * (np.arange(digits.shape[2]) < lengths[..., None])
-    weights = scattered(np.arange(digits.shape[2]))
+    weights = _weights(digits.shape[2])
     hashed: np.ndarray = mix(mix(digits.astype(np.uint64) @ weights).sum(axis=0, dtype=np.uint64))
     return hashed
+
+
+@functools.cache
+def _weights(width: int) -> UInt64[np.ndarray, " width"]:
+    return scattered(np.arange(width))
 
 
 def owner(hashes: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
