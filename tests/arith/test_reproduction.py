@@ -1,0 +1,114 @@
+"""Recipes, and what arith reproduce makes of them."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from arith import recipe
+from arith.results import Results
+
+Arith = Callable[..., Result]
+
+SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-3", "--samples", "5"]
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_recipe_dry_runs(arith: Arith, tmp_path: Path, name: str) -> None:
+    loaded = recipe.load(name)
+    text = (recipe.FOLDER / f"{name}.toml").read_text()
+    assert text.startswith("# "), "the first line says what it is"
+    assert "# arith " in text, "and the next ones the command"
+    command = ["reproduce", name, "--all"] if loaded.curves else ["train", "--recipe", name]
+    shown = arith(*command, "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "parameters" in shown.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_reproduce_draws_and_takes_up_what_is_done(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "mini.toml").write_text(
+        "# Small\nlive = ['a', 'b']\nseeds = [1, 2]\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
+        "[evaluation]\ndigits = [1, 3]\nsamples = 4\n"
+        "[curves.a]\nencoding = 'rope'\n[curves.b]\nencoding = 'coupled-window'\n"
+    )
+    first = arith("reproduce", "mini.toml", "--out", "out", "--seeds", "2")
+    assert first.exit_code == 0, first.output
+    assert len(Results.load(tmp_path / "out" / "results.json").cells) == 2 * 2 * 2 * 2
+    assert (tmp_path / "out" / "figures" / "mini.png").stat().st_size
+    again = arith("reproduce", "mini.toml", "--out", "out", "--seeds", "2")
+    assert again.stderr.count("finished earlier") == 4
+    assert again.stdout == first.stdout
+
+    # Testing the same runs otherwise trains nothing again; training them otherwise is another experiment.
+    text = (tmp_path / "mini.toml").read_text()
+    (tmp_path / "mini.toml").write_text(text.replace("samples = 4", "samples = 6"))
+    tested = arith("reproduce", "mini.toml", "--out", "out", "--seeds", "2")
+    assert tested.exit_code == 0, tested.output
+    assert "finished earlier" not in tested.stderr
+    assert {cell.n for cell in Results.load(tmp_path / "out" / "results.json").cells} == {6}
+    (tmp_path / "mini.toml").write_text(text.replace("steps = 2", "steps = 3"))
+    other = arith("reproduce", "mini.toml", "--out", "out")
+    assert other.exit_code == 2
+    assert "training.steps: 2 before, 3 now" in other.stderr
+    assert arith("reproduce", "mini.toml", "--out", "out", "--overwrite").exit_code == 0
+
+
+def test_a_half_trained_run_is_not_taken_for_finished(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "mini.toml").write_text(
+        "[data]\ndigits = '1-2'\n[training]\nsteps = 6\nbatch = 4\ncheckpoint_every = 2\n[evaluation]\ndigits = [2]\n"
+        "samples = 4\n[curves.a]\nencoding = 'rope'\n"
+    )
+    assert arith("reproduce", "mini.toml", "--out", "out").exit_code == 0
+    shutil.rmtree(tmp_path / "out" / "a-0" / "checkpoints" / "step-00000006")
+    assert arith("evaluate", "out/a-0", "--out", "out/a-0/results.json").exit_code == 0
+    assert Results.load(tmp_path / "out" / "a-0" / "results.json").cells[0].step == 4
+    again = arith("reproduce", "mini.toml", "--out", "out")
+    assert "finished earlier" not in again.stderr
+    assert {cell.step for cell in Results.load(tmp_path / "out" / "results.json").cells} == {6}
+
+
+def test_curves_that_are_not_trained_come_from_committed_results(
+    arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arith import reproduce
+
+    monkeypatch.setattr(reproduce, "results_folder", lambda: tmp_path / "results")
+    recipe_text = (
+        "live = ['a']\nseeds = [1, 2, 3, 4, 5]\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
+        "[evaluation]\ndigits = [2]\nsamples = 4\n[published.evaluation]\nsamples = 5\n"
+        "[curves.a]\nencoding = 'rope'\n[curves.b]\nencoding = 'nope'\n"
+    )
+    (tmp_path / "mini.toml").write_text(recipe_text)
+    alone = arith("reproduce", "mini.toml", "--out", "alone")
+    assert "is not there, so the figure has only the curves that are trained here" in alone.stderr
+    assert arith("reproduce", "mini.toml", "--out", "published", "--seeds", "5", "--publish").exit_code == 0
+    assert {cell.n for cell in Results.load(tmp_path / "results" / "mini.json").cells} == {5}
+    assert (tmp_path / "results" / "mini.svg").stat().st_size
+
+    both = arith("reproduce", "mini.toml", "--out", "both")
+    assert "Trained here: a. From committed results: b." in both.stdout
+    assert {cell.label for cell in Results.load(tmp_path / "both" / "results.json").cells} == {"a"}
+    (tmp_path / "mini.toml").write_text(recipe_text.replace("'nope'", "'t5'"))
+    changed = arith("reproduce", "mini.toml", "--out", "both")
+    assert "has no results of 'b' as the recipe is now" in changed.stderr
+
+
+def test_a_recipe_of_one_run_is_one_curve(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text("[training]\nsteps = 2\nbatch = 4\n[evaluation]\ndigits = [2]\nsamples = 4\n")
+    ran = arith("reproduce", "one.toml", "--out", "out")
+    assert ran.exit_code == 0, ran.output
+    assert {cell.label for cell in Results.load(tmp_path / "out" / "results.json").cells} == {"one"}
+
+
+def test_a_finished_run_replays_from_its_run_json(arith: Arith, tmp_path: Path) -> None:
+    arith("train", *SMALL, "--encoding", "t5", "--seed", "3", "--out", "run")
+    (tmp_path / "run").rename(tmp_path / "run:1")
+    replayed = arith("train", "--recipe", "run:1/run.json", "--out", "again")
+    assert replayed.exit_code == 0, replayed.output
+    first, second = (Results.load(tmp_path / name / "results.json").cells for name in ("run:1", "again"))
+    assert [(c.encoding, c.model_seed, c.correct) for c in first] == [
+        (c.encoding, c.model_seed, c.correct) for c in second
+    ]
