@@ -1,7 +1,6 @@
 """arith generate"""
 
-import json
-from typing import Any, TextIO
+from typing import Any
 
 from arith.cli.framework import click
 from arith.cli.options import import_option
@@ -18,7 +17,7 @@ from arith.config import digit_range
 @click.option("--carry-mix", type=click.FloatRange(0, 1), default=0.0, help="Share of carry-heavy problems.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="The same seed gives the same bytes.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="train", help="Disjoint streams.")
-@click.option("--out", type=click.File("w", lazy=False, atomic=True), default="-", help="File, or - for stdout.")
+@click.option("--out", default="-", help="File ending in .jsonl, .txt or .parquet, or - for JSON lines on stdout.")
 @import_option
 def command(
     task: str,
@@ -28,14 +27,14 @@ def command(
     carry_mix: float,
     seed: int,
     split: Any,
-    out: TextIO,
+    out: str,
     imports: tuple[str, ...],
 ) -> None:
-    """Write problems as JSON lines: prompt, answer, operands, result, task, format, digits."""
+    """Write problems: prompt, answer, operands, result, task, format, digits."""
+    from arith import export
     from arith.catalogue import import_file
     from arith.errors import UsageError
     from arith.naming import format_named, task_named
-    from arith.tasks import vocabulary
     from arith.tasks.sampling import Source, Uniform
 
     for path in imports:
@@ -47,19 +46,4 @@ def command(
         source = Source(kind, Uniform(low, high, carry_mix), seed, split)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    chunk = 4096
-    for start in range(0, samples, chunk):
-        problems = source.problems(start, min(chunk, samples - start))
-        written = form.write(kind, problems)
-        for row, tokens in enumerate(written.tokens):
-            prompt, _, answer = vocabulary.decode(tokens).partition("=")
-            line = {
-                "prompt": f"{prompt}=",
-                "answer": answer,
-                "operands": [number.text(row) for number in problems.operands],
-                "result": problems.answer.text(row),
-                "task": task,
-                "format": str(form),
-                "digits": int(max(number.lengths[row] for number in problems.operands)),
-            }
-            out.write(json.dumps(line) + "\n")
+    export.write(export.rows(source, form, task, samples), out)

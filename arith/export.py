@@ -1,0 +1,82 @@
+"""Problems as files for other tools: JSON lines, plain text, Parquet."""
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from arith.errors import UsageError
+from arith.tasks import vocabulary
+from arith.tasks.formats import Format
+from arith.tasks.sampling import Source
+
+CHUNK = 4096  # rows in memory
+ENDINGS = (".jsonl", ".txt", ".parquet")
+
+
+def rows(source: Source, form: Format, task: str, samples: int) -> Iterator[dict[str, Any]]:
+    """The first problems of a source, one after the other.
+
+    Each row holds `prompt` and `answer` as they are written, `operands` and `result` as decimal strings, most
+    significant digit first, `task`, `format`, and `digits` of the longest operand.
+    """
+    for start in range(0, samples, CHUNK):
+        problems = source.problems(start, min(CHUNK, samples - start))
+        for row, tokens in enumerate(form.write(source.task, problems).tokens):
+            prompt, _, answer = vocabulary.decode(tokens).partition("=")
+            yield {
+                "prompt": f"{prompt}=",
+                "answer": answer,
+                "operands": [number.text(row) for number in problems.operands],
+                "result": problems.answer.text(row),
+                "task": task,
+                "format": str(form),
+                "digits": int(max(number.lengths[row] for number in problems.operands)),
+            }
+
+
+def write(found: Iterable[dict[str, Any]], out: str) -> None:
+    """Write rows to a file, whose ending says how, or as JSON lines to stdout for `-`. A file is whole or not there."""
+    if out == "-":
+        _lines(found, sys.stdout, json.dumps)
+        return
+    path = Path(out)
+    if path.suffix not in ENDINGS:
+        raise UsageError(f"--out ends in {', '.join(ENDINGS)} or is -, got '{out}'")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    building = path.with_name(f".{path.name}.building-{os.getpid()}")
+    try:
+        if path.suffix == ".parquet":
+            _parquet(found, building)
+        else:
+            with building.open("w") as opened:
+                _lines(
+                    found, opened, json.dumps if path.suffix == ".jsonl" else lambda row: row["prompt"] + row["answer"]
+                )
+        building.replace(path)
+    finally:
+        building.unlink(missing_ok=True)
+
+
+def _lines(found: Iterable[dict[str, Any]], out: TextIO, line: Any) -> None:
+    for row in found:
+        out.write(line(row) + "\n")
+
+
+def _parquet(found: Iterable[dict[str, Any]], path: Path) -> None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise UsageError("Parquet files need pyarrow: pip install 'arith-toolkit[parquet]'") from error
+    remaining = iter(found)
+    first = list(itertools.islice(remaining, CHUNK))
+    schema = pyarrow.Table.from_pylist(first).schema
+    with parquet.ParquetWriter(path, schema) as writer:
+        while first:
+            writer.write_table(pyarrow.Table.from_pylist(first, schema))
+            first = list(itertools.islice(remaining, CHUNK))
