@@ -11,11 +11,11 @@ from arith.data import Dataset, reading
 from arith.encodings.compose import Composed
 from arith.errors import UsageError, did_you_mean
 from arith.model import Transformer
-from arith.naming import format_named, task_named
+from arith.naming import format_named, sampler_named, task_named
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
-from arith.tasks.sampling import Sampler, Uniform
+from arith.tasks.sampling import Sampler
 from arith.tasks.stream import Split, check_seed
 from arith.tasks.suites import SUITES, Suite, SuiteName
 
@@ -152,9 +152,9 @@ class Assembly:
     def test_data(self, suite: SuiteName, digits: int) -> Dataset:
         return self._dataset(Suite(suite, digits), self.config.evaluation.seed, "test")
 
-    def _trained_on(self) -> Uniform:
-        low, high = self.config.data.digits
-        return Uniform(low, high, self.config.data.carry_mix)
+    def _trained_on(self) -> Sampler:
+        data = self.config.data
+        return sampler_named(data.uniform, data.digits, data.carry_mix)
 
     def _dataset(self, sampler: Sampler, seed: int, split: Split) -> Dataset:
         return Dataset(self.task, self.format, sampler, seed, split)

@@ -15,12 +15,14 @@ class DataConfig:
     """Training problems.
 
     Args:
-        digits: shortest and longest operand, both lengths drawn uniformly and independently.
+        digits: shortest and longest operand.
+        uniform: over lengths, drawn independently for each operand, or over values from 0 to the longest operand.
         carry_mix: share of carry-heavy problems.
         seed: of the training data.
     """
 
     digits: tuple[int, int] = (1, 4)
+    uniform: Literal["lengths", "values"] = "lengths"
     carry_mix: float = 0.0
     seed: int = 0
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
 
 from arith.tasks.base import Alphabet, Problems, Task
-from arith.tasks.digits import Numbers, resized
+from arith.tasks.digits import Numbers, resized, significant_lengths
 from arith.tasks.stream import SPLITS, Split, Stream, check_seed, mix, scaled, scattered
 
 BLOCK = 1024
@@ -51,6 +51,41 @@ class Sampler(Protocol):
     def operands(
         self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
     ) -> UInt8[np.ndarray, "m n w"]: ...
+
+
+@dataclass(frozen=True)
+class UniformValues:
+    """Operands uniform over 0 .. 10 ** digits - 1, so that nine in ten have all digits: what naive samplers do.
+
+    Args:
+        digits: of the longest operand.
+    """
+
+    digits: int
+    held_out: ClassVar[bool] = True
+    purpose: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.digits < 1:
+            raise ValueError(f"operands have 1 digit or more, got {self.digits}")
+
+    @property
+    def longest(self) -> int:
+        return self.digits
+
+    def check(self, task: Task) -> None:
+        if task.alphabet != "number":
+            raise ValueError(f"{task.name} is on strings of digits, which have no value. Draw lengths uniformly")
+
+    def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
+        digits = scaled(stream.halves((operands * rows, self.digits)), 10).astype(np.uint8)
+        return significant_lengths(digits).reshape(operands, rows)
+
+    def operands(
+        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+    ) -> UInt8[np.ndarray, "m n w"]:
+        # Given its length, a uniform number has a uniform leading digit from 1 and uniform others.
+        return random_digits(stream, lengths, alphabet)
 
 
 def check_two_summands(task: Task, what: str) -> None:

@@ -12,7 +12,8 @@ from arith.config import digit_range
 )
 @click.argument("task")
 @click.option("--format", "format_name", default="plain", help="How digits are written: arith list formats.")
-@click.option("--digits", default="1-4", help="Digits of operands, both lengths uniform.")
+@click.option("--digits", default="1-4", help="Digits of operands.")
+@click.option("--uniform", type=click.Choice(["lengths", "values"]), default="lengths", help="What is drawn uniformly.")
 @click.option("--samples", type=click.IntRange(1), default=10, help="Number of problems.")
 @click.option("--carry-mix", type=click.FloatRange(0, 1), default=0.0, help="Share of carry-heavy problems.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="The same seed gives the same bytes.")
@@ -23,6 +24,7 @@ def command(
     task: str,
     format_name: str,
     digits: str,
+    uniform: str,
     samples: int,
     carry_mix: float,
     seed: int,
@@ -34,8 +36,8 @@ def command(
     from arith import export
     from arith.catalogue import import_file
     from arith.errors import UsageError
-    from arith.naming import format_named, task_named
-    from arith.tasks.sampling import Source, Uniform
+    from arith.naming import format_named, sampler_named, task_named
+    from arith.tasks.sampling import Source
 
     for path in imports:
         import_file(path)
@@ -43,7 +45,8 @@ def command(
     low, high = digit_range(digits)
     try:
         form.longest(kind, high)  # refuses what cannot be written before a line is
-        source = Source(kind, Uniform(low, high, carry_mix), seed, split)
+        sampler = sampler_named(uniform, (low, high), carry_mix)
+        source = Source(kind, sampler, seed, split)
     except ValueError as error:
         raise UsageError(str(error)) from error
     export.write(export.rows(source, form, task, samples), out)

@@ -94,6 +94,8 @@ def test_wrong_values_are_named(values: dict[str, object], message: str) -> None
             {"task": "copy", "format": "plain", "encoding": "rope", "data": {"carry_mix": 0.5}},
             "is for additions of two numbers",
         ),
+        ({"data": {"uniform": "values", "carry_mix": 0.5}}, "is for operands drawn uniformly over lengths"),
+        ({"data": {"uniform": "values", "digits": "2-4"}}, "uniform over values have 1 digit and more"),
         ({"task": "addition:operands=1"}, "a sum has 2 operands or more"),
         ({"data": {"seed": -1}}, "data.seed: a seed is an integer from 0"),
         ({"training": {"evaluate_samples": 0}}, "training.evaluate_samples is 1 or more"),

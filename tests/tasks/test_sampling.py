@@ -9,6 +9,7 @@ from arith.tasks.sampling import (
     BLOCK,
     Source,
     Uniform,
+    UniformValues,
     count_seen,
     owner,
     problem_hash,
@@ -175,3 +176,21 @@ def test_bounds_are_kept() -> None:
 def test_ranges_that_are_none_are_refused(low: int, high: int) -> None:
     with pytest.raises(ValueError, match="1 digit or more"):
         Uniform(low, high)
+
+
+def test_values_are_uniform() -> None:
+    a, b = Source(ADD, UniformValues(3), 0, "train").operands(0, 20 * BLOCK)
+    values = np.array([int(a.text(row)) for row in range(20 * BLOCK)])
+    counts = np.bincount(values // 100, minlength=10)
+    expected = len(values) / 10
+    assert ((counts - expected) ** 2 / expected).sum() < 27.9  # 99.9% at 9 degrees of freedom
+    assert abs(np.corrcoef(values, [int(b.text(row)) for row in range(20 * BLOCK)])[0, 1]) < 0.03
+    assert (
+        texts(Source(ADD, UniformValues(3), 0, "train"), 1500, 3)
+        == texts(Source(ADD, UniformValues(3), 0, "train"), 1000, 600)[500:503]
+    )
+
+
+def test_strings_have_no_values() -> None:
+    with pytest.raises(ValueError, match="strings of digits, which have no value"):
+        Source(Copy(), UniformValues(3), 0, "train")
