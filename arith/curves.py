@@ -9,6 +9,7 @@ from arith.errors import UsageError
 from arith.results import Cell
 
 FITTED = 0.99
+PUBLISHED_SEEDS = 5  # a claim is published on that many or more
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from arith.config import RunConfig, merged
 from arith.errors import UsageError, did_you_mean
 
+FILES = (".toml", ".json")
 FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -66,7 +67,7 @@ def names() -> list[str]:
 
 def load(name: str) -> Recipe:
     """The recipe of a name, of a path to a TOML file, or of a run's run.json, which replays it."""
-    path = Path(name) if name.endswith((".toml", ".json")) else FOLDER / f"{name}.toml"
+    path = Path(name) if name.endswith(FILES) else FOLDER / f"{name}.toml"
     if not path.is_file():
         raise UsageError(
             f"no recipe is called '{name}'.{did_you_mean(name, names())} "
@@ -98,6 +99,18 @@ def load(name: str) -> Recipe:
         published=values.pop("published", {}),
         values=values,
     )
+
+
+def run_named(text: str) -> RunConfig:
+    """The run that `NAME`, `NAME:LABEL` or the path of a file names. Paths may hold colons of their own.
+
+    >>> run_named("extrapolation:rope").encoding
+    'rope'
+    """
+    if ":" not in text or text.endswith(FILES):
+        return load(text).config()
+    name, _, label = text.rpartition(":")
+    return load(name).config(label)
 
 
 def _replayed(path: Path) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from arith.curves import Curve, Point
+from arith.curves import PUBLISHED_SEEDS, Curve, Point
 from arith.results import Cell
-
-PUBLISHED_SEEDS = 5  # a claim is published on that many or more
 
 
 def accuracy_table(drawn: Sequence[Curve]) -> str:

@@ -54,6 +54,54 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True)
+class Uniform:
+    """Lengths of operands uniform and independent, digits uniform.
+
+    Args:
+        low, high: digits of an operand.
+        carry_mix: share of problems made carry-heavy: on a random span of columns the digits sum to nine, so that
+            a carry into the span travels through it.
+    """
+
+    low: int
+    high: int
+    carry_mix: float = 0.0
+    held_out: ClassVar[bool] = True
+    purpose: ClassVar[int] = 0
+
+    @property
+    def longest(self) -> int:
+        return self.high
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.low <= self.high:
+            raise ValueError(f"operands have 1 digit or more, and a range rises: got {self.low}-{self.high}")
+        if not 0 <= self.carry_mix <= 1:
+            raise ValueError(f"carry_mix is a share between 0 and 1, got {self.carry_mix}")
+
+    def check(self, task: Task) -> None:
+        if self.carry_mix:
+            check_two_summands(task, "a share of carry-heavy problems")
+        check_distinct(task, self.high)
+
+    def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
+        return self.low + stream.below(self.high - self.low + 1, (operands, rows))
+
+    def operands(
+        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+    ) -> UInt8[np.ndarray, "m n w"]:
+        digits = random_digits(stream, lengths, alphabet)
+        if self.carry_mix:
+            rows = lengths.shape[1]
+            chosen = stream.below(2**16, (rows,)) < round(self.carry_mix * 2**16)
+            ends = stream.below(np.max(lengths, axis=0) + 1, (2, rows))
+            place = np.arange(digits.shape[2])
+            span = (place >= ends.min(axis=0)[:, None]) & (place < ends.max(axis=0)[:, None]) & chosen[:, None]
+            complement_to_nine(digits, lengths, span)
+        return digits
+
+
+@dataclass(frozen=True)
 class UniformValues:
     """Operands uniform over 0 .. 10 ** digits - 1, so that nine in ten have all digits: what naive samplers do.
 
@@ -100,54 +148,6 @@ def check_distinct(task: Task, digits: int) -> None:
     """Raise if a task that repeats no digit is asked for longer strings than there are digits."""
     if task.alphabet == "distinct" and digits > 10:
         raise ValueError(f"there are ten digits, so a string in which none comes twice has no {digits}. Ask for 1-10")
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """Lengths of operands uniform and independent, digits uniform.
-
-    Args:
-        low, high: digits of an operand.
-        carry_mix: share of problems made carry-heavy: on a random span of columns the digits sum to nine, so that
-            a carry into the span travels through it.
-    """
-
-    low: int
-    high: int
-    carry_mix: float = 0.0
-    held_out: ClassVar[bool] = True
-    purpose: ClassVar[int] = 0
-
-    @property
-    def longest(self) -> int:
-        return self.high
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.low <= self.high:
-            raise ValueError(f"operands have 1 digit or more, and a range rises: got {self.low}-{self.high}")
-        if not 0 <= self.carry_mix <= 1:
-            raise ValueError(f"carry_mix is a share between 0 and 1, got {self.carry_mix}")
-
-    def check(self, task: Task) -> None:
-        if self.carry_mix:
-            check_two_summands(task, "a share of carry-heavy problems")
-        check_distinct(task, self.high)
-
-    def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
-        return self.low + stream.below(self.high - self.low + 1, (operands, rows))
-
-    def operands(
-        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
-    ) -> UInt8[np.ndarray, "m n w"]:
-        digits = random_digits(stream, lengths, alphabet)
-        if self.carry_mix:
-            rows = lengths.shape[1]
-            chosen = stream.below(2**16, (rows,)) < round(self.carry_mix * 2**16)
-            ends = stream.below(np.max(lengths, axis=0) + 1, (2, rows))
-            place = np.arange(digits.shape[2])
-            span = (place >= ends.min(axis=0)[:, None]) & (place < ends.max(axis=0)[:, None]) & chosen[:, None]
-            complement_to_nine(digits, lengths, span)
-        return digits
 
 
 def random_digits(

@@ -11,21 +11,26 @@ from arith.tasks.sampling import check_distinct, check_two_summands, complement_
 from arith.tasks.stream import Stream
 
 SuiteName = Literal["random", "unequal", "nines", "chain", "sparse", "equal", "powers", "adjacent"]
-# Their order is part of their random streams: new ones go to the end.
-SUITES: tuple[SuiteName, ...] = ("random", "unequal", "nines", "chain", "sparse", "equal", "powers", "adjacent")
+# What each is. Their order is part of their random streams: new ones go to the end.
+SUITES: dict[SuiteName, str] = {
+    "random": "all operands have the tested length",
+    "unequal": "one operand has it, the others are shorter, uniformly",
+    "nines": "99..9 and a number of any length up to that; the first problem is 99..9 + 1",
+    "chain": "every column sums to nine but the lowest, which sums to ten: one carry runs through all",
+    "sparse": "all digits but the leading one are zero, nine times in ten",
+    "equal": "both operands are the same number",
+    "powers": "both operands are powers of ten",
+    "adjacent": "one operand is a digit shorter than the other",
+}
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A test set of one digit length: the digits of the longer operand.
+    """A test set of one digit length.
 
-    random: all operands have that length. unequal: one of them has, the others are shorter, uniformly.
-    nines: 99..9 plus a number of any length up to that (the first problem is 99..9 + 1).
-    chain: every column sums to nine but the lowest, which sums to ten: one carry runs through all.
-    sparse: all digits but the leading one are zero, nine times in ten.
-    equal: both operands are the same number.
-    powers: both operands are powers of ten.
-    adjacent: one operand is a digit shorter than the other.
+    Args:
+        name: one of SUITES.
+        digits: of the longer operand.
     """
 
     name: SuiteName
@@ -45,7 +50,7 @@ class Suite:
 
     @property
     def purpose(self) -> int:
-        return (1 + SUITES.index(self.name)) << 24 | self.digits
+        return (1 + list(SUITES).index(self.name)) << 24 | self.digits
 
     def check(self, task: Task) -> None:
         if self.name == "chain":

@@ -10,25 +10,6 @@ from arith.presets import PRESETS, block_parameters
 
 KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes")
 
-FORMATS = {
-    "plain": "12+345=357",
-    "reversed": "12+345=753",
-    "all-reversed": "21+543=753",
-    "padded": "012+345=0357",
-    "padded-reversed": "012+345=7530",
-    "padded-all-reversed": "210+543=7530",
-}
-SUITES = {
-    "random": "both operands of the tested length",
-    "unequal": "one of them shorter",
-    "nines": "99..9 plus a number of any length",
-    "chain": "a carry runs through every column",
-    "sparse": "nearly all digits are zero",
-    "equal": "both operands are the same number",
-    "powers": "both operands are powers of ten",
-    "adjacent": "one operand is a digit shorter",
-}
-
 
 @click.command("list", epilog="Example: arith list encodings")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
@@ -58,13 +39,18 @@ def entries(kind: str) -> dict[str, str]:
         case "schemes":
             return {f"@{name}": SCHEMES.line(name) for name in SCHEMES.names()}
         case "formats":
-            return FORMATS
+            from arith.tasks.addition import Addition
+            from arith.tasks.formats import NAMED
+
+            return {name: form.text(Addition(), 12, 345) for name, form in NAMED.items()}
         case "tasks":
             return {name: TASKS.line(name) for name in TASKS.names()}
         case "models":
             shape = "{layers} x width {width}, {heads} heads, {activation} of {hidden}, {parameters:,} parameters"
             return {n: shape.format(**p, parameters=block_parameters(**p)) for n, p in PRESETS.items()}
         case "suites":
-            return SUITES
+            from arith.tasks.suites import SUITES
+
+            return {str(name): line for name, line in SUITES.items()}
         case _:
             return {name: recipe.description(name) for name in recipe.names()}

@@ -88,10 +88,7 @@ def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunCo
     """Command line over environment over recipe over defaults. click has put the environment under the options."""
     config = base or RunConfig()
     if options.get("recipe_name"):
-        name, _, label = options["recipe_name"], "", ""
-        if not name.endswith((".toml", ".json")):
-            name, _, label = name.rpartition(":") if ":" in name else (name, "", "")
-        config = recipe.load(name).config(label or None)
+        config = recipe.run_named(options["recipe_name"])
     return config.with_values(overrides(options))
 
 

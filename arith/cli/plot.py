@@ -3,17 +3,18 @@
 from pathlib import Path
 
 from arith.cli.framework import click
-from arith.cli.listing import SUITES
 from arith.errors import UsageError, did_you_mean
 
 
 @click.command("plot", epilog="Example: arith plot runs/addition-rope-0 runs/addition-t5-0 --out rope-and-t5")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("accuracy"), help="The figure, without ending.")
-@click.option("--suite", default="random", help=f"Which test problems: {', '.join(SUITES)}.")
+@click.option("--suite", default="random", help="Which test problems: arith list suites.")
 @click.option("--title", default="", help="Above the figure.")
 def command(results: tuple[Path, ...], out: Path, suite: str, title: str) -> None:
     """Draw accuracy against digit length from results files or run folders: png, pdf, svg and csv."""
+    from arith.tasks.suites import SUITES
+
     if suite not in SUITES:
         raise UsageError(f"no suite is called '{suite}'.{did_you_mean(suite, SUITES)} Suites: {', '.join(SUITES)}")
 

@@ -40,6 +40,7 @@ def command(
     from arith import estimate, recipe, reproduce
     from arith.assembly import Assembly, device_named
     from arith.commands import command_line
+    from arith.curves import PUBLISHED_SEEDS
     from arith.errors import did_you_mean
     from arith.interrupt import Interrupted
 
@@ -54,8 +55,11 @@ def command(
         raise UsageError(f"recipe '{loaded.name}' names {len(loaded.seeds)} seeds, got --seeds {seeds}")
     if everything and only:
         raise UsageError("--all trains every curve and --only some of them: give one of them")
-    if publish and (seeds < 5 or only):
-        raise UsageError("--publish takes every curve and 5 seeds or more: give --seeds 5 and no --only")
+    if publish and (seeds < PUBLISHED_SEEDS or only):
+        raise UsageError(
+            f"--publish takes every curve and {PUBLISHED_SEEDS} seeds or more: "
+            f"give --seeds {PUBLISHED_SEEDS} and no --only"
+        )
     if publish:
         loaded = loaded.for_publication()
     labels = loaded.labels() if everything or publish else only or loaded.live or loaded.labels()
