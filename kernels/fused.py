@@ -9,7 +9,7 @@ from einops import rearrange, reduce
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from arith.kernels.configs import BLOCK_IDS, Blocks, Config, blocks, config
+from arith.kernels.configs import BLOCK_IDS, LONGEST, PACKED, Blocks, Config, blocks, capability, config
 from arith.kernels.folding import Folded
 from arith.kernels.short import short_backward, short_forward
 from arith.kernels.short_table import short_table_gradient
@@ -74,12 +74,12 @@ def short_attention(
     q, k, v = _dense(q), _dense(k), _dense(v)
     out = _token_major(q)
     size = blocks(q.shape[2], k.shape[2], q.shape[3])
-    launch = config("forward", size)
+    launch = config("forward", size, q.dtype.itemsize, capability(q.device))
     short_forward[_grid(launch, size.pack, q)](
         q, k, v, out, tile, table, ids_q, ids_k, window_q, window_k, valid, documents,
         *_strides(q, k, v, out),
         *_sizes(q, k, table), left, right, scale,
-        **_constants(q, causal), **_tile(size), **_options(launch),
+        **_constants(q, k, size, causal, alike=_alike(q, k, v)), PACK=size.pack, **_options(launch),
     )  # fmt: skip
     return out
 
@@ -118,7 +118,7 @@ def short_attention_backward(
     each = torch.float32 if group > 1 and q.dtype.itemsize == 2 else q.dtype
     dk, dv = (_token_major(k, q.shape[1], each) for _ in range(2))
     size = blocks(q.shape[2], k.shape[2], q.shape[3])
-    launch = config("backward", size)
+    launch = config("backward and tile" if tile_gradient else "backward", size, q.dtype.itemsize, capability(q.device))
     grid = _grid(launch, size.pack, q)
     wide = torch.float64 if q.dtype == torch.float64 else torch.float32
     dtile = parts = None
@@ -127,9 +127,9 @@ def short_attention_backward(
     given = (tile, table, ids_q, ids_k, window_q, window_k, valid, documents)
     short_backward[grid](
         q, k, v, dout, dq, dk, dv, parts, *given,
-        *_strides(q, k, v, dout, dq, dk, dv),
+        *_strides(q, k, v, dout), dq.stride(0), dk.stride(0), *dq.stride()[1:3],
         *_sizes(q, k, table), left, right, scale,
-        **_constants(q, causal), **_tile(size), **_options(launch),
+        **_constants(q, k, size, causal, alike=_alike(q, k, v, dout)), PACK=size.pack, **_options(launch),
     )  # fmt: skip
     if parts is not None:
         sums = rearrange(parts.sum(0), "h (s i) (t j) -> h i j s t", s=size.pack, t=size.pack)
@@ -182,7 +182,7 @@ def _table_gradient(
 ) -> Float[Tensor, "h 2r+2"]:
     heads, radius = table.shape[0], table.shape[1] // 2 - 1
     size = blocks(q.shape[2], k.shape[2], q.shape[3], packed=False)
-    launch = config("table", size)
+    launch = config("table", size, q.dtype.itemsize, capability(q.device))
     # Pairs closer than the radius lie on these diagonals of blocks, the middle one and as many to either side.
     side = (radius + BLOCK_IDS - 2) // BLOCK_IDS
     grid = (*_grid(launch, 1, q), 2 * side + 1)
@@ -193,8 +193,8 @@ def _table_gradient(
         q, k, v, dout, near, far, *given,
         *_strides(q, k, v, dout),
         *_sizes(q, k, table), left, right, scale,
-        **_constants(q, causal),
-        BLOCK_Q=size.queries, BLOCK_K=size.keys, BLOCK_D=size.width, BLOCK_IDS=BLOCK_IDS,
+        **_constants(q, k, size, causal, alike=_alike(q, k, v, dout)),
+        BLOCK_IDS=BLOCK_IDS, SPLIT=q.dtype.itemsize == 2,
         **_options(launch),
     )  # fmt: skip
     # Each diagonal has sums for distances below and above its middle; neighbours overlap.
@@ -203,12 +203,14 @@ def _table_gradient(
     by_distance[:, :-BLOCK_IDS] += below
     by_distance[:, BLOCK_IDS:] += above
     middle = (side + 1) * BLOCK_IDS
-    behind, ahead, unplaced = far.sum(0)[:, side].split(1, dim=1)
+    behind, ahead, unplaced = rearrange(far.sum(0)[:, side], "h part -> part h 1")
     return torch.cat([behind, by_distance[:, middle - radius + 1 : middle + radius], ahead, unplaced], dim=1)
 
 
 def _dense(x: Tensor) -> Tensor:
-    return x if x.stride(-1) == 1 else x.contiguous()
+    """The same numbers as the kernels can read them: rows whole, and the offsets inside a tile in 32 bits."""
+    near = x.shape[2] > PACKED // 2 or PACKED * x.stride(0) < 2**31  # where tiles hold several samples
+    return x if x.stride(-1) == 1 and near and LONGEST * x.stride(2) < 2**31 else x.contiguous()
 
 
 def _token_major(x: Tensor, heads: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
@@ -226,17 +228,21 @@ def _sizes(q: Tensor, k: Tensor, table: Tensor | None) -> tuple[int, ...]:
     return q.shape[0], q.shape[2], k.shape[2], q.shape[1] // k.shape[1], 0 if table is None else table.shape[1] // 2 - 1
 
 
-def _constants(q: Tensor, causal: bool) -> dict[str, Any]:
+def _alike(*tensors: Tensor) -> bool:
+    """Whether all lie in memory in the same way."""
+    return len({x.stride() for x in tensors}) == 1
+
+
+def _constants(q: Tensor, k: Tensor, size: Blocks, causal: bool, alike: bool) -> dict[str, Any]:
+    # Three products of 19-bit numbers keep the precision of 32 bits on the fast units.
+    exact = torch.get_float32_matmul_precision() == "highest"
     return {
-        "WIDTH": q.shape[3],
+        **size.constants(q.shape[2], k.shape[2], q.shape[3]),
+        "ALIKE": alike,
         "CAUSAL": causal,
         "ACC": tl.float64 if q.dtype == torch.float64 else tl.float32,
-        "PRECISION": "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32",
+        "PRECISION": "tf32x3" if exact else "tf32",
     }
-
-
-def _tile(size: Blocks) -> dict[str, int]:
-    return {"PACK": size.pack, "BLOCK_Q": size.queries, "BLOCK_K": size.keys, "BLOCK_D": size.width}
 
 
 def _options(launch: Config) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Scores looked up in a table by slots that all samples share, with a gradient that is the same in every run.
 
-torch adds up such gradients in whatever order threads arrive. Here each program owns a few slots and walks over all pairs.
+torch adds up such gradients in whatever order threads arrive. Here each program owns a few slots and walks over all
+pairs.
 """
 
 import torch
@@ -24,6 +25,7 @@ def gather(values: Float[Tensor, "h s"], slots: Int[Tensor, "q k"]) -> Float[Ten
 
 @torch.library.custom_op("arith::gather", mutates_args=())
 def gather_op(values: Tensor, slots: Tensor) -> Tensor:
+    """As `gather`."""
     return values.index_select(1, slots.flatten()).reshape(-1, *slots.shape)
 
 
@@ -34,6 +36,7 @@ def _(values: Tensor, slots: Tensor) -> Tensor:
 
 @torch.library.custom_op("arith::gather_backward", mutates_args=())
 def gather_backward(dout: Tensor, slots: Tensor, size: int) -> Tensor:
+    """Sums by slot."""
     dvalues = dout.new_zeros(dout.shape[0], size)
     if dout.device.type == "cpu":  # there, torch adds in order
         return dvalues.index_add_(1, slots.flatten(), dout.flatten(1))

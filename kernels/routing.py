@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from arith.kernels.configs import LONGEST, WIDEST
+from arith.kernels.configs import LONGEST, WIDEST, capability, too_large
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
 
 Backend = Literal["auto", "triton", "reference"]
@@ -49,10 +49,8 @@ def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpret
         return f"tensors on a {q.device.type} run in plain torch"
     if find_spec("triton") is None:
         return "triton is not installed"
-    if k.shape[2] > LONGEST:
-        return f"{k.shape[2]} tokens are more than the {LONGEST} of the fused kernels"
-    if q.shape[3] > WIDEST or v.shape[3] != q.shape[3]:
-        return f"head widths of queries and values must be equal and at most {WIDEST}: {q.shape[3]}, {v.shape[3]}"
+    if v.shape[3] != q.shape[3]:
+        return f"heads of queries and values differ in width: {q.shape[3]} and {v.shape[3]}"
     if 0 in q.shape or 0 in k.shape:
         return "there is nothing to compute"
     if not torch.is_autocast_enabled(q.device.type):
@@ -60,7 +58,8 @@ def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpret
             return f"queries, keys and values are of different types: {q.dtype}, {k.dtype}, {v.dtype}"
         if q.dtype not in (torch.float32, torch.bfloat16, torch.float16) and not interpreted:
             return f"{q.dtype} runs in plain torch"
-    return _unfusable(terms)
+    large = too_large(q.shape[2], k.shape[2], q.shape[3], q.dtype.itemsize, capability(q.device))
+    return large or _unfusable(terms)
 
 
 def _interpreting() -> bool:

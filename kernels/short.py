@@ -5,8 +5,8 @@ recomputes the weights, and stores nothing in between. A program stays with one 
 the scores which all samples share are loaded once, and their gradient is summed in registers: no atomics, and every
 run gives the same bits. Scores are in powers of two, since that is what the hardware exponentiates.
 
-A tile holds PACK samples of BLOCK_Q x BLOCK_K tokens; pairs from different samples are hidden. The mathematics stands in
-README.md beside this file.
+A tile holds PACK samples of BLOCK_Q x BLOCK_K tokens; pairs from different samples are hidden. README.md beside this
+file has the mathematics.
 """
 
 import triton
@@ -19,29 +19,63 @@ SEEN = tl.constexpr(-1e29)  # every score above it belongs to a visible pair
 
 @triton.jit
 def load_rows(
-    pointer, first, batch, sample, token, tokens, stride_b, stride_n, WIDTH: tl.constexpr, BLOCK_D: tl.constexpr
-):
-    """Rows of PACK samples from `first` on; zeros where there is none."""
+    pointer, first, batch, sample, token, tokens, stride_b, stride_n,
+    WIDTH: tl.constexpr, PACK: tl.constexpr, EVEN: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Rows of the samples from `first` on. Where there is none, one that exists: less than a mask, and hidden later."""
+    if not EVEN:
+        token = tl.minimum(token, tokens - 1)
+    if PACK > 1:  # the last tile of a batch may lack samples
+        sample = tl.minimum(sample, (batch - 1 - first).to(tl.int32))
     d = tl.arange(0, BLOCK_D)
-    rows = (first + sample) * stride_b + token * stride_n
-    there = ((token < tokens) & (first + sample < batch))[:, None] & (d < WIDTH)[None, :]
-    return tl.load(pointer + rows[:, None] + d[None, :], mask=there, other=0.0)
+    rows = sample * stride_b + token * stride_n  # 32 bits suffice inside a tile, and save registers
+    pointers = pointer + first * stride_b + (rows[:, None] + d[None, :])
+    if WIDTH == BLOCK_D:
+        return tl.load(pointers)
+    return tl.load(pointers, mask=(d < WIDTH)[None, :], other=0.0)
 
 
 @triton.jit
 def store_rows(
-    pointer, values, first, batch, sample, token, tokens, stride_b, stride_n, WIDTH: tl.constexpr, BLOCK_D: tl.constexpr
-):
+    pointer, values, first, batch, sample, token, tokens, stride_b, stride_n,
+    WIDTH: tl.constexpr, PACK: tl.constexpr, EVEN: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Write the rows that exist."""
     d = tl.arange(0, BLOCK_D)
-    rows = (first + sample) * stride_b + token * stride_n
-    there = ((token < tokens) & (first + sample < batch))[:, None] & (d < WIDTH)[None, :]
-    tl.store(pointer + rows[:, None] + d[None, :], values.to(pointer.dtype.element_ty), mask=there)
+    rows = sample * stride_b + token * stride_n
+    there = (d < WIDTH)[None, :]
+    if not EVEN:
+        there = there & (token < tokens)[:, None]
+    if PACK > 1:
+        there = there & (sample < batch - first)[:, None]
+    pointers = pointer + first * stride_b + (rows[:, None] + d[None, :])
+    tl.store(pointers, values.to(pointer.dtype.element_ty), mask=there)
 
 
 @triton.jit
-def shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL: tl.constexpr, ACC: tl.constexpr):
+def shared_scores(
+    TILE,
+    head,
+    sample_q,
+    sample_k,
+    i,
+    j,
+    queries,
+    keys,
+    CAUSAL: tl.constexpr,
+    PACK: tl.constexpr,
+    EVEN_Q: tl.constexpr,
+    EVEN_K: tl.constexpr,
+    ACC: tl.constexpr,
+):
     """Scores that all samples share; hidden where a pair does not exist."""
-    fits = (sample_q[:, None] == sample_k[None, :]) & (i < queries)[:, None] & (j < keys)[None, :]
+    fits = (i >= 0)[:, None] & (j >= 0)[None, :]
+    if not EVEN_Q:
+        fits = fits & (i < queries)[:, None]
+    if not EVEN_K:
+        fits = fits & (j < keys)[None, :]
+    if PACK > 1:
+        fits = fits & (sample_q[:, None] == sample_k[None, :])
     if CAUSAL:
         fits = fits & (j[None, :] <= i[:, None] + keys - queries)
     scores = tl.zeros(fits.shape, ACC)
@@ -53,6 +87,7 @@ def shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL: t
 
 @triton.jit
 def load_ids(pointer, first, batch, sample, token, tokens, stride_b):
+    """An integer for each token; 0 where there is none."""
     there = (token < tokens) & (first + sample < batch)
     return tl.load(pointer + (first + sample) * stride_b + token, mask=there, other=0)
 
@@ -109,15 +144,17 @@ def all_scores(
 
 
 @triton.jit
-def exponentials(scores, MASKED: tl.constexpr):
-    """Exponentials and their sums; a row that sees nothing has exponentials of 0 and a sum of 1."""
-    powers = tl.exp2(scores - tl.max(scores, 1)[:, None])
-    if MASKED:
-        powers = tl.where(scores > SEEN, powers, 0.0)
-    total = tl.sum(powers, 1)
-    if MASKED:
-        total = tl.where(total == 0.0, 1.0, total)
-    return powers, total
+def exponentials(scores, first, batch, sample, PACK: tl.constexpr):
+    """Exponentials of each row, and the inverse of their sum: 0 for rows that see nothing or do not exist.
+
+    A hidden pair beside a visible one is 0 by itself, as an exponential of -1e30.
+    """
+    highest = tl.max(scores, 1)
+    powers = tl.exp2(scores - highest[:, None])
+    sees = highest > SEEN
+    if PACK > 1:
+        sees = sees & (sample < batch - first)
+    return powers, tl.where(sees, 1.0 / tl.sum(powers, 1), 0.0)
 
 
 @triton.jit
@@ -154,9 +191,12 @@ def short_forward(
     left,
     right,
     scale,
+    ALIKE: tl.constexpr,
     WIDTH: tl.constexpr,
     CAUSAL: tl.constexpr,
     PACK: tl.constexpr,
+    EVEN_Q: tl.constexpr,
+    EVEN_K: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -164,28 +204,31 @@ def short_forward(
     PRECISION: tl.constexpr,
 ):
     """out = softmax(scores) v. Grid: programs that share the batch, heads."""
-    MASKED: tl.constexpr = VALID is not None or DOCUMENTS is not None or WINDOW_Q is not None
     head = tl.program_id(1).to(tl.int64)
     key_head = head // group
     row, column = tl.arange(0, PACK * BLOCK_Q), tl.arange(0, PACK * BLOCK_K)
     sample_q, i, sample_k, j = row // BLOCK_Q, row % BLOCK_Q, column // BLOCK_K, column % BLOCK_K
-    shared = shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL, ACC)
+    if ALIKE:  # then their offsets inside a tile are held once
+        k_b, k_n, v_b, v_n = q_b, q_n, q_b, q_n
+    shared = shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL, PACK, EVEN_Q, EVEN_K, ACC)
     for pack in tl.range(tl.program_id(0), tl.cdiv(batch, PACK), tl.num_programs(0)):
         first = tl.cast(pack, tl.int64) * PACK
-        q = load_rows(Q + head * q_h, first, batch, sample_q, i, queries, q_b, q_n, WIDTH, BLOCK_D)
-        k = load_rows(K + key_head * k_h, first, batch, sample_k, j, keys, k_b, k_n, WIDTH, BLOCK_D)
-        v = load_rows(V + key_head * v_h, first, batch, sample_k, j, keys, v_b, v_n, WIDTH, BLOCK_D)
+        q = load_rows(Q + head * q_h, first, batch, sample_q, i, queries, q_b, q_n, WIDTH, PACK, EVEN_Q, BLOCK_D)
+        k = load_rows(K + key_head * k_h, first, batch, sample_k, j, keys, k_b, k_n, WIDTH, PACK, EVEN_K, BLOCK_D)
+        v = load_rows(V + key_head * v_h, first, batch, sample_k, j, keys, v_b, v_n, WIDTH, PACK, EVEN_K, BLOCK_D)
         ids_q, ids_k = i, j
         if TABLE is not None:
             ids_q = load_ids(IDS_Q, first, batch, sample_q, i, queries, queries)
             ids_k = load_ids(IDS_K, first, batch, sample_k, j, keys, keys)
         scores = all_scores(
-            q, k, shared, TABLE, VALID, DOCUMENTS, ids_q, ids_k, WINDOW_Q, WINDOW_K, first, batch, head, sample_q, sample_k,
-            i, j, queries, keys, radius, left, right, scale, ACC, PRECISION,
+            q, k, shared, TABLE, VALID, DOCUMENTS, ids_q, ids_k, WINDOW_Q, WINDOW_K, first, batch, head,
+            sample_q, sample_k, i, j, queries, keys, radius, left, right, scale, ACC, PRECISION,
         )  # fmt: skip
-        powers, total = exponentials(scores, MASKED)
-        out = tl.dot(powers.to(v.dtype), v, out_dtype=ACC, input_precision=PRECISION) / total[:, None]
-        store_rows(OUT + head * out_h, out, first, batch, sample_q, i, queries, out_b, out_n, WIDTH, BLOCK_D)
+        powers, inverse = exponentials(scores, first, batch, sample_q, PACK)
+        out = tl.dot(powers.to(v.dtype), v, out_dtype=ACC, input_precision=PRECISION) * inverse[:, None]
+        store_rows(
+            OUT + head * out_h, out, first, batch, sample_q, i, queries, out_b, out_n, WIDTH, PACK, EVEN_Q, BLOCK_D
+        )
 
 
 @triton.jit
@@ -219,14 +262,9 @@ def short_backward(
     dout_h,
     dout_n,
     dq_b,
-    dq_h,
-    dq_n,
     dk_b,
-    dk_h,
-    dk_n,
-    dv_b,
-    dv_h,
-    dv_n,
+    grad_h,
+    grad_n,
     batch,
     queries,
     keys,
@@ -235,9 +273,12 @@ def short_backward(
     left,
     right,
     scale,
+    ALIKE: tl.constexpr,
     WIDTH: tl.constexpr,
     CAUSAL: tl.constexpr,
     PACK: tl.constexpr,
+    EVEN_Q: tl.constexpr,
+    EVEN_K: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -245,31 +286,34 @@ def short_backward(
     PRECISION: tl.constexpr,
 ):
     """Gradients of q, of k and v for each query head, and each program's part of the shared scores'."""
-    MASKED: tl.constexpr = VALID is not None or DOCUMENTS is not None or WINDOW_Q is not None
     head = tl.program_id(1).to(tl.int64)
     key_head = head // group
     row, column = tl.arange(0, PACK * BLOCK_Q), tl.arange(0, PACK * BLOCK_K)
     sample_q, i, sample_k, j = row // BLOCK_Q, row % BLOCK_Q, column // BLOCK_K, column % BLOCK_K
-    shared = shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL, ACC)
+    if ALIKE:  # then their offsets inside a tile are held once
+        k_b, k_n, v_b, v_n, dout_b, dout_n = q_b, q_n, q_b, q_n, q_b, q_n
+    shared = shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL, PACK, EVEN_Q, EVEN_K, ACC)
     dtile = tl.zeros((PACK * BLOCK_Q, PACK * BLOCK_K), ACC)
     for pack in tl.range(tl.program_id(0), tl.cdiv(batch, PACK), tl.num_programs(0)):
         first = tl.cast(pack, tl.int64) * PACK
-        q = load_rows(Q + head * q_h, first, batch, sample_q, i, queries, q_b, q_n, WIDTH, BLOCK_D)
-        k = load_rows(K + key_head * k_h, first, batch, sample_k, j, keys, k_b, k_n, WIDTH, BLOCK_D)
-        v = load_rows(V + key_head * v_h, first, batch, sample_k, j, keys, v_b, v_n, WIDTH, BLOCK_D)
-        dout = load_rows(DOUT + head * dout_h, first, batch, sample_q, i, queries, dout_b, dout_n, WIDTH, BLOCK_D)
+        q = load_rows(Q + head * q_h, first, batch, sample_q, i, queries, q_b, q_n, WIDTH, PACK, EVEN_Q, BLOCK_D)
+        k = load_rows(K + key_head * k_h, first, batch, sample_k, j, keys, k_b, k_n, WIDTH, PACK, EVEN_K, BLOCK_D)
+        v = load_rows(V + key_head * v_h, first, batch, sample_k, j, keys, v_b, v_n, WIDTH, PACK, EVEN_K, BLOCK_D)
+        dout = load_rows(
+            DOUT + head * dout_h, first, batch, sample_q, i, queries, dout_b, dout_n, WIDTH, PACK, EVEN_Q, BLOCK_D
+        )
         ids_q, ids_k = i, j
         if TABLE is not None:
             ids_q = load_ids(IDS_Q, first, batch, sample_q, i, queries, queries)
             ids_k = load_ids(IDS_K, first, batch, sample_k, j, keys, keys)
         scores = all_scores(
-            q, k, shared, TABLE, VALID, DOCUMENTS, ids_q, ids_k, WINDOW_Q, WINDOW_K, first, batch, head, sample_q, sample_k,
-            i, j, queries, keys, radius, left, right, scale, ACC, PRECISION,
+            q, k, shared, TABLE, VALID, DOCUMENTS, ids_q, ids_k, WINDOW_Q, WINDOW_K, first, batch, head,
+            sample_q, sample_k, i, j, queries, keys, radius, left, right, scale, ACC, PRECISION,
         )  # fmt: skip
-        powers, total = exponentials(scores, MASKED)
-        weights = powers / total[:, None]
+        powers, inverse = exponentials(scores, first, batch, sample_q, PACK)
+        weights = powers * inverse[:, None]
         dv = tl.dot(tl.trans(weights.to(dout.dtype)), dout, out_dtype=ACC, input_precision=PRECISION)
-        store_rows(DV + head * dv_h, dv, first, batch, sample_k, j, keys, dv_b, dv_n, WIDTH, BLOCK_D)
+        store_rows(DV + head * grad_h, dv, first, batch, sample_k, j, keys, dk_b, grad_n, WIDTH, PACK, EVEN_K, BLOCK_D)
         dweights = tl.dot(dout, tl.trans(v), out_dtype=ACC, input_precision=PRECISION)
         dscores = weights * (dweights - tl.sum(weights * dweights, 1)[:, None])
         if DTILE is not None:
@@ -277,9 +321,11 @@ def short_backward(
         factor = tl.cast(scale, ACC)
         rounded = dscores.to(q.dtype)
         dq = tl.dot(rounded, k, out_dtype=ACC, input_precision=PRECISION) * factor
-        store_rows(DQ + head * dq_h, dq, first, batch, sample_q, i, queries, dq_b, dq_n, WIDTH, BLOCK_D)
+        store_rows(
+            DQ + head * grad_h, dq, first, batch, sample_q, i, queries, dq_b, grad_n, WIDTH, PACK, EVEN_Q, BLOCK_D
+        )
         dk = tl.dot(tl.trans(rounded), q, out_dtype=ACC, input_precision=PRECISION) * factor
-        store_rows(DK + head * dk_h, dk, first, batch, sample_k, j, keys, dk_b, dk_n, WIDTH, BLOCK_D)
+        store_rows(DK + head * grad_h, dk, first, batch, sample_k, j, keys, dk_b, grad_n, WIDTH, PACK, EVEN_K, BLOCK_D)
     if DTILE is not None:
         part = tl.program_id(0).to(tl.int64) * tl.num_programs(1) + head
         pairs = (part * PACK * BLOCK_Q + row[:, None]) * (PACK * BLOCK_K) + column[None, :]
