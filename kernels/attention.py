@@ -54,7 +54,7 @@ def attention(
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
     chosen, why = route(q, k, v, terms, backend)
     if chosen == "reference":
-        if q.device.type == "cuda" and backend == "auto":
+        if q.device.type == "cuda" and backend == "auto" and not torch.compiler.is_compiling():
             _say_once(why)
         return reference.attention(q, k, v, terms, causal, valid, documents, scale)
     from arith.kernels import folding, fused

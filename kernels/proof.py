@@ -27,7 +27,7 @@ class Case:
 
     Args:
         keys, queries: tokens; the queries are the last of the keys.
-        terms: `alibi`, `table`, `pair` and `window` on token indices, `ids` (a table) and `id-window` on ids per sample.
+        terms: `alibi`, `table`, `pair`, `window` on token indices; `ids` (a table) and `id-window` on ids per sample.
         masks: of `causal`, `valid` and `documents`.
         radius: of tables by distance.
         spread: largest id.
