@@ -56,7 +56,7 @@ def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     ctx.size = values.shape[1]
 
 
-def _backward(ctx, dout):  # type: ignore[no-untyped-def]
+def _backward(ctx, dout):
     return gather_backward(dout, ctx.saved_tensors[0], ctx.size), None
 
 

@@ -16,7 +16,9 @@ def test_kernels_run_with_the_oldest_triton_supported(root: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{oldest}{os.pathsep}{root}", "PYTHONWARNINGS": "ignore"}
     environment.pop("TRITON_INTERPRET", None)
     version = [sys.executable, "-c", "import triton; print(triton.__version__)"]
-    assert subprocess.run(version, env=environment, capture_output=True, text=True, check=True).stdout.strip() == "3.6.0"
+    assert (
+        subprocess.run(version, env=environment, capture_output=True, text=True, check=True).stdout.strip() == "3.6.0"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/kernels/test_short.py"]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
