@@ -50,7 +50,7 @@ def _(dout: Tensor, slots: Tensor, size: int) -> Tensor:
     return dout.new_empty(dout.shape[0], size)
 
 
-def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+def _save(ctx, inputs, output) -> None:
     values, slots = inputs
     ctx.save_for_backward(slots)
     ctx.size = values.shape[1]
