@@ -24,11 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import triton
 from peers.attention import PEERS, Peer
 from torch import Tensor
+from triton.testing import do_bench
 
 from arith.kernels import proof
 from arith.kernels.attention import attention
+from arith.kernels.routing import Backend
 from arith.kernels.terms import DistanceTable
 from arith.runs import git_commit
 
@@ -155,7 +158,7 @@ def rows(
                 torch.cuda.empty_cache()
 
 
-def copy_bandwidth(device: torch.device, timer: Timer, size: int = 2**29) -> float:
+def copy_bandwidth(device: torch.device, timer: Timer, size: int) -> float:
     """Bytes a second that a copy reads and writes."""
     source = torch.empty(size, dtype=torch.uint8, device=device).random_()
     target = torch.empty_like(source)
@@ -202,7 +205,8 @@ def wrong_cases(part: tuple[int, int, str]) -> list[str]:
     wrong = []
     for case in list(proof.cases(small=device == "cpu"))[start::step]:
         try:
-            bad = [finding for finding in proof.findings(case, torch.device(device)) if not finding.right]
+            backend: Backend = "triton" if device == "cuda" else "auto"
+            bad = [finding for finding in proof.findings(case, torch.device(device), backend) if not finding.right]
             wrong += [f"{case}: {finding}" for finding in bad]
         except Exception as error:
             wrong.append(f"{case}: {type(error).__name__}: {str(error)[:200]}")
@@ -246,6 +250,51 @@ def drawn(found: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
+def report(
+    device: torch.device, name: str, shapes: tuple[Shape, ...], timer: Timer, deadline: float, out: Path, copied: int
+) -> list[str]:
+    """Prove, measure, write the JSON and the figure, and print it all; what is wrong comes back."""
+    began = time.monotonic()
+    workers = min(8, os.cpu_count() or 1) if device.type == "cuda" else 1
+    if workers > 1:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            parts = pool.map(wrong_cases, [(start, workers, device.type) for start in range(workers)])
+    else:
+        parts = [wrong_cases((0, 1, device.type))]
+    wrong = [line for part in parts for line in part]
+    print(f"proof: {len(wrong)} wrong, {time.monotonic() - began:.0f} s", *wrong[:20], sep="\n  ", flush=True)
+    sanitizer = sanitized() if device.type == "cuda" else "needs a GPU"
+    bandwidth = copy_bandwidth(device, timer, copied)
+    print(f"compute-sanitizer: {sanitizer}\na copy moves {bandwidth / 1e9:.0f} GB/s", flush=True)
+    found = []
+    for row in rows(shapes, PEERS, device, timer, deadline):
+        if "both_ms" in row:
+            shape = Shape(row["batch"], row["n"], row["width"], row["heads"])
+            moved = (FORWARD_PASSES + BACKWARD_PASSES) * shape.bytes / (row["both_ms"] / 1000)
+            row |= {"gbs": moved / 1e9, "share": moved / bandwidth}
+        found.append(row)
+        shown = (f"{key}={value:.3g}" if isinstance(value, float) else str(value) for key, value in row.items())
+        print(" ".join(shown), flush=True)
+    lines = [] if wrong else gates(found, bandwidth)
+    about = {
+        "device": name,
+        "commit": git_commit(),
+        "versions": {"torch": torch.__version__, "triton": triton.__version__, "python": platform.python_version()},
+        "seconds": round(time.monotonic() - began),
+        "wrong": wrong,
+        "sanitizer": sanitizer,
+        "copy_gbs": bandwidth / 1e9,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"kernels-{name.replace('NVIDIA ', '').replace(' ', '-')}.json"
+    path.write_text(json.dumps({**about, "gates": lines, "rows": found}, indent=1) + "\n")
+    drawn(found, path.with_suffix(".svg"))
+    for gate in lines:
+        value = "no result" if gate["value"] is None else f"{gate['value']:.2f}"
+        print(f"{'passed' if gate['passed'] else 'MISSED'}  {gate['gate']}: {value} (bar {gate['bar']})")
+    return wrong
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results/gpu"), help="folder for the JSON and the figure")
@@ -253,56 +302,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("benchmarks/attention.py needs a CUDA GPU, and torch sees none. On a CPU, the kernels are only tested")
-    from triton.testing import do_bench
 
     def timer(run: Callable[[], Any]) -> float:
         return float(do_bench(run, warmup=20, rep=80, return_mode="median"))
 
-    device = torch.device("cuda")
-    name = torch.cuda.get_device_name().replace("NVIDIA ", "").replace(" ", "-")
-    began = time.monotonic()
-    deadline = began + 60 * arguments.minutes
-    workers = min(8, os.cpu_count() or 1)
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        parts = pool.map(wrong_cases, [(start, workers, "cuda") for start in range(workers)])
-    wrong = [line for part in parts for line in part]
-    print(f"proof: {len(list(proof.cases(small=False)))} cases, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")
-    for line in wrong[:20]:
-        print("  " + line)
-    sanitizer = sanitized()
-    print(f"compute-sanitizer: {sanitizer}")
-    bandwidth = copy_bandwidth(device, timer)
-    print(f"a copy moves {bandwidth / 1e9:.0f} GB/s")
-    found = []
-    for row in rows(SHAPES, PEERS, device, timer, deadline):
-        found.append(row)
-        if "both_ms" in row:
-            size = Shape(row["batch"], row["n"], row["width"], row["heads"]).bytes
-            moved = (FORWARD_PASSES + BACKWARD_PASSES) * size / (row["both_ms"] / 1000)
-            row |= {"gbs": moved / 1e9, "share": moved / bandwidth}
-        print(" ".join(f"{key}={value:.3g}" if isinstance(value, float) else f"{value}" for key, value in row.items()))
-    report = {
-        "device": torch.cuda.get_device_name(),
-        "commit": git_commit(),
-        "versions": {
-            "torch": torch.__version__,
-            "triton": __import__("triton").__version__,
-            "python": platform.python_version(),
-        },
-        "seconds": round(time.monotonic() - began),
-        "wrong": wrong,
-        "sanitizer": sanitizer,
-        "copy_gbs": bandwidth / 1e9,
-        "gates": gates(found, bandwidth) if not wrong else [],
-        "rows": found,
-    }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / f"kernels-{name}.json").write_text(json.dumps(report, indent=1) + "\n")
-    drawn(found, arguments.out / f"kernels-{name}.svg")
-    for gate in report["gates"]:
-        value = "no result" if gate["value"] is None else f"{gate['value']:.2f}"
-        print(f"{'passed' if gate['passed'] else 'MISSED'}  {gate['gate']}: {value} (bar {gate['bar']})")
-    sys.exit(1 if wrong else 0)
+    deadline = time.monotonic() + 60 * arguments.minutes
+    name = torch.cuda.get_device_name()
+    sys.exit(1 if report(torch.device("cuda"), name, SHAPES, timer, deadline, arguments.out, 2**29) else 0)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def cases(small: bool = True) -> Iterator[Case]:
         for n in (32, 62, 64, 128):
             for width in (64, 128):
                 for terms in ((), ("table",), ("pair",), ("ids",), ("ids", "id-window")):
-                    yield Case(n, n, width, torch.bfloat16, terms, batch=1000, heads=12, key_heads=12, radius=64)
+                    yield Case(n, n, width, torch.bfloat16, terms, batch=300, heads=12, key_heads=12, radius=64)
         yield Case(16, 16, 64, torch.bfloat16, ("table",), batch=70_000, heads=2)
 
 

@@ -1,6 +1,7 @@
 """The benchmark's own logic, at sizes a CPU can run."""
 
 import importlib
+import json
 import math
 import sys
 import time
@@ -98,7 +99,7 @@ def test_wrong_cases_are_named(benchmark: ModuleType, monkeypatch: pytest.Monkey
     monkeypatch.setattr(proof, "cases", lambda small: few)
     assert benchmark.wrong_cases((0, 1, "cpu")) == []
     bad = proof.Finding("out", 1.0, 0.1)
-    monkeypatch.setattr(proof, "findings", lambda case, device: [bad])
+    monkeypatch.setattr(proof, "findings", lambda case, device, backend: [bad])
     assert benchmark.wrong_cases((1, 2, "cpu")) == [f"{few[1]}: {bad}"]
 
 
@@ -108,3 +109,25 @@ def test_figure_is_drawn(benchmark: ModuleType, tmp_path: Path) -> None:
         [row, {**row, "n": 128}, {"peer": "x", "n": 64, "width": 64, "skipped": "wrong"}], tmp_path / "a.svg"
     )
     assert (tmp_path / "a.svg").stat().st_size > 1000
+
+
+def test_report_is_written_whole(benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "cases", lambda small: [proof.Case(5, 5)])
+    monkeypatch.setattr(benchmark, "PEERS", benchmark.PEERS[:2])
+    shapes = (benchmark.Shape(batch=3, n=64, width=64, heads=2), benchmark.Shape(batch=3, n=128, width=64, heads=2))
+    wrong = benchmark.report(CPU, "NVIDIA Tiny GPU", shapes, timer, time.monotonic() + 60, tmp_path / "new", 1000)
+    assert wrong == []
+    told = json.loads((tmp_path / "new" / "kernels-Tiny-GPU.json").read_text())
+    assert [row["peer"] for row in told["rows"]] == ["arith, learnable", "arith, frozen"] * 2
+    assert told["copy_gbs"] == pytest.approx(2e-3)
+    assert told["rows"][0]["share"] == pytest.approx(told["rows"][0]["gbs"] / told["copy_gbs"])
+    assert len(told["gates"]) == 11
+    assert (tmp_path / "new" / "kernels-Tiny-GPU.svg").exists()
+
+
+def test_needs_a_gpu_and_says_so(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    monkeypatch.setattr(sys, "argv", ["attention.py"])
+    with pytest.raises(SystemExit, match="needs a CUDA GPU, and torch sees none"):
+        benchmark.main()
