@@ -1,7 +1,7 @@
 """The four places where an encoding can act on a transformer; each does nothing by default."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,18 +13,22 @@ from arith.kernels.terms import Ids, Term
 
 @dataclass(frozen=True)
 class Positions:
-    """Position ids of the tokens that ask and of those that answer; 0 means "no position". `b` may be 1."""
+    """Position ids of the tokens that ask and of those that answer; 0 means "no position". `b` may be 1.
+
+    Attributes:
+        ids: of the first level; the same tensors for all who ask, by which kernels know terms on one set of ids.
+    """
 
     q: Int[Tensor, "levels b q"]
     k: Int[Tensor, "levels b k"]
 
+    ids: Ids = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", self.level(0))
+
     def level(self, level: int) -> Ids:
         return Ids(self.q[level], self.k[level])
-
-    @property
-    def ids(self) -> Ids:
-        """The ids of the first level."""
-        return self.level(0)
 
     def after(self, earlier: Int[Tensor, "levels b k"]) -> "Positions":
         """The same tokens, with earlier ones among the keys."""
