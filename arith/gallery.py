@@ -77,7 +77,7 @@ def _schemes() -> list[str]:
     symbols = [vocabulary.SYMBOLS[token] for token in batch.tokens[0].tolist()]
     lines = ["| scheme | " + " | ".join(symbols) + " |", "|---" * (len(symbols) + 1) + "|"]
     for name in SCHEMES.names():
-        built = encoding(f"nope@{name}", width=8, heads=1, layers=1, digits=9)
+        built = encoding(f"sinusoidal@{name}", width=8, heads=1, layers=1, digits=9)
         built.check(batch.prompt.reading)
         (ids,) = built.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
         lines.append(f"| `@{name}` | " + " | ".join(map(str, ids[0, 0].tolist())) + " |")

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arith.build import encoding
+from arith.build import GIVEN, encoding
 from arith.catalogue import ENCODINGS
 from arith.data import Batch, Dataset, token_table
 from arith.encodings.base import Positions
@@ -27,7 +27,6 @@ from arith.tasks.sampling import Source
 
 TRAINED, SHOWN = 48, 96  # tokens: of the longest sequence that training would show, and of what is drawn
 WIDTH, HEADS, DIGITS = 64, 4, 9
-FACTS = ("width", "heads", "head_width", "layers", "tokens", "digits", "highest")  # no settings: the model gives them
 # Settings that have no default, or one by which nothing happens within what is drawn.
 EXAMPLES = {"trained": str(TRAINED), "threshold": str(TRAINED), "factors": "1-1-1.2-1.4-1.6-1.8-2-2"}
 OTHERWISE = "8"  # for any number that has to be given
@@ -78,7 +77,7 @@ def settings(name: str) -> dict[str, object]:
     """
     parameters = inspect.signature(ENCODINGS.load(name)).parameters.values()
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    own = [parameter for parameter in parameters if parameter.name not in FACTS and parameter.kind not in several]
+    own = [parameter for parameter in parameters if parameter.name not in GIVEN and parameter.kind not in several]
     return {parameter.name: parameter.default for parameter in own}
 
 

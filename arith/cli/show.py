@@ -13,7 +13,9 @@ def command() -> None:
 
 
 @command.command("gallery", epilog="Example: arith show gallery --pictures docs/pictures > docs/gallery.md")
-@click.option("--pictures", type=click.Path(path_type=Path), help="Folder into which encodings are drawn.")
+@click.option(
+    "--pictures", type=click.Path(path_type=Path, file_okay=False), help="Folder into which encodings are drawn."
+)
 def gallery(pictures: Path | None) -> None:
     """Every task, format, suite, scheme and encoding with samples, as Markdown."""
     from arith.gallery import gallery as page

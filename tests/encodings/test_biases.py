@@ -253,8 +253,8 @@ def test_gradients_are_finite_differences(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_autocast_leaves_the_table_in_single_precision(name: str) -> None:
-    encoding = ALL[name][0]()
-    x, positions = torch.zeros(1), Positions(IDS[None], IDS[None])
+    encoding, ids = ALL[name][0](), IDS.repeat(2, 1)[None]
+    x, positions = torch.zeros(1), Positions(ids, ids)
     exact = encoding.at(0).terms(x, x, x, positions, {})[0].values
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(encoding.at(0).terms(x, x, x, positions, {})[0].values, exact)
@@ -293,10 +293,38 @@ def test_fire_tabulates_tokens_where_ids_are_shared_and_remembers_the_table_othe
     (short,) = layer.terms(x, x, x, Positions(IDS[None, :1], IDS[None, :1]), memory)
     assert short.values.shape == (HEADS, 12, 12)
     assert not memory
-    (full,) = layer.terms(x, x, x, Positions(IDS[None], IDS[None]), memory)
+    assert isinstance(layer.terms(x, x, x, Positions(IDS[None], IDS[None]), memory)[0], ScoreMod)
+    assert not memory
+    many = Positions(IDS.repeat(2, 1)[None], IDS.repeat(2, 1)[None])
+    (full,) = layer.terms(x, x, x, many, memory)
     assert full.values.shape == (HEADS, HIGHEST, HIGHEST)
-    (again,) = layer.terms(x, x, x, Positions(IDS[None], IDS[None]), memory)
+    (again,) = layer.terms(x, x, x, many.last(1), memory)
     assert again.values is full.values
+
+
+@pytest.mark.parametrize("highest", [30, 2000])
+def test_fire_gives_pairs_what_the_table_gives_them(highest: int) -> None:
+    encoding = randomised(FIRE(HEADS, 1, highest, hidden=5, compression=0.3, threshold=9.5))
+    layer = encoding.at(0)
+    assert isinstance(layer, FIRELayer)
+    ids = IDS * highest // 30
+    table = layer.table(torch.arange(1, highest + 1))
+    rows, columns = ids[:, :, None].expand(-1, -1, 12), ids[:, None].expand(-1, 12, -1)
+    placed = (rows > 0) & (columns > 0)
+    wanted = (table[:, (rows - 1).clamp(min=0), (columns - 1).clamp(min=0)] * placed).movedim(0, 1)
+    torch.testing.assert_close(bias(encoding, ids), wanted, rtol=1e-12, atol=1e-12)
+    weights = torch.randn(wanted.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    slopes = [
+        torch.autograd.grad((own * weights).sum(), list(encoding.parameters())) for own in (bias(encoding, ids), wanted)
+    ]
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_fire_has_no_layers_beyond_those_it_is_made_for() -> None:
+    for shared in (False, True):
+        with pytest.raises(IndexError, match="made for layers 0 to 1, got 7"):
+            FIRE(HEADS, 2, HIGHEST, shared=shared).at(7)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +332,7 @@ def test_fire_tabulates_tokens_where_ids_are_shared_and_remembers_the_table_othe
     [
         (lambda: HardALiBi(4, masked=0), "1 or more of the heads: got masked=0 of 4 heads"),
         (lambda: HardALiBi(4, masked=5), "got masked=5 of 4 heads"),
-        (lambda: HardALiBi(1), "got masked=0 of 1 heads"),
+        (lambda: HardALiBi(1), "limits half of the heads: a model of 1 heads needs masked=1"),
         (lambda: KERPLE(4, 10, kind="cubic"), "log or power, got 'cubic'"),
         (lambda: Sandwich(4, 10, dimensions=7), "even, got 7"),
         (lambda: Sandwich(4, 10, dimensions=0), "even, got 0"),

@@ -55,6 +55,7 @@ SPECS = [
     "dape:base=alibi@abacus",
     "rope+forgetting",
     "window:left=3+cope:farthest=2",
+    "rope@segments+t5:bidirectional=true@coupled",
     "sinusoidal:scale=0.5@coupled",
     "random-embedding:how=add,share=0.3@coupled",
     "random-embedding:at=hidden,same_in_layers=false@tags",
@@ -65,7 +66,8 @@ SPECS = [
     "rope:levels=2@coupled:levels=2",
     "fire:threshold=8@randomized:span=64",
     "t5@pose:span=64",
-    "shaw@randomized:span=64,tested=even+rope@segments",
+    "shaw@randomized:span=64,tested=even+relative@segments",
+    "sinusoidal@cape:tested=fixed",
 ]
 
 
