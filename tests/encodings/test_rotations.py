@@ -176,6 +176,22 @@ def test_p_rope_keeps_the_highest_frequencies(kept: float) -> None:
     close(scores(double(encoding), q, q, ids), complex_scores(encoding.frequencies.tolist(), q, q, ids[0]))
 
 
+def test_each_level_keeps_its_highest_frequencies() -> None:
+    encoding, ids = double(RoPE(16, levels=2, kept=0.5)), random_ids(300, levels=2)
+    assert (encoding.frequencies > 0).tolist() == [True, True, False, False]
+    q, k = random_heads(16), random_heads(16, seed=1)
+    expected = torch.zeros(3, 2, 9, 9, dtype=torch.float64)
+    for level in range(2):
+        own = slice(8 * level, 8 * level + 8)
+        expected = expected + complex_scores(encoding.frequencies.tolist(), q[..., own], k[..., own], ids[level])
+    close(scores(encoding, q, k, ids), expected)
+
+
+def test_xpos_turns_by_its_base() -> None:
+    expected = torch.tensor([30.0 ** (-2 * place / 8) for place in range(4)])
+    torch.testing.assert_close(XPos(8, 90, base=30.0).frequencies, expected, rtol=1e-6, atol=0)
+
+
 def test_rounding_leaves_exact_shares_alone() -> None:
     assert RoPE(200, share=0.58).frequencies.shape[0] == 58  # 0.58 * 100 is 57.99999999999999
 
