@@ -27,6 +27,28 @@ def gallery(pictures: Path | None) -> None:
     click.echo(page(), nl=False)
 
 
+@command.command("encoding", epilog="Example: arith show encoding rope")
+@click.argument("name")
+def encoding(name: str) -> None:
+    """One encoding: what it is, its settings, formula and source."""
+    from arith.gallery import encoding_card
+
+    click.echo(_without_picture(encoding_card(name)))
+
+
+@command.command("scheme", epilog="Example: arith show scheme coupled")
+@click.argument("name")
+def scheme(name: str) -> None:
+    """One position scheme: what it is, its settings, formula and source."""
+    from arith.gallery import scheme_card
+
+    click.echo(_without_picture(scheme_card(name)))
+
+
+def _without_picture(card: list[str]) -> str:
+    return "\n".join(card[:4] + card[8:]).strip()
+
+
 @command.command(
     "batch", epilog="Example: arith show batch addition --format padded-reversed --encoding coupled-window"
 )
