@@ -96,10 +96,10 @@ class FIRELayer(LayerEncoding):
 
     def _bias(self, q: Int[Tensor, "*b q 1"], k: Int[Tensor, "*b 1 k"]) -> Float[Tensor, "h *b q k"]:
         # In bfloat16 the ids 256 and 257 are one.
-        compression, threshold = exact(self.compression), exact(self.threshold)
-        distance = (q - k).abs().to(compression.dtype)
-        look_back = torch.maximum(q.to(compression.dtype), threshold)
-        fraction = (compression * distance).log1p() / (compression * look_back).log1p()
+        threshold = exact(self.threshold)
+        distance = (q - k).abs().to(threshold.dtype)
+        look_back = torch.maximum(q.to(threshold.dtype), threshold)
+        fraction = (exact(self.compression) * distance).log1p() / (exact(self.compression) * look_back).log1p()
         bias: Tensor = self.function(fraction[..., None].to(self.log_threshold.dtype)).movedim(-1, 0)
         return bias * ((q != 0) & (k != 0))
 
