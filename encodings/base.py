@@ -81,13 +81,25 @@ class Encoding(LayerEncoding):
 
     Attributes:
         reach: largest position id it can encode; None if there is no such limit.
-        relative: only differences of ids matter.
+        relative: only differences of ids matter, but for ids of 0: a shift of all others changes nothing.
+        by_distance: differences of ids matter, beside what else does.
         levels: of the ids that it uses, from the first on.
+        takes_ids: it looks at ids; if not, it cannot be put on a scheme.
+        turns_queries: queries and keys carry their positions to the scores.
+        reads_queries: its terms meet queries with vectors of their own.
+        counts_tokens: its terms count the tokens between a query and a key.
+        hides_keys: some keys are not seen.
     """
 
     reach: int | None = None
     relative: bool = False
+    by_distance: bool = False
     levels: int = 1
+    takes_ids: bool = True
+    turns_queries: bool = False
+    reads_queries: bool = False
+    counts_tokens: bool = False
+    hides_keys: bool = False
 
     def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
         """Once, at the input."""

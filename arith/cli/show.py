@@ -13,7 +13,9 @@ def command() -> None:
 
 
 @command.command("gallery", epilog="Example: arith show gallery --pictures docs/pictures > docs/gallery.md")
-@click.option("--pictures", type=click.Path(path_type=Path), help="Folder into which encodings are drawn.")
+@click.option(
+    "--pictures", type=click.Path(path_type=Path, file_okay=False), help="Folder into which encodings are drawn."
+)
 def gallery(pictures: Path | None) -> None:
     """Every task, format, suite, scheme and encoding with samples, as Markdown."""
     from arith.gallery import gallery as page
@@ -23,6 +25,28 @@ def gallery(pictures: Path | None) -> None:
 
         draw(pictures)
     click.echo(page(), nl=False)
+
+
+@command.command("encoding", epilog="Example: arith show encoding rope")
+@click.argument("name")
+def encoding(name: str) -> None:
+    """One encoding: what it is, its settings, formula and source."""
+    from arith.gallery import encoding_card
+
+    click.echo(_without_picture(encoding_card(name)))
+
+
+@command.command("scheme", epilog="Example: arith show scheme coupled")
+@click.argument("name")
+def scheme(name: str) -> None:
+    """One position scheme: what it is, its settings, formula and source."""
+    from arith.gallery import scheme_card
+
+    click.echo(_without_picture(scheme_card(name)))
+
+
+def _without_picture(card: list[str]) -> str:
+    return "\n".join(card[:4] + card[8:]).strip()
 
 
 @command.command(
