@@ -1,7 +1,7 @@
 """Cells of several seeds as one curve: what figures draw and tables print."""
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -120,8 +120,8 @@ def _check_one_experiment(label: str, cells: list[Cell]) -> None:
     if len(experiments) > 1:
         listed = "\n  ".join(" ".join(map(str, experiment)) for experiment in sorted(experiments))
         raise UsageError(f"'{label}' stands for different experiments, which are no seeds of one curve:\n  {listed}")
-    keys = [(c.suite, c.digits, c.model_seed, c.data_seed) for c in cells]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
+    keys = Counter((c.suite, c.digits, c.model_seed, c.data_seed, c.operand_lengths) for c in cells)
+    twice = next((key for key, count in keys.items() if count > 1), None)
     if twice is not None:
-        suite, digits, seed, _ = twice
+        suite, digits, seed, _, _ = twice
         raise UsageError(f"'{label}' has two results on suite '{suite}' at {digits} digits for seed {seed}. Give one")

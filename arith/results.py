@@ -10,6 +10,7 @@ from arith.errors import UsageError
 from arith.files import write_whole
 
 VERSION = 1
+GRID = "grid"  # the suite of cells that are of given operand lengths
 
 
 @dataclass(frozen=True)

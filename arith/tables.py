@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from arith.curves import PUBLISHED_SEEDS, Curve, Point
-from arith.results import Cell
+from arith.results import GRID, Cell
 
 
 def accuracy_table(drawn: Sequence[Curve]) -> str:
@@ -26,11 +26,13 @@ def accuracy_table(drawn: Sequence[Curve]) -> str:
 
 
 def interval_table(cells: Sequence[Cell]) -> str:
-    """A line a test set, with the 95% Wilson interval."""
+    """A line a test set, with the 95% Wilson interval; a grid's cell is told by the digits of both operands."""
     rows = [["suite", "digits", "n", "right", "exact match", "95% interval", "seen in training"]]
     for cell in cells:
         interval = f"{percent(cell.low)}-{percent(cell.high)}"
-        counts = [str(cell.digits), str(cell.n), str(cell.correct)]
+        grid = cell.operand_lengths if cell.suite == GRID else None
+        digits = str(cell.digits) if grid is None else ", ".join(map(str, grid))
+        counts = [digits, str(cell.n), str(cell.correct)]
         rows.append([cell.suite, *counts, percent(cell.accuracy), interval, str(cell.seen)])
     return aligned(rows)
 
