@@ -1,8 +1,10 @@
 """Test a model, and go on where an earlier test of it stopped."""
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from arith.evaluate import Condition, Recorder, conditions, cost, evaluate
 from arith.interrupt import interrupts
 from arith.model import Transformer
 from arith.progress import progress
-from arith.results import GRID, Cell, Results
+from arith.results import GRID, Anatomy, Cell, Results
 from arith.runs import Run, provenance
 
 SAVE_EVERY = 5.0  # seconds between savings of what is measured
@@ -48,6 +50,13 @@ class Kept:
                 found += results.cells
         return found
 
+    def anatomy(self) -> tuple[Anatomy, ...]:
+        """Of the results file, if it is of this model."""
+        with contextlib.suppress(UsageError):
+            results = Results.load(self.path)
+            return results.anatomy if results.about.get("model") == self.model else ()
+        return ()
+
     def save(self, cells: Sequence[Cell]) -> None:
         Results(tuple(cells), {"model": self.model}).save(self.partial)
 
@@ -79,7 +88,7 @@ def measured(
     *,
     sets: Sequence[Condition] | None = None,
     record: Recorder | None = None,
-    recorded: frozenset[Condition] = frozenset(),
+    before: Mapping[Condition, Cell] | None = None,
 ) -> Results:
     """Test a model; what was measured of it before is not measured again.
 
@@ -87,17 +96,14 @@ def measured(
         path: where results are kept, and what is measured if a signal comes.
         sets: what is tested; as configured, if None.
         record: given what was answered to each problem.
-        recorded: of what it has recorded already. The rest is measured again where there is a recorder.
+        before: what was measured before; all that `path` holds, if None.
 
     Raises:
         KeyboardInterrupt: a signal came; what was measured is saved.
     """
     sets = conditions(assembly) if sets is None else sets
     kept = Kept(fingerprint(model), path)
-    this = label, assembly.config.tested_task, assembly.config.tested_format, assembly.config.evaluation.seed, step
-    found = {_condition(cell): cell for cell in kept.cells() if _test(cell) == this}
-    if record is not None:
-        found = {test: cell for test, cell in found.items() if test in recorded}
+    found = dict(known(assembly, model, step, label, path) if before is None else before)
     left = [test for test in sets if test not in found]
     tokens = {test.digits: assembly.tested_format.longest(assembly.tested_task, test.digits)[0] for test in sets}
     costs = {test: test.n * cost(model, tokens[test.digits]) for test in sets}
@@ -135,6 +141,13 @@ def measured(
     return Results(tuple(found[test] for test in sets), about)
 
 
+def known(assembly: Assembly, model: Transformer, step: int, label: str, path: Path) -> dict[Condition, Cell]:
+    """What was measured before of this very model, task, format and test seed."""
+    config = assembly.config
+    this = label, config.tested_task, config.tested_format, config.evaluation.seed, step
+    return {_condition(cell): cell for cell in Kept(fingerprint(model), path).cells() if _test(cell) == this}
+
+
 def saved(results: Results, path: Path, keep_others: bool = False) -> None:
     """Write results where `measured` looks for them.
 
@@ -142,11 +155,20 @@ def saved(results: Results, path: Path, keep_others: bool = False) -> None:
         keep_others: cells of the same test of the same model that stand there and were not asked for now.
     """
     kept = Kept(results.about["model"], path)
-    cells = list(results.cells)
+    cells, anatomy = list(results.cells), list(results.anatomy)
     if keep_others:
         places = {_place(cell) for cell in cells}
         cells += [cell for cell in kept.cells() if _test(cell) == _test(cells[0]) and _place(cell) not in places]
-    Results(tuple(cells), results.about).save(path)
+        tested = Counter[tuple[str, int]]()
+        for cell in cells:
+            tested[cell.suite, cell.digits] += cell.n
+        told = {(own.suite, own.digits) for own in anatomy}
+        anatomy += [
+            own
+            for own in kept.anatomy()
+            if (own.suite, own.digits) not in told and own.n == tested[own.suite, own.digits]
+        ]
+    Results(tuple(cells), results.about, tuple(anatomy)).save(path)
     kept.partial.unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from arith.errors import UsageError
 @click.option("--grid", help="Every pair of these operand lengths, such as 1-15 or 1-15x1-3; alone, or with the above.")
 @click.option("--samples", type=int, help="Problems a test set, or a cell of the grid.  [default: the run's]")
 @click.option("--seed", type=int, help="Of the test problems.  [default: the run's]")
+@click.option("--failures", type=click.IntRange(0), default=0, help="Failures shown of each suite and length.")
+@click.option("--anatomy", is_flag=True, help="Say why answers are wrong, and keep it in the results for arith plot.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="File for every problem, answer and margin.")
 @click.option("--out", type=click.Path(path_type=Path), help="Results file.  [default: RUN/evaluation.json]")
 @click.option("--device", default="auto", help="auto, cpu or cuda.")
 @click.option("--dry-run", is_flag=True, help="Print the test sets and about how long they take, and stop.")
@@ -37,6 +41,9 @@ def command(
     grid: str | None,
     samples: int | None,
     seed: int | None,
+    failures: int,
+    anatomy: bool,
+    predictions: Path | None,
     out: Path | None,
     device: str,
     dry_run: bool,
@@ -52,8 +59,10 @@ def command(
     from arith.config import digit_list
     from arith.estimate import test_seconds
     from arith.evaluate import conditions, every_suite, grid_conditions
+    from arith.failures import Gathered, Recording, anatomy_table, failure_table
     from arith.interrupt import Interrupted
     from arith.longer import model_for
+    from arith.predictions import Subject, Writer
     from arith.runs import Run
     from arith.tables import interval_table
 
@@ -76,8 +85,9 @@ def command(
     if grid is not None:
         sets += grid_conditions(tested, grid, tested.config.evaluation.samples)
     path = out or run / "evaluation.json"
-    if not path.parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    for file in (path, predictions or path):
+        if not file.parent.is_dir():
+            raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")
     model, step = model_for(trained, tested, sets)
     if dry_run:
         for test in sets:
@@ -85,15 +95,50 @@ def command(
             click.echo(f"{test.suite} {test.digits} digits{lengths}, {test.n} problems")
         click.echo(f"about {test_seconds(tested, sets):.3g} s")
         return
+    model, label = model.to(device_named(device)), trained.config.encoding
+    before = measuring.known(tested, model, step, label, path)
+    gathered, writer, recording = None, None, None
+    if failures or anatomy or predictions is not None:
+        config = tested.config
+        what = Subject(
+            label,
+            config.tested_task,
+            config.tested_format,
+            config.encoding,
+            tested.train_lengths(),
+            config.model.seed,
+            config.data.seed,
+            config.evaluation.seed,
+            step,
+            measuring.fingerprint(model),
+            config.imports,
+        )
+        gathered = Gathered(what, tested.tested_task, failures)
+        writer = Writer(predictions, what, [test for test in sets if test in before]) if predictions else None
+        recording = Recording(model, gathered, writer)
+        for rows in writer.kept.values() if writer else ():
+            gathered.add(rows)
+        # Without a file that holds them, what was answered is not known of what was measured before.
+        before = {test: cell for test, cell in before.items() if writer is not None and test in writer.kept}
     try:
         results = measuring.measured(
-            trained, tested, model.to(device_named(device)), step, trained.config.encoding, path, sets=sets
+            trained, tested, model, step, label, path, sets=sets, record=recording, before=before
         )
     except KeyboardInterrupt:
         raise Interrupted(command_line(*sys.argv[1:])) from None
+    if gathered is not None and anatomy:
+        results = dataclasses.replace(results, anatomy=tuple(gathered.anatomy()))
     measuring.saved(results, path, keep_others=True)
     if as_json:
-        click.echo(json.dumps({"cells": [dataclasses.asdict(cell) for cell in results.cells]}))
+        shown = [row for rows in gathered.failures.values() for row in rows] if gathered else []
+        parts: dict[str, Sequence[Any]] = {"cells": results.cells, "anatomy": results.anatomy, "failures": shown}
+        click.echo(json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()}))
         return
     click.echo(interval_table(results.cells))
+    if gathered is not None and anatomy:
+        click.echo(f"\n{anatomy_table(gathered.anatomy())}")
+    if gathered is not None and failures:
+        click.echo(f"\n{failure_table([row for rows in gathered.failures.values() for row in rows])}\n")
     click.echo(f"results  {path}")
+    if predictions is not None:
+        click.echo(f"predictions  {predictions}")
