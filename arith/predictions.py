@@ -82,7 +82,7 @@ class Prediction:
 class Predictions:
     """A file's content."""
 
-    tested: Subject
+    subject: Subject
     rows: tuple[Prediction, ...]
 
     def sets(self) -> dict[tuple[str, int, tuple[int, ...] | None], list[Prediction]]:
@@ -135,7 +135,7 @@ class Writer:
             found = Predictions.load(path, whole=False)
         except UsageError:
             return  # none, or another's: what is asked for now replaces it
-        if found.tested == tested:
+        if found.subject == tested:
             yield from found.sets().values()
 
     def write(self, rows: Sequence[Prediction]) -> None:

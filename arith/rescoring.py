@@ -40,10 +40,10 @@ def rescored(path: Path, wanted: int = 0) -> tuple[list[Score], Gathered]:
         RunError: the file says of a problem what cannot be.
     """
     found = Predictions.load(path)
-    for name in found.tested.imports:
+    for name in found.subject.imports:
         import_file(name)
-    task, form = task_named(found.tested.task), format_named(found.tested.format)
-    gathered, scores = Gathered(found.tested, task, wanted), []
+    task, form = task_named(found.subject.task), format_named(found.subject.format)
+    gathered, scores = Gathered(found.subject, task, wanted), []
     if not found.rows:
         raise UsageError(f"{path} holds no problem")
     for (suite, digits, lengths), rows in found.sets().items():
