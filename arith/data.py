@@ -126,8 +126,15 @@ class Dataset:
         for start in range(0, count, DRAWN):
             many = min(DRAWN, count - start)
             written, keys = self.problems.written(self.format, start, many), self.problems.keys(start, many)
-            for rows in _alike(written.lengths, rows_at):
-                yield start + rows, self.as_batch(written.rows(rows), keys[rows], device)
+            for rows, batch in self.in_batches(written, keys, rows_at, device):
+                yield start + rows, batch
+
+    def in_batches(
+        self, written: Written, keys: Int[np.ndarray, " n"], rows_at: Callable[[int], int], device: torch.device
+    ) -> Iterator[tuple[Int[np.ndarray, " b"], Batch]]:
+        """Written samples of these problems, those of like length together."""
+        for rows in _alike(written.lengths, rows_at):
+            yield rows, self.as_batch(written.rows(rows), keys[rows], device)
 
     def as_batch(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
         """Written samples of these problems on a device."""

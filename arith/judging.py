@@ -72,9 +72,15 @@ def rows_at(model: Transformer, tokens: int) -> int:
     return max(1, SCORE_BYTES // (4 * model.config.heads * tokens**2))
 
 
-def judge(model: Transformer, batch: Batch) -> Judged:
-    """Every sample of a batch, given the right answers."""
+def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:
+    """Every sample of a batch, given the right answers.
+
+    Args:
+        moved: added to every position id but 0, which stays "no position".
+    """
     ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+    if moved:
+        ids = tuple(own + moved * (own > 0) for own in ids)
     logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
     likeliest, token = logits.max(-1)
