@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from arith.bootstrap import band
 from arith.errors import UsageError
 from arith.results import Cell
 
@@ -38,6 +39,11 @@ class Point:
         Seeds are not pooled: they are tested on the same problems, which would make the interval too narrow.
         """
         return min(cell.low for cell in self.cells), max(cell.high for cell in self.cells)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """95% bootstrap interval of the median over seeds and problems."""
+        return band(self.cells)
 
 
 @dataclass(frozen=True)
