@@ -86,10 +86,14 @@ def _panel(
     if wide:
         panel.set_xscale("log")
     low, high = drawn[0].first.train_lengths
-    edges = (low / 1.06, high * 1.06) if wide else (low - 0.3, high + 0.3)
-    panel.axvspan(*edges, color="0.92", lw=0, zorder=0)
-    middle = math.sqrt(low * high) if wide else (low + high) / 2
-    panel.text(middle, 50, "trained", rotation=90, va="center", ha="center", color="0.55", zorder=0.5)
+    limits = (lengths[0] / 1.2, lengths[-1] * 1.2) if wide else (lengths[0] - 0.6, lengths[-1] + 0.6)
+    panel.set_xlim(*limits)
+    trained = (low / 1.06, high * 1.06) if wide else (low - 0.3, high + 0.3)
+    if trained[0] < limits[1] and limits[0] < trained[1]:
+        left, right = max(trained[0], limits[0]), min(trained[1], limits[1])
+        panel.axvspan(left, right, color="0.92", lw=0, zorder=0)
+        middle = math.sqrt(left * right) if wide else (left + right) / 2
+        panel.text(middle, 50, "trained", rotation=90, va="center", ha="center", color="0.55", zorder=0.5)
     ends = []
     for place, curve in enumerate(drawn):
         # Curves that coincide stay visible when each stands a little beside the other.
@@ -125,8 +129,6 @@ def _panel(
         ends.append(((x[-1], median[-1]), line))
     panel.set_xlabel("digits of the longer operand", labelpad=2)
     panel.set_ylim(0, 100)
-    ends_at = (lengths[0] / 1.2, lengths[-1] * 1.2) if wide else (lengths[0] - 0.6, lengths[-1] + 0.6)
-    panel.set_xlim(*ends_at)
     panel.xaxis.set_major_locator(ticker.FixedLocator(readable_ticks(lengths, wide, (high, low))))
     panel.xaxis.set_major_formatter(ticker.FormatStrFormatter("%d"))
     panel.xaxis.set_minor_locator(ticker.NullLocator())

@@ -61,10 +61,11 @@ def anatomy(label: str, digits: int, wrong: int, suite: str = "random", n: int =
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
-    """The figures that are drawn, still open."""
+    """The figures that are drawn, still open, and not saved."""
     figures: list[Figure] = []
     close = pyplot.close
     monkeypatch.setattr(pyplot, "close", figures.append)
+    monkeypatch.setattr(style, "FORMATS", ())
     yield figures
     for figure in figures:
         close(figure)
