@@ -17,7 +17,9 @@ from arith.data import Batch, Dataset
 from arith.interrupt import Flag
 from arith.model import Transformer
 
-SCORE_BYTES = 2**25  # of one batch's attention scores, of which a few copies are alive at once
+# Of one batch's attention scores, of which a few copies are alive at once. On a CPU what fits its caches is up to a fifth
+# faster than four times as much; a GPU wants fewer and larger batches.
+SCORE_BYTES = {"cpu": 2**23, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def judged(
 
 def rows_at(model: Transformer, tokens: int) -> int:
     """Rows of a batch whose attention scores fit into the memory that is allowed for them."""
-    return max(1, SCORE_BYTES // (4 * model.config.heads * tokens**2))
+    return max(1, SCORE_BYTES[model.embedding.weight.device.type] // (4 * model.config.heads * tokens**2))
 
 
 def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:

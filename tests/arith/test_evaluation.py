@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
+from arith import judging
 from arith.assembly import Assembly
 from arith.config import RunConfig
 from arith.curves import curves
@@ -95,7 +96,7 @@ def test_chunks_do_not_change_the_count(monkeypatch: pytest.MonkeyPatch) -> None
     model = assembly.model()
     data = assembly.test_data("unequal", 4)
     whole = exact_matches(model, data, 50)
-    monkeypatch.setattr("arith.judging.SCORE_BYTES", 1)
+    monkeypatch.setitem(judging.SCORE_BYTES, "cpu", 1)
     assert torch.equal(exact_matches(model, data, 50), whole)
 
 
