@@ -17,8 +17,8 @@ from arith.data import Batch, Dataset
 from arith.interrupt import Flag
 from arith.model import Transformer
 
-# Of one batch's attention scores, of which a few copies are alive at once. On a CPU what fits its caches is up to a fifth
-# faster than four times as much; a GPU wants fewer and larger batches.
+# Of one batch's attention scores, of which a few copies are alive at once. On a CPU what fits its caches is up to a
+# fifth faster than four times as much; a GPU wants fewer and larger batches.
 SCORE_BYTES = {"cpu": 2**23, "cuda": 2**28}
 
 
