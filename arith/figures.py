@@ -18,7 +18,7 @@ LEFT, BOTTOM, TOP, RIGHT = 0.48, 0.62, 0.26, 0.05  # inches around a panel
 LABELS = 1.28  # inches for the labels beside it
 LOWEST = 1.65  # inches of a panel; it grows with its labels
 KEY = (
-    "Line: median of the seeds. Band: 95% bootstrap over seeds and problems.\n"
+    "Line: median of {seeds}. Band: 95% bootstrap over seeds and problems.\n"
     "Bars: 95% Wilson, worst to best seed. Hollow: unfitted (below 99% in training lengths)."
 )
 
@@ -49,6 +49,8 @@ def draw_accuracy(
     width = each - LEFT - LABELS - RIGHT
     lengths = sorted({point.digits for curve in drawn for point in curve.points})
     styles = {curve.label: place for place, curve in enumerate(drawn)}
+    seeds = {curve.seeds for curve in drawn}
+    key = KEY.format(seeds="the seeds" if len(seeds) > 1 or 1 in seeds else f"{max(seeds)} seeds")
     with pyplot.rc_context(style.STYLE):
         figure = pyplot.figure(figsize=(full_width, full_height))
         for place, (name, members) in enumerate(shown):
@@ -61,7 +63,7 @@ def draw_accuracy(
                 panel.set_ylabel("exact match (%)")
             written = [Label(texts[c.label], end, line) for c, (end, line) in zip(members, ends, strict=True)]
             labels.write(panel, written, width, height)
-        figure.text(0.05 / full_width, 0.05 / full_height, KEY, fontsize=5, color="0.35", va="bottom", linespacing=1.3)
+        figure.text(0.05 / full_width, 0.05 / full_height, key, fontsize=5, color="0.35", va="bottom", linespacing=1.3)
         if title:
             figure.text(0.5, 1 - 0.06 / full_height, title, fontsize=8, va="top", ha="center", parse_math=False)
         files = style.saved(figure, path)

@@ -44,7 +44,7 @@ def decoded_matches(model: Transformer, batch: Batch) -> torch.Tensor:
 def compare(assembly: Assembly, model: Transformer, size: int, repeats: int) -> dict[str, float]:
     data = assembly.test_data("random", DIGITS)
     batch = data.batch(0, size, torch.device("cpu"))
-    # Decoding takes the batch whole, which is best for it; one pass takes as many rows at a time as evaluation gives it.
+    # Decoding takes the batch whole, which is best for it; one pass takes as many rows as evaluation gives it.
     parts = [own for _, own in data.batches(size, lambda tokens: rows_at(model, tokens), torch.device("cpu"))]
     found: dict[str, list[float]] = {"one pass": [], "decoding": []}
     ways = {

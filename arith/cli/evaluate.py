@@ -11,6 +11,8 @@ from arith.cli.framework import click
 from arith.cli.options import json_option
 from arith.errors import UsageError
 
+SHOWN = 16  # cells of a grid that are listed; more are shown as a map
+
 
 @click.command(
     "evaluate",
@@ -60,11 +62,14 @@ def command(
     from arith.estimate import test_seconds
     from arith.evaluate import conditions, every_suite, grid_conditions
     from arith.failures import Gathered, Recording, anatomy_table, failure_table
+    from arith.heatmap import grids, summary
     from arith.interrupt import Interrupted
     from arith.longer import model_for
     from arith.predictions import Subject, Writer
+    from arith.results import GRID
     from arith.runs import Run
     from arith.tables import interval_table
+    from arith.terminal import grid_text
 
     trained = Run.open(run)
     changes: dict[str, Any] = {
@@ -134,7 +139,12 @@ def command(
         parts: dict[str, Sequence[Any]] = {"cells": results.cells, "anatomy": results.anatomy, "failures": shown}
         click.echo(json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()}))
         return
-    click.echo(interval_table(results.cells))
+    apart = grid is not None and sum(cell.suite == GRID for cell in results.cells) > SHOWN
+    listed = [cell for cell in results.cells if not (apart and cell.suite == GRID)]
+    if listed:
+        click.echo(interval_table(listed))
+    for own in grids(results.cells) if apart else ():
+        click.echo(f"{grid_text(own)}\n{summary(own)}")
     if gathered is not None and anatomy:
         click.echo(f"\n{anatomy_table(gathered.anatomy())}")
     if gathered is not None and failures:

@@ -76,3 +76,21 @@ def attention(run: Path, problem: str, out: Path) -> None:
     model, _ = trained.trained(assembly)
     files = draw_attention(attention_maps(assembly, model, problem), out, trained.config.model.layers)
     click.echo("\n".join(f"figure   {file}" for file in files))
+
+
+@command.command("encoding", epilog="Example: arith show encoding rope --out rope")
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="The picture, without ending.  [default: the name]")
+def encoding(name: str, out: Path | None) -> None:
+    """What an encoding does over positions: png, pdf, svg and csv."""
+    from arith.catalogue import ALIASES, ENCODINGS
+    from arith.errors import UsageError, did_you_mean
+    from arith.pictures import caption, draw_files
+    from arith.probing import probe
+
+    known = [*ENCODINGS.names(), *ALIASES]
+    if name not in known:
+        raise UsageError(f"no encoding is called '{name}'.{did_you_mean(name, known)} Encodings: {', '.join(known)}")
+    files = draw_files(name, out or Path(name))
+    click.echo(caption(probe(name)))
+    click.echo("\n".join(f"figure   {file}" for file in files))
