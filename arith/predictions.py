@@ -115,7 +115,10 @@ class Writer:
     """Writes predictions test set by test set; those that a file of the same test holds already are kept.
 
     Args:
-        known: test sets that need not be tested again, if the file holds them.
+        known: test sets that need not be tested again, if the file holds them. It loses the others.
+
+    Raises:
+        UsageError: there is a file of something else.
     """
 
     def __init__(self, path: Path, tested: Subject, known: Collection[Condition]) -> None:
@@ -131,12 +134,15 @@ class Writer:
 
     @staticmethod
     def _earlier(path: Path, tested: Subject) -> Iterator[list[Prediction]]:
+        if not path.exists():
+            return
         try:
             found = Predictions.load(path, whole=False)
-        except UsageError:
-            return  # none, or another's: what is asked for now replaces it
-        if found.subject == tested:
-            yield from found.sets().values()
+        except UsageError as error:
+            raise UsageError(f"{error}. It is left alone: choose another file, or remove it") from error
+        if found.subject != tested:
+            raise UsageError(f"{path} holds predictions of another model or test. Choose another file, or remove it")
+        yield from found.sets().values()
 
     def write(self, rows: Sequence[Prediction]) -> None:
         self._opened.write("".join(f"{_line(row)}\n" for row in rows))

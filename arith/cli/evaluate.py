@@ -62,14 +62,12 @@ def command(
     from arith.estimate import test_seconds
     from arith.evaluate import conditions, every_suite, grid_conditions
     from arith.failures import Gathered, Recording, anatomy_table, failure_table
-    from arith.heatmap import grids, summary
     from arith.interrupt import Interrupted
     from arith.longer import model_for
     from arith.predictions import Subject, Writer
-    from arith.results import GRID
+    from arith.results import GRID, Results
     from arith.runs import Run
     from arith.tables import interval_table
-    from arith.terminal import grid_text
 
     trained = Run.open(run)
     changes: dict[str, Any] = {
@@ -93,6 +91,13 @@ def command(
     for file in (path, predictions or path):
         if not file.parent.is_dir():
             raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")
+        if file.is_dir():
+            raise UsageError(f"{file} is a folder. Name a file in it")
+    if path.exists():
+        try:
+            Results.load(path)
+        except UsageError as error:
+            raise UsageError(f"{error}. It is left alone: choose another --out, or remove it") from error
     model, step = model_for(trained, tested, sets)
     if dry_run:
         for test in sets:
@@ -143,8 +148,12 @@ def command(
     listed = [cell for cell in results.cells if not (apart and cell.suite == GRID)]
     if listed:
         click.echo(interval_table(listed))
-    for own in grids(results.cells) if apart else ():
-        click.echo(f"{grid_text(own)}\n{summary(own)}")
+    if apart:
+        from arith.heatmap import grids, summary
+        from arith.terminal import grid_text
+
+        for own in grids(results.cells):
+            click.echo(f"{grid_text(own)}\n{summary(own)}")
     if gathered is not None and anatomy:
         click.echo(f"\n{anatomy_table(gathered.anatomy())}")
     if gathered is not None and failures:

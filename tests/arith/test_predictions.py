@@ -198,6 +198,23 @@ def test_foreign_files_are_refused_by_name(tmp_path: Path, text: str) -> None:
         Predictions.load(path)
 
 
+def test_files_of_something_else_are_left_alone(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine\n")
+    asked = ["evaluate", str(half_trained), "--test-digits", "2", "--suites", "random", "--samples", "5"]
+    arith(*asked, "--out", "o.json", "--predictions", "p.jsonl")
+    for arguments, message in (
+        (["--out", "mine.txt"], "mine.txt is no results file"),
+        (["--out", "o2.json", "--predictions", "mine.txt"], "mine.txt is no predictions file"),
+        (["--out", "o2.json", "--predictions", "p.jsonl", "--seed", "5"], "of another model or test"),
+        (["--out", "."], "is a folder"),
+        (["--out", "o2.json", "--predictions", "."], "is a folder"),
+    ):
+        refused = arith(*asked, *arguments)
+        assert refused.exit_code == 2, refused.output
+        assert message in " ".join(refused.stderr.split())
+    assert (tmp_path / "mine.txt").read_text() == "mine\n"
+
+
 def test_a_grid_has_predictions_too(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
     ran = arith(
         "evaluate", str(half_trained), "--grid", "1-2", "--samples", "9", "--anatomy", "--predictions", "g.jsonl"
