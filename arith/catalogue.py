@@ -3,7 +3,9 @@
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,6 +14,9 @@ from typing import Any, TypeVar
 from arith.errors import UsageError, did_you_mean
 
 Found = TypeVar("Found", bound=Callable[..., Any])
+
+
+_WRITABLE = re.compile(r"[A-Za-z0-9_.\-]+")  # what a spec can name
 
 
 class Catalogue:
@@ -38,12 +43,15 @@ class Catalogue:
         """What the name stands for, in one line."""
         return self._lines[name]
 
+    def has(self, name: str) -> bool:
+        return name in self.names()
+
     def check(self, name: str) -> None:
         """Raise if nothing has this name."""
-        if name not in self.names():
+        if not self.has(name):
             known = sorted({*self.names(), *self._reserved})
             raise UsageError(
-                f"no {self.kind} is called '{name}'.{did_you_mean(name, known)}\n"
+                f"no {self.kind} is called '{name}'.{did_you_mean(name.lower(), known)}\n"
                 f"{self.kind.capitalize()}s: {', '.join(known)}. Add your own with --import FILE"
             )
 
@@ -67,6 +75,10 @@ class Catalogue:
         """
 
         def add(thing: Found) -> Found:
+            if not _WRITABLE.fullmatch(name):
+                raise UsageError(
+                    f"'{name}' cannot be the name of a {self.kind}: names are of letters, digits, '-', '_' and '.'"
+                )
             known = self._targets.get(name) or self._reserved.get(name)
             if known is not None and not _same_code(known, thing):
                 raise UsageError(f"{self.kind} '{name}' exists already: {known}. Choose another name")
@@ -109,10 +121,19 @@ def import_file(path: str) -> str:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except BaseException:
+        except BaseException as error:
             del sys.modules[name]
-            raise
+            if isinstance(error, UsageError) or not isinstance(error, Exception):
+                raise
+            place = _line_of(error, path)
+            raise UsageError(f"--import {path} fails{place}: {type(error).__name__}: {error}") from error
     return digest
+
+
+def _line_of(error: Exception, path: str) -> str:
+    """Where in the user's file, if it tells."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 # Compositions that the field knows by one name.
@@ -120,13 +141,13 @@ ALIASES = {
     "abacus": ("learned@abacus:origin=cyclic", "learned embeddings on abacus ids"),
     "bipe": ("learned@abacus+rope@segments", "BiPE: learned embeddings inside a number, rope from number to number"),
     "cape": (
-        "sinusoidal:resolution=100@cape",
+        "sinusoidal@cape",
         "sinusoidal embeddings of positions shifted, jittered and scaled at random",
     ),
     "coupled": ("learned@coupled:origin=cyclic", "learned embeddings on coupled ids"),
     "coupled-window": (
         "(relative:radius=1+window:left=1,right=1)@coupled",
-        "bias and window on differences of coupled ids: sees the digits of its own and the two next significances",
+        "bias and window on differences of coupled ids: sees its own significance and one on each side",
     ),
     "random-tags": (
         "random-embedding@tags",

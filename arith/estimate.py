@@ -43,7 +43,9 @@ def estimate(assembly: Assembly) -> dict[str, Any]:
     """
     config, model = assembly.config, assembly.config.model
     with torch.device("meta"):
-        parameters = assembly.model().parameter_count()
+        model_shapes = assembly.model()
+    parameters = model_shapes.parameter_count()
+    tables = sum(buffer.nbytes for buffer in model_shapes.buffers())
     tokens = assembly.training_data().longest
     depth = model.layers * model.loops
     batch_tokens = config.training.batch * tokens
@@ -55,7 +57,7 @@ def estimate(assembly: Assembly) -> dict[str, Any]:
         "parameters": parameters,
         "longest_sequence_tokens": assembly.tokens,
         "tokens_per_step": batch_tokens,
-        "state_bytes": 4 * BYTES * parameters,  # weights, gradients and two moments
+        "state_bytes": 4 * BYTES * parameters + tables,  # weights, gradients and two moments; what is not trained once
         "activation_bytes": BYTES * batch_tokens * kept,
         "flops_per_step": step_flops,
         "seconds_per_step": step_flops / rate,

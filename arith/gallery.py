@@ -1,12 +1,14 @@
 """docs/gallery.md: what there is, with samples, written from the catalogue."""
 
 import inspect
+from collections.abc import Callable
 
 from arith.build import encoding
 from arith.catalogue import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS
 from arith.naming import format_named, task_named
 from arith.pictures import caption
-from arith.probing import SHOWN, TRAINED, addition, probe, settings
+from arith.probing import SAMPLES as DRAWN
+from arith.probing import SHOWN, TRAINED, addition, probe, probe_scheme, scheme_settings, settings
 from arith.tasks import formats, vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
@@ -41,14 +43,49 @@ def gallery() -> str:
     lines += ["## Test suites", "", "Additions at 5 digits, plain.", "", "| suite | samples |", "|---|---|"]
     lines += [f"| `{suite}` | {_cells(_tested(suite))} |" for suite in SUITES]
     lines += ["", "## Position schemes", "", "Ids of one addition, the answer reversed.", ""]
-    lines += _schemes()
-    lines += ["", "## Encodings", ""]
+    lines += [*_schemes(), ""]
+    for name in SCHEMES.names():
+        lines += scheme_card(name)
+    lines += ["## Encodings", ""]
     lines += [f"Pictures by `arith show gallery --pictures docs/pictures`, of untrained encodings. {READING}", ""]
-    for name in ENCODINGS.names():
-        lines += _card(name, ENCODINGS.line(name), _settings(name))
-    for name, (meaning, line) in ALIASES.items():
-        lines += _card(name, line, f"Stands for `{meaning}`.")
+    for name in (*ENCODINGS.names(), *ALIASES):
+        lines += encoding_card(name)
     return "\n".join(lines)
+
+
+def encoding_card(name: str) -> list[str]:
+    """An encoding or alias: what it is, its picture, settings, formula and source."""
+    if name in ALIASES:
+        meaning, line = ALIASES[name]
+        about, formula = f"Stands for `{meaning}`.", []
+    else:
+        ENCODINGS.check(name)
+        line, about, formula = ENCODINGS.line(name), _settings(settings(name)), _formula(ENCODINGS.load(name))
+    seen = probe(name)
+    drawn = "" if seen.spec == name else f" Drawn: `{seen.spec}`."
+    picture = f'<img src="pictures/{name}.svg" width="440" alt="{name} over positions">'
+    return [f"### {name}", "", f"{_sentence(line)} {about}", "", picture, "", caption(seen) + drawn, "", *formula]
+
+
+def scheme_card(name: str) -> list[str]:
+    """A position scheme: what it is, a picture of its ids, settings, formula and source."""
+    SCHEMES.check(name)
+    spec, formula = probe_scheme(name).spec, _formula(SCHEMES.load(name))
+    picture = f'<img src="pictures/scheme-{name}.svg" width="440" alt="ids of {name} over tokens">'
+    shown = f"Ids of the tokens of an addition in {DRAWN} samples, in training and in tests. Drawn: `@{spec}`."
+    about = _settings(scheme_settings(name))
+    return [f"### @{name}", "", f"{_sentence(SCHEMES.line(name))} {about}", "", picture, "", shown, "", *formula]
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:]}."
+
+
+def _formula(make: Callable[..., object]) -> list[str]:
+    """What the file that defines it says: formula and source."""
+    module = inspect.getmodule(make)
+    said = inspect.cleandoc(module.__doc__ or "") if module else ""
+    return ["```text", said, "```", ""] if said else []
 
 
 def _written(task: Task, form: Format) -> list[str]:
@@ -77,24 +114,15 @@ def _schemes() -> list[str]:
     symbols = [vocabulary.SYMBOLS[token] for token in batch.tokens[0].tolist()]
     lines = ["| scheme | " + " | ".join(symbols) + " |", "|---" * (len(symbols) + 1) + "|"]
     for name in SCHEMES.names():
-        built = encoding(f"nope@{name}", width=8, heads=1, layers=1, digits=9)
+        built = encoding(f"sinusoidal@{name}", width=8, heads=1, layers=1, digits=9)
         built.check(batch.prompt.reading)
         (ids,) = built.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
         lines.append(f"| `@{name}` | " + " | ".join(map(str, ids[0, 0].tolist())) + " |")
     return lines
 
 
-def _card(name: str, line: str, about: str) -> list[str]:
-    """An encoding or alias, with its picture."""
-    seen = probe(name)
-    drawn = "" if seen.spec == name else f" Drawn: `{seen.spec}`."
-    picture = f'<img src="pictures/{name}.svg" width="440" alt="{name} over positions">'
-    return [f"### {name}", "", f"{line[:1].upper()}{line[1:]}. {about}", "", picture, "", caption(seen) + drawn, ""]
-
-
-def _settings(name: str) -> str:
+def _settings(known: dict[str, object]) -> str:
     """What may follow the name."""
-    known = settings(name)
     needed = [f"`{key}`" for key, default in known.items() if default is inspect.Parameter.empty]
     others = [
         f"`{key}`" if default is None else f"`{key}={_written_out(default)}`"

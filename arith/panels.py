@@ -16,6 +16,7 @@ from arith.style import COLOURS, DASHES, STYLE
 
 # Its lightness rises with the values: read in grey, and by colour-blind readers.
 MAP = colormaps["cividis"].resampled(48)
+STRIP = 0.065  # inches, of a map's colours beside curves
 HATCH: dict[str, Any] = {"hatch": "//////", "edgecolor": "0.6", "facecolor": "white", "linewidth": 0}
 PICTURE_STYLE: dict[Any, Any] = STYLE | {
     "font.size": 6,
@@ -125,7 +126,9 @@ def _written(value: float) -> str:
 def key(panel: Axes, limits: tuple[float, float]) -> None:
     """A map's colours along the axis of the curves beside it."""
     panel.tick_params(axis="y", length=0, pad=6.5)
-    strip = panel.inset_axes((-0.07, 0, 0.07, 1))
+    # As wide in every figure: narrower than the gap to the numbers.
+    wide = STRIP * panel.figure.dpi / panel.bbox.width
+    strip = panel.inset_axes((-wide, 0, wide, 1))
     strip.set_axis_off()
     strip.imshow(MAP(np.linspace(1, 0, 64))[:, None], extent=(0, 1, *limits), aspect="auto")
     strip.set_ylim(*panel.get_ylim())
@@ -151,6 +154,17 @@ def tokens(panel: Axes, symbols: str, down: bool = True) -> None:
         panel.set_yticks(places, list(symbols), parse_math=False, fontsize=5.5, ha="center")
         panel.tick_params(axis="y", pad=5)
         panel.set_ylabel("query", labelpad=4)
+
+
+def dots(panel: Axes, samples: Sequence[Sequence[int]]) -> None:
+    """The ids of each token in several samples, those of one joined."""
+    for number, ids in enumerate(samples):
+        places, size = range(1, len(ids) + 1), 3.6 - number
+        panel.plot(places, ids, color=COLOURS[number], lw=0.6, zorder=2 + number)
+        panel.plot(places, ids, "o", ms=size, color=COLOURS[number], mew=0, zorder=3 + number, clip_on=False)
+    panel.set_xlim(0.4, len(samples[0]) + 0.6)
+    panel.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:.0f}" if abs(value) < 1e6 else f"{value:.0e}")
 
 
 def stems(panel: Axes, ids: Sequence[int]) -> None:

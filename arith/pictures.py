@@ -1,5 +1,7 @@
 """Pictures of encodings: what each does over positions, within a trained length and beyond."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -8,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from arith import panels, style
-from arith.catalogue import ALIASES, ENCODINGS
+from arith.catalogue import ALIASES, ENCODINGS, SCHEMES
 from arith.panels import PICTURE_STYLE, Line
-from arith.probing import SHOWN, TRAINED, Effect, Probe, probe
+from arith.probing import SHOWN, TRAINED, Effect, Probe, probe, probe_scheme
 
 WIDTH = 3.4  # inches, as all here
 LEFT, BOTTOM, TOP, RIGHT = 0.38, 0.36, 0.2, 0.1  # around the panels
@@ -25,19 +27,45 @@ CAPTIONS = {
 
 
 def draw(folder: Path) -> list[Path]:
-    """Draw every encoding and alias into a folder, each as svg under its name."""
+    """Draw every encoding, alias and scheme into a folder, each as svg under its name."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [draw_one(name, folder / f"{name}.svg") for name in (*ENCODINGS.names(), *ALIASES)]
+    drawn = [draw_one(name, folder / f"{name}.svg") for name in (*ENCODINGS.names(), *ALIASES)]
+    return drawn + [draw_scheme(name, folder / f"scheme-{name}.svg") for name in SCHEMES.names()]
 
 
 def draw_one(name: str, path: Path) -> Path:
     """Draw one encoding or alias."""
+    with _saved(path):
+        _drawn(probe(name))
+    return path
+
+
+def draw_scheme(name: str, path: Path) -> Path:
+    """Draw the ids of a position scheme."""
+    seen = probe_scheme(name)
+    with _saved(path):
+        side, height = 1.28, BOTTOM + 1.0 + TOP
+        figure = pyplot.figure(figsize=(WIDTH, height))
+        limits = 0, 1.06 * max(max(ids) for samples in (seen.trained, seen.tested) for ids in samples)
+        for left, title, samples in ((0.38, "in training", seen.trained), (2.0, "in tests", seen.tested)):
+            panel = figure.add_axes((left / WIDTH, BOTTOM / height, side / WIDTH, 1.0 / height))
+            panels.dots(panel, samples)
+            panels.tokens(panel, seen.symbols, down=False)
+            panel.set_ylim(*limits)
+            panel.tick_params(labelleft=title == "in training")
+            panel.set_title(title)
+    return path
+
+
+@contextlib.contextmanager
+def _saved(path: Path) -> Iterator[None]:
+    """The figure that is drawn inside, as a file without a date."""
     with pyplot.rc_context(PICTURE_STYLE):
-        figure = _drawn(probe(name))
+        yield
         nothing = {"Date": None, "Creator": None} if path.suffix == ".svg" else None
+        figure = pyplot.gcf()
         figure.savefig(path, dpi=200, metadata=nothing)
         pyplot.close(figure)
-    return path
 
 
 def draw_files(name: str, path: Path) -> list[Path]:
@@ -80,6 +108,8 @@ def caption(seen: Probe) -> str:
             said[-1] = f"Right, by distance from the last query and, dashed, from query {TRAINED}{each}."
     if any(bool(_past(effect).isnan().any()) for effect in seen.effects):
         said.append("Hatched: hidden." if seen.effects[0].place != "input" else "Hatched: given none.")
+    if seen.by_content:
+        said.append("They depend on the content: here every token has the same, drawn at random.")
     if seen.filled:
         said.append("Parameters that start at zero hold an example here: smooth random curves.")
     return " ".join(said)

@@ -4,32 +4,48 @@ Every token has the same content, so that whatever differs between tokens comes 
 """
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arith.build import encoding
-from arith.catalogue import ENCODINGS
+from arith.build import GIVEN, SHAPE, encoding, scheme_named
+from arith.catalogue import ENCODINGS, SCHEMES
 from arith.data import Batch, Dataset, token_table
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Kind, Prompt, Reading
 from arith.kernels.reference import scored, visibility
 from arith.naming import format_named, task_named
+from arith.spec import parse_name
 from arith.tasks import vocabulary
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
+from arith.tasks.stream import sample_keys
 
 TRAINED, SHOWN = 48, 96  # tokens: of the longest sequence that training would show, and of what is drawn
 WIDTH, HEADS, DIGITS = 64, 4, 9
-FACTS = ("width", "heads", "head_width", "layers", "tokens", "digits", "highest")  # no settings: the model gives them
 # Settings that have no default, or one by which nothing happens within what is drawn.
-EXAMPLES = {"trained": str(TRAINED), "threshold": str(TRAINED), "factors": "1-1-1.2-1.4-1.6-1.8-2-2"}
+EXAMPLES = {
+    "trained": str(TRAINED),
+    "threshold": str(TRAINED),
+    "factors": "1-1-1.2-1.4-1.6-1.8-2-2",
+    "scale_base": "32",
+}
+SAMPLES = 3  # of which ids are drawn
+# Schemes with the settings by which they draw something, within a few tokens.
+SCHEMES_DRAWN = {
+    "abacus": "abacus:origin=random,span=9",
+    "cape": "cape:tested=fixed",
+    "coupled": "coupled:origin=cyclic",
+    "pose": "pose:span=30",
+    "randomized": "randomized:span=48,tested=even",
+    "sequential": "sequential:origin=random,span=9,tested=fixed",
+}
 OTHERWISE = "8"  # for any number that has to be given
 LOWEST = -1000.0  # scores below leave no weight: the key is hidden
 
@@ -61,6 +77,7 @@ class Probe:
         symbols: the tokens of an addition, if ids depend on its digits.
         ids: of these tokens, first scheme and level.
         filled: whether parameters start at zero, and hold smooth random curves here.
+        by_content: whether scores change with the content.
     """
 
     spec: str
@@ -68,6 +85,23 @@ class Probe:
     symbols: str | None
     ids: tuple[int, ...]
     filled: bool
+    by_content: bool
+
+
+@dataclass(frozen=True)
+class SchemeProbe:
+    """What ids a scheme gives to one addition, for a few samples that differ in what they draw.
+
+    Args:
+        spec: the scheme, with the settings that it was given.
+        symbols: the tokens.
+        trained, tested: ids of each sample, first level.
+    """
+
+    spec: str
+    symbols: str
+    trained: tuple[tuple[int, ...], ...]
+    tested: tuple[tuple[int, ...], ...]
 
 
 def settings(name: str) -> dict[str, object]:
@@ -76,9 +110,22 @@ def settings(name: str) -> dict[str, object]:
     >>> settings("t5")
     {'buckets': 32, 'farthest': 128, 'bidirectional': False}
     """
-    parameters = inspect.signature(ENCODINGS.load(name)).parameters.values()
+    return _settings(ENCODINGS.load(name), GIVEN)
+
+
+def scheme_settings(name: str) -> dict[str, object]:
+    """The settings of a position scheme and their defaults.
+
+    >>> scheme_settings("randomized")
+    {'span': 2048, 'tested': 'random'}
+    """
+    return _settings(SCHEMES.load(name), SHAPE)
+
+
+def _settings(make: Callable[..., object], given: Collection[str]) -> dict[str, object]:
+    parameters = inspect.signature(make).parameters.values()
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    own = [parameter for parameter in parameters if parameter.name not in FACTS and parameter.kind not in several]
+    own = [parameter for parameter in parameters if parameter.name not in given and parameter.kind not in several]
     return {parameter.name: parameter.default for parameter in own}
 
 
@@ -104,6 +151,26 @@ def addition() -> Batch:
     return Dataset(Mixture([source]), format_named("reversed")).batch(0, 1, torch.device("cpu"))
 
 
+def probe_scheme(name: str) -> SchemeProbe:
+    """See what ids a scheme gives."""
+    spec = SCHEMES_DRAWN.get(name, name)
+    batch = addition()
+    tokens = batch.tokens.expand(SAMPLES, -1)
+    facts = {"tokens": batch.capacity, "digits": int(batch.capacity // 3)}
+    scheme = scheme_named(parse_name(spec, "a position scheme"), facts)
+    scheme.check(batch.prompt.reading)
+    key = torch.from_numpy(sample_keys(0, "train", 0, SAMPLES))
+
+    def ids(tested: bool) -> tuple[tuple[int, ...], ...]:
+        length = batch.prompt.length.expand(SAMPLES)
+        prompt = replace(batch.prompt, tokens=tokens, length=length, tested=tested)
+        found = scheme.full(prompt, tokens, key, batch.capacity)[0].expand(SAMPLES, -1)
+        return tuple(tuple(row) for row in found.tolist())
+
+    symbols = "".join(vocabulary.SYMBOLS[token] for token in batch.tokens[0].tolist())
+    return SchemeProbe(spec, symbols, ids(tested=False), ids(tested=True))
+
+
 @torch.no_grad()
 def probe(name: str) -> Probe:
     """See what an encoding or alias does to one sequence, seeded."""
@@ -126,9 +193,11 @@ def probe(name: str) -> Probe:
         Effect("rotation", _turned(composed, positions, tokens.shape[1])),
         Effect("scores", _added(composed, positions, content, vectors.expand(-1, -1, tokens.shape[1], -1))),
     ]
+    other = _added(composed, positions, -content, -vectors.expand(-1, -1, tokens.shape[1], -1), before=1.0)
+    by_content = not torch.allclose(found[-1].values, other, equal_nan=True)
     effects = [Effect(effect.place, _distinct(effect.values)) for effect in found if _matters(effect)]
     symbols = "".join(vocabulary.SYMBOLS[token] for token in tokens[0].tolist()) if aware else None
-    return Probe(spec, tuple(effects), symbols, _drawn_ids(composed, ids), filled)
+    return Probe(spec, tuple(effects), symbols, _drawn_ids(composed, ids), filled, by_content)
 
 
 def _fill(composed: Composed) -> bool:
@@ -180,15 +249,17 @@ def _added(
     positions: tuple[Positions, ...],
     content: Float[Tensor, "1 n w"],
     vectors: Float[Tensor, "1 h n d"],
+    before: float = 0.0,
 ) -> Float[Tensor, "h n n"]:
+    """What terms add to scores that were all the same before."""
     n = content.shape[1]
-    scores = torch.zeros(1, HEADS, n, n, dtype=torch.float64)
+    scores = torch.full((1, HEADS, n, n), before, dtype=torch.float64)
     terms = composed.at(0).terms(content, vectors, vectors, positions, {})
     for term in terms:
         scores = scored(term, scores, vectors, scale=(WIDTH // HEADS) ** -0.5)
     visible = visibility(n, n, terms, True, None, None, scores.device)
     assert visible is not None
-    return scores.masked_fill(~visible | (scores < LOWEST), torch.nan)[0]
+    return (scores - before).masked_fill(~visible | (scores < LOWEST), torch.nan)[0]
 
 
 def _causal(values: Float[Tensor, "h n n"]) -> Float[Tensor, "h n n"]:

@@ -2,12 +2,15 @@
 
 import contextlib
 import inspect
+import math
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from arith.errors import UsageError, did_you_mean
 from arith.spec import Named
+
+_MOST = 2.0**63  # beyond the integers of tensors
 
 
 @contextlib.contextmanager
@@ -19,21 +22,26 @@ def told(about: object) -> Iterator[None]:
         raise UsageError(f"'{about}': {error}") from error
 
 
-def made(make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, int], shape: Mapping[str, int]) -> Any:
+def made(make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, int], given: Collection[str]) -> Any:
     """Call a constructor with those facts that it names, and with the settings that come with its name.
 
     Args:
         make: the constructor.
         named: its name and settings.
         kind: what it makes, for messages.
-        facts: arguments by name; a setting may replace one.
-        shape: those of the facts that no setting may replace.
+        facts: arguments by name.
+        given: arguments that are no settings.
     """
     named_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    signature = inspect.signature(make).parameters
+    try:
+        signature = inspect.signature(make).parameters
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{kind} '{named.name}' is {make!r}, whose arguments cannot be seen. Register a class"
+        ) from error
     parameters = {name: parameter for name, parameter in signature.items() if parameter.kind in named_kinds}
     types = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
-    settable = [name for name in parameters if name not in shape]
+    settable = [name for name in parameters if name not in given]
     arguments: dict[str, Any] = {name: facts[name] for name in parameters if name in facts}
     for key, value in named.settings:
         if key not in settable:
@@ -59,13 +67,32 @@ def _value(text: str, kind: Any, name: str) -> Any:
             raise UsageError(f"{name} is one of {', '.join(allowed)}; got '{text}'.{did_you_mean(text, allowed)}")
         return text
     if kind is bool:
-        if text not in ("true", "false"):
+        if text.lower() not in ("true", "false"):
             raise UsageError(f"{name} is true or false, got '{text}'")
-        return text == "true"
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            number = "a whole number" if kind is int else "a number"
-            raise UsageError(f"{name} is {number}, got '{text}'") from None
+        return text.lower() == "true"
+    if kind is int:
+        return _whole(text, name)
+    if kind is float:
+        number = _number(text)
+        if number is None or not math.isfinite(number):
+            raise UsageError(f"{name} is a finite number, got '{text}'")
+        return number
     return text
+
+
+def _whole(text: str, name: str) -> int:
+    """As Python prints whole numbers, large floats among them: 1e+06."""
+    number = _number(text)
+    if number is None or not number.is_integer() or abs(number) > _MOST:
+        raise UsageError(f"{name} is a whole number, got '{text}'")
+    try:
+        return int(text)
+    except ValueError:
+        return int(number)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

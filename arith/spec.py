@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from arith.catalogue import ALIASES, ENCODINGS, SCHEMES
 from arith.errors import UsageError
 
-_TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9_.\-]+)|(?P<sign>[+@:=,()]))")
+# Numbers as Python prints them, 1e+06 among them, are words.
+_TOKEN = re.compile(r"\s*(?:(?P<word>-?[0-9.]+[eE]\+[0-9]+|[A-Za-z0-9_.\-]+)|(?P<sign>[+@:=,()]))")
+_DEEPEST = 50  # parentheses inside one another
+_SHOWN = 120  # characters of a text that cannot be read
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class _Parser:
     place: int = 0
     tokens: list[str] = field(default_factory=list)
     example: str = _EXAMPLE
+    depth: int = 0
 
     def __post_init__(self) -> None:
         end = 0
@@ -106,7 +110,8 @@ class _Parser:
             end = match.end()
 
     def error(self, what: str) -> UsageError:
-        return UsageError(f"'{self.text}' cannot be read: {what}.\nWrite for example {self.example}")
+        shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}..."
+        return UsageError(f"'{shown}' cannot be read: {what}.\nWrite for example {self.example}")
 
     def peek(self) -> str:
         return self.tokens[self.place] if self.place < len(self.tokens) else ""
@@ -132,7 +137,11 @@ class _Parser:
 
     def part(self) -> list[_Open]:
         if self.take("("):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self.error(f"more than {_DEEPEST} parentheses stand inside one another")
             parts = self.sum()
+            self.depth -= 1
             if not self.take(")"):
                 raise self.error("')' is missing")
         else:
@@ -140,6 +149,8 @@ class _Parser:
         if not self.take("@"):
             return parts
         scheme = self.named("a position scheme")
+        if not SCHEMES.has(scheme.name) and (scheme.name in ALIASES or ENCODINGS.has(scheme.name)):
+            raise self.error(f"'{scheme.name}' is an encoding, and after '@' stands a position scheme")
         SCHEMES.check(scheme.name)
         taken = [own for _, own in parts if own is not None]
         if taken:
@@ -149,6 +160,8 @@ class _Parser:
     def named_part(self) -> list[_Open]:
         named = self.named("an encoding")
         if named.name not in ALIASES:
+            if not ENCODINGS.has(named.name) and SCHEMES.has(named.name):
+                raise self.error(f"'{named.name}' is a position scheme: write rope@{named.name}")
             ENCODINGS.check(named.name)
             return [(named, None)]
         meaning = ALIASES[named.name][0]
@@ -163,6 +176,10 @@ class _Parser:
             settings.append(self.setting())
             while self.take(","):
                 settings.append(self.setting())
+        keys = [key for key, _ in settings]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise self.error(f"'{name}' is given '{key}' {keys.count(key)} times")
         return Named(name, tuple(settings))
 
     def setting(self) -> tuple[str, str]:

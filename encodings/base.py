@@ -1,7 +1,7 @@
 """The four places where an encoding can act on a transformer; each does nothing by default."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,18 +13,22 @@ from arith.kernels.terms import Ids, Term
 
 @dataclass(frozen=True)
 class Positions:
-    """Position ids of the tokens that ask and of those that answer; 0 means "no position". `b` may be 1."""
+    """Position ids of the tokens that ask and of those that answer; 0 means "no position". `b` may be 1.
+
+    Attributes:
+        ids: of the first level; the same tensors for all who ask, by which kernels know terms on one set of ids.
+    """
 
     q: Int[Tensor, "levels b q"]
     k: Int[Tensor, "levels b k"]
 
+    ids: Ids = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", self.level(0))
+
     def level(self, level: int) -> Ids:
         return Ids(self.q[level], self.k[level])
-
-    @property
-    def ids(self) -> Ids:
-        """The ids of the first level."""
-        return self.level(0)
 
     def after(self, earlier: Int[Tensor, "levels b k"]) -> "Positions":
         """The same tokens, with earlier ones among the keys."""
@@ -77,13 +81,25 @@ class Encoding(LayerEncoding):
 
     Attributes:
         reach: largest position id it can encode; None if there is no such limit.
-        relative: only differences of ids matter.
+        relative: only differences of ids matter, but for ids of 0: a shift of all others changes nothing.
+        by_distance: differences of ids matter, beside what else does.
         levels: of the ids that it uses, from the first on.
+        takes_ids: it looks at ids; if not, it cannot be put on a scheme.
+        turns_queries: queries and keys carry their positions to the scores.
+        reads_queries: its terms meet queries with vectors of their own.
+        counts_tokens: its terms count the tokens between a query and a key.
+        hides_keys: some keys are not seen.
     """
 
     reach: int | None = None
     relative: bool = False
+    by_distance: bool = False
     levels: int = 1
+    takes_ids: bool = True
+    turns_queries: bool = False
+    reads_queries: bool = False
+    counts_tokens: bool = False
+    hides_keys: bool = False
 
     def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
         """Once, at the input."""

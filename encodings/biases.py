@@ -27,6 +27,26 @@ from arith.kernels.terms import DistanceTable
 HIDDEN = -10_000.0
 
 
+def exact(numbers: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """In float32 at least: in bfloat16 the distances 256 and 257 are one."""
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
+
+
+def alibi_exponents(heads: int) -> list[float]:
+    """Of ALiBi's slopes 2^-e.
+
+    Where the heads are no power of two, they are those of the next lower one and then every other one of the next
+    higher, as in the authors' code.
+
+    >>> alibi_exponents(6)
+    [2.0, 4.0, 6.0, 8.0, 1.0, 3.0]
+    """
+    power = 2 ** (heads.bit_length() - 1)
+    lower = [8 * head / power for head in range(1, power + 1)]
+    between = [4 * head / power for head in range(1, 2 * power, 2)]
+    return (lower + between)[:heads]
+
+
 class DistanceBias(Encoding, ABC):
     """A bias that depends on |k - q| only."""
 
@@ -58,8 +78,7 @@ class ALiBi(DistanceBias):
     """A penalty proportional to distance, with a slope for each head.
 
     Args:
-        heads: attention heads. Where they are no power of two, the slopes are those of the next lower one and then
-            every other one of the next higher.
+        heads: attention heads; slopes as in `alibi_exponents`.
         highest: the largest id, and so the largest distance.
         learned: the slopes are parameters, which stay positive; otherwise nothing is learned.
 
@@ -72,10 +91,7 @@ class ALiBi(DistanceBias):
     def __init__(self, heads: int, highest: int, learned: bool = False) -> None:
         super().__init__(highest)
         self.reach = highest
-        power = 2 ** (heads.bit_length() - 1)
-        lower = [8 * head / power for head in range(1, power + 1)]
-        between = [4 * head / power for head in range(1, 2 * power, 2)]
-        exponents = torch.tensor([lower + between]).T[:heads]
+        exponents = torch.tensor([alibi_exponents(heads)]).T
         if learned:
             self.exponents = nn.Parameter(exponents.contiguous())
         else:
@@ -86,7 +102,7 @@ class ALiBi(DistanceBias):
         return torch.exp2(-self.exponents)
 
     def bias(self) -> Float[Tensor, "h 2r+2"]:
-        return -self.slopes * self.distance
+        return -exact(self.slopes) * self.distance
 
 
 class HardALiBi(DistanceBias):
@@ -106,7 +122,10 @@ class HardALiBi(DistanceBias):
     windows: Float[Tensor, "h 2r+2"]
 
     def __init__(self, heads: int, masked: int | None = None) -> None:
-        masked = heads // 2 if masked is None else masked
+        if masked is None:
+            if heads < 2:
+                raise ValueError(f"hard-alibi limits half of the heads: a model of {heads} heads needs masked=1")
+            masked = heads // 2
         if not 1 <= masked <= heads:
             raise ValueError(f"hard-alibi limits 1 or more of the heads: got masked={masked} of {heads} heads")
         super().__init__(masked)  # at this distance the widest window has ended
@@ -161,8 +180,9 @@ class KERPLE(DistanceBias):
         return self.free_growth.exp() if self.kind == "log" else 2 * self.free_growth.sigmoid()
 
     def bias(self) -> Float[Tensor, "h 2r+2"]:
-        grown = (self.growth * self.distance).log1p() if self.kind == "log" else self.distance**self.growth
-        return -self.strength * grown
+        growth = exact(self.growth)
+        grown = (growth * self.distance).log1p() if self.kind == "log" else self.distance**growth
+        return -exact(self.strength) * grown
 
     def extra_repr(self) -> str:
         return f"kind={self.kind}"

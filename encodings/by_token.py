@@ -11,10 +11,10 @@ The key of a sample differs from epoch to epoch and from training to tests, so t
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from arith.encodings.hashing import WORDS, Use, drawn, uniform
@@ -22,10 +22,11 @@ from arith.encodings.positions import Prompt, Reading
 
 
 class KeyState(NamedTuple):
-    """Tokens so far, and the key."""
+    """Tokens so far, the key, and whether the sample is a test."""
 
     tokens: Int[Tensor, " b"]
     key: Int[Tensor, " b"]
+    tested: Bool[Tensor, " b"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class _ByToken(ABC):
 
     levels = 1
     structure_aware = False
+    ordered = True
+    cyclic = False
 
     def check(self, reading: Reading) -> None:
         return
@@ -42,18 +45,24 @@ class _ByToken(ABC):
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "1 b n"]:
         index = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
-        return self._ids(key[:, None], index[None])[None]
+        return self._ids(key[:, None], index[None], _tested(prompt, key)[:, None])[None]
 
     def start(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> tuple[Int[Tensor, "1 b n"], KeyState]:
-        return self.full(prompt, prompt.tokens, key, capacity), KeyState(prompt.length, key)
+        return self.full(prompt, prompt.tokens, key, capacity), KeyState(prompt.length, key, _tested(prompt, key))
 
     def step(self, token: Int[Tensor, " b"], state: KeyState) -> tuple[Int[Tensor, "1 b 1"], KeyState]:
         index = state.tokens + 1
-        return self._ids(state.key, index)[None, :, None], state._replace(tokens=index)
+        return self._ids(state.key, index, state.tested)[None, :, None], state._replace(tokens=index)
 
     @abstractmethod
-    def _ids(self, key: Int[Tensor, "..."], index: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    def _ids(
+        self, key: Int[Tensor, "..."], index: Int[Tensor, "..."], tested: Bool[Tensor, "..."]
+    ) -> Int[Tensor, "..."]:
         """Those of tokens, counted from 1."""
+
+
+def _tested(prompt: Prompt, key: Int[Tensor, " b"]) -> Bool[Tensor, " b"]:
+    return torch.full_like(key, prompt.tested, dtype=torch.bool)
 
 
 @dataclass(frozen=True)
@@ -61,12 +70,20 @@ class Tags(_ByToken):
     """A random number for each token, different from those of its sequence; it tells nothing of the order.
 
     For the random embedding of Shen et al., arXiv 2311.14737.
+
+    >>> Tags().highest(tokens=12, digits=4) == 2**30
+    True
     """
+
+    ordered = False
+    resolution = 1
 
     def highest(self, tokens: int, digits: int) -> int:
         return WORDS
 
-    def _ids(self, key: Int[Tensor, "..."], index: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    def _ids(
+        self, key: Int[Tensor, "..."], index: Int[Tensor, "..."], tested: Bool[Tensor, "..."]
+    ) -> Int[Tensor, "..."]:
         return 1 + drawn(key, Use.TAGS, index)
 
 
@@ -76,13 +93,15 @@ class CAPE(_ByToken):
 
     Likhomanenko et al., "CAPE", arXiv 2106.03143; the defaults are what they use for text. Their shift and jitter lie
     around 0; here they begin at 0, so that ids are positive, which moves the origin. The paper leaves positions as they
-    are in tests; here every sample draws, so that tests see what training showed.
+    are in tests: `tested=fixed`; without it every sample draws, so that tests see what training showed.
 
     Args:
-        resolution: ids per position; the encoding must know it: `sinusoidal:resolution=100@cape:resolution=100`.
+        resolution: ids per position; an encoding that names `resolution` among its arguments is given it.
         shift: of a whole sample, in positions; 10 is their -5 .. 5.
         jitter: of each token, in positions; at most 1, so that ids never fall. 1 is their -1/2 .. 1/2.
         scale: positions lie between `scale` times as far apart and as near together.
+        tested: ids of tests. `random`: drawn as in training. `fixed`: unscaled, and shifted by the mean of what shift
+            and jitter give, resolution * (i + (shift + jitter) / 2) rounded down; the same for all samples.
 
     >>> CAPE(resolution=10, shift=2.0, jitter=0.5, scale=1.0).highest(tokens=20, digits=9)
     225
@@ -92,6 +111,7 @@ class CAPE(_ByToken):
     shift: float = 10.0
     jitter: float = 1.0
     scale: float = 1.03
+    tested: Literal["random", "fixed"] = "random"
 
     def __post_init__(self) -> None:
         if not 0 <= self.shift < math.inf:
@@ -100,6 +120,8 @@ class CAPE(_ByToken):
             raise ValueError(f"cape's jitter is from 0 to 1, where tokens keep their order, got {self.jitter}")
         if not 1 <= self.scale < math.inf:
             raise ValueError(f"cape's scale is 1 or more, and as often divides as multiplies, got {self.scale}")
+        if self.tested not in ("random", "fixed"):
+            raise ValueError(f"tested is random or fixed, got {self.tested!r}")
         if self.resolution < self.scale:
             raise ValueError(
                 f"cape's resolution is at least its scale, or first tokens have no id above 0: got "
@@ -109,10 +131,16 @@ class CAPE(_ByToken):
     def highest(self, tokens: int, digits: int) -> int:
         return math.floor(self.resolution * (tokens + self.shift + self.jitter) * self.scale)
 
-    def _ids(self, key: Int[Tensor, "..."], index: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    def _ids(
+        self, key: Int[Tensor, "..."], index: Int[Tensor, "..."], tested: Bool[Tensor, "..."]
+    ) -> Int[Tensor, "..."]:
         sample = torch.zeros_like(key)
         shift = self.shift * uniform(drawn(key, Use.SHIFT, sample))
         jitter = self.jitter * uniform(drawn(key, Use.JITTER, index))
         scale = self.scale ** (2 * uniform(drawn(key, Use.SCALE, sample)) - 1)
         # Where resolution and scale are equal, the product may be rounded to just below 1.
-        return (self.resolution * (index + shift + jitter) * scale).long().clamp(min=1)
+        ids = (self.resolution * (index + shift + jitter) * scale).long().clamp(min=1)
+        if self.tested == "random":
+            return ids
+        mean = (self.resolution * (index + (self.shift + self.jitter) / 2)).long()
+        return torch.where(tested, mean, ids)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from arith.encodings.base import Encoding, LayerEncoding, Memory, Positions
+from arith.encodings.fitting import check_on, check_together
 from arith.encodings.positions import Prompt, Reading, Scheme, State
 from arith.kernels.terms import Term
 
@@ -23,15 +24,14 @@ class Part:
     scheme: Scheme
 
     def __post_init__(self) -> None:
-        if self.encoding.levels > self.scheme.levels:
-            raise ValueError(
-                f"{type(self.encoding).__name__} uses {self.encoding.levels} levels of ids, "
-                f"and {type(self.scheme).__name__} positions have {self.scheme.levels}"
-            )
+        check_on(self.encoding, self.scheme)
 
 
 class Composed(nn.Module):
     """What a model takes: encodings that act one after the other. Parts with equal schemes share ids.
+
+    Raises:
+        ValueError: the parts spoil one another, as rotations and learned keys do.
 
     >>> from arith.encodings.nope import NoPE
     >>> from arith.encodings.positions import Sequential
@@ -41,6 +41,7 @@ class Composed(nn.Module):
 
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
+        check_together([(part.encoding, part.scheme) for part in parts])
         self.schemes: tuple[Scheme, ...] = tuple(dict.fromkeys(part.scheme for part in parts))
         self.which = [self.schemes.index(part.scheme) for part in parts]
         self.parts = nn.ModuleList(part.encoding for part in parts)

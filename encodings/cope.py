@@ -20,7 +20,10 @@ from arith.kernels.terms import ScoreMod
 
 
 class CoPE(PerLayer):
-    """A learned key by counted position. For causal attention only.
+    """A learned key by counted position. For causal attention only, of sequences without padding before their tokens.
+
+    All tokens between key and query are counted, those too that the op's `valid` or `documents` hide: what they mark
+    it does not see. The model passes neither.
 
     Args:
         head_width: dimensions of a head.
@@ -32,6 +35,9 @@ class CoPE(PerLayer):
     """
 
     relative = True
+    takes_ids = False
+    reads_queries = True
+    counts_tokens = True
 
     def __init__(self, head_width: int, layers: int, farthest: int = 63) -> None:
         if farthest < 1:

@@ -1,7 +1,7 @@
 """Position coupling: tokens that belong together have one id.
 
     tokens     ^ 1 2 + 3 4 5 = 7 5 3 $
-    level 1    0 3 2 1 4 3 2 1 2 3 4 0        significance: units 2, tens 3, ...; operators and equals sign just before
+    level 1    0 3 2 1 4 3 2 1 2 3 4 0        significance: units 2, tens 3, ...; operators and equals sign have id 1
     level 2    0 1 1 2 2 2 2 3 3 3 3 0        which number of the line; operators and equals sign open the next one
 
 Cho et al., "Position Coupling", arXiv 2405.20671; levels: Cho et al., "Arithmetic Transformers Can Length-Generalize in
@@ -57,6 +57,9 @@ class Coupled(DigitScheme):
     Args:
         levels: 1 or 2.
         numbers: in a line, the answer included, that two levels can place; a cyclic origin rotates within them.
+
+    >>> Coupled(digits=20).highest(tokens=99, digits=20)
+    21
     """
 
     levels: int = 1
@@ -71,7 +74,7 @@ class Coupled(DigitScheme):
 
     @property
     def _number_shift(self) -> Shift:
-        return Shift(self.origin, self.span, period=self.numbers)
+        return Shift(self.origin, self.span, period=self.numbers, tested=self.tested)
 
     def highest(self, tokens: int, digits: int) -> int:
         significance = super().highest(tokens, digits)
@@ -99,11 +102,11 @@ class Coupled(DigitScheme):
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "levels b n"]:
         kind, answer = prompt.table.kind[tokens], in_answer(tokens, prompt)
-        ids = self._shift.moved(_significance(kind, answer, prompt), self._shift.offset(key)[:, None])
+        ids = self._shift.moved(_significance(kind, answer, prompt), self._shift.offset(key, prompt.tested)[:, None])
         if self.levels == 1:
             return ids[None]
         numbers = number(kind, answer, prompt.reading)[0] * _counts(kind)
-        return torch.stack([ids, self._number_shift.moved(numbers, self._number_offset(key)[:, None])])
+        return torch.stack([ids, self._number_shift.moved(numbers, self._number_offset(prompt, key)[:, None])])
 
     def start(
         self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int
@@ -114,8 +117,8 @@ class Coupled(DigitScheme):
             rank=torch.zeros_like(key),
             first=first,
             change=change,
-            offset=self._shift.offset(key),
-            number=self._number_shift.moved(number(kind, answer, prompt.reading)[1], self._number_offset(key)),
+            offset=self._shift.offset(key, prompt.tested),
+            number=self._number_shift.moved(number(kind, answer, prompt.reading)[1], self._number_offset(prompt, key)),
             kind=kinds_by_row(prompt),
         )
         return self.full(prompt, prompt.tokens, key, capacity), state
@@ -128,8 +131,8 @@ class Coupled(DigitScheme):
             ids.append(state.number * _counts(kind))
         return torch.stack(ids)[..., None], state._replace(rank=next_rank(state.rank, kind))
 
-    def _number_offset(self, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        return self._number_shift.offset(below(words(key, Use.NUMBER, 1)[:, 0], 2**62))
+    def _number_offset(self, prompt: Prompt, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        return self._number_shift.offset(below(words(key, Use.NUMBER, 1)[:, 0], 2**62), prompt.tested)
 
 
 def _significance(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"], prompt: Prompt) -> Int[Tensor, "b n"]:

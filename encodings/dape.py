@@ -3,7 +3,7 @@
     score[q, k] += B[q, k] + f([scores so far, B])[q, k]        f: 2 h -> hidden -> h, LeakyReLU between, at each pair
 
     B = -p_h log(1 + a_h |k - q|)        base kerple; p and a learned (Chi et al., arXiv 2205.09921)
-    B = -2 ** (-8 h / heads) |k - q|     base alibi; h = 1 .. heads (Press et al., arXiv 2108.12409)
+    B = -m_h |k - q|                     base alibi; m_h = 2 ** (-8 h / heads), or as in biases.py (arXiv 2108.12409)
 
 A pair of which one id is 0 keeps its scores. Zheng et al., "DAPE", arXiv 2405.14722; each layer has its own.
 """
@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from arith.encodings.base import LayerEncoding, Memory, PerLayer, Positions
+from arith.encodings.biases import alibi_exponents, exact
 from arith.kernels.terms import Ids, ScoreMod
 
 Base = Literal["kerple", "alibi"]
@@ -55,7 +56,7 @@ class Kerple(nn.Module):
         self.log_rate = nn.Parameter(torch.rand(heads, 1, 1).clamp(min=0.01).log())
 
     def forward(self, distance: Float[Tensor, "b 1 q k"]) -> Float[Tensor, "b h q k"]:
-        return -self.log_scale.exp() * torch.log1p(self.log_rate.exp() * distance)
+        return -self.log_scale.exp() * torch.log1p(exact(self.log_rate).exp() * distance)
 
 
 class ALiBi(nn.Module):
@@ -65,11 +66,11 @@ class ALiBi(nn.Module):
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        slopes = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
+        slopes = torch.exp2(-torch.tensor(alibi_exponents(heads)))
         self.register_buffer("slopes", slopes[:, None, None], persistent=False)
 
     def forward(self, distance: Float[Tensor, "b 1 q k"]) -> Float[Tensor, "b h q k"]:
-        return -self.slopes * distance
+        return -exact(self.slopes) * distance
 
 
 BASES = {"kerple": Kerple, "alibi": ALiBi}

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from arith.encodings.origins import Origin, Shift
+from arith.encodings.draws import Use, below, words
+from arith.encodings.origins import Origin, Shift, Tested
 from arith.encodings.positions import Kind, Prompt, Reading
 
 
@@ -18,20 +19,27 @@ class DigitScheme(ABC):
 
     Args:
         digits: of the longest number it can place; matters for a cyclic origin only.
-        origin, span: see `arith.encodings.origins`; cyclic ids are rotated within 1 .. digits + 1.
+        origin, span, tested: see `arith.encodings.origins`; cyclic ids are rotated within 1 .. digits + 1.
     """
 
     digits: int
     origin: Origin = "fixed"
-    span: int = 64
+    span: int | None = None
+    tested: Tested = "random"
     structure_aware = True
+    ordered = True
+    resolution = 1
 
     def __post_init__(self) -> None:
         _ = self._shift  # refuses what it cannot take
 
     @property
     def _shift(self) -> Shift:
-        return Shift(self.origin, self.span, period=self.digits + 1)
+        return Shift(self.origin, self.span, period=self.digits + 1, tested=self.tested)
+
+    @property
+    def cyclic(self) -> bool:
+        return self.origin == "cyclic"
 
     def highest(self, tokens: int, digits: int) -> int:
         if self.origin == "cyclic" and digits > self.digits:
@@ -55,7 +63,11 @@ class Abacus(DigitScheme):
     """The place of a digit in its number as it is written, from 1; 0 for whatever is no digit.
 
     McLeish et al., arXiv 2405.17399. Places mean significance where numbers are written least significant digit
-    first. The paper starts at random in training and at 1 in tests; here every sample draws its start.
+    first. The paper starts at random in training and at 1 in tests: `abacus:origin=random,tested=fixed`; without
+    `tested` every sample draws its start.
+
+    >>> Abacus(digits=20, origin="cyclic").highest(tokens=99, digits=20)
+    21
     """
 
     levels = 1
@@ -68,16 +80,19 @@ class Abacus(DigitScheme):
     ) -> Int[Tensor, "1 b n"]:
         kind = prompt.table.kind[tokens]
         ids = (1 + place(kind, in_answer(tokens, prompt), prompt.reading)) * (kind == Kind.DIGIT)
-        return self._shift.moved(ids, self._shift.offset(key)[:, None])[None]
+        return self._shift.moved(ids, self._offset(prompt, key)[:, None])[None]
 
     def start(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> tuple[Int[Tensor, "1 b n"], AbacusState]:
-        state = AbacusState(torch.zeros_like(key), self._shift.offset(key), kinds_by_row(prompt))
+        state = AbacusState(torch.zeros_like(key), self._offset(prompt, key), kinds_by_row(prompt))
         return self.full(prompt, prompt.tokens, key, capacity), state
 
     def step(self, token: Int[Tensor, " b"], state: AbacusState) -> tuple[Int[Tensor, "1 b 1"], AbacusState]:
         kind = kind_of(token, state.kind)
         ids = self._shift.moved((1 + state.rank) * (kind == Kind.DIGIT), state.offset)
         return ids[None, :, None], state._replace(rank=next_rank(state.rank, kind))
+
+    def _offset(self, prompt: Prompt, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        return self._shift.offset(below(words(key, Use.PLACE, 1)[:, 0], 2**62), prompt.tested)
 
 
 def in_answer(tokens: Int[Tensor, "b n"], prompt: Prompt) -> Bool[Tensor, "b n"]:

@@ -25,6 +25,7 @@ class Use(IntEnum):
     SUBSET = 2**16 + 3
     CHUNKS = 2**16 + 4
     SKIPS = 2**16 + 5
+    PLACE = 2**16 + 6
 
 
 def words(key: Int[Tensor, " b"], use: Use, count: int) -> Int[Tensor, "b count"]:

@@ -8,20 +8,22 @@ Li et al., "Functional Interpolation for Relative Positions", arXiv 2310.04418. 
 that do not rise with the tokens, a key ahead counts by its distance too, and the fraction can exceed 1.
 """
 
+from functools import partial
+
 import torch
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from arith.encodings.base import Encoding, LayerEncoding, Memory, Positions
-from arith.kernels.terms import PairTable
+from arith.encodings.biases import exact
+from arith.kernels.terms import Ids, PairTable, ScoreMod
 
 
 class FIRE(Encoding):
     """A learned function of interpolated distance. Pairs of which one id is 0 get a bias of 0.
 
-    A layer's table takes memory for (hidden + heads) * p^2 numbers. p is the number of tokens where the samples of a
-    batch share their ids, as sequential ones; where they do not, it is `highest`, however short the sequences.
+    A layer takes memory for (hidden + heads) * p numbers. p are the pairs of tokens of one sample where all of a batch
+    share their ids, as sequential ones; where they do not, those of all samples, or highest^2 if these are fewer.
 
     Args:
         heads: attention heads.
@@ -36,6 +38,8 @@ class FIRE(Encoding):
     396
     """
 
+    by_distance = True
+
     def __init__(
         self,
         heads: int,
@@ -49,17 +53,19 @@ class FIRE(Encoding):
         super().__init__()
         if hidden < 1:
             raise ValueError(f"fire's MLP has 1 hidden unit or more, got {hidden}")
-        if compression <= 0 or threshold <= 0:
+        if not (compression > 0 and threshold > 0):
             raise ValueError(
                 f"fire's compression and threshold are above 0: got compression={compression}, threshold={threshold}"
             )
-        self.reach = highest
+        self.reach, self.layers, self.shared = highest, layers, shared
         self.functions = nn.ModuleList(
             FIRELayer(heads, highest, hidden, compression, threshold) for _ in range(1 if shared else layers)
         )
 
     def at(self, layer: int, loop: int = 0) -> LayerEncoding:
-        own = self.functions[layer % len(self.functions)]
+        if not 0 <= layer < self.layers:
+            raise IndexError(f"FIRE is made for layers 0 to {self.layers - 1}, got {layer}")
+        own = self.functions[0 if self.shared else layer]
         assert isinstance(own, FIRELayer)
         return own
 
@@ -86,13 +92,21 @@ class FIRELayer(LayerEncoding):
     def table(self, ids: Int[Tensor, " p"]) -> Float[Tensor, "h p p"]:
         """The bias of each pair of these ids."""
         with torch.autocast(ids.device.type, enabled=False):
-            place = ids.to(self.log_threshold.dtype)
-            distance = (place[:, None] - place).abs()
-            look_back = torch.maximum(place, self.threshold)[:, None]
-            fraction = (self.compression * distance).log1p() / (self.compression * look_back).log1p()
-            bias: Tensor = rearrange(self.function(fraction[..., None]), "q k h -> h q k")
-        placed = ids != 0
-        return bias * (placed[:, None] & placed)
+            return self._bias(ids[:, None], ids[None])
+
+    def _bias(self, q: Int[Tensor, "*b q 1"], k: Int[Tensor, "*b 1 k"]) -> Float[Tensor, "h *b q k"]:
+        # In bfloat16 the ids 256 and 257 are one.
+        threshold = exact(self.threshold)
+        distance = (q - k).abs().to(threshold.dtype)
+        look_back = torch.maximum(q.to(threshold.dtype), threshold)
+        fraction = (exact(self.compression) * distance).log1p() / (exact(self.compression) * look_back).log1p()
+        bias: Tensor = self.function(fraction[..., None].to(self.log_threshold.dtype)).movedim(-1, 0)
+        return bias * ((q != 0) & (k != 0))
+
+    def _added(self, ids: Ids, scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
+        with torch.autocast(scores.device.type, enabled=False):
+            bias = self._bias(ids.q[:, :, None], ids.k[:, None])
+        return scores + bias.movedim(0, 1).to(scores.dtype)
 
     def terms(
         self,
@@ -101,12 +115,15 @@ class FIRELayer(LayerEncoding):
         k: Float[Tensor, "b g k d"],
         positions: Positions,
         memory: Memory,
-    ) -> tuple[PairTable]:
-        if positions.k.shape[1] == 1:
-            return (PairTable(self.table(positions.k[0, 0])),)
+    ) -> tuple[PairTable | ScoreMod]:
+        ids = positions.ids
+        if ids.k.shape[0] == 1:
+            return (PairTable(self.table(ids.k[0])),)
+        if "table" not in memory and ids.q.numel() * ids.k.shape[1] < self.highest**2:
+            return (ScoreMod(partial(self._added, ids)),)
         if "table" not in memory:
-            memory["table"] = self.table(torch.arange(1, self.highest + 1, device=positions.k.device))
-        return (PairTable(memory["table"], positions.ids),)
+            memory["table"] = self.table(torch.arange(1, self.highest + 1, device=ids.k.device))
+        return (PairTable(memory["table"], ids),)
 
     def extra_repr(self) -> str:
         return f"highest={self.highest}"

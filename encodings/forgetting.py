@@ -20,6 +20,9 @@ from arith.kernels.terms import Decay
 class Forgetting(PerLayer):
     """Forget gates from each layer's input.
 
+    The gates of all tokens between key and query count, of those too that the op's `valid` or `documents` hide: what
+    they mark it does not see. The model passes neither.
+
     Args:
         width: of the model.
         heads: attention heads.
@@ -31,6 +34,7 @@ class Forgetting(PerLayer):
     """
 
     relative = True
+    takes_ids = False
 
     def __init__(self, width: int, heads: int, layers: int, bias: float = 0.0) -> None:
         super().__init__(ForgettingLayer(width, heads, bias) for _ in range(layers))

@@ -8,6 +8,11 @@ from arith.encodings.base import Encoding
 
 
 class NoPE(Encoding):
-    """Nothing at all."""
+    """Nothing at all.
+
+    >>> list(NoPE().parameters())
+    []
+    """
 
     relative = True
+    takes_ids = False

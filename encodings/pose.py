@@ -28,6 +28,9 @@ class PoSE(Drawn):
         tokens: of the longest sequence, tests included.
         span: the largest id; `tokens` if not given.
         chunks: stretches without a skip, 2 or more.
+
+    >>> PoSE(tokens=12, span=29).highest(tokens=12, digits=4)
+    29
     """
 
     tokens: int

@@ -3,7 +3,7 @@
     tokens       ^ 1 2 + 3 4 5 = 7 5 3 $          the answer written least significant digit first
     sequential   1 2 3 4 5 6 7 8 9 ...
     abacus       0 1 2 0 1 2 3 0 1 2 3 0          a digit's place in its number, as it is written
-    coupled      0 3 2 1 4 3 2 1 2 3 4 0          a digit's significance; operators and equals sign just before
+    coupled      0 3 2 1 4 3 2 1 2 3 4 0          a digit's significance from 2 on; operators and equals sign have id 1
 
 Ids of the prompt may look at the whole prompt; the id of an answer token depends on the prompt and on what stands
 before it, so that decoding step by step gives the ids of the full sequence.
@@ -18,7 +18,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from arith.encodings.draws import Use, below, words
-from arith.encodings.origins import Origin, Shift
+from arith.encodings.origins import Origin, Shift, Tested
 
 
 class Kind(IntEnum):
@@ -92,6 +92,21 @@ class Scheme(Protocol):
         """Whether ids tell which digits belong together; figures show what uses them apart."""
         ...
 
+    @property
+    def ordered(self) -> bool:
+        """Whether ids and their distances tell an order; if not, they are names, and as large as hashes."""
+        ...
+
+    @property
+    def cyclic(self) -> bool:
+        """Whether ids go on at 1 after the last, so that distances mean nothing."""
+        ...
+
+    @property
+    def resolution(self) -> int:
+        """Ids per position; more than 1 where tokens stand between whole positions."""
+        ...
+
     def highest(self, tokens: int, digits: int) -> int:
         """The largest id, of any level, that it gives to sequences and numbers up to these lengths.
 
@@ -139,21 +154,31 @@ class Sequential:
 
     Args:
         tokens: of the longest sequence it can place; matters for a cyclic origin only.
-        origin, span: see `arith.encodings.origins`.
+        origin, span, tested: see `arith.encodings.origins`.
+
+    >>> Sequential(origin="random", span=9).highest(tokens=12, digits=4)
+    20
     """
 
     tokens: int = 1024
     origin: Origin = "fixed"
-    span: int = 64
+    span: int | None = None
+    tested: Tested = "random"
     levels = 1
     structure_aware = False
+    ordered = True
+    resolution = 1
 
     def __post_init__(self) -> None:
         _ = self._shift  # refuses what it cannot take
 
     @property
     def _shift(self) -> Shift:
-        return Shift(self.origin, self.span, period=self.tokens)
+        return Shift(self.origin, self.span, period=self.tokens, tested=self.tested)
+
+    @property
+    def cyclic(self) -> bool:
+        return self.origin == "cyclic"
 
     def highest(self, tokens: int, digits: int) -> int:
         if self.origin == "cyclic" and tokens > self.tokens:
@@ -167,16 +192,17 @@ class Sequential:
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "1 #b n"]:
         index = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)[None]
-        return (index if self.origin == "fixed" else self._shift.moved(index, self._offset(key)[:, None]))[None]
+        return (index if self.origin == "fixed" else self._shift.moved(index, self._offset(prompt, key)[:, None]))[None]
 
     def start(
         self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int
     ) -> tuple[Int[Tensor, "1 #b n"], SequentialState]:
-        return self.full(prompt, prompt.tokens, key, capacity), SequentialState(prompt.length, self._offset(key))
+        state = SequentialState(prompt.length, self._offset(prompt, key))
+        return self.full(prompt, prompt.tokens, key, capacity), state
 
     def step(self, token: Int[Tensor, " b"], state: SequentialState) -> tuple[Int[Tensor, "1 b 1"], SequentialState]:
         tokens = state.tokens + 1
         return self._shift.moved(tokens, state.offset)[None, :, None], state._replace(tokens=tokens)
 
-    def _offset(self, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        return self._shift.offset(below(words(key, Use.ORIGIN, 1)[:, 0], 2**62))
+    def _offset(self, prompt: Prompt, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        return self._shift.offset(below(words(key, Use.ORIGIN, 1)[:, 0], 2**62), prompt.tested)

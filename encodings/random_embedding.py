@@ -89,11 +89,17 @@ class RandomEmbedding(PerLayer):
         if not same_in_layers and at == "input":
             raise ValueError("random vectors differ between layers at=hidden or at=heads, got at=input")
         room = width // heads if at == "heads" else width
-        dimensions = round(share * room) if 0 < share <= 1 else 0
-        if not 0 < dimensions <= room - (how == "overwrite"):
-            most = "below 1, so that something of the token remains," if how == "overwrite" else "at most 1"
+        most = room - (how == "overwrite")
+        if not most:
+            raise ValueError(f"of {room} dimension nothing of the token would remain: use random-embedding:how=add")
+        if not 0 < share <= 1:
+            raise ValueError(f"random-embedding's share is above 0 and at most 1, got {share}")
+        dimensions = round(share * room)
+        if not 1 <= dimensions <= most:
+            keeps = "; something of the token is to remain" if dimensions else ""
             raise ValueError(
-                f"random-embedding's share is {most} and takes at least 1 of {room} dimensions, got {share}"
+                f"random-embedding takes 1 to {most} of {room} dimensions with how={how}, and a share of {share} is "
+                f"{dimensions} of them{keeps}"
             )
         marking = Marking(dimensions, how, scale)
         series = [0 if same_in_layers else heads * layer for layer in range(layers)]

@@ -34,6 +34,9 @@ class Drawn(ABC):
 
     levels = 1
     structure_aware = False
+    ordered = True
+    cyclic = False
+    resolution = 1
 
     @property
     @abstractmethod
@@ -82,6 +85,9 @@ class Randomized(Drawn):
         span: ids are drawn from 1 .. span, in training; should exceed the longest test.
         tested: ids of tests. `random`: drawn as in training, as in the paper. `even`: id i of n is
             i (span + 1) / (n + 1), rounded down, what a draw has on average; the same for all samples.
+
+    >>> Randomized(span=48).highest(tokens=12, digits=4)
+    48
     """
 
     span: int = 2048

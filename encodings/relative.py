@@ -1,4 +1,4 @@
-"""A learned score for each small distance, one table a head.
+"""A learned score for each small distance, one table a head; all layers share the tables.
 
     score[q, k] += gain * table[h, clip(k - q, -radius, radius)]        and a score of its own where an id is 0
 

@@ -10,6 +10,7 @@ p-RoPE turns only the highest frequencies, so that content has dimensions that n
 "Round and Round We Go!", arXiv 2410.06205. On ids of several levels each level has d dimensions of its own.
 """
 
+import math
 from collections.abc import Callable
 from typing import Self
 
@@ -21,10 +22,10 @@ from arith.encodings.base import Encoding, Positions
 
 
 class RoPE(Encoding):
-    """Rotation by position. Angles are computed in float32 or better, whatever the model is cast to.
+    """Rotation by position. Angles are computed in float32, whatever the model is cast to, or in float64 in its models.
 
     Args:
-        head_width: dimensions of a head; even.
+        head_width: dimensions of a head; even, unless only a share is rotated.
         base: of the wavelengths, from 2 pi to 2 pi * base positions.
         share: of a head's dimensions that are rotated, the first; rounded down to whole pairs.
         kept: share of the frequencies that turn, the highest (p-RoPE); rounded down.
@@ -37,33 +38,56 @@ class RoPE(Encoding):
     """
 
     relative = True
+    turns_queries = True
     frequencies: Float[Tensor, " half"]
 
     def __init__(
         self, head_width: int, base: float = 10000.0, share: float = 1.0, kept: float = 1.0, levels: int = 1
     ) -> None:
         super().__init__()
-        if head_width % 2:
-            raise ValueError(f"rope turns pairs of dimensions: a head's width must be even, got {head_width}")
-        if base <= 0:
+        if not base > 0:
             raise ValueError(f"rope's base is above 0, got {base}")
         for name, value in (("share", share), ("kept", kept)):
             if not 0 < value <= 1:
                 raise ValueError(f"rope's {name} is above 0 and at most 1, got {value}. Without rotation it is nope")
-        if levels < 1 or head_width % (2 * levels):
+        if levels < 1:
+            raise ValueError(f"rope's levels are 1 or more: got {levels}")
+        if share == 1 and head_width % 2:
+            raise ValueError(f"rope turns pairs of dimensions: a head's width must be even, got {head_width}")
+        if share == 1 and head_width % (2 * levels):
             raise ValueError(
-                f"rope's levels divide a head's {head_width // 2} pairs of dimensions, and are 1 or more: got {levels}"
+                f"rope gives each level of ids as many of a head's {head_width // 2} pairs of dimensions, which cannot "
+                f"be with {levels} levels. Take heads of a multiple of {2 * levels} dimensions, or rope:levels=1"
             )
         pairs = _rounded_down(share * head_width / (2 * levels))
+        if not pairs:
+            raise ValueError(
+                f"rope's share={share:g} of {head_width} dimensions leaves nothing to rotate: a pair for each level "
+                f"takes {2 * levels} of them"
+            )
         turning = _rounded_down(kept * pairs)
         if not turning:
             raise ValueError(
-                f"share={share} and kept={kept} leave nothing to rotate of the {head_width // (2 * levels)} pairs of "
-                f"dimensions that a level has"
+                f"rope's kept={kept:g} leaves nothing to rotate: one of its {pairs} frequencies takes "
+                f"kept={math.ceil(1e4 / pairs) / 1e4:g} or more"
             )
-        self.levels = levels
-        half = torch.arange(0, 2 * pairs, 2) / (2 * pairs)
-        self.register_buffer("frequencies", base**-half * (torch.arange(pairs) < turning), persistent=False)
+        self.levels, self.base, self.pairs, self.turning = levels, base, pairs, turning
+        self.register_buffer("frequencies", self._plain(torch.float32), persistent=False)
+
+    def _plain(self, dtype: torch.dtype) -> Float[Tensor, " half"]:
+        """Frequencies before any scaling."""
+        half = torch.arange(0, 2 * self.pairs, 2, dtype=dtype) / (2 * self.pairs)
+        plain: Tensor = self.base**-half * (torch.arange(self.pairs) < self.turning)
+        return plain
+
+    def computed(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The buffers, computed in float32 or float64."""
+        return {"frequencies": self._plain(dtype)}
+
+    def compute(self) -> None:
+        """Fill the buffers, once everything that they depend on is known."""
+        for name, buffer in self.computed(torch.float32).items():
+            setattr(self, name, buffer)
 
     def rotate(
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions
@@ -81,13 +105,16 @@ class RoPE(Encoding):
         return torch.cat([*parts, x[..., 2 * pairs * self.levels :]], dim=-1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # In bfloat16 the ids 256 and 257 are one: a model that is cast to it keeps its frequencies.
+        # In bfloat16 the ids 256 and 257 are one: a model that is cast to it keeps its frequencies. One that is cast to
+        # float64 gets them in it, not those of float32, whose last digit thousands of positions multiply.
+        before = self.frequencies.dtype
         exact = dict(self._buffers)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, buffer in self._buffers.items():
-            own = exact[name]
-            if buffer is not None and own is not None and buffer.dtype.itemsize < torch.float32.itemsize:
-                self._buffers[name] = own.to(buffer.device)
+        wanted, device = self.frequencies.dtype, self.frequencies.device
+        if wanted.itemsize < torch.float32.itemsize:
+            self._buffers |= {name: own if own is None else own.to(device) for name, own in exact.items()}
+        elif wanted != before:
+            self._buffers |= {name: own.to(device) for name, own in self.computed(wanted).items()}
         return self
 
 

@@ -6,7 +6,8 @@
     interpolated   f[i] / s
     ntk            those of the base  base * s ** (d / (d - 2)):  the first stays, the last is divided by s
     yarn           f[i] * (1 - ramp[i] + ramp[i] / s), and queries and keys times 0.1 ln s + 1;
-                   the ramp runs over i, from 0 where f turns `fast` times within the trained ids to 1 where `slow`
+                   the ramp runs over i, from 0 where f turns `fast` times within the trained ids to 1 where `slow`,
+                   and is 1 wherever f turns less than `slow` times
     llama3         f[i] * (1 - ramp[i] + ramp[i] / s); the ramp runs over the turns, from 0 at `high` to 1 at `low`
     long           f[i] / factors[i], and queries and keys times sqrt(1 + ln s / ln trained)
 
@@ -53,13 +54,20 @@ class Scaled(RoPE):
         self.trained = trained
         self.stretch = max(1.0, highest / trained)
 
-    def _turns(self) -> Float[Tensor, " half"]:
-        """How often each frequency turns within the trained ids, in float64: ramps subtract what is nearly equal."""
-        return self.trained * self.frequencies.double() / (2 * math.pi)
+    def computed(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        return {"frequencies": self._scaled(self._plain(dtype))}
 
-    def _interpolate(self, ramp: Float[Tensor, " half"]) -> None:
-        """Lower each frequency: not where the ramp is 0, by the whole stretch where it is 1."""
-        self.frequencies = (self.frequencies * (1 - ramp + ramp / self.stretch)).float()
+    def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        """From RoPE's frequencies, in their precision."""
+        return plain
+
+    def _turns(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        """How often each frequency turns within the trained ids, in float64: ramps subtract what is nearly equal."""
+        return self.trained * plain.double() / (2 * math.pi)
+
+    def _interpolated(self, plain: Float[Tensor, " half"], ramp: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        """Each frequency lowered: not where the ramp is 0, by the whole stretch where it is 1."""
+        return (plain * (1 - ramp + ramp / self.stretch)).to(plain.dtype)
 
     def rotate(
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions
@@ -83,7 +91,10 @@ class Interpolated(Scaled):
 
     def __init__(self, head_width: int, highest: int, trained: int, base: float = 10000.0, share: float = 1.0) -> None:
         super().__init__(head_width, highest, trained, base, share)
-        self._interpolate(torch.ones_like(self.frequencies))
+        self.compute()
+
+    def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        return self._interpolated(plain, torch.ones_like(plain))
 
 
 class NTK(Scaled):
@@ -111,18 +122,23 @@ class NTK(Scaled):
         super().__init__(head_width, highest, trained, base, share)
         if alpha < 1:
             raise ValueError(f"alpha is 1 or more, got {alpha}")
-        width = 2 * self.frequencies.shape[0]
-        if width < 4:
-            raise ValueError(f"another base changes nothing for one pair of dimensions: rotate 4 or more, got {width}")
+        if self.pairs < 2:
+            raise ValueError("another base changes nothing for one pair of dimensions: rotate 4 or more, got 2")
         self.stretch = alpha * self.stretch - (alpha - 1)
-        self.frequencies = self.frequencies * self.stretch ** (-torch.arange(0, width, 2) / (width - 2))
+        self.compute()
+
+    def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        width = 2 * self.pairs
+        lowered: Tensor = plain * self.stretch ** (-torch.arange(0, width, 2, dtype=plain.dtype) / (width - 2))
+        return lowered
 
 
 class YaRN(Scaled):
     """High frequencies stay, low ones are interpolated, between them a ramp; attention is sharpened.
 
-    The ramp is that of the authors' code and of Hugging Face, linear in i with its ends rounded outwards. The paper's
-    text has it linear in the turns, as Llama 3 does.
+    The ramp is that of the authors' code and of Hugging Face, linear in i with its ends rounded outwards, except that
+    a frequency that turns less than `slow` times is interpolated wherever the ramp may be: with few trained ids the
+    ends would leave the first ones as they are. The paper's text has it linear in the turns, as Llama 3 does.
 
     Args:
         head_width, highest, trained, base, share: see `Scaled`.
@@ -148,17 +164,19 @@ class YaRN(Scaled):
             raise ValueError(f"yarn's ramp needs frequencies that fall: a base above 1, got {base}")
         if not 0 < slow < fast:
             raise ValueError(f"turns are 0 < slow < fast, got slow={slow} and fast={fast}")
-        pairs = self.frequencies.shape[0]
-
-        def place(turns: float) -> float:
-            return pairs * math.log(trained / (2 * math.pi * turns)) / math.log(base)
-
-        begin = max(math.floor(place(fast)), 0)
-        end = min(math.ceil(place(slow)), 2 * pairs - 1)
-        ramp = ((torch.arange(pairs).double() - begin) / max(end - begin, 0.001)).clamp(0, 1)
-        # The rounded ends are meant for thousands of ids; where there are few, even the first frequency may be slow.
-        self._interpolate(torch.where(self._turns() < slow, 1.0, ramp))
+        self.fast, self.slow = fast, slow
         self.sharpness = 0.1 * math.log(self.stretch) + 1
+        self.compute()
+
+    def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        def place(turns: float) -> float:
+            return self.pairs * math.log(self.trained / (2 * math.pi * turns)) / math.log(self.base)
+
+        begin = max(math.floor(place(self.fast)), 0)
+        end = min(math.ceil(place(self.slow)), 2 * self.pairs - 1)
+        ramp = ((torch.arange(self.pairs).double() - begin) / max(end - begin, 0.001)).clamp(0, 1)
+        # The rounded ends are meant for thousands of ids; where there are few, even the first frequency may be slow.
+        return self._interpolated(plain, torch.where(self._turns(plain) < self.slow, 1.0, ramp))
 
 
 class Llama3(Scaled):
@@ -186,14 +204,19 @@ class Llama3(Scaled):
         super().__init__(head_width, highest, trained, base, share)
         if not 0 <= low < high:
             raise ValueError(f"turns are 0 <= low < high, got low={low} and high={high}")
-        self._interpolate(((high - self._turns()) / (high - low)).clamp(0, 1))
+        self.low, self.high = low, high
+        self.compute()
+
+    def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        return self._interpolated(plain, ((self.high - self._turns(plain)) / (self.high - self.low)).clamp(0, 1))
 
 
 class LongRoPE(Scaled):
     """Each frequency is divided by a factor of its own, as a search found them.
 
-    Up to the trained ids nothing is divided. The paper's exemption of the first tokens is left out, as in its released
-    models: scores would no longer depend on differences only.
+    Built for no more than the trained ids it divides nothing; built for more, it divides in every sequence, short ones
+    too. The paper's exemption of the first tokens is left out, as in its released models: scores would no longer
+    depend on differences only.
 
     Args:
         head_width, highest, trained, base, share: see `Scaled`.
@@ -213,16 +236,17 @@ class LongRoPE(Scaled):
         share: float = 1.0,
     ) -> None:
         super().__init__(head_width, highest, trained, base, share)
-        divisors = _numbers(factors)
-        pairs = self.frequencies.shape[0]
-        if len(divisors) != pairs or not all(0 < divisor < math.inf for divisor in divisors):
+        self.divisors = _numbers(factors)
+        if len(self.divisors) != self.pairs or not all(0 < divisor < math.inf for divisor in self.divisors):
             raise ValueError(
-                f"factors are {pairs} numbers above 0, one for each pair of dimensions, such as "
-                f"{'-'.join(str(1 + place) for place in range(pairs))}: got {factors}"
+                f"factors are {self.pairs} numbers above 0, one for each pair of dimensions, such as "
+                f"{'-'.join(str(1 + place) for place in range(self.pairs))}: got {factors}"
             )
-        if self.stretch > 1:
-            self.frequencies = self.frequencies / torch.tensor(divisors)
         self.sharpness = math.sqrt(1 + math.log(self.stretch) / math.log(trained))
+        self.compute()
+
+    def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        return plain if self.stretch == 1 else plain / torch.tensor(self.divisors, dtype=plain.dtype)
 
 
 def _numbers(factors: str | Sequence[float]) -> list[float]:

@@ -34,10 +34,16 @@ class Segments:
     """The index of the segment that a token is in, from 1; 0 for gaps. An answer begins a segment.
 
     Operands whose digits take turns are a segment each.
+
+    >>> Segments().highest(tokens=12, digits=4)
+    12
     """
 
     levels = 1
     structure_aware = True
+    ordered = True
+    cyclic = False
+    resolution = 1
 
     def highest(self, tokens: int, digits: int) -> int:
         return tokens

@@ -29,6 +29,7 @@ class Shaw(PerLayer):
     """
 
     relative = True
+    reads_queries = True
 
     def __init__(self, heads: int, head_width: int, layers: int, radius: int = 16, std: float = 0.1) -> None:
         if radius < 1:

@@ -20,7 +20,7 @@ class Sinusoidal(Encoding):
         width: of the model; even.
         base: of the wavelengths, from 2 pi to 2 pi * base positions.
         scale: of the sines. At 1, as in the paper, their root mean square is 0.7 of a token embedding's of std 1.
-        resolution: ids per position, for schemes that place tokens between whole positions.
+        resolution: ids per position, where the scheme places tokens between whole positions.
 
     >>> ids = torch.ones(1, 1, 1).long()
     >>> Sinusoidal(width=2).embed(torch.zeros(1, 1, 2), Positions(ids, ids))

@@ -4,7 +4,8 @@
               = e + floor(log(D / e) / log(farthest / e) * (buckets - e))   then at most buckets - 1
 
 D = q - k, the distance back; a key that lies ahead is in bucket 0. Bidirectional, the buckets are halved: keys
-behind use the first half, keys ahead the second. All layers share the table.
+behind use the first half, keys ahead the second. The score is table[h, bucket(D)], and unplaced[h] where one id is 0.
+All layers share both.
 Raffel et al., arXiv 1910.10683, section 2.1, with the usual division of scores by sqrt(d), which T5 leaves out.
 """
 
@@ -36,10 +37,14 @@ class T5(Encoding):
 
     def __init__(self, heads: int, buckets: int = 32, farthest: int = 128, bidirectional: bool = False) -> None:
         super().__init__()
+        if bidirectional and buckets % 2:
+            raise ValueError(f"t5 halves its buckets between keys behind and ahead: an even number, got {buckets}")
         each_way = buckets // 2 if bidirectional else buckets
         if each_way < 2 or farthest <= each_way // 2:
+            ways = "4 buckets or more, half of them each way" if bidirectional else "2 buckets or more"
             raise ValueError(
-                f"t5 needs 2 buckets or more each way, and farthest beyond half of them: got {buckets}, {farthest}"
+                f"t5 needs {ways}, and farthest beyond the {each_way // 2} distances that have a bucket of their own: "
+                f"got buckets={buckets}, farthest={farthest}"
             )
         self.buckets, self.farthest, self.bidirectional = each_way, farthest, bidirectional
         distance = torch.arange(-farthest, farthest + 1)

@@ -34,15 +34,18 @@ class TransformerXL(PerLayer):
     """
 
     relative = True
+    reads_queries = True
 
     def __init__(self, width: int, heads: int, layers: int, highest: int, farthest: int | None = None) -> None:
-        farthest = highest if farthest is None else farthest
+        # A farthest of one's own is where distances end; otherwise none may be clipped.
+        farthest, reach = (highest, highest) if farthest is None else (farthest, None)
         if width % 2:
             raise ValueError(f"sines and cosines share the width: it must be even, got {width}")
         if farthest < 1:
             raise ValueError(f"farthest is a distance of 1 or more, got {farthest}")
         sinusoids = Sinusoids(width, farthest)
         super().__init__(TransformerXLLayer(sinusoids, width, heads) for _ in range(layers))
+        self.reach = reach
 
 
 class Sinusoids(nn.Module):

@@ -26,6 +26,7 @@ class Window(Encoding):
     """
 
     relative = True
+    hides_keys = True
 
     def __init__(self, left: int, right: int = 0) -> None:
         super().__init__()

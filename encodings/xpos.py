@@ -25,7 +25,8 @@ class XPos(RoPE):
 
     Args:
         head_width: dimensions of a head; even.
-        highest: the largest id; half of it is taken off all exponents, which no score notices and no number outgrows.
+        highest: the largest id; half of it is taken off all exponents, which no score notices. It reaches as much
+            further as numbers stay within float32.
         base: of the wavelengths.
         scale_base: distance over which scores fade by zeta; smaller is faster.
 
@@ -37,7 +38,7 @@ class XPos(RoPE):
 
     def __init__(self, head_width: int, highest: int, base: float = 10000.0, scale_base: float = 512.0) -> None:
         super().__init__(head_width, base)
-        if scale_base <= 0:
+        if not scale_base > 0:
             raise ValueError(f"xpos's scale_base is a distance above 0, got {scale_base}")
         fastest = math.log(1.4 / 0.4) / scale_base
         if highest * fastest > FURTHEST:
@@ -46,8 +47,14 @@ class XPos(RoPE):
                 f"Take a scale_base of {math.ceil(highest * math.log(1.4 / 0.4) / FURTHEST)} or more"
             )
         self.centre, self.scale_base = highest / 2, scale_base
-        zeta = (torch.arange(0, head_width, 2) / head_width + 0.4) / 1.4
-        self.register_buffer("logarithms", zeta.log().repeat(2), persistent=False)
+        self.reach = math.floor(self.centre + FURTHEST / 2 / fastest)
+        self.register_buffer("logarithms", None, persistent=False)
+        self.compute()
+
+    def computed(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        width = 2 * self.pairs
+        zeta = (torch.arange(0, width, 2, dtype=dtype) / width + 0.4) / 1.4
+        return super().computed(dtype) | {"logarithms": zeta.log().repeat(2)}
 
     def rotate(
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions

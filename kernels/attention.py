@@ -1,16 +1,17 @@
 """The one attention op: every encoding's scores, masks and windows go through it."""
 
 import math
+import warnings
 from collections.abc import Sequence
-from typing import Literal
+from functools import cache
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from arith.kernels import reference
+from arith.kernels.routing import Backend, route
 from arith.kernels.terms import Term
-
-Backend = Literal["auto", "reference"]
 
 
 def attention(
@@ -50,13 +51,20 @@ def attention(
         raise ValueError(f"queries are the last of the keys: got {q.shape[2]} queries and {k.shape[2]} keys")
     if q.shape[1] % k.shape[1]:
         raise ValueError(f"query heads share key heads evenly: got {q.shape[1]} query and {k.shape[1]} key heads")
-    route(terms, backend)
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
-    return reference.attention(q, k, v, terms, causal, valid, documents, scale)
+    chosen, why = route(q, k, v, terms, backend)
+    if chosen == "reference":
+        if q.device.type == "cuda" and backend == "auto" and not torch.compiler.is_compiling():
+            _say_once(why)
+        return reference.attention(q, k, v, terms, causal, valid, documents, scale)
+    from arith.kernels import folding, fused
+
+    if torch.is_autocast_enabled(q.device.type):
+        q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
+    folded = folding.fold(terms, q.shape[1], q.shape[2], k.shape[2], q.device)
+    return fused.attention(q, k, v, folded, causal, valid, documents, scale)
 
 
-def route(terms: Sequence[Term], backend: Backend = "auto") -> tuple[str, str]:
-    """Which implementation runs these terms, and why."""
-    if backend not in ("auto", "reference"):
-        raise ValueError(f"no attention backend is called {backend!r}. Backends: auto, reference")
-    return "reference", "plain torch is the only implementation so far"
+@cache
+def _say_once(why: str) -> None:
+    warnings.warn(f"attention runs in plain torch, not fused: {why}", stacklevel=4)

@@ -98,7 +98,7 @@ def scored(
         case Window():
             return scores
         case DistanceTable():
-            slot = _slots(term.values.shape[1] - 2, term.ids, queries, keys, scores.device)
+            slot = slots(term.values.shape[1] - 2, term.ids, queries, keys, scores.device)
             # On a CPU ten times as fast, there and back, as indexing or an embedding of the slots.
             bias = term.values.index_select(1, slot.flatten()).reshape(-1, *slot.shape)
             return scores + rearrange(bias, "h b q k -> b h q k").to(scores.dtype)
@@ -114,7 +114,7 @@ def scored(
             return scores + (own[..., :, None] - term.cumulative[..., None, :]).to(scores.dtype)
         case KeyTable():
             by_slot = (q * scale) @ term.values.transpose(-1, -2).to(q.dtype)
-            slot = _slots(term.values.shape[1] - 1, term.ids, queries, keys, scores.device)
+            slot = slots(term.values.shape[1] - 1, term.ids, queries, keys, scores.device)
             unplaced = slot == term.values.shape[1]
             index = slot.masked_fill(unplaced, 0)[:, None].expand(*scores.shape)
             return scores + by_slot.gather(-1, index).masked_fill(unplaced[:, None], 0)
@@ -122,7 +122,7 @@ def scored(
             return term.function(scores)
 
 
-def _slots(doubled_radius: int, ids: Ids | None, queries: int, keys: int, device: torch.device) -> Int[Tensor, "b q k"]:
+def slots(doubled_radius: int, ids: Ids | None, queries: int, keys: int, device: torch.device) -> Int[Tensor, "b q k"]:
     """Where in a table of 2r + 2 slots each pair finds its value."""
     radius = doubled_radius // 2
     distance, unplaced = _distance(ids, queries, keys, device)

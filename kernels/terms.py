@@ -14,6 +14,11 @@ class Ids:
     q: Int[Tensor, "b q"]
     k: Int[Tensor, "b k"]
 
+    @property
+    def shared(self) -> bool:
+        """Whether all samples have the same."""
+        return self.q.shape[0] == self.k.shape[0] == 1
+
 
 @dataclass(frozen=True)
 class DistanceTable:

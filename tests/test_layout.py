@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,28 @@ def test_imports_run_one_way(root: Path, part: str) -> None:
         imported = {module for module in _imported(path) if module.split(".")[0] == "arith"}
         outside = {m for m in imported if not any(m == a or m.startswith(a + ".") for a in ALLOWED[part])}
         assert not outside, f"{path} imports {outside}"
+
+
+def test_encodings_and_kernels_can_be_lifted_into_another_project(root: Path, tmp_path: Path) -> None:
+    for part in ("encodings", "kernels"):
+        shutil.copytree(root / part, tmp_path / "arith" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    names = [
+        f"arith.{path.parent.name}.{path.stem}"
+        for part in ("encodings", "kernels")
+        for path in (root / part).glob("*.py")
+    ]
+    assert len(names) > 25
+    code = (
+        "import importlib, pathlib, sys\n"
+        f"home = {str(tmp_path)!r}\n"
+        "sys.path[:] = [home] + [path for path in sys.path if path and not (pathlib.Path(path) / 'arith').exists()]\n"
+        "sys.meta_path[:] = [finder for finder in sys.meta_path if 'editable' not in repr(finder).lower()]\n"
+        f"for name in {names}:\n"
+        "    assert importlib.import_module(name).__file__.startswith(home), name\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_tasks_need_no_torch(root: Path) -> None:

@@ -13,7 +13,9 @@ def command() -> None:
 
 
 @command.command("gallery", epilog="Example: arith show gallery --pictures docs/pictures > docs/gallery.md")
-@click.option("--pictures", type=click.Path(path_type=Path), help="Folder into which encodings are drawn.")
+@click.option(
+    "--pictures", type=click.Path(path_type=Path, file_okay=False), help="Folder into which encodings are drawn."
+)
 def gallery(pictures: Path | None) -> None:
     """Every task, format, suite, scheme and encoding with samples, as Markdown."""
     from arith.gallery import gallery as page
@@ -23,6 +25,33 @@ def gallery(pictures: Path | None) -> None:
 
         draw(pictures)
     click.echo(page(), nl=False)
+
+
+@command.command("encoding", epilog="Example: arith show encoding rope --out rope")
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")
+def encoding(name: str, out: Path | None) -> None:
+    """One encoding: what it is, its settings, formula and source."""
+    from arith.gallery import encoding_card
+
+    click.echo(_without_picture(encoding_card(name)))
+    if out is not None:
+        from arith.pictures import draw_files
+
+        click.echo("\n".join(f"figure   {file}" for file in draw_files(name, out)))
+
+
+@command.command("scheme", epilog="Example: arith show scheme coupled")
+@click.argument("name")
+def scheme(name: str) -> None:
+    """One position scheme: what it is, its settings, formula and source."""
+    from arith.gallery import scheme_card
+
+    click.echo(_without_picture(scheme_card(name)))
+
+
+def _without_picture(card: list[str]) -> str:
+    return "\n".join(card[:4] + card[8:]).strip()
 
 
 @command.command(
@@ -75,22 +104,4 @@ def attention(run: Path, problem: str, out: Path) -> None:
     assembly = Assembly.of(trained.config)
     model, _ = trained.trained(assembly)
     files = draw_attention(attention_maps(assembly, model, problem), out, trained.config.model.layers)
-    click.echo("\n".join(f"figure   {file}" for file in files))
-
-
-@command.command("encoding", epilog="Example: arith show encoding rope --out rope")
-@click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="The picture, without ending.  [default: the name]")
-def encoding(name: str, out: Path | None) -> None:
-    """What an encoding does over positions: png, pdf, svg and csv."""
-    from arith.catalogue import ALIASES, ENCODINGS
-    from arith.errors import UsageError, did_you_mean
-    from arith.pictures import caption, draw_files
-    from arith.probing import probe
-
-    known = [*ENCODINGS.names(), *ALIASES]
-    if name not in known:
-        raise UsageError(f"no encoding is called '{name}'.{did_you_mean(name, known)} Encodings: {', '.join(known)}")
-    files = draw_files(name, out or Path(name))
-    click.echo(caption(probe(name)))
     click.echo("\n".join(f"figure   {file}" for file in files))

@@ -84,7 +84,7 @@ def test_a_right_answer_is_called_right(arith: Arith, tmp_path: Path) -> None:
         ),
         ("train --digits 0-3", "operands have 1 digit or more"),
         ("train --format padded:width=5 --test-digits 9", "operand of 9 digits does not fit the format's width of 5"),
-        ("train --encoding learned:highest=20 --test-digits 50", "has position ids up to 20"),
+        ("train --encoding learned@randomized:span=20 --test-digits 50", "too few for sequences of"),
         ("train --set model.layer=3", "no setting is called 'model.layer'. Did you mean 'layers'"),
         ("train --set layers", "--set takes NAME=VALUE"),
         ("train --recipe extrapolaton", "no recipe is called 'extrapolaton'. Did you mean 'extrapolation'?"),

@@ -73,7 +73,7 @@ def test_wrong_values_are_named(values: dict[str, object], message: str) -> None
         ({"format": "padded-reversd"}, "Did you mean 'padded-reversed'"),
         ({"format": "padded:width=3"}, "operand of 20 digits does not fit the format's width of 3"),
         ({"format": "plain", "encoding": "coupled"}, "and format 'plain' does not pad it"),
-        ({"encoding": "learned:highest=9"}, "has position ids up to 9"),
+        ({"encoding": "learned:highest=9"}, "has no setting 'highest'"),
         ({"evaluation": {"suites": "chains"}}, "no test suite is called 'chains'. Did you mean 'chain'"),
         ({"data": {"carry_mix": 1.5}}, "carry_mix is a share between 0 and 1"),
         ({"model": {"heads": 3}}, "a model's width is a multiple of its heads"),

@@ -6,10 +6,10 @@ import torch
 from click.testing import Result
 from torch import Tensor
 
-from arith.catalogue import ALIASES, ENCODINGS
+from arith.catalogue import ALIASES, ENCODINGS, SCHEMES, Catalogue
 from arith.encodings.base import Encoding, Positions
 from arith.pictures import caption, draw, draw_one
-from arith.probing import HEADS, SHOWN, TRAINED, WIDTH, probe
+from arith.probing import HEADS, SHOWN, TRAINED, WIDTH, probe, probe_scheme
 
 NAMES = [*ENCODINGS.names(), *ALIASES]
 DISTANCE = torch.arange(SHOWN, dtype=torch.float64)
@@ -23,7 +23,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_every_encoding_has_its_picture_in_the_gallery(root: Path) -> None:
     have = {path.stem for path in (root / "docs" / "pictures").iterdir()}
-    assert have == set(NAMES), "draw them anew: arith show gallery --pictures docs/pictures > docs/gallery.md"
+    schemes = {f"scheme-{name}" for name in SCHEMES.names()}
+    assert have == {*NAMES, *schemes}, "draw them anew: arith show gallery --pictures docs/pictures > docs/gallery.md"
 
 
 def test_pictures_are_small_and_differ(drawn: dict[str, Path]) -> None:
@@ -43,7 +44,9 @@ def test_the_command_draws_into_a_folder(
 ) -> None:
     monkeypatch.setattr(ENCODINGS, "_targets", {"alibi": "arith.encodings.biases:ALiBi"})
     monkeypatch.setattr("arith.pictures.ALIASES", {})
-    assert [path.name for path in draw(tmp_path / "direct")] == ["alibi.svg"]
+    tags = Catalogue("position scheme", {"tags": ("arith.encodings.by_token:Tags", "a random number")})
+    monkeypatch.setattr("arith.pictures.SCHEMES", tags)
+    assert [path.name for path in draw(tmp_path / "direct")] == ["alibi.svg", "scheme-tags.svg"]
     monkeypatch.setattr("arith.gallery.gallery", lambda: "the page")
     assert arith("show", "gallery", "--pictures", "by/command").output == "the page"
     assert (tmp_path / "by/command/alibi.svg").read_bytes() == (tmp_path / "direct/alibi.svg").read_bytes()
@@ -113,6 +116,45 @@ def test_number_aware_encodings_are_drawn_over_an_addition() -> None:
     assert probe("t5").symbols is None
 
 
+def test_what_schemes_draw_in_training_and_in_tests_is_shown() -> None:
+    seen = probe_scheme("sequential")
+    assert seen.symbols.startswith("^")
+    assert all(list(ids) == list(range(ids[0], ids[0] + len(seen.symbols))) for ids in seen.trained)
+    assert len({ids[0] for ids in seen.trained}) > 1
+    assert {ids[0] for ids in seen.tested} == {1}
+
+
+def test_captions_say_what_depends_on_the_content() -> None:
+    told = {name for name in NAMES if "depend on the content" in caption(probe(name))}
+    assert told == {"cope", "dape", "forgetting", "shaw", "transformer-xl"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("encoding kerple", "-r1[h] log(1 + r2[h] D)"),
+        ("encoding bipe", "Stands for `learned@abacus+rope@segments`"),
+        ("scheme coupled", "Cho et al."),
+        ("scheme cape", "`tested=random`"),
+    ],
+)
+def test_one_card_is_shown(arith: Callable[..., Result], words: str, said: str) -> None:
+    shown = arith("show", *words.split())
+    assert shown.exit_code == 0
+    assert said in shown.output
+    assert "<img" not in shown.output
+
+
+@pytest.mark.parametrize("words", ["encoding ropee", "scheme copled", "encoding randomized"])
+def test_cards_of_what_is_not_there_are_refused(arith: Callable[..., Result], words: str) -> None:
+    assert arith("show", *words.split()).exit_code == 2
+
+
+def test_pictures_go_into_a_folder_and_no_file(arith: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert arith("show", "gallery", "--pictures", str(tmp_path / "file")).exit_code == 2
+
+
 def test_captions_tell_what_is_an_example() -> None:
     assert "hold an example" in caption(probe("t5"))
     assert "hold an example" not in caption(probe("alibi"))
@@ -133,7 +175,4 @@ def test_one_picture_as_files(arith: Callable[..., Result], tmp_path: Path) -> N
     assert {path.suffix for path in (tmp_path / "own").iterdir()} == {".png", ".pdf", ".svg", ".csv"}
     rows = (tmp_path / "own" / "alibi.csv").read_text().splitlines()
     assert rows[1] == "alibi,scores,1,1,1,0"
-    assert "What is added to the scores." in shown.stdout
-    refused = arith("show", "encoding", "alibbi")
-    assert refused.exit_code == 2
-    assert "Did you mean 'alibi'?" in refused.stderr
+    assert "figure   own/alibi.png" in shown.stdout

@@ -27,6 +27,17 @@ def test_dry_run_announces_memory_and_time(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.iterdir())
 
 
+def test_tables_that_are_not_trained_count_as_memory() -> None:
+    told = {}
+    for encoding in ("nope", "alibi", "t5:farthest=500"):
+        asked = ["train", "addition", "--encoding", encoding, "--model", "nano", "--dry-run", "--json"]
+        told[encoding] = json.loads(CliRunner().invoke(cli, asked, catch_exceptions=False).stdout)["estimate"]
+    tables = {name: found["state_bytes"] - 16 * found["parameters"] for name, found in told.items()}
+    assert tables["nope"] == 0
+    assert tables["t5:farthest=500"] == 8 * (2 * 500 + 1)
+    assert tables["alibi"] > 8 * 2 * told["alibi"]["longest_sequence_tokens"]
+
+
 @pytest.mark.slow
 def test_one_step_and_one_evaluation_on_a_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

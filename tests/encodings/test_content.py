@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from arith.encodings.base import Encoding, Memory, Positions
+from arith.encodings.biases import ALiBi
 from arith.encodings.cope import CoPE
 from arith.encodings.dape import DAPE
 from arith.encodings.forgetting import Forgetting
@@ -147,6 +148,17 @@ def test_scores_are_what_the_papers_define(name: str, places: str, queries: int)
     rtol, atol = (1e-6, 1e-6) if name.startswith("transformer-xl") else (1e-6, 1e-12)
     found = attended(encoding, PLACES[places], queries)
     torch.testing.assert_close(found, expected[:, :, N - queries :], rtol=rtol, atol=atol)
+
+
+def test_transformer_xl_reaches_to_the_highest_id_unless_distances_end_before() -> None:
+    assert TransformerXL(W, H, 1, highest=12).reach == 12
+    assert TransformerXL(W, H, 1, highest=12, farthest=3).reach is None
+
+
+@pytest.mark.parametrize("heads", [3, 4, 6, 12])
+def test_dape_adapts_the_slopes_of_alibi(heads: int) -> None:
+    base = DAPE(heads, 1, "alibi").at(0).base
+    assert torch.equal(base.slopes.flatten(), ALiBi(heads, 9).slopes.flatten())
 
 
 def test_shaw_is_that_of_wav2vec2_bert() -> None:

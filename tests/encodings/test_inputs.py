@@ -198,7 +198,7 @@ def test_cape_keeps_the_order_and_its_bounds(scheme: CAPE) -> None:
 
 def test_cape_and_its_resolution_are_sinusoids_of_about_the_index() -> None:
     """Of the same position, whatever the resolution."""
-    coarse, fine = (f"sinusoidal:resolution={r}@cape:resolution={r}" for r in (100, 10_000))
+    coarse, fine = (f"sinusoidal@cape:resolution={r}" for r in (100, 10_000))
     parts = [arith.encoding(spec, width=8, heads=1, layers=1) for spec in (coarse, fine)]
     batch = DATA.batch(0, 5, CPU)
     x = torch.zeros(*batch.tokens.shape, 8)
@@ -390,9 +390,10 @@ def test_random_vectors_are_the_same_on_a_gpu() -> None:
     ("spec", "message"),
     [
         ("sinusoidal:base=0", "base is above 0, got 0.0"),
-        ("sinusoidal:resolution=0", "resolution is 1 or more ids per position, got 0"),
+        ("sinusoidal:resolution=3", "has no setting 'resolution'"),
         ("nope@cape:shift=-1", "shift is 0 or more, got -1.0"),
-        ("nope@cape:shift=nan", "shift is 0 or more, got nan"),
+        ("nope@cape:shift=nan", "cape:shift is a finite number, got 'nan'"),
+        ("nope@cape:scale=inf", "cape:scale is a finite number, got 'inf'"),
         ("nope@cape:jitter=1.5", "jitter is from 0 to 1, where tokens keep their order, got 1.5"),
         ("nope@cape:scale=0.9", "scale is 1 or more, and as often divides as multiplies, got 0.9"),
         ("nope@cape:resolution=2,scale=3", "got resolution=2 and scale=3.0"),
@@ -400,11 +401,14 @@ def test_random_vectors_are_the_same_on_a_gpu() -> None:
         ("random-embedding:how=concatenate", "one of overwrite, add; got 'concatenate'"),
         ("random-embedding:same_in_heads=false", "differ between heads only at=heads, got at=input"),
         ("random-embedding:same_in_layers=false", "differ between layers at=hidden or at=heads, got at=input"),
-        ("random-embedding:share=1", "below 1, so that something of the token remains"),
-        ("random-embedding:share=0", "takes at least 1 of 32 dimensions, got 0.0"),
+        (
+            "random-embedding:share=1",
+            "1 to 31 of 32 dimensions with how=overwrite, and a share of 1.0 is 32 of them; some",
+        ),
+        ("random-embedding:share=0", "share is above 0 and at most 1, got 0.0"),
         ("random-embedding:how=add,share=1.5", "at most 1"),
-        ("random-embedding:at=heads,share=0.01", "at least 1 of 8 dimensions, got 0.01"),
-        ("random-embedding:share=nan", "got nan"),
+        ("random-embedding:at=heads,share=0.01", "1 to 7 of 8 dimensions with how=overwrite, and a share of 0.01 is 0"),
+        ("random-embedding:share=nan", "a finite number, got 'nan'"),
     ],
 )
 def test_refusals(spec: str, message: str) -> None:

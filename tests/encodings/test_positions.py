@@ -14,8 +14,10 @@ from torch import Tensor
 from arith.catalogue import SCHEMES as SCHEMES_BY_NAME
 from arith.data import Batch, Dataset, as_batch, reading
 from arith.encodings.by_token import CAPE, Tags
+from arith.encodings.compose import Composed, Part
 from arith.encodings.coupled import Coupled
 from arith.encodings.digit_positions import Abacus
+from arith.encodings.learned import Learned
 from arith.encodings.origins import Origin
 from arith.encodings.pose import PoSE
 from arith.encodings.positions import Kind, Prompt, Scheme, Sequential
@@ -41,7 +43,8 @@ ORIGINS = ("fixed", "random", "cyclic")
 SCHEMES: list[Scheme] = [
     Sequential(),
     Sequential(400, origin="cyclic"),
-    *(kind(DIGITS, origin=origin, span=9) for kind in (Abacus, Coupled) for origin in ORIGINS),  # type: ignore[arg-type]
+    *(kind(DIGITS, origin) for kind in (Abacus, Coupled) for origin in ("fixed", "cyclic")),  # type: ignore[arg-type]
+    *(kind(DIGITS, origin="random", span=9) for kind in (Abacus, Coupled)),
     CAPE(),
     Tags(),
     Coupled(DIGITS, origin="random", span=9, levels=2, numbers=5),
@@ -256,7 +259,7 @@ def test_highest_is_of_all_levels(origin: Origin) -> None:
     line = line_of("reversed", *range(1, 9)).prompt
     key = torch.arange(1000)
     prompt = replace(line, tokens=line.tokens.expand(1000, -1), length=line.length.expand(1000))
-    few_digits = Coupled(2, origin=origin, span=4, levels=2, numbers=9)
+    few_digits = Coupled(2, origin=origin, span=4 if origin == "random" else None, levels=2, numbers=9)
     ids = few_digits.full(prompt, prompt.tokens, key, prompt.tokens.shape[1])
     assert few_digits.highest(99, 2) == ids.max() == ids[1].max()
 
@@ -275,13 +278,29 @@ def test_states_are_reordered_by_row(scheme: Scheme) -> None:
 
 
 def test_cyclic_ids_are_all_used_equally_and_keep_their_order() -> None:
-    scheme = Coupled(9, origin="cyclic")
+    scheme = Coupled(10, origin="cyclic")  # of the answer
     data = data_of(Addition(), "padded-reversed", Uniform(9, 9))
     batch = data.batch(0, 4000, CPU)
     ids = scheme.full(batch.prompt, batch.tokens, batch.key, LONGEST)[0]
-    counts = torch.bincount(ids[ids > 0].flatten(), minlength=11)[1:].float()
+    counts = torch.bincount(ids[ids > 0].flatten(), minlength=12)[1:].float()
     assert counts.max() / counts.min() < 1.15
-    assert ids.max() <= scheme.highest(64, 9)
+    assert ids.max() <= scheme.highest(64, 10)
+
+
+@pytest.mark.parametrize(
+    "scheme", [Sequential(9, origin="cyclic"), Abacus(9, origin="cyclic"), Abacus(5, origin="cyclic")], ids=str
+)
+def test_ids_beyond_a_period_are_seen_to_be_too_large(scheme: Scheme) -> None:
+    """Where they went round, an answer without an end would get the ids of its beginning again."""
+    prompt, key = keyed(40)
+    _, state = scheme.start(prompt, key, 9)
+    highest, composed = scheme.highest(9, 5), Composed([Part(Learned(4, scheme.highest(9, 5)), scheme)])
+    for digit in range(1, 14):
+        ids, state = scheme.step(torch.ones(40, dtype=torch.long), state)
+        count = digit + 5 if isinstance(scheme, Sequential) else digit  # after ^ 1 + 2 =
+        beyond = composed.beyond((ids,))
+        assert beyond is not None
+        assert beyond.tolist() == [[count > highest]] * 40
 
 
 @pytest.mark.parametrize(
@@ -314,6 +333,50 @@ def test_levels_draw_their_origins_apart() -> None:
         [[4], [1]]
     )
     assert_uniform(torch.bincount(8 * significance + numbers, minlength=64))
+
+
+def test_coupled_and_abacus_draw_their_origins_apart() -> None:
+    batch = data_of(Addition(), "padded-reversed", Uniform(3, 3)).batch(0, 6400, CPU)
+    significance, places = (
+        scheme.full(batch.prompt, batch.tokens, batch.key, batch.capacity)[0, :, 1]
+        for scheme in (Coupled(9, origin="random", span=8), Abacus(9, origin="random", span=8))
+    )
+    assert_uniform(torch.bincount(8 * (significance - 4) + places - 1, minlength=64))
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Sequential(60, origin="random", tested="fixed"),
+        Sequential(60, origin="cyclic", tested="fixed"),
+        Abacus(9, origin="random", tested="fixed"),
+        Coupled(9, origin="cyclic", tested="fixed"),
+        Coupled(9, origin="random", levels=2, tested="fixed"),
+        CAPE(tested="fixed"),
+    ],
+    ids=str,
+)
+def test_chance_is_switched_off_in_tests_alone(scheme: Scheme) -> None:
+    drawing = replace(scheme, tested="random")  # type: ignore[type-var]
+    fixed = (
+        replace(drawing, shift=10, jitter=1, scale=1) if isinstance(scheme, CAPE) else replace(drawing, origin="fixed")
+    )
+    for split in ("train", "validation", "test"):
+        batch = data_of(Addition(), "padded-reversed", Uniform(3, 3), split).batch(0, 40, CPU)  # type: ignore[arg-type]
+        line = batch.prompt, batch.tokens, batch.key, batch.capacity
+        ids, drawn_ids = scheme.full(*line), drawing.full(*line)
+        assert not torch.equal(ids[:, :1].expand_as(drawn_ids), drawn_ids) or split == "train"
+        if split == "train":
+            assert torch.equal(ids, drawn_ids)
+        elif isinstance(scheme, CAPE):
+            assert (ids == 100 * torch.arange(1, ids.shape[2] + 1) + 550).all()  # as the paper's mean, 5.5 further on
+        else:
+            assert torch.equal(ids, fixed.full(*line).expand_as(ids))
+        cut = batch.shortest_prompt
+        prompt = replace(batch.prompt, tokens=batch.tokens[:, :cut])
+        _, state = scheme.start(prompt, batch.key, batch.capacity)
+        stepped, _ = scheme.step(batch.tokens[:, cut], state)
+        assert torch.equal(stepped[..., 0], ids[..., cut])
 
 
 def test_sequential_and_abacus_draw_their_origins_apart() -> None:
@@ -489,6 +552,9 @@ def test_unknown_origins_are_refused() -> None:
     ("make", "message"),
     [
         (lambda: Sequential(origin="random", span=0), "span is 1 or more, got 0"),
+        (lambda: Sequential(span=5), "span is of a random origin, and the origin is fixed"),
+        (lambda: Coupled(9, tested="no"), "tested is random or fixed, got 'no'"),  # type: ignore[arg-type]
+        (lambda: CAPE(tested="no"), "tested is random or fixed, got 'no'"),  # type: ignore[arg-type]
         (lambda: Sequential(9, origin="cyclic").highest(10, 3), "tell apart sequences up to 9 tokens, not 10"),
         (lambda: Coupled(9, levels=3), "have 1 level, significance, or 2, with the number; got 3"),
         (lambda: Coupled(9, levels=2, numbers=1), "2 or more, the answer included; got 1"),

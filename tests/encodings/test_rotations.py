@@ -59,7 +59,7 @@ def scores(encoding: RoPE, q: Tensor, k: Tensor, ids: Tensor) -> Tensor:
 
 
 def double(encoding: RoPE) -> RoPE:
-    """The same, computed in float64 from its float32 frequencies."""
+    """The same, computed in float64."""
     copied = RoPE.__new__(type(encoding))
     copied.__dict__ = {**encoding.__dict__, "_buffers": dict(encoding._buffers)}
     return copied.double()
@@ -174,6 +174,22 @@ def test_p_rope_keeps_the_highest_frequencies(kept: float) -> None:
     assert torch.equal(turned[..., turning:8], q[..., turning:8])
     assert torch.equal(turned[..., 8 + turning :], q[..., 8 + turning :])
     close(scores(double(encoding), q, q, ids), complex_scores(encoding.frequencies.tolist(), q, q, ids[0]))
+
+
+def test_each_level_keeps_its_highest_frequencies() -> None:
+    encoding, ids = double(RoPE(16, levels=2, kept=0.5)), random_ids(300, levels=2)
+    assert (encoding.frequencies > 0).tolist() == [True, True, False, False]
+    q, k = random_heads(16), random_heads(16, seed=1)
+    expected = torch.zeros(3, 2, 9, 9, dtype=torch.float64)
+    for level in range(2):
+        own = slice(8 * level, 8 * level + 8)
+        expected = expected + complex_scores(encoding.frequencies.tolist(), q[..., own], k[..., own], ids[level])
+    close(scores(encoding, q, k, ids), expected)
+
+
+def test_xpos_turns_by_its_base() -> None:
+    expected = torch.tensor([30.0 ** (-2 * place / 8) for place in range(4)])
+    torch.testing.assert_close(XPos(8, 90, base=30.0).frequencies, expected, rtol=1e-6, atol=0)
 
 
 def test_rounding_leaves_exact_shares_alone() -> None:
@@ -327,6 +343,33 @@ def test_xpos_scores_do_not_depend_on_the_centre() -> None:
     close(near, far)
 
 
+@pytest.mark.parametrize(("highest", "scale_base"), [(60, 2.0), (60, 512.0), (3000, 64.0)])
+def test_xpos_reaches_as_far_as_numbers_hold(highest: int, scale_base: float) -> None:
+    encoding = XPos(8, highest, scale_base=scale_base)
+    assert encoding.reach is not None
+    assert encoding.reach >= highest
+
+    def turned(last: int) -> Tensor:
+        ids = torch.tensor([[[1, last]]])
+        q, k = encoding.rotate(torch.ones(1, 1, 2, 8), torch.ones(1, 1, 2, 8), Positions(ids, ids))
+        return torch.cat([own.flatten() for own in (q, k, q @ k.mT)])
+
+    assert turned(encoding.reach).isfinite().all()
+    assert not turned(30 * encoding.reach).isfinite().all()
+
+
+def test_frequencies_of_a_model_in_double_precision_are_exact() -> None:
+    """Of float32 the last digit is off, and thousands of positions multiply it."""
+    for encoding in ROTATIONS:
+        assert double(encoding).frequencies.dtype == torch.float64
+        assert torch.equal(double(encoding).float().frequencies, encoding.frequencies)
+    exact = torch.tensor([10000.0 ** (-2 * place / 16) for place in range(8)], dtype=torch.float64)
+    torch.testing.assert_close(RoPE(16).double().frequencies, exact, rtol=1e-15, atol=0)
+    torch.testing.assert_close(Interpolated(16, 90, 30).double().frequencies, exact / 3, rtol=1e-15, atol=0)
+    zeta = torch.tensor([(place / 4 + 0.4) / 1.4 for place in range(4)], dtype=torch.float64)
+    torch.testing.assert_close(XPos(8, 90).double().logarithms, zeta.log().repeat(2), rtol=1e-14, atol=0)
+
+
 def test_xpos_in_float32_holds_thousands_of_positions() -> None:
     highest = 32000  # zeta ** (-highest / 512) is e ** 78, the root of which is all that numbers grow by
     encoding = XPos(8, highest)
@@ -367,7 +410,7 @@ def test_angles_are_exact_in_half_precision(encoding: RoPE) -> None:
         ("rope-llama3:trained=20", "rope-llama3:trained=20,high=2"),
         ("rope-long:trained=20,factors=1-2", "rope-long:trained=20,factors=2-2"),
         ("rope-ntk:trained=20", "rope-ntk:trained=20,alpha=3"),
-        ("rope-yarn:trained=20", "rope-yarn:trained=20,highest=50"),
+        ("rope-yarn:trained=20", "rope-yarn:trained=10"),
         ("xpos:scale_base=512", "xpos:scale_base=5"),
     ],
 )
@@ -402,7 +445,8 @@ def test_the_scheme_gives_the_length_to_reach() -> None:
 
     assert stretch("rope-ntk:trained=10") == 6
     assert stretch("rope-ntk:trained=10@coupled") == 2
-    assert stretch("rope-ntk:trained=10,highest=40") == 4
+    with pytest.raises(UsageError, match="has no setting 'highest'"):
+        stretch("rope-ntk:trained=10,highest=40")
 
 
 @pytest.mark.parametrize(
@@ -411,11 +455,14 @@ def test_the_scheme_gives_the_length_to_reach() -> None:
         ("rope:share=0", "share is above 0 and at most 1, got 0.0"),
         ("rope:share=1.5", "share is above 0 and at most 1, got 1.5"),
         ("rope:kept=-1", "kept is above 0 and at most 1, got -1.0"),
-        ("rope:share=0.1", "share=0.1 and kept=1.0 leave nothing to rotate of the 4 pairs"),
-        ("rope:kept=0.2", "share=1.0 and kept=0.2 leave nothing to rotate"),
-        ("rope:levels=3", "divide a head's 4 pairs of dimensions, and are 1 or more: got 3"),
-        ("rope:levels=0", "divide a head's 4 pairs of dimensions, and are 1 or more: got 0"),
-        ("rope:levels=2", "RoPE uses 2 levels of ids, and Sequential positions have 1"),
+        ("rope:share=0.1", "share=0.1 of 8 dimensions leaves nothing to rotate: a pair for each level takes 2 of them"),
+        ("rope:kept=0.2", "kept=0.2 leaves nothing to rotate: one of its 4 frequencies takes kept=0.25 or more"),
+        ("rope:levels=3", "4 pairs of dimensions, which cannot be with 3 levels. Take heads of a multiple of 6"),
+        ("rope:levels=0", "levels are 1 or more: got 0"),
+        (
+            "rope:levels=2",
+            "uses 2 levels of ids, and Sequential positions have 1. Write .* rope:levels=2@coupled:levels=2",
+        ),
         ("rope:base=0", "above 0, got 0.0"),
         ("rope-interpolated", "needs trained"),
         ("rope-yarn", "needs trained"),
@@ -430,7 +477,7 @@ def test_the_scheme_gives_the_length_to_reach() -> None:
         ("rope-long:trained=10,factors=1-2-0-4", "4 numbers above 0"),
         ("rope-long:trained=10,factors=1-2-x-4", "4 numbers above 0.*got 1-2-x-4"),
         ("xpos:scale_base=0", "above 0, got 0.0"),
-        ("xpos:highest=100000", "Take a scale_base of 1566 or more"),
+        ("xpos@randomized:span=100000", "Take a scale_base of 1566 or more"),
     ],
 )
 def test_refusals(spec: str, message: str) -> None:

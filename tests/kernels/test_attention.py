@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from arith.kernels.attention import attention, route
+from arith.kernels.attention import attention
 from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
 
 B, H, N, D = 2, 4, 7, 8
@@ -159,10 +159,10 @@ def test_half_precision_stays_close() -> None:
     torch.testing.assert_close(half.double(), attention(q, k, v, terms=terms), atol=0.05, rtol=0.05)
 
 
-def test_the_route_can_be_asked() -> None:
-    assert route(())[0] == "reference"
-    with pytest.raises(ValueError, match="no attention backend is called 'triton'"):
-        route((), "triton")  # type: ignore[arg-type]
+def test_unknown_backends_are_refused() -> None:
+    q, k, v = tensors()
+    with pytest.raises(ValueError, match="no attention backend is called 'flash'"):
+        attention(q, k, v, backend="flash")  # type: ignore[arg-type]
 
 
 def test_impossible_shapes_are_refused() -> None:

@@ -1,0 +1,315 @@
+"""Fused attention with a learnable bias on a GPU: whether it is right, then how fast it is beside what people use.
+
+    make gpu-kernels          under 9 minutes on one H100; writes results/gpu/kernels-DEVICE.json and the figure
+
+Short sequences are bound by memory: the forward pass has to move 4 tensors of the inputs' size, the backward pass 7,
+and what counts is the share of the bandwidth that a plain copy reaches. Gates, with a learnable bias, forward and
+backward with its gradient, at 64 to 128 tokens: 70% of that bandwidth (80% for the forward pass alone at 64), twice as
+fast as SDPA with a dense learnable bias, 4 times FlexAttention with a learnable table, 1.5 times FlexAttention with a
+frozen one. No speed is printed for a case that is not right.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from peers.attention import PEERS, Peer
+from torch import Tensor
+from triton.testing import do_bench
+
+from arith.kernels import proof
+from arith.kernels.attention import attention
+from arith.kernels.routing import Backend
+from arith.kernels.terms import DistanceTable
+from arith.runs import git_commit
+
+FORWARD_PASSES, BACKWARD_PASSES = 4, 7  # tensors of the size of q to and from memory, at least
+Timer = Callable[[Callable[[], Any]], float]  # milliseconds
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of one measurement, in bfloat16 and causal."""
+
+    batch: int
+    n: int
+    width: int = 64
+    heads: int = 12
+
+    @property
+    def bytes(self) -> int:
+        """Of one of q, k, v, output."""
+        return 2 * self.batch * self.heads * self.n * self.width
+
+    @property
+    def flop(self) -> int:
+        """Of the forward pass, half of the pairs being hidden; the backward pass does 2.5 times as many."""
+        return 2 * self.batch * self.heads * self.n**2 * self.width
+
+
+# The first are what the gates are about: should time run out, the rest is missing.
+SHAPES = tuple(
+    Shape(tokens // n, n, width)
+    for tokens, width in ((262_144, 64), (131_072, 64), (262_144, 128), (32_768, 64), (32_768, 128))
+    for n in (64, 128, 96, 32)
+)
+
+
+def tensors(shape: Shape, device: torch.device) -> tuple[list[Tensor], Tensor, Tensor]:
+    """q, k, v, the output's gradient, and a table of scores by distance."""
+    generator = torch.Generator(device).manual_seed(0)
+    size = (shape.batch, shape.n, shape.heads, shape.width)
+    q, k, v, dout = (
+        torch.randn(size, generator=generator, device=device, dtype=torch.bfloat16).transpose(1, 2) for _ in range(4)
+    )
+    table = torch.randn(shape.heads, 2 * shape.n, generator=generator, device=device)
+    return [x.requires_grad_() for x in (q, k, v)], dout, table.requires_grad_()
+
+
+def gradients(out: Tensor, inputs: list[Tensor], dout: Tensor, keep: bool = False) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(out, inputs, dout, retain_graph=keep)
+
+
+def is_right(peer: Peer, shape: Shape, device: torch.device) -> bool:
+    """Output and gradients of a few samples, and the table's over the whole batch, against float64."""
+    inputs, dout, table = tensors(shape, device)
+    learned = [table] if peer.learns else []
+    run = peer.make(inputs, table if peer.biased else None)
+    out = run()
+    found = [out, *gradients(out, [*inputs, *learned], dout)]
+    total = torch.zeros_like(table, dtype=torch.float64)
+    step, right = 64, True
+    for start in range(0, shape.batch if peer.learns else step, step):
+        part = slice(start, start + step)
+        exact = [x.detach()[part].double().requires_grad_() for x in inputs]
+        wide = table.detach().double().requires_grad_()
+        terms = (DistanceTable(wide),) if peer.biased else ()
+        truth = attention(*exact, terms=terms, backend="reference")
+        wanted = [*exact, wide] if peer.biased else exact
+        parts = gradients(truth, wanted, dout[part].double())
+        total += parts[3] if peer.biased else 0
+        for ours, theirs in zip(found[:4], (truth, *parts[:3]), strict=True):
+            right &= bool(((ours[part].double() - theirs).norm() <= 0.02 * theirs.norm()).item())
+    if peer.learns:
+        # A peer's gradient may be of the inputs' type; ours has a bound of its own in the proof.
+        right &= bool(((found[4].double() - total).norm() <= 0.05 * total.norm()).item())
+    return right
+
+
+def measured(peer: Peer, shape: Shape, device: torch.device, timer: Timer) -> dict[str, float]:
+    """Milliseconds, forward, backward and both; and the most memory beyond the inputs."""
+    inputs, dout, table = tensors(shape, device)
+    run = peer.make(inputs, table if peer.biased else None)
+    wanted = [*inputs, *([table] if peer.learns else [])]
+
+    def both() -> None:
+        gradients(run(), wanted, dout)
+
+    def forward() -> None:
+        with torch.no_grad():
+            run()
+
+    row = {"forward_ms": timer(forward), "both_ms": timer(both)}
+    out = run()
+    row["backward_ms"] = timer(lambda: gradients(out, wanted, dout, keep=True))
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        del out
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        both()
+        row["peak_bytes"] = torch.cuda.max_memory_allocated() - before
+    return row
+
+
+def rows(
+    shapes: tuple[Shape, ...], peers: tuple[Peer, ...], device: torch.device, timer: Timer, deadline: float
+) -> Iterator[dict[str, Any]]:
+    """A row for each shape and peer; one that fails or is wrong says so instead of its speed.
+
+    Peers that are slow to compile run on the first two shapes only.
+    """
+    for shape in shapes:
+        for peer in peers:
+            if peer.slow_to_compile and shape not in shapes[:2]:
+                continue
+            row: dict[str, Any] = {"peer": peer.name, **asdict(shape)}
+            if time.monotonic() > deadline:
+                yield {**row, "skipped": "out of time"}
+                continue
+            try:
+                right = is_right(peer, shape, device)
+                yield {**row, **measured(peer, shape, device, timer)} if right else {**row, "skipped": "wrong"}
+            except Exception as error:  # a peer that cannot run a shape must not end the run
+                yield {**row, "skipped": f"{type(error).__name__}: {str(error)[:200]}"}
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+
+
+def copy_bandwidth(device: torch.device, timer: Timer, size: int) -> float:
+    """Bytes a second that a copy reads and writes."""
+    source = torch.empty(size, dtype=torch.uint8, device=device).random_()
+    target = torch.empty_like(source)
+    return 2 * size / (timer(lambda: target.copy_(source)) / 1000)
+
+
+def gates(found: list[dict[str, Any]], bandwidth: float) -> list[dict[str, Any]]:
+    """Each bar with its value, at 64 and 128 tokens and head width 64."""
+    lines = []
+    for n in (64, 128):
+        by_peer = {
+            row["peer"]: row for row in reversed(found) if row["n"] == n and row["width"] == 64 and "both_ms" in row
+        }
+        ours = by_peer.get("arith, learnable")
+        if ours is None:
+            lines.append({"gate": f"n={n}: no right result of ours", "bar": 1, "value": None, "passed": False})
+            continue
+        size = Shape(ours["batch"], n).bytes
+        share = {
+            "forward": FORWARD_PASSES * size / (ours["forward_ms"] / 1000) / bandwidth,
+            "both": (FORWARD_PASSES + BACKWARD_PASSES) * size / (ours["both_ms"] / 1000) / bandwidth,
+        }
+        bars = [(f"n={n}: share of copy bandwidth, forward and backward", 0.7, share["both"])]
+        if n == 64:
+            bars.append(("n=64: share of copy bandwidth, forward", 0.8, share["forward"]))
+        for peer, bar in (
+            ("SDPA, dense learnable bias", 2.0),
+            ("FlexAttention, learnable", 4.0),
+            ("FlexAttention, frozen", 1.5),
+            ("FlexAttention, no bias", 1.5),
+        ):
+            other = by_peer.get(peer)
+            bars.append((f"n={n}: times as fast as {peer}", bar, other and other["both_ms"] / ours["both_ms"]))
+        lines += [
+            {"gate": gate, "bar": bar, "value": value, "passed": value is not None and value >= bar}
+            for gate, bar, value in bars
+        ]
+    return lines
+
+
+def wrong_cases(part: tuple[int, int, str]) -> list[str]:
+    """Cases of the proof that fail, of every `step`-th from `start` on."""
+    start, step, device = part
+    wrong = []
+    for case in list(proof.cases(small=device == "cpu"))[start::step]:
+        try:
+            backend: Backend = "triton" if device == "cuda" else "auto"
+            bad = [finding for finding in proof.findings(case, torch.device(device), backend) if not finding.right]
+            wrong += [f"{case}: {finding}" for finding in bad]
+        except Exception as error:
+            wrong.append(f"{case}: {type(error).__name__}: {str(error)[:200]}")
+    return wrong
+
+
+def sanitized() -> str:
+    """What compute-sanitizer finds in a few small cases, where it is installed."""
+    if shutil.which("compute-sanitizer") is None:
+        return "compute-sanitizer is not installed"
+    script = (
+        "import torch; from arith.kernels import proof; from arith.kernels.proof import Case\n"
+        "terms = ('table', 'ids', 'id-window')\n"
+        "for case in (Case(17, 17, terms=terms), Case(70, 70, terms=terms, dtype=torch.bfloat16)):\n"
+        "    assert all(f.right for f in proof.findings(case, torch.device('cuda')))\n"
+    )
+    command = ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9", sys.executable, "-c", script]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        return "not finished in 2 minutes"
+    return "no errors" if done.returncode == 0 else f"exit {done.returncode}: {(done.stdout + done.stderr)[-500:]}"
+
+
+def drawn(found: list[dict[str, Any]], path: Path) -> None:
+    """Time of each peer for forward and backward, at 64 and 128 tokens."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = [row for row in found if "both_ms" in row and row["width"] == 64 and row["n"] in (64, 128)]
+    most = max((row["batch"] * row["n"] for row in shown), default=0)
+    figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained", sharey=True)
+    for n, axis in zip((64, 128), axes, strict=True):
+        bars = [row for row in shown if row["n"] == n and row["batch"] * n == most]
+        axis.barh([row["peer"] for row in bars], [row["both_ms"] for row in bars], color="0.55")
+        axis.set(title=f"{n} tokens", xlabel="forward and backward (ms)")
+        axis.invert_yaxis()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def report(
+    device: torch.device, name: str, shapes: tuple[Shape, ...], timer: Timer, deadline: float, out: Path, copied: int
+) -> list[str]:
+    """Prove, measure, write the JSON and the figure, and print it all; what is wrong comes back."""
+    began = time.monotonic()
+    workers = min(8, os.cpu_count() or 1) if device.type == "cuda" else 1
+    if workers > 1:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            parts = pool.map(wrong_cases, [(start, workers, device.type) for start in range(workers)])
+    else:
+        parts = [wrong_cases((0, 1, device.type))]
+    wrong = [line for part in parts for line in part]
+    print(f"proof: {len(wrong)} wrong, {time.monotonic() - began:.0f} s", *wrong[:20], sep="\n  ", flush=True)
+    sanitizer = sanitized() if device.type == "cuda" else "needs a GPU"
+    bandwidth = copy_bandwidth(device, timer, copied)
+    print(f"compute-sanitizer: {sanitizer}\na copy moves {bandwidth / 1e9:.0f} GB/s", flush=True)
+    found = []
+    for row in rows(shapes, PEERS, device, timer, deadline):
+        if "both_ms" in row:
+            shape = Shape(row["batch"], row["n"], row["width"], row["heads"])
+            moved = (FORWARD_PASSES + BACKWARD_PASSES) * shape.bytes / (row["both_ms"] / 1000)
+            row |= {"gbs": moved / 1e9, "share": moved / bandwidth}
+        found.append(row)
+        shown = (f"{key}={value:.3g}" if isinstance(value, float) else str(value) for key, value in row.items())
+        print(" ".join(shown), flush=True)
+    lines = [] if wrong else gates(found, bandwidth)
+    about = {
+        "device": name,
+        "commit": git_commit(),
+        "versions": {"torch": torch.__version__, "triton": triton.__version__, "python": platform.python_version()},
+        "seconds": round(time.monotonic() - began),
+        "wrong": wrong,
+        "sanitizer": sanitizer,
+        "copy_gbs": bandwidth / 1e9,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"kernels-{name.replace('NVIDIA ', '').replace(' ', '-')}.json"
+    path.write_text(json.dumps({**about, "gates": lines, "rows": found}, indent=1) + "\n")
+    drawn(found, path.with_suffix(".svg"))
+    for gate in lines:
+        value = "no result" if gate["value"] is None else f"{gate['value']:.2f}"
+        print(f"{'passed' if gate['passed'] else 'MISSED'}  {gate['gate']}: {value} (bar {gate['bar']})")
+    return wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results/gpu"), help="folder for the JSON and the figure")
+    parser.add_argument("--minutes", type=float, default=8.0, help="measurements stop then; what is missing is named")
+    arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("benchmarks/attention.py needs a CUDA GPU, and torch sees none. On a CPU, the kernels are only tested")
+
+    def timer(run: Callable[[], Any]) -> float:
+        return float(do_bench(run, warmup=20, rep=80, return_mode="median"))
+
+    deadline = time.monotonic() + 60 * arguments.minutes
+    name = torch.cuda.get_device_name()
+    sys.exit(1 if report(torch.device("cuda"), name, SHAPES, timer, deadline, arguments.out, 2**29) else 0)
+
+
+if __name__ == "__main__":
+    main()

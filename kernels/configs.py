@@ -1,0 +1,132 @@
+"""How each kernel is launched: warps, stages of loads in flight, and programs that fit on one multiprocessor."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+Kernel = Literal["forward", "backward", "backward and tile", "table"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Of one kernel and size of tile.
+
+    Args:
+        warps: of a program.
+        stages: loads in flight in the loop over the batch.
+        programs: that a multiprocessor holds at once, and so how many share the work.
+    """
+
+    warps: int
+    stages: int
+    programs: int
+
+
+LONGEST = 128  # tokens of a sample that fit one tile
+PACKED = 64  # rows of a tile that shorter samples share
+WIDEST = 128  # head width
+BLOCK_IDS = 64  # ids that one block of the table's gradient covers
+
+# By kernel and rows of the tile. Programs are what registers and shared memory leave room for at a head width of 64 in
+# 16 bits (tests/golden/kernel-resources.txt).
+HOPPER: dict[tuple[Kernel, int], Config] = {
+    ("forward", 64): Config(warps=4, stages=2, programs=3),
+    ("forward", 128): Config(warps=8, stages=2, programs=1),
+    ("backward", 64): Config(warps=4, stages=2, programs=3),
+    ("backward", 128): Config(warps=8, stages=2, programs=1),
+    ("backward and tile", 64): Config(warps=4, stages=2, programs=2),
+    ("backward and tile", 128): Config(warps=8, stages=2, programs=1),
+    ("table", 64): Config(warps=8, stages=1, programs=1),
+    ("table", 128): Config(warps=8, stages=1, programs=1),
+}
+# Before compute capability 9.0, products take their operands from registers, and room there is short.
+AMPERE: dict[tuple[Kernel, int], Config] = {
+    ("forward", 64): Config(warps=4, stages=1, programs=3),
+    ("forward", 128): Config(warps=8, stages=1, programs=1),
+    ("backward", 64): Config(warps=8, stages=1, programs=1),
+    ("backward", 128): Config(warps=8, stages=1, programs=1),
+    ("backward and tile", 64): Config(warps=8, stages=1, programs=1),
+    ("backward and tile", 128): Config(warps=8, stages=1, programs=1),
+    ("table", 64): Config(warps=8, stages=1, programs=1),
+    ("table", 128): Config(warps=8, stages=1, programs=1),
+}
+STAGED_BYTES = 16_384  # of one operand's tile; with more, shared memory has no room for a second stage
+OPERAND_BYTES = 32_768  # of one operand's tile; with more, no kernel fits
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The tile of one call.
+
+    Args:
+        pack: samples in it.
+        queries, keys, width: of each sample, rounded up to powers of two.
+    """
+
+    pack: int
+    queries: int
+    keys: int
+    width: int
+
+    @property
+    def rows(self) -> int:
+        """Of the tile, 64 where it has fewer."""
+        return max(PACKED, self.pack * max(self.queries, self.keys))
+
+    def operand_bytes(self, itemsize: int) -> int:
+        """Of the tile of queries, keys or values, whichever is larger."""
+        return self.rows * self.width * itemsize
+
+    def constants(self, queries: int, keys: int, width: int) -> dict[str, int | bool]:
+        """The kernels' constants about sizes."""
+        return {
+            "WIDTH": width,
+            "EVEN_Q": self.queries == queries,
+            "EVEN_K": self.keys == keys,
+            "BLOCK_Q": self.queries,
+            "BLOCK_K": self.keys,
+            "BLOCK_D": self.width,
+        }
+
+
+def blocks(queries: int, keys: int, width: int, packed: bool = True) -> Blocks:
+    """The tile for samples of this size.
+
+    >>> blocks(20, 20, 64)
+    Blocks(pack=2, queries=32, keys=32, width=64)
+    """
+    q, k, d = (max(16, 1 << (size - 1).bit_length()) for size in (queries, keys, width))
+    return Blocks(max(1, PACKED // max(q, k)) if packed else 1, q, k, d)
+
+
+def too_large(queries: int, keys: int, width: int, itemsize: int, capability: int) -> str | None:
+    """Why no kernel can hold such samples; None if one can."""
+    if keys > LONGEST:
+        return f"{keys} tokens are more than the {LONGEST} of the fused kernels"
+    if width > WIDEST:
+        return f"a head width of {width} is more than the {WIDEST} of the fused kernels"
+    if itemsize == 4 and capability < 90:
+        return "numbers of 32 bits need a GPU of compute capability 9.0 for the fused kernels"
+    if itemsize == 4 and blocks(queries, keys, width).operand_bytes(itemsize) > OPERAND_BYTES:
+        return f"{keys} tokens with heads {width} wide, in 32 bits, are more than shared memory holds"
+    return None
+
+
+def capability(device: torch.device) -> int:
+    """Compute capability, 90 for 9.0; that of an H100 where kernels are interpreted."""
+    if device.type != "cuda":
+        return 90
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
+
+
+def config(kernel: Kernel, tile: Blocks, itemsize: int, capability: int = 90) -> Config:
+    """How to launch a kernel for such tiles.
+
+    Args:
+        itemsize: bytes of a number.
+        capability: of the device, 90 for compute capability 9.0.
+    """
+    found = (HOPPER if capability >= 90 else AMPERE)[kernel, tile.rows]
+    return replace(found, stages=1) if tile.operand_bytes(itemsize) > STAGED_BYTES else found

@@ -1,0 +1,97 @@
+"""Terms as the fused kernels take them: scores that all samples share as one tile, and one table by ids per sample."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from arith.kernels.gathering import gather
+from arith.kernels.reference import slots, visibility
+from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
+
+# As far below any score as the kernels' own hidden pairs, so that the two may add up.
+HIDDEN = -1e30
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What the terms of one call come to.
+
+    Args:
+        tile: added to the scores of every sample; None if there is nothing to add.
+        table: a score for each distance of `ids`, as in a `DistanceTable`.
+        ids: of each sample, for the table.
+        window: on ids of each sample.
+    """
+
+    tile: Float[Tensor, "h q k"] | None = None
+    table: Float[Tensor, "h 2r+2"] | None = None
+    ids: Ids | None = None
+    window: Window | None = None
+
+    def with_tile(self, scores: Float[Tensor, "#h q k"], heads: int) -> "Folded":
+        scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+        tile = scores.expand(heads, -1, -1)
+        return replace(self, tile=tile if self.tile is None else self.tile + tile)
+
+    def with_table(self, values: Float[Tensor, "h 2r+2"], heads: int) -> "Folded":
+        values = _widened(values.float() if values.dtype in (torch.float16, torch.bfloat16) else values, 1)
+        if self.table is not None:
+            radius = max(_radius(self.table), _radius(values))
+            values = _widened(self.table, radius) + _widened(values, radius)
+        return replace(self, table=values.expand(heads, -1))
+
+
+def fold(terms: Sequence[Term], heads: int, queries: int, keys: int, device: torch.device) -> Folded:
+    """Add up the terms; all are differentiable in it.
+
+    Args:
+        terms: that the fused kernels can take; see `arith.kernels.routing`.
+    """
+    folded = Folded()
+    for term in terms:
+        assert isinstance(term, DistanceTable | PairTable | Window)
+        shared = term.ids is None or term.ids.shared
+        match term:
+            case DistanceTable(values) if shared:
+                slot = slots(values.shape[1] - 2, term.ids, queries, keys, device)[0]
+                folded = folded.with_tile(gather(values, slot), heads)
+            case DistanceTable(values):
+                folded = replace(folded.with_table(values, heads), ids=term.ids)
+            case PairTable(values, None):
+                folded = folded.with_tile(values[:, keys - queries : keys, :keys], heads)
+            case PairTable(values, Ids(q, k)):
+                folded = folded.with_tile(_pairs(values, q[0], k[0]), heads)
+            case Window() if shared:
+                visible = visibility(queries, keys, (term,), False, None, None, device)
+                assert visible is not None
+                hidden = torch.zeros(1, queries, keys, device=device).masked_fill(~visible[0], HIDDEN)
+                folded = folded.with_tile(hidden, heads)
+            case Window():
+                folded = replace(folded, window=term)
+    return folded
+
+
+def _radius(values: Float[Tensor, "h 2r+2"]) -> int:
+    return (values.shape[1] - 2) // 2
+
+
+def _widened(values: Float[Tensor, "h 2r+2"], radius: int) -> Float[Tensor, "h 2s+2"]:
+    """The same scores by distance in a table for more distances."""
+    more = radius - _radius(values)
+    if more <= 0:
+        return values
+    nearest, farthest, unplaced = values[:, :1], values[:, -2:-1], values[:, -1:]
+    return torch.cat([nearest.expand(-1, more), values[:, :-1], farthest.expand(-1, more), unplaced], dim=1)
+
+
+def _pairs(values: Float[Tensor, "h p p"], q: Int[Tensor, " q"], k: Int[Tensor, " k"]) -> Float[Tensor, "h q k"]:
+    width = values.shape[2]
+    none = width * width  # a slot of its own for pairs without a position
+    pair = (q[:, None] - 1) * width + k - 1
+    pair = pair.masked_fill((q == 0)[:, None] | (k == 0), none)
+    flat = torch.cat([rearrange(values, "h p r -> h (p r)"), values.new_zeros(values.shape[0], 1)], dim=1)
+    return gather(flat, pair)

@@ -1,0 +1,187 @@
+"""The fused kernels against float64: cases of every term, mask, type and size, and the errors that are allowed.
+
+The reference computes each case twice: in float64 from the same rounded inputs, which counts as exact, and in the
+inputs' own type, whose error is the measure for that of the kernels. Gradients of tables are 32-bit sums however short
+the inputs are, and so have a bound of their own. Tests run this in Triton's interpreter, `make gpu-kernels` on a GPU.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from arith.kernels.attention import attention
+from arith.kernels.routing import Backend
+from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
+
+# Of the error of torch in the inputs' type: as in flash-attention's tests, and a margin in units of the largest value.
+OUTPUT_RATIO, GRADIENT_RATIO, MARGIN = 2.0, 3.0, 1e-5
+TABLE_ERROR = 1e-4  # of the largest entry
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of attention.
+
+    Args:
+        keys, queries: tokens; the queries are the last of the keys.
+        terms: `alibi`, `table`, `pair`, `window` on token indices; `ids` (a table) and `id-window` on ids per sample.
+        masks: of `causal`, `valid` and `documents`.
+        radius: of tables by distance.
+        spread: largest id.
+    """
+
+    keys: int
+    queries: int
+    width: int = 16
+    dtype: torch.dtype = torch.float32
+    terms: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ("causal",)
+    batch: int = 3
+    heads: int = 2
+    key_heads: int = 2
+    radius: int = 5
+    spread: int = 40
+
+    def __str__(self) -> str:
+        kind = str(self.dtype).removeprefix("torch.")
+        return f"{self.queries}x{self.keys}x{self.width} {kind} {'+'.join((*self.terms, *self.masks)) or 'plain'}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one result of a case compares.
+
+    Args:
+        name: `out`, or whose gradient.
+        error: largest difference from float64.
+        allowed: the most that is right.
+    """
+
+    name: str
+    error: float
+    allowed: float
+
+    @property
+    def right(self) -> bool:
+        return self.error <= self.allowed
+
+
+def cases(small: bool = True) -> Iterator[Case]:
+    """Cases that cover what the kernels ship.
+
+    Args:
+        small: as the interpreter can run them in a minute; otherwise as a GPU can.
+    """
+    everything = ("alibi", "table", "pair", "window", "ids", "id-window")
+    half = (torch.bfloat16, torch.float16)
+    for n in (1, 17, 50, 63, 65, 100, 127, 128):
+        yield Case(n, n)
+        yield Case(n, n, terms=("table",), dtype=torch.bfloat16)
+    for terms in (*((term,) for term in everything), everything):
+        for dtype in (torch.float32, *half):
+            yield Case(30, 30, dtype=dtype, terms=terms)
+    for radius, spread in ((1, 9), (70, 150), (200, 150), (20, 1000)):
+        yield Case(40, 40, terms=("ids",), radius=radius, spread=spread)
+    for masks in ((), ("valid",), ("causal", "valid"), ("causal", "documents"), ("causal", "valid", "documents")):
+        yield Case(20, 20, terms=("table",), masks=masks)
+        yield Case(40, 40, terms=("ids",), masks=masks, dtype=torch.bfloat16)
+    for width in (24, 64, 80, 128):
+        yield Case(33, 33, width, terms=("table", "ids"), dtype=torch.bfloat16)
+    for queries in (1, 7):
+        yield Case(70, queries, terms=("table", "ids", "window"))
+    yield Case(40, 40, terms=("table", "ids"), heads=4)
+    yield Case(40, 40, terms=("table", "ids"), heads=4, dtype=torch.bfloat16)
+    yield Case(9, 9, terms=("table", "ids"), batch=11)
+    if not small:
+        for n in (32, 62, 64, 128):
+            for width in (64, 128):
+                for terms in ((), ("table",), ("pair",), ("ids",), ("ids", "id-window")):
+                    yield Case(n, n, width, torch.bfloat16, terms, batch=300, heads=12, key_heads=12, radius=64)
+        yield Case(16, 16, 64, torch.bfloat16, ("table",), batch=70_000, heads=2)
+
+
+def findings(case: Case, device: torch.device, backend: Backend = "auto") -> list[Finding]:
+    """Run one case forward and backward, and compare."""
+    ours, theirs, exact = (
+        results(case, device, kind, which)
+        for kind, which in ((case.dtype, backend), (case.dtype, "reference"), (torch.float64, "reference"))
+    )
+    found = []
+    for name, truth in exact.items():
+        size = max(float(truth.abs().max()), 1e-30)
+        error, measure = (float((values[name].double() - truth).abs().max()) for values in (ours, theirs))
+        if name in ("q", "k", "v", "out"):
+            ratio = OUTPUT_RATIO if name == "out" else GRADIENT_RATIO
+            allowed = ratio * measure + MARGIN * size
+        else:
+            allowed = TABLE_ERROR * size
+        # Written so that NaN is wrong.
+        found.append(Finding(name, error if error >= 0 else float("inf"), allowed))
+    return found
+
+
+def results(case: Case, device: torch.device, dtype: torch.dtype, backend: Backend) -> dict[str, Float[Tensor, "..."]]:
+    """The output and all gradients, computed in a type from inputs rounded to the case's."""
+    generator = torch.Generator().manual_seed(len(str(case)) * 1009 + case.keys)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    def rounded(x: Tensor) -> Tensor:
+        return x.to(case.dtype).to(device, dtype)
+
+    b, h, g, d = case.batch, case.heads, case.key_heads, case.width
+    inputs = {
+        "q": rounded(normal(b, h, case.queries, d)),
+        "k": rounded(normal(b, g, case.keys, d)),
+        "v": rounded(normal(b, g, case.keys, d)),
+    }
+    dout = rounded(normal(b, h, case.queries, d))
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    slots = 2 * case.radius + 2
+    tables = {
+        "alibi": normal(h, 1).abs(),
+        "table": normal(h, slots),
+        "pair": normal(h, case.keys, case.keys),
+        "ids": normal(h, slots),
+    }
+    tables = {name: values.to(device, wide) for name, values in tables.items() if name in case.terms}
+    all_ids = torch.randint(0, case.spread + 1, (b, case.keys), generator=generator).to(device)
+    ids = Ids(all_ids[:, case.keys - case.queries :], all_ids)
+    valid = (torch.rand(b, case.keys, generator=generator) > 0.3).to(device)
+    documents = torch.randint(0, 3, (b, case.keys), generator=generator).sort(1)[0].to(device)
+    given = {**inputs, **tables}
+    for values in given.values():
+        values.requires_grad_()
+    made: dict[str, Term] = {
+        "window": Window(max(1, case.keys // 2), 1),
+        "id-window": Window(case.spread // 2, case.spread // 3, ids),
+    }
+    if "alibi" in tables:
+        distance = torch.arange(-case.keys, case.keys + 2, device=device).abs().to(wide)
+        made["alibi"] = DistanceTable(-tables["alibi"] * distance)
+    for name, place in (("table", None), ("ids", ids)):
+        if name in tables:
+            made[name] = DistanceTable(tables[name], place)
+    if "pair" in tables:
+        made["pair"] = PairTable(tables["pair"])
+    out = attention(
+        inputs["q"],
+        inputs["k"],
+        inputs["v"],
+        terms=tuple(made[name] for name in case.terms),
+        causal="causal" in case.masks,
+        valid=valid if "valid" in case.masks else None,
+        documents=documents if "documents" in case.masks else None,
+        backend=backend,
+    )
+    gradients = torch.autograd.grad(out, list(given.values()), dout)
+    return {"out": out.detach(), **dict(zip(given, gradients, strict=True))}
+
+
+def in_float64(case: Case) -> Case:
+    """The same case for a gradient check."""
+    return replace(case, dtype=torch.float64)

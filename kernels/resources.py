@@ -1,0 +1,188 @@
+"""Compile every shipped configuration of the kernels, for GPUs that need not be there, and read what it takes.
+
+    python -m arith.kernels.resources > tests/golden/kernel-resources.txt
+
+A kernel that spills its registers, no longer fits shared memory, lost the tensor cores or gained atomics shows here
+before a GPU is ever seen. Compilers differ: the table is of one version of Triton.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from arith.kernels import short, short_table
+from arith.kernels.configs import BLOCK_IDS, Kernel, blocks, config
+
+SHARED_BYTES = {90: 232_448, 80: 166_912}  # that a program may have, by compute capability
+KERNELS: dict[Kernel, Any] = {
+    "forward": short.short_forward,
+    "backward": short.short_backward,
+    "backward and tile": short.short_backward,
+    "table": short_table.short_table_gradient,
+}
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+ROWS = ("Q", "K", "V", "OUT", "DOUT", "DQ", "DK", "DV")  # pointers to what has a head width
+
+
+@dataclass(frozen=True)
+class Case:
+    """One compilation.
+
+    Args:
+        kernel: which.
+        queries, keys, width: tokens, and head width.
+        dtype: of queries, keys and values, as Triton names it.
+        features: pointers that are given: TILE, TABLE with its IDS, WINDOW, VALID, DOCUMENTS.
+        alike: all inputs lie in memory in the same way.
+        group: query heads of a key head.
+    """
+
+    kernel: Kernel
+    queries: int
+    keys: int
+    width: int = 64
+    dtype: str = "bf16"
+    features: tuple[str, ...] = ()
+    alike: bool = True
+    group: int = 1
+
+    def __str__(self) -> str:
+        size = f"{self.queries}x{self.keys}x{self.width}"
+        extra = "" if self.alike else f" apart group={self.group}"
+        return f"{self.kernel} {size} {self.dtype} {'+'.join(self.features) or 'plain'}{extra}"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one compiled kernel takes: registers and bytes of stack a thread, bytes of shared memory, instructions."""
+
+    registers: int
+    stack: int
+    shared: int
+    wgmma: int
+    atomics: int
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in vars(self).items())
+
+
+def cases(capability: int) -> Iterator[Case]:
+    """Everything shipped for a compute capability, in every size of tile."""
+    table = ("TABLE", "IDS", "WINDOW")
+    for n in (20, 62, 64, 100, 128):
+        for features in ((), ("TILE",), table, ("VALID", "DOCUMENTS")):
+            yield Case("forward", n, n, features=features)
+            yield Case("backward", n, n, features=features)
+        yield Case("backward and tile", n, n, features=("TILE",))
+        yield Case("table", n, n, features=table)
+    for width, n in ((16, 20), (16, 64), (32, 64), (128, 20), (128, 64), (128, 128)):
+        yield Case("forward", n, n, width, features=("TILE",))
+        yield Case("backward and tile", n, n, width, features=("TILE",))
+    yield Case("table", 64, 64, 128, features=table)
+    if capability >= 90:  # 32 bits are not shipped for less
+        for n, width in ((20, 64), (64, 64), (64, 128), (128, 64)):
+            yield Case("forward", n, n, width, "fp32", ("TILE",))
+            yield Case("backward and tile", n, n, width, "fp32", ("TILE",))
+        yield Case("table", 64, 64, 64, "fp32", table)
+    yield Case("backward and tile", 64, 64, 64, "fp16", ("TILE",))
+    yield Case("backward and tile", 64, 64, features=("TILE",), alike=False, group=4)
+    for features in (("TILE",), table):
+        yield Case("forward", 1, 128, features=features)
+
+
+def compiled(case: Case, capability: int) -> Resources:
+    """Compile one case for GPUs of a compute capability.
+
+    Args:
+        capability: 90 for H100 and H200, 80 for A100.
+    """
+    kernel = KERNELS[case.kernel]
+    tile = blocks(case.queries, case.keys, case.width, packed=case.kernel != "table")
+    constants: dict[str, Any] = {
+        **tile.constants(case.queries, case.keys, case.width),
+        "PACK": tile.pack,
+        "ALIKE": case.alike,
+        "CAUSAL": True,
+        "ACC": tl.float32,
+        "PRECISION": "tf32x3",
+        "BLOCK_IDS": BLOCK_IDS,
+        "SPLIT": case.dtype != "fp32",
+    }
+    if case.group == 1:
+        constants["group"] = 1  # Triton specialises on ones
+    given = {*ROWS, "NEAR", "FAR", *(("DTILE",) if case.kernel == "backward and tile" else ()), *case.features}
+    signature: dict[str, str] = {}
+    values: dict[tuple[int, ...], Any] = {}
+    attributes: dict[tuple[int, ...], Any] = {}
+    for index, name in enumerate(kernel.arg_names):
+        if name in constants:
+            signature[name], values[index,] = "constexpr", constants[name]
+        elif name.isupper() and name.split("_")[0] not in given:
+            signature[name], values[index,] = "constexpr", None
+        else:
+            signature[name] = _type(name, case)
+            if name.isupper() or re.search("_[bhn]$", name):
+                attributes[index,] = [["tt.divisibility", 16]]
+    launch = config(case.kernel, tile, 4 if case.dtype == "fp32" else 2, capability)
+    made = triton.compile(
+        ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes),
+        target=GPUTarget("cuda", capability, 32),
+        options={"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": True},
+    )
+    return _read(made.asm["cubin"], made.metadata.shared)
+
+
+def sources() -> str:
+    """A hash of the kernels' sources and of how they are launched."""
+    digest = hashlib.sha256()
+    for name in ("short", "short_table", "configs"):
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def main(capabilities: tuple[int, ...] = (90, 80)) -> None:
+    """Print the table."""
+    print(f"sources {sources()} triton {triton.__version__}")
+    for capability in capabilities:
+        for case in cases(capability):
+            print(f"sm_{capability} {case} | {compiled(case, capability)}", flush=True)
+            print(f"sm_{capability} {case}", file=sys.stderr)
+
+
+def _type(name: str, case: Case) -> str:
+    if not name.isupper():
+        return "fp32" if name == "scale" else "i32"
+    if name in ROWS:
+        return f"*{case.dtype}"
+    return "*fp32" if name in ("TILE", "DTILE", "TABLE", "NEAR", "FAR") else "*i32"
+
+
+def _read(cubin: bytes, shared: int) -> Resources:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "kernel.cubin")
+        Path(path).write_bytes(cubin)
+        usage = subprocess.run(
+            [TOOLS / "cuobjdump", "-res-usage", path], capture_output=True, text=True, check=True
+        ).stdout
+        code = subprocess.run([TOOLS / "nvdisasm", "-c", path], capture_output=True, text=True, check=True).stdout
+    found = {name: re.search(rf"{name}:(\d+)", usage) for name in ("REG", "STACK")}
+    registers, stack = (int(match[1]) if match else -1 for match in found.values())
+    return Resources(
+        registers, stack, shared, len(re.findall(r"\bHGMMA\b", code)), len(re.findall(r"\b(?:RED|ATOM\w*)\b", code))
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Which implementation runs a call of attention, and why."""
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from arith.kernels.configs import LONGEST, WIDEST, capability, too_large
+from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
+
+Backend = Literal["auto", "triton", "reference"]
+
+
+def route(
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b g k d"],
+    v: Float[Tensor, "b g k d"],
+    terms: Sequence[Term] = (),
+    backend: Backend = "auto",
+) -> tuple[Literal["triton", "reference"], str]:
+    """Which implementation runs a call, and why.
+
+    Raises:
+        ValueError: the backend is not known, or cannot run the call.
+
+    >>> import torch
+    >>> q = torch.zeros(1, 2, 8, 16)
+    >>> route(q, q, q)
+    ('reference', 'tensors on a cpu run in plain torch')
+    """
+    if backend not in ("auto", "triton", "reference"):
+        raise ValueError(f"no attention backend is called {backend!r}. Backends: auto, triton, reference")
+    if backend == "reference":
+        return "reference", "asked for"
+    why_not = _not_fused(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
+    if why_not is None:
+        return "triton", f"the fused kernels run up to {LONGEST} tokens and head widths up to {WIDEST}"
+    if backend == "triton":
+        raise ValueError(f"the fused kernels cannot run this: {why_not}. Use backend='auto' or 'reference'")
+    return "reference", why_not
+
+
+def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:
+    if q.device.type != "cuda" and not interpreted:
+        return f"tensors on a {q.device.type} run in plain torch"
+    if find_spec("triton") is None:
+        return "triton is not installed"
+    if v.shape[3] != q.shape[3]:
+        return f"heads of queries and values differ in width: {q.shape[3]} and {v.shape[3]}"
+    if 0 in q.shape or 0 in k.shape:
+        return "there is nothing to compute"
+    if not torch.is_autocast_enabled(q.device.type):
+        if not q.dtype == k.dtype == v.dtype:
+            return f"queries, keys and values are of different types: {q.dtype}, {k.dtype}, {v.dtype}"
+        if q.dtype not in (torch.float32, torch.bfloat16, torch.float16) and not interpreted:
+            return f"{q.dtype} runs in plain torch"
+    large = too_large(q.shape[2], k.shape[2], q.shape[3], q.dtype.itemsize, capability(q.device))
+    return large or _unfusable(terms)
+
+
+def _interpreting() -> bool:
+    """Whether Triton interprets kernels, so that they run without a GPU; slow, and meant for tests."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _unfusable(terms: Sequence[Term]) -> str | None:
+    """Why the fused kernels cannot take these terms; None if they can."""
+    tables: list[Ids] = []
+    windows = 0
+    for term in terms:
+        if not isinstance(term, DistanceTable | PairTable | Window):
+            return f"{type(term).__name__} runs in plain torch only"
+        if isinstance(term, Window) and min(term.left, term.right) < 0:
+            return "a window that leaves out the token itself runs in plain torch only"
+        if term.ids is None or term.ids.shared:
+            continue
+        match term:
+            case PairTable():
+                return "a table by pairs of ids that differ between samples runs in plain torch only"
+            case DistanceTable():
+                tables.append(term.ids)
+            case Window():
+                windows += 1
+    # Equal values in other tensors are not looked for: that would wait for the device.
+    if any(ids.q is not tables[0].q or ids.k is not tables[0].k for ids in tables):
+        return "tables by distance on two sets of ids that differ between samples run in plain torch only"
+    return "two windows on ids that differ between samples run in plain torch only" if windows > 1 else None

@@ -1,0 +1,100 @@
+"""What the compiled kernels take on GPUs that are not here. Compilation runs in a process that does not interpret."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arith.kernels import resources
+from arith.kernels.resources import SHARED_BYTES
+
+TABLE = Path(__file__).parents[1] / "golden" / "kernel-resources.txt"
+AGAIN = "python -m arith.kernels.resources > tests/golden/kernel-resources.txt"
+SHARDS = 4
+
+ROW = re.compile(r"sm_(\d+) (.*) \| registers=(\d+) stack=(\d+) shared=(\d+) wgmma=(\d+) atomics=(\d+)")
+
+
+def recorded() -> dict[tuple[int, str], dict[str, int]]:
+    found = {}
+    for line in TABLE.read_text().splitlines()[1:]:
+        match = ROW.fullmatch(line)
+        assert match, line
+        names = ("registers", "stack", "shared", "wgmma", "atomics")
+        found[int(match[1]), match[2]] = dict(zip(names, map(int, match.groups()[2:]), strict=True))
+    return found
+
+
+def compiled(chosen: str) -> dict[tuple[int, str], dict[str, int]]:
+    """Compile the cases that a Python expression over `capability` and `index` chooses."""
+    script = (
+        "import json, sys\n"
+        "from arith.kernels.resources import cases, compiled\n"
+        "chosen = eval('lambda capability, index: ' + sys.argv[1])\n"
+        "for capability in (90, 80):\n"
+        "    for index, case in enumerate(cases(capability)):\n"
+        "        if chosen(capability, index):\n"
+        "            print(json.dumps([capability, str(case), vars(compiled(case, capability))]), flush=True)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, chosen], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {(capability, case): values for capability, case, values in map(json.loads, done.stdout.splitlines())}
+
+
+def check(found: dict[tuple[int, str], dict[str, int]]) -> None:
+    """No more than recorded by this version of Triton; by another, what must hold for all."""
+    import triton
+
+    same = f"triton {triton.__version__}" in TABLE.read_text().splitlines()[0]
+    table = recorded()
+    assert found
+    for (capability, case), values in found.items():
+        before = table[capability, case]
+        where = f"sm_{capability} {case}: {values}, recorded {before}"
+        assert values["atomics"] == 0, where
+        assert values["shared"] <= SHARED_BYTES[capability], where
+        assert (values["wgmma"] > 0) == (before["wgmma"] > 0), where
+        if same:
+            assert values["stack"] <= before["stack"], where
+            assert values["registers"] <= before["registers"], where
+
+
+def test_table_is_of_these_sources() -> None:
+    first = TABLE.read_text().splitlines()[0]
+    assert f"sources {resources.sources()} " in first, f"the kernels have changed since the table was made: {AGAIN}"
+
+
+def test_table_has_every_case_and_all_fit() -> None:
+    table = recorded()
+    assert set(table) == {(capability, str(case)) for capability in (90, 80) for case in resources.cases(capability)}
+    for (capability, case), values in table.items():
+        assert values["atomics"] == 0, case
+        assert values["shared"] <= SHARED_BYTES[capability], case
+        if capability == 90 and " fp32 " not in case and not case.startswith("forward 1x"):
+            assert values["wgmma"] > 0, case
+    # What the speed at 64 tokens rests on.
+    for kernel in ("forward", "backward", "backward and tile"):
+        assert table[90, f"{kernel} 64x64x64 bf16 TILE"]["stack"] == 0
+
+
+def test_one_kernel_compiles_as_recorded() -> None:
+    check(compiled("capability == 90 and index == 2"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("half", range(2))
+def test_all_kernels_compile_as_recorded(half: int, root: Path) -> None:
+    """A quarter of the table at each commit, in two processes."""
+    count = subprocess.run(
+        ["git", "rev-list", "--count", "HEAD"], cwd=root, capture_output=True, text=True, check=False
+    )
+    shard = int(count.stdout or 0) % SHARDS
+    check(compiled(f"index % {2 * SHARDS} == {shard + SHARDS * half}"))

@@ -1,0 +1,331 @@
+"""The fused kernels in Triton's interpreter, against float64."""
+
+import dataclasses
+import warnings
+
+import pytest
+import torch
+import triton
+import triton.language as tl
+
+from arith.kernels import attention as op
+from arith.kernels import fused, proof, routing
+from arith.kernels.attention import attention
+from arith.kernels.gathering import gather, gather_op
+from arith.kernels.proof import Case
+from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
+
+CPU = torch.device("cpu")
+ALL = ("alibi", "table", "pair", "window", "ids", "id-window")
+
+
+@pytest.mark.parametrize("case", list(proof.cases()), ids=str)
+def test_kernels_are_as_exact_as_torch_in_the_same_type(case: Case) -> None:
+    findings = proof.findings(case, CPU, "triton")
+    assert all(finding.right for finding in findings), [finding for finding in findings if not finding.right]
+
+
+def test_proof_notices_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = fused.attention
+    monkeypatch.setattr(fused, "attention", lambda *args: right(*args) * 1.001)
+    assert not all(finding.right for finding in proof.findings(Case(17, 17), CPU, "triton"))
+    monkeypatch.setattr(fused, "attention", lambda *args: right(*args) * float("nan"))
+    assert not any(finding.right for finding in proof.findings(Case(17, 17), CPU, "triton"))
+
+
+@triton.jit
+def product(A, B, OUT, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    at = i[:, None] * BLOCK + i[None, :]
+    tl.store(OUT + at, tl.dot(tl.load(A + at), tl.load(B + at)).to(tl.bfloat16))
+
+
+def test_interpreter_multiplies_and_rounds_bfloat16_as_torch_does() -> None:
+    a, b = (torch.randn(16, 16, generator=torch.Generator().manual_seed(seed)).bfloat16() for seed in range(2))
+    out = torch.empty_like(a)
+    product[1,](a, b, out, 16)
+    assert torch.equal(out, (a.float() @ b.float()).bfloat16())
+
+
+@pytest.mark.parametrize("terms", [(), ("alibi", "table", "pair"), ("ids", "id-window")], ids=str)
+def test_gradients_in_float64(terms: tuple[str, ...]) -> None:
+    """Numerical differentiation of the kernels themselves; the scale of 1/2 is exact in the 32 bits it travels in."""
+    case = Case(5, 4, 4, torch.float64, terms, batch=2, heads=1, key_heads=1, radius=2, spread=6)
+    ours = proof.results(case, CPU, torch.float64, "triton")
+    exact = proof.results(case, CPU, torch.float64, "reference")
+    for name, values in exact.items():
+        torch.testing.assert_close(ours[name], values, rtol=1e-12, atol=1e-13)
+
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 1, n, 4, generator=generator, dtype=torch.float64) for n in (2, 4, 4))
+    ids = torch.tensor([[3, 0, 2, 6], [4, 5, 1, 2]])
+    places = Ids(ids[:, 2:], ids)
+    table, pair = torch.randn(1, 6, generator=generator).double(), torch.randn(1, 4, 4, generator=generator).double()
+
+    def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, table: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:
+        made: dict[str, Term] = {
+            "alibi": DistanceTable(table),
+            "table": PairTable(pair),
+            "ids": DistanceTable(table, places),
+        }
+        made["id-window"], made["pair"] = Window(3, 3, places), PairTable(pair)
+        return attention(q, k, v, terms=tuple(made[name] for name in terms), backend="triton")
+
+    inputs = tuple(x.requires_grad_() for x in (q, k, v, table, pair))
+    assert torch.autograd.gradcheck(run, inputs)
+
+
+def test_two_runs_give_the_same_bits() -> None:
+    case = Case(40, 40, terms=ALL, masks=("causal", "valid"), batch=7)
+    once, again = (proof.results(case, CPU, torch.float32, "triton") for _ in range(2))
+    assert all(torch.equal(once[name], again[name]) for name in once)
+
+
+@pytest.mark.parametrize("ids", [False, True])
+def test_what_is_added_to_all_scores_changes_nothing(ids: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(3, 2, 30, 16, generator=generator) for _ in range(3))
+    table = torch.randn(2, 12, generator=generator).requires_grad_()
+    drawn = torch.randint(0, 20, (3, 30), generator=generator)
+    places = Ids(drawn, drawn) if ids else None
+    out = attention(q, k, v, terms=(DistanceTable(table, places),), backend="triton")
+    moved = attention(q, k, v, terms=(DistanceTable(table + 3, places),), backend="triton")
+    torch.testing.assert_close(out, moved, rtol=1e-5, atol=1e-6)
+    (gradient,) = torch.autograd.grad(out.square().sum(), table)
+    assert (gradient.sum(1).abs() <= 1e-5 * gradient.abs().sum(1)).all()
+    assert gradient.abs().max() > 0.1
+
+
+@pytest.mark.parametrize(("keys", "queries"), [(5, 5), (17, 17), (33, 2), (70, 70)])
+def test_kernels_read_and_write_only_what_is_theirs(keys: int, queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inputs stand among NaN, and the results among canaries, in memory where nothing was written before."""
+    canary, frames = 1234.5, []
+
+    def framed(x: torch.Tensor, heads: int | None = None, dtype: torch.dtype | None = None) -> torch.Tensor:
+        b, h, n, d = x.shape
+        size = b * n * (heads or h) * d
+        memory = torch.full((size + 2048,), canary, dtype=dtype or x.dtype)
+        memory[1024:-1024] = float("nan")
+        frames.append(memory)
+        return memory[1024:-1024].view(b, n, heads or h, d).transpose(1, 2)
+
+    def islands(n: int) -> torch.Tensor:
+        memory = torch.full((3, 4, n + 40, 24), float("nan"))
+        inside = memory[:, 1:3, 20 : 20 + n, 4:20]
+        inside.copy_(torch.randn(3, 2, n, 16, generator=generator))
+        return inside
+
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = islands(queries), islands(keys), islands(keys)
+    monkeypatch.setattr(fused, "_token_major", framed)
+    none = [None] * 8
+    dout = torch.randn(3, 2, queries, 16, generator=generator)
+    out = fused.short_attention._init_fn(q, k, v, *none, 0, 0, True, 0.25)
+    gradients = fused.short_attention_backward._init_fn(dout, q, k, v, *none, 0, 0, True, 0.25, False, False)
+    assert len(frames) == 4
+    for memory in frames:
+        assert (memory[:1024] == canary).all()
+        assert (memory[-1024:] == canary).all()
+        assert not memory.isnan().any()
+    clean = [x.contiguous().requires_grad_() for x in (q, k, v)]
+    expected = attention(*clean, scale=0.25, backend="reference")
+    torch.testing.assert_close(out, expected)
+    for ours, theirs in zip(gradients, torch.autograd.grad(expected, clean, dout), strict=False):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_queries_that_see_nothing_give_zeros_and_no_gradient() -> None:
+    q, k, v = (torch.randn(2, 2, 20, 16, requires_grad=True) for _ in range(3))
+    table = torch.randn(2, 8, requires_grad=True)
+    valid = torch.zeros(2, 20, dtype=torch.bool)
+    valid[1] = True
+    out = attention(q, k, v, terms=(DistanceTable(table), Window(4, 4)), valid=valid, backend="triton")
+    assert (out[0] == 0).all()
+    assert (out[1] != 0).any()
+    for gradient in torch.autograd.grad(out.sum(), (q, k, v, table)):
+        assert gradient.isfinite().all()
+
+
+def test_offsets_beyond_31_bits() -> None:
+    """Samples 2^30 numbers apart: the fourth begins beyond what 32 bits count. Untouched memory is never allocated."""
+    apart = 2**30
+    memory = torch.empty(4 * apart, dtype=torch.float16)
+    spread = memory.as_strided((4, 1, 40, 16), (apart, 640, 16, 1))
+    near = torch.randn(4, 1, 40, 16, generator=torch.Generator().manual_seed(0)).half()
+    spread.copy_(near)
+    torch.testing.assert_close(
+        attention(spread, spread, spread, backend="triton"),
+        attention(near, near, near, backend="triton"),
+        rtol=0,
+        atol=0,
+    )
+
+
+def test_grids_stay_in_bounds_for_any_batch() -> None:
+    # Only the batch may be large: it lies along no axis of the grid. 65,535 is the limit of the second axis.
+    q = torch.empty(1, 128, 64, 16).expand(10**7, -1, -1, -1)
+    launch = fused.config("forward", fused.blocks(64, 64, 16), 4)
+    programs, heads = fused._grid(launch, 1, q)
+    assert programs <= 132 * 8
+    assert heads == 128
+
+
+@pytest.mark.parametrize("pack_batch", [1, 2, 3, 4, 5, 8, 9])
+def test_samples_that_share_a_tile_do_not_see_each_other(pack_batch: int) -> None:
+    generator = torch.Generator().manual_seed(pack_batch)
+    q, k, v = (torch.randn(pack_batch, 1, 10, 16, generator=generator) for _ in range(3))
+    together = attention(q, k, v, backend="triton")
+    alone = torch.cat(
+        [attention(q[i : i + 1], k[i : i + 1], v[i : i + 1], backend="triton") for i in range(pack_batch)]
+    )
+    torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-6)
+
+
+class Layer(torch.nn.Module):
+    """A biased attention layer, as somebody would write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = torch.nn.Linear(32, 96)
+        self.table = torch.nn.Parameter(torch.randn(2, 12))
+
+    def forward(self, x: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, 2, 16)).permute(2, 0, 3, 1, 4)
+        terms = (DistanceTable(self.table), DistanceTable(self.table, Ids(ids, ids)))
+        return attention(q, k, v, terms=terms, backend="triton")
+
+
+def test_compiles_without_a_graph_break() -> None:
+    torch.manual_seed(0)
+    layer, x, ids = Layer(), torch.randn(3, 12, 32), torch.randint(0, 9, (3, 12))
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    results = []
+    for run in (layer, compiled):
+        layer.zero_grad()
+        out = run(x, ids)
+        out.square().sum().backward()
+        results.append((out.detach(), *(p.grad.clone() for p in layer.parameters() if p.grad is not None)))
+    assert len(results[0]) == 4
+    for eager, graph in zip(*results, strict=True):
+        torch.testing.assert_close(eager, graph)
+
+
+def test_operators_are_registered_right() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 2, 9, 16, generator=generator, requires_grad=True) for _ in range(3))
+    tile = torch.randn(2, 9, 9, generator=generator, requires_grad=True)
+    table = torch.randn(2, 8, generator=generator, requires_grad=True)
+    ids = torch.randint(0, 5, (2, 9), generator=generator, dtype=torch.int32)
+    inputs = (q, k, v, tile, table, ids, ids, None, None, None, None, 0, 0, True, 0.25)
+    torch.library.opcheck(fused.short_attention, inputs)
+    torch.library.opcheck(gather_op, (table, ids[:1].long()))
+
+
+def test_autocast_runs_in_the_short_type() -> None:
+    q, k, v = (torch.randn(2, 2, 9, 16) for _ in range(3))
+    table = torch.randn(2, 8, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = attention(q, k, v.bfloat16(), terms=(DistanceTable(table),), backend="triton")
+        (gradient,) = torch.autograd.grad(out.float().square().sum(), table)
+    assert out.dtype == torch.bfloat16
+    assert gradient.dtype == torch.float32
+    expected = attention(q, k, v, terms=(DistanceTable(table),))
+    torch.testing.assert_close(out.float(), expected, rtol=0.05, atol=0.05)
+
+
+def test_gather_adds_up_in_order() -> None:
+    values = torch.randn(2, 6, dtype=torch.float64, requires_grad=True)
+    slots = torch.randint(0, 6, (4, 5))
+    assert torch.equal(gather(values, slots), values[:, slots])
+    assert torch.autograd.gradcheck(lambda values: gather(values, slots), (values,))
+
+
+def test_gather_kernel_sums_every_slot() -> None:
+    from arith.kernels.gathering import BLOCK_PAIRS, BLOCK_SLOTS, slot_sums
+
+    generator = torch.Generator().manual_seed(0)
+    dout, slots = torch.randn(3, 20, 30, generator=generator), torch.randint(0, 70, (20, 30), generator=generator)
+    sums = torch.full((3, 70), float("nan"))
+    slot_sums[3, 3](dout, slots, sums, 600, 70, BLOCK_SLOTS, BLOCK_PAIRS)
+    expected = torch.zeros(3, 70).index_add_(1, slots.flatten(), dout.flatten(1))
+    torch.testing.assert_close(sums, expected)
+
+
+def q_of(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.zeros(*shape, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("terms", "n", "width", "why"),
+    [
+        ((), 129, 16, "129 tokens are more than the 128"),
+        ((), 8, 130, "head width of 130"),
+        ((), 128, 128, "128 tokens with heads 128 wide, in 32 bits"),
+        ((Decay(torch.zeros(2, 2, 8)),), 8, 16, "Decay runs in plain torch"),
+        ((KeyTable(torch.zeros(2, 3, 16)),), 8, 16, "KeyTable runs in plain torch"),
+        ((ScoreMod(lambda scores: scores),), 8, 16, "ScoreMod runs in plain torch"),
+        ((Window(-1, 3),), 8, 16, "leaves out the token itself"),
+        ((PairTable(torch.zeros(2, 9, 9), Ids(torch.ones(2, 8), torch.ones(2, 8))),), 8, 16, "by pairs of ids"),
+        (
+            tuple(DistanceTable(torch.zeros(2, 4), Ids(torch.ones(2, 8), torch.ones(2, 8))) for _ in "ab"),
+            8,
+            16,
+            "two sets",
+        ),
+        (tuple(Window(1, 1, Ids(torch.ones(2, 8), torch.ones(2, 8))) for _ in "ab"), 8, 16, "two windows"),
+    ],
+)
+def test_what_the_kernels_cannot_run_goes_to_the_reference(
+    terms: tuple[Term, ...], n: int, width: int, why: str
+) -> None:
+    q = q_of(2, 2, n, width)
+    with pytest.raises(ValueError, match=why):
+        routing.route(q, q, q, terms, "triton")
+    # As it would go on a GPU.
+    assert why in str(routing._not_fused(q, q, q, terms, interpreted=True))
+
+
+def test_one_set_of_ids_may_have_two_tables() -> None:
+    drawn = torch.randint(0, 9, (2, 8))
+    ids = Ids(drawn, drawn)
+    q = torch.randn(2, 2, 8, 16)
+    small, large = torch.randn(2, 6), torch.randn(2, 12)
+    terms = (DistanceTable(small, ids), DistanceTable(large, ids))
+    assert routing.route(q, q, q, terms, "triton")[0] == "triton"
+    torch.testing.assert_close(
+        attention(q, q, q, terms=terms, backend="triton"), attention(q, q, q, terms=terms, backend="reference")
+    )
+
+
+def test_a_cpu_runs_plain_torch_without_a_word() -> None:
+    q = q_of(1, 1, 8, 16)
+    assert routing.route(q, q, q) == ("reference", "tensors on a cpu run in plain torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attention(q, q, q)
+
+
+def test_falling_back_on_a_gpu_is_said_once() -> None:
+    op._say_once.cache_clear()
+    with pytest.warns(UserWarning, match="plain torch, not fused: because"):
+        op._say_once("because")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        op._say_once("because")
+
+
+def test_triton_without_an_interpreter_or_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET")
+    q = q_of(1, 1, 8, 16)
+    with pytest.raises(ValueError, match="Use backend='auto' or 'reference'"):
+        attention(q, q, q, backend="triton")
+
+
+def test_cases_cover_every_term_and_mask() -> None:
+    cases = list(proof.cases())
+    assert {term for case in cases for term in case.terms} == set(ALL)
+    assert {mask for case in cases for mask in case.masks} == {"causal", "valid", "documents"}
+    assert {case.dtype for case in cases} == {torch.float32, torch.bfloat16, torch.float16}
+    larger = [case for case in proof.cases(small=False) if case not in cases]
+    assert max(case.batch * case.heads for case in larger) > 65_535
+    assert dataclasses.is_dataclass(larger[0])
