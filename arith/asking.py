@@ -46,7 +46,7 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
     run = Run.open(folder)
     assembly = Assembly.of(run.config)
     task, form = assembly.tested_task, assembly.tested_format
-    operands = [_operands(problem, task) for problem in problems]
+    operands = [operands_of(problem, task) for problem in problems]
     model, _ = run.trained(assembly)
     draws = Draws.at(run.config.evaluation.seed, "test", 0, 1)
     key = torch.from_numpy(draws.keys)
@@ -90,7 +90,8 @@ def example_problem(task: Task) -> str:
     return task.symbol.join(str(22 * place + 12) for place in range(task.operands))
 
 
-def _operands(problem: str, task: Task) -> list[str]:
+def operands_of(problem: str, task: Task) -> list[str]:
+    """The operands of a problem as people write it."""
     text = problem.replace(" ", "").rstrip("=")
     numbers = text.split(task.symbol) if task.symbol else [text]
     if len(numbers) != task.operands or not all(number.isascii() and number.isdigit() for number in numbers):

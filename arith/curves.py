@@ -1,10 +1,11 @@
 """Cells of several seeds as one curve: what figures draw and tables print."""
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from arith.bootstrap import band
 from arith.errors import UsageError
 from arith.results import Cell
 
@@ -38,6 +39,11 @@ class Point:
         Seeds are not pooled: they are tested on the same problems, which would make the interval too narrow.
         """
         return min(cell.low for cell in self.cells), max(cell.high for cell in self.cells)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """95% bootstrap interval of the median over seeds and problems."""
+        return band(self.cells)
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,8 @@ def _check_one_experiment(label: str, cells: list[Cell]) -> None:
     if len(experiments) > 1:
         listed = "\n  ".join(" ".join(map(str, experiment)) for experiment in sorted(experiments))
         raise UsageError(f"'{label}' stands for different experiments, which are no seeds of one curve:\n  {listed}")
-    keys = [(c.suite, c.digits, c.model_seed, c.data_seed) for c in cells]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
+    keys = Counter((c.suite, c.digits, c.model_seed, c.data_seed, c.operand_lengths) for c in cells)
+    twice = next((key for key, count in keys.items() if count > 1), None)
     if twice is not None:
-        suite, digits, seed, _ = twice
+        suite, digits, seed, _, _ = twice
         raise UsageError(f"'{label}' has two results on suite '{suite}' at {digits} digits for seed {seed}. Give one")

@@ -1,19 +1,66 @@
 """From problems to what a model is trained and tested on."""
 
 import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt64
 from torch import Tensor
 
 from arith.encodings.positions import Kind, Prompt, Reading, TokenTable
 from arith.errors import UsageError
 from arith.tasks import vocabulary
+from arith.tasks.base import Problems, Task
+from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
-from arith.tasks.mixture import Mixture
-from arith.tasks.stream import sample_keys
+from arith.tasks.stream import Split
+
+DRAWN = 2**14  # samples that are drawn together and put into batches by length
+SLACK = 16  # a batch's longest sample has at most a 16th more tokens than its shortest
+
+
+class Drawn(Protocol):
+    """One kind of problems."""
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def longest(self) -> int:
+        """Digits of the longest operand."""
+        ...
+
+    @property
+    def held_out(self) -> bool: ...
+
+    def problems(self, start: int, count: int) -> Problems: ...
+
+    def operands(self, start: int, count: int) -> tuple[Numbers, ...]: ...
+
+
+class Samples(Protocol):
+    """A list of problems, written in any format: a mixture of sources, or the cells of a grid."""
+
+    @property
+    def sources(self) -> Sequence[Drawn]: ...
+
+    @property
+    def split(self) -> Split: ...
+
+    @property
+    def longest(self) -> int: ...
+
+    def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]: ...
+
+    def written(self, form: Format, start: int, count: int) -> Written: ...
+
+    def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
+        """From which encodings take what they draw for each sample."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +95,7 @@ class Batch:
 class Dataset:
     """Samples: problems in a format."""
 
-    problems: Mixture
+    problems: Samples
     format: Format
 
     def __post_init__(self) -> None:
@@ -62,11 +109,50 @@ class Dataset:
 
     def batch(self, start: int, count: int, device: torch.device) -> Batch:
         """Samples `start` to `start + count - 1`."""
-        # Of a fixed set the samples come again, but not what encodings draw for them.
-        keys = torch.from_numpy(sample_keys(self.problems.seed, self.problems.split, start, count))
-        operands = max(source.task.operands for source in self.problems.sources)
-        written, own = self.problems.written(self.format, start, count), reading(self.format, operands)
-        return as_batch(written, own, keys, device, self.longest, tested=self.problems.split != "train")
+        written = self.problems.written(self.format, start, count)
+        return self.as_batch(written, self.problems.keys(start, count), device)
+
+    def batches(
+        self, count: int, rows_at: Callable[[int], int], device: torch.device
+    ) -> Iterator[tuple[Int[np.ndarray, " b"], Batch]]:
+        """The first `count` samples, those of like length together so that next to no padding is paid.
+
+        Args:
+            rows_at: rows that a batch may have at a number of tokens.
+
+        Yields:
+            Places of the samples, and the batch. What is in a batch changes nothing about a sample.
+        """
+        for start in range(0, count, DRAWN):
+            many = min(DRAWN, count - start)
+            written, keys = self.problems.written(self.format, start, many), self.problems.keys(start, many)
+            for rows, batch in self.in_batches(written, keys, rows_at, device):
+                yield start + rows, batch
+
+    def in_batches(
+        self, written: Written, keys: Int[np.ndarray, " n"], rows_at: Callable[[int], int], device: torch.device
+    ) -> Iterator[tuple[Int[np.ndarray, " b"], Batch]]:
+        """Written samples of these problems, those of like length together."""
+        for rows in _alike(written.lengths, rows_at):
+            yield rows, self.as_batch(written.rows(rows), keys[rows], device)
+
+    def as_batch(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
+        """Written samples of these problems on a device."""
+        own = reading(self.format, max(source.task.operands for source in self.problems.sources))
+        tested = self.problems.split != "train"
+        return as_batch(written, own, torch.from_numpy(keys), device, self.longest, tested=tested)
+
+
+def _alike(lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]) -> Iterator[Int[np.ndarray, " b"]]:
+    """Rows of like length, in batches."""
+    order = np.argsort(lengths, kind="stable")
+    in_order = lengths[order]
+    start = 0
+    while start < len(order):
+        alike = int(np.searchsorted(in_order, in_order[start] + in_order[start] // SLACK, side="right"))
+        stop = min(alike, start + rows_at(int(in_order[alike - 1])))
+        yield order[start:stop]
+        start = stop
 
 
 def as_batch(

@@ -2,12 +2,13 @@
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from arith.assembly import Assembly, device_named
-from arith.evaluate import conditions
+from arith.evaluate import Condition, conditions, cost
 from arith.tables import aligned
 
 BYTES = 4  # of a float32; weights and optimiser state are kept in it in every precision
@@ -49,10 +50,6 @@ def estimate(assembly: Assembly) -> dict[str, Any]:
     depth = model.layers * model.loops
     batch_tokens = config.training.batch * tokens
     step_flops = flops_per_step(assembly)
-    test_flops = 0
-    for test in conditions(assembly):
-        length = assembly.test_data(test.suite, test.digits).longest
-        test_flops += test.n * length * (2 * parameters * model.loops + 4 * depth * model.width * length)
     gated = 3 if model.activation == "gated-gelu" else 2
     kept = depth * (10 * model.width + gated * model.hidden + 3 * model.heads * tokens)
     rate = matmul_flops_per_second(assembly)
@@ -65,8 +62,21 @@ def estimate(assembly: Assembly) -> dict[str, Any]:
         "flops_per_step": step_flops,
         "seconds_per_step": step_flops / rate,
         "training_seconds": config.training.steps * step_flops / rate,
-        "test_seconds": test_flops / rate,
+        "test_seconds": test_flops(assembly, conditions(assembly)) / rate,
     }
+
+
+def test_seconds(assembly: Assembly, sets: Sequence[Condition]) -> float:
+    """About how long these tests take."""
+    return test_flops(assembly, sets) / matmul_flops_per_second(assembly)
+
+
+def test_flops(assembly: Assembly, sets: Sequence[Condition]) -> float:
+    """Of these tests, counted from the shapes."""
+    with torch.device("meta"):
+        model = assembly.model()
+    tokens = {test.digits: assembly.tested_format.longest(assembly.tested_task, test.digits)[0] for test in sets}
+    return sum(test.n * cost(model, tokens[test.digits]) for test in sets)
 
 
 def flops_per_step(assembly: Assembly) -> int:

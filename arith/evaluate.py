@@ -1,38 +1,61 @@
-"""Exact match by digit length, in one teacher-forced pass.
+"""Exact match by digit length and by operand lengths: what is tested, and the cells of results.json that come of it."""
 
-Greedy decoding gives the right answer if and only if, given the right answer so far, each next token is the
-likeliest: by induction one pass over the right answer decides what decoding would need a pass a token for.
-Random spaces in an answer, where a format has them, are given to the model; decoding writes none.
-"""
-
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
-from jaxtyping import Bool
-from torch import Tensor
+from typing import Protocol
 
 from arith.assembly import Assembly
-from arith.data import Batch, Dataset
+from arith.config import digit_list
+from arith.data import Dataset
 from arith.errors import UsageError
 from arith.interrupt import Flag
 from arith.intervals import wilson
+from arith.judging import Judged, judged
 from arith.model import Transformer
-from arith.results import Cell
+from arith.results import GRID, Cell
 from arith.tasks import vocabulary
-from arith.tasks.sampling import count_seen
-from arith.tasks.suites import SuiteName
+from arith.tasks.cells import Cells
+from arith.tasks.sampling import SHARED_DIGITS, count_seen
+from arith.tasks.suites import SUITES, Suite
 
-SCORE_BYTES = 2**25  # of one batch's attention scores, of which a few copies are alive at once
+TOGETHER = 2**14  # problems of a grid that are tested together
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One cell to be measured."""
+    """One cell to be measured.
 
-    suite: SuiteName
+    Args:
+        suite: one of SUITES, or GRID for problems of given operand lengths.
+        digits: of the longer operand.
+        operand_lengths: of a grid's cell.
+    """
+
+    suite: str
     digits: int
     n: int
+    operand_lengths: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Conditions that are tested together: their problems stand one after the other in the data, as many of each."""
+
+    data: Dataset
+    sets: tuple[Condition, ...]
+
+    @property
+    def n(self) -> int:
+        return self.sets[0].n * len(self.sets)
+
+
+class Recorder(Protocol):
+    """Keeps what was answered to each problem of a condition."""
+
+    def __call__(self, test: Condition, data: Dataset, start: int, found: Judged) -> None:
+        """`start`: place of the first problem in the data."""
+        ...
 
 
 def conditions(assembly: Assembly) -> list[Condition]:
@@ -45,20 +68,77 @@ def conditions(assembly: Assembly) -> list[Condition]:
     ]
 
 
+def every_suite(assembly: Assembly) -> tuple[str, ...]:
+    """The suites that a configuration asks for, and all others that its tested task has: the adversarial ones."""
+    asked = assembly.suites()
+    return (*asked, *(name for name in SUITES if name not in asked and _has(assembly, name)))
+
+
+def _has(assembly: Assembly, name: str) -> bool:
+    try:
+        for digits in assembly.config.evaluation.digits:
+            Suite(next(known for known in SUITES if known == name), digits).check(assembly.tested_task)
+    except ValueError:
+        return False
+    return True
+
+
+def grid_conditions(assembly: Assembly, grid: str, n: int) -> list[Condition]:
+    """A cell for each pair of lengths, such as "1-15" or "1-5,10" or, other ones for the second operand, "1-15x1-3".
+
+    >>> from arith.config import RunConfig
+    >>> [test.operand_lengths for test in grid_conditions(Assembly.of(RunConfig()), "2x1-3", 10)]
+    [(2, 1), (2, 2), (2, 3)]
+    """
+    operands = assembly.tested_task.operands
+    if operands != 2:
+        raise UsageError(f"a grid is of two operands' lengths, and {assembly.config.tested_task} has {operands}")
+    if n < 1:
+        raise UsageError(f"a cell of a grid has 1 problem or more, got {n}")
+    first, times, second = grid.partition("x")
+    pairs = itertools.product(digit_list(first), digit_list(second if times else first))
+    found = [Condition(GRID, max(pair), n, pair) for pair in pairs]
+    return sorted(found, key=lambda test: (test.digits, test.operand_lengths))
+
+
+def jobs(assembly: Assembly, sets: Sequence[Condition]) -> Iterator[Job]:
+    """The same in their order, cells of a grid that are alike together."""
+    for (grid, digits, n), alike in itertools.groupby(sets, key=lambda s: (s.suite == GRID, s.digits, s.n)):
+        own = tuple(alike)
+        most = max(1, TOGETHER // n) if grid else 1
+        for start in range(0, len(own), most):
+            some = own[start : start + most]
+            yield Job(_data(assembly, some, digits), some)
+
+
+def _data(assembly: Assembly, sets: Sequence[Condition], digits: int) -> Dataset:
+    if sets[0].suite != GRID:
+        return assembly.test_data(next(name for name in SUITES if name == sets[0].suite), digits)
+    lengths = tuple(test.operand_lengths or () for test in sets)
+    return Dataset(
+        Cells(assembly.tested_task, lengths, sets[0].n, assembly.config.evaluation.seed, "test"),
+        assembly.tested_format,
+    )
+
+
 def evaluate(
     assembly: Assembly,
     model: Transformer,
-    sets: list[Condition],
+    sets: Sequence[Condition],
     *,
     label: str,
     step: int,
     training_seconds: float,
     flag: Flag | None = None,
+    advance: Callable[[float], None] = lambda done: None,
+    record: Recorder | None = None,
 ) -> Iterator[Cell]:
     """Measure cell after cell.
 
     Args:
         flag: once it is raised, no more is measured.
+        advance: told what each batch was worth, in the units of `cost`.
+        record: given what was answered, condition by condition, before the cell is.
 
     Raises:
         UsageError: a tested length is beyond what the model's encoding can place.
@@ -66,44 +146,69 @@ def evaluate(
     config = assembly.config
     check_reach(assembly, model, sets)
     samples = config.samples_at(step)
-    datasets = [assembly.test_data(test.suite, test.digits) for test in sets]
-    drawn = [(data.problems.sources[0], test.n) for data, test in zip(datasets, sets, strict=True)]
-    counts = count_seen(drawn, assembly.training_data().problems, samples)
-    for test, data, seen in zip(sets, datasets, counts, strict=True):
-        right = exact_matches(model, data, test.n, flag)
+    seen = _seen(assembly, sets, samples)
+    low, high = assembly.train_lengths()
+    for job in jobs(assembly, sets):
+        each = cost(model, job.data.longest)
+        found = judged(model, job.data, job.n, flag, lambda rows, each=each: advance(rows * each))  # type: ignore[misc]
         if flag is not None and flag.raised:
             return
-        correct = int(right.sum())
-        low, high = wilson(correct, test.n)
-        same_lengths = test.suite in ("random", "chain", "sparse", "equal")
-        yield Cell(
-            label=label,
-            task=config.tested_task,
-            format=config.tested_format,
-            encoding=config.encoding,
-            structure_aware=any(scheme.structure_aware for scheme in model.encoding.schemes),
-            suite=test.suite,
-            split="test",
-            train_lengths=assembly.train_lengths(),
-            digits=test.digits,
-            operand_lengths=(test.digits,) * assembly.tested_task.operands if same_lengths else None,
-            model_seed=config.model.seed,
-            data_seed=config.data.seed,
-            test_seed=config.evaluation.seed,
-            step=step,
-            samples=samples,
-            parameters=model.parameter_count(),
-            n=test.n,
-            correct=correct,
-            accuracy=correct / test.n,
-            low=low,
-            high=high,
-            seen=seen,
-            training_seconds=round(training_seconds, 1),
-        )
+        for place, test in enumerate(job.sets):
+            own = found[place * test.n : (place + 1) * test.n]
+            if record is not None:
+                record(test, job.data, place * test.n, own)
+            correct = int(own.right.sum())
+            bounds = wilson(correct, test.n)
+            yield Cell(
+                label=label,
+                task=config.tested_task,
+                format=config.tested_format,
+                encoding=config.encoding,
+                structure_aware=any(scheme.structure_aware for scheme in model.encoding.schemes),
+                suite=test.suite,
+                split="test",
+                train_lengths=(low, high),
+                digits=test.digits,
+                operand_lengths=test.operand_lengths or _alike(test, assembly.tested_task.operands),
+                model_seed=config.model.seed,
+                data_seed=config.data.seed,
+                test_seed=config.evaluation.seed,
+                step=step,
+                samples=samples,
+                parameters=model.parameter_count(),
+                n=test.n,
+                correct=correct,
+                accuracy=correct / test.n,
+                low=bounds[0],
+                high=bounds[1],
+                seen=seen[test],
+                training_seconds=round(training_seconds, 1),
+            )
 
 
-def check_reach(assembly: Assembly, model: Transformer, sets: list[Condition]) -> None:
+def cost(model: Transformer, tokens: int) -> float:
+    """FLOPs of one sample of so many tokens, about: 2 per parameter and token, and attention's two products."""
+    depth = model.config.layers * model.config.loops
+    return tokens * (2.0 * model.parameter_count() * model.config.loops + 4 * depth * model.config.width * tokens)
+
+
+def _alike(test: Condition, operands: int) -> tuple[int, ...] | None:
+    """The lengths of the operands where all problems of a suite share them."""
+    return (test.digits,) * operands if test.suite in ("random", "chain", "sparse", "equal") else None
+
+
+def _seen(assembly: Assembly, sets: Sequence[Condition], samples: int) -> dict[Condition, int]:
+    """How many problems of each set the training data held."""
+    # Longer cells of a grid are kept out of training, and most of a large grid need not be drawn to know that.
+    possible = [test for test in sets if test.suite != GRID or sum(test.operand_lengths or ()) <= SHARED_DIGITS]
+    if not possible:
+        return dict.fromkeys(sets, 0)
+    drawn = [(_data(assembly, (test,), test.digits).problems.sources[0], test.n) for test in possible]
+    counts = count_seen(drawn, assembly.training_data().problems, samples)
+    return dict.fromkeys(sets, 0) | dict(zip(possible, counts, strict=True))
+
+
+def check_reach(assembly: Assembly, model: Transformer, sets: Sequence[Condition]) -> None:
     """Refuse tests that the model has no tokens or its encoding no ids for."""
     known, needed = model.embedding.num_embeddings, assembly.vocabulary_size()
     if needed > known:
@@ -112,34 +217,8 @@ def check_reach(assembly: Assembly, model: Transformer, sets: list[Condition]) -
             f"the tests are written with symbols that this model was not trained with: it has {known} tokens, "
             f"and lacks some of {missing!r}. Test it on a task and format of its training"
         )
-    for test in sets:
+    for digits in sorted({test.digits for test in sets}):
         try:
-            model.encoding.check_reach(*assembly.tested_format.longest(assembly.tested_task, test.digits))
+            model.encoding.check_reach(*assembly.tested_format.longest(assembly.tested_task, digits))
         except ValueError as error:
-            raise UsageError(f"a test at {test.digits} digits is beyond this model: {error}") from error
-
-
-@torch.no_grad()
-def exact_matches(model: Transformer, data: Dataset, n: int, flag: Flag | None = None) -> Bool[Tensor, " n"]:
-    """Whether each of the first n samples is answered right in every token, the end mark included.
-
-    Args:
-        flag: once it is raised, the rest is left out.
-    """
-    device = model.embedding.weight.device
-    rows = max(1, SCORE_BYTES // (4 * model.config.heads * data.longest**2))
-    found = []
-    for start in range(0, n, rows):
-        if flag is not None and flag.raised:
-            break
-        found.append(batch_matches(model, data.batch(start, min(rows, n - start), device)).cpu())
-    return torch.cat(found) if found else torch.zeros(0, dtype=torch.bool)
-
-
-def batch_matches(model: Transformer, batch: Batch) -> Bool[Tensor, " b"]:
-    """Whether each sample of a batch is answered right in every token."""
-    ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
-    logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
-    wrong = (logits.argmax(-1) != batch.tokens[:, -batch.queries :]) & batch.answer_mask[:, -batch.queries :]
-    right: Tensor = ~wrong.any(1)
-    return right
+            raise UsageError(f"a test at {digits} digits is beyond this model: {error}") from error

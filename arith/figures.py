@@ -1,28 +1,26 @@
 """The figure: accuracy against digit length."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 from matplotlib import pyplot, ticker
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
+from arith import labels, style
 from arith.curves import Curve
+from arith.labels import Label
+from arith.style import COLOURS, DASHES, MARKERS
 from arith.tables import percent
 
-# Okabe and Ito's colours, told apart by colour-blind readers; markers and dashes tell them apart in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-STYLE: dict[Any, Any] = {"svg.hashsalt": "arith", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
-PANEL_WIDTH, PANEL_HEIGHT = 3.5, 2.2  # inches: a column of a paper
-FORMATS = ("png", "pdf", "svg")
+LEFT, BOTTOM, TOP, RIGHT = 0.48, 0.62, 0.26, 0.05  # inches around a panel
+LABELS = 1.28  # inches for the labels beside it
+LOWEST = 1.65  # inches of a panel; it grows with its labels
+KEY = (
+    "Line: median of {seeds}. Band: 95% bootstrap over seeds and problems.\n"
+    "Bars: 95% Wilson, worst to best seed. Hollow: unfitted (below 99% in training lengths)."
+)
 
 
 def draw_accuracy(
@@ -36,131 +34,140 @@ def draw_accuracy(
         drawn: one curve a label.
         path: of the figure, without ending.
         title: above all.
-        notes: what is said of a label in the legend.
+        notes: what is said of a label beside its curve.
     """
     groups = [
         ("structure-free", [curve for curve in drawn if not curve.first.structure_aware]),
         ("structure-aware: digit alignment built in", [curve for curve in drawn if curve.first.structure_aware]),
     ]
     shown = [(name, members) for name, members in groups if members]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with pyplot.rc_context(STYLE):
-        labels = {curve.label: _label(curve, notes or {}) for curve in drawn}
-        legend = max(sum(0.19 + 0.14 * labels[c.label].count("\n") for c in members) for _, members in shown)
-        below = 0.55 + legend  # inches, for the axis and the legend
-        width, height = PANEL_WIDTH * len(shown), PANEL_HEIGHT + 0.5 + below
-        size = (width, height)
-        figure, axes = pyplot.subplots(1, len(shown), figsize=size, sharex=True, sharey=True, squeeze=False)
-        figure.subplots_adjust(
-            left=0.5 / width, right=1 - 0.15 / width, bottom=below / height, top=1 - 0.5 / height, wspace=0.12
-        )
-        lengths = sorted({point.digits for curve in drawn for point in curve.points})
-        styles = {curve.label: style for style, curve in enumerate(drawn)}
-        for panel, (name, members) in zip(axes[0], shown, strict=True):
-            _panel(panel, name, members, lengths, styles, labels)
-        axes[0][0].set_ylabel("exact match (%)")
+    texts = {curve.label: _label(curve, notes or {}, drawn) for curve in drawn}
+    height = max(LOWEST, *(labels.total_height([texts[c.label] for c in members]) for _, members in shown))
+    top = TOP + (0.22 if title else 0)
+    full_width, full_height = style.COLUMN if len(shown) == 1 else style.PAGE, BOTTOM + height + top
+    each = full_width / len(shown)
+    width = each - LEFT - LABELS - RIGHT
+    lengths = sorted({point.digits for curve in drawn for point in curve.points})
+    styles = {curve.label: place for place, curve in enumerate(drawn)}
+    seeds = {curve.seeds for curve in drawn}
+    key = KEY.format(seeds="the seeds" if len(seeds) > 1 or 1 in seeds else f"{max(seeds)} seeds")
+    with pyplot.rc_context(style.STYLE):
+        figure = pyplot.figure(figsize=(full_width, full_height))
+        for place, (name, members) in enumerate(shown):
+            left = place * each + LEFT
+            box = (left / full_width, BOTTOM / full_height, width / full_width, height / full_height)
+            panel = figure.add_axes(box)
+            panel.set_title(name, loc="left")
+            ends = _panel(panel, members, lengths, styles)
+            if place == 0:
+                panel.set_ylabel("exact match (%)")
+            written = [Label(texts[c.label], end, line) for c, (end, line) in zip(members, ends, strict=True)]
+            labels.write(panel, written, width, height)
+        figure.text(0.05 / full_width, 0.05 / full_height, key, fontsize=5, color="0.35", va="bottom", linespacing=1.3)
         if title:
-            figure.suptitle(title, fontsize=9, y=1 - 0.08 / height, va="top")
-        files = [path.with_name(f"{path.name}.{ending}") for ending in FORMATS]
-        for file in files:
-            dateless = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[file.suffix[1:]]
-            figure.savefig(file, dpi=200, metadata=dateless)
-        pyplot.close(figure)
-    table = path.with_name(f"{path.name}.csv")
-    write_csv(drawn, table)
-    return [*files, table]
+            figure.text(0.5, 1 - 0.06 / full_height, title, fontsize=8, va="top", ha="center", parse_math=False)
+        files = style.saved(figure, path)
+    return [*files, write_csv(drawn, path)]
 
 
-def _label(curve: Curve, notes: dict[str, str]) -> str:
-    """What the legend says of a curve."""
-    seeds = "1 seed" if curve.seeds == 1 else f"{curve.seeds} seeds"
-    note = f" ({notes[curve.label]}, {seeds})" if curve.label in notes else f" ({seeds})"
-    unfitted = "" if curve.fitted else f"\nunfitted: {percent(curve.in_distribution)}% in distribution"
-    return curve.label + note + unfitted
+def _label(curve: Curve, notes: dict[str, str], drawn: Sequence[Curve]) -> str:
+    """What is said beside a curve; the number of seeds where it is not that of all."""
+    said = [notes[curve.label]] if curve.label in notes else []
+    if len({other.seeds for other in drawn}) > 1 or len(drawn) == 1:
+        said.append("1 seed" if curve.seeds == 1 else f"{curve.seeds} seeds")
+    if not curve.fitted:
+        said.append(f"unfitted, {percent(curve.in_distribution)}%")
+    return curve.label + (f"\n({', '.join(said)})" if said else "")
 
 
 def _panel(
-    panel: Axes,
-    name: str,
-    drawn: Sequence[Curve],
-    lengths: Sequence[int],
-    styles: dict[str, int],
-    labels: dict[str, str],
-) -> None:
+    panel: Axes, drawn: Sequence[Curve], lengths: Sequence[int], styles: dict[str, int]
+) -> list[tuple[tuple[float, float], Line2D]]:
+    """Where each curve ends, and its line."""
     wide = lengths[-1] > 10 * lengths[0]
     if wide:
         panel.set_xscale("log")
     low, high = drawn[0].first.train_lengths
-    panel.axvspan(low, high, color="0.92", lw=0)
-    panel.annotate(
-        "trained",
-        (low, 0.5),
-        xycoords=("data", "axes fraction"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        rotation=90,
-        va="center",
-        color="0.45",
-    )
+    limits = (lengths[0] / 1.2, lengths[-1] * 1.2) if wide else (lengths[0] - 0.6, lengths[-1] + 0.6)
+    panel.set_xlim(*limits)
+    trained = (low / 1.06, high * 1.06) if wide else (low - 0.3, high + 0.3)
+    if trained[0] < limits[1] and limits[0] < trained[1]:
+        left, right = max(trained[0], limits[0]), min(trained[1], limits[1])
+        panel.axvspan(left, right, color="0.92", lw=0, zorder=0)
+        middle = math.sqrt(left * right) if wide else (left + right) / 2
+        panel.text(middle, 50, "trained", rotation=90, va="center", ha="center", color="0.55", zorder=0.5)
+    ends = []
     for place, curve in enumerate(drawn):
         # Curves that coincide stay visible when each stands a little beside the other.
         shift = (place - (len(drawn) - 1) / 2) / len(drawn)
         x = [p.digits * 1.1**shift if wide else p.digits + 0.3 * shift for p in curve.points]
-        style = styles[curve.label]
-        colour = COLOURS[style % len(COLOURS)]
+        number = styles[curve.label]
+        colour = COLOURS[number % len(COLOURS)]
         median = [100 * point.median for point in curve.points]
         if curve.seeds > 1:
-            band = [100 * p.worst for p in curve.points], [100 * p.best for p in curve.points]
-            panel.fill_between(x, *band, color=colour, alpha=0.15, lw=0)
-        else:
-            bounds = [[100 * bound for bound in point.interval] for point in curve.points]
-            below = [max(m - b[0], 0) for m, b in zip(median, bounds, strict=True)]
-            above = [max(b[1] - m, 0) for m, b in zip(median, bounds, strict=True)]
-            panel.errorbar(x, median, [below, above], fmt="none", ecolor=colour, elinewidth=0.8, capsize=1.5)
-        panel.plot(
+            band = [point.band for point in curve.points]
+            lower, upper = [100 * own[0] for own in band], [100 * own[1] for own in band]
+            panel.fill_between(x, lower, upper, color=colour, alpha=0.2, lw=0)
+        bounds = [[100 * bound for bound in point.interval] for point in curve.points]
+        below = [max(m - b[0], 0) for m, b in zip(median, bounds, strict=True)]
+        above = [max(b[1] - m, 0) for m, b in zip(median, bounds, strict=True)]
+        panel.errorbar(
+            x, median, [below, above], fmt="none", ecolor=colour, elinewidth=0.6, capsize=1.2, capthick=0.6, alpha=0.7
+        )
+        (line,) = panel.plot(
             x,
             median,
             color=colour,
             # Of more curves than colours, those of one colour still have another marker.
-            marker=MARKERS[(style + style // len(COLOURS)) % len(MARKERS)],
-            ls=DASHES[style % len(DASHES)],
-            ms=4,
-            lw=1.3,
+            marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
+            ls=DASHES[number % len(DASHES)],
+            ms=3.2,
+            mew=0.7,
+            lw=1.1,
             mfc=colour if curve.fitted else "white",
-            label=labels[curve.label],
             clip_on=False,
+            zorder=3,
         )
-    panel.set_title(name, fontsize=8)
-    panel.set_xlabel("digits of the longer operand")
+        ends.append(((x[-1], median[-1]), line))
+    panel.set_xlabel("digits of the longer operand", labelpad=2)
     panel.set_ylim(0, 100)
-    panel.margins(x=0.03)
-    panel.xaxis.set_major_locator(ticker.FixedLocator(_readable_ticks(lengths, wide)))
+    panel.xaxis.set_major_locator(ticker.FixedLocator(readable_ticks(lengths, wide, (high, low))))
     panel.xaxis.set_major_formatter(ticker.FormatStrFormatter("%d"))
     panel.xaxis.set_minor_locator(ticker.NullLocator())
-    panel.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.5 / PANEL_HEIGHT), frameon=False, handlelength=3.5, borderpad=0
-    )
+    return ends
 
 
-def _readable_ticks(lengths: Sequence[int], wide: bool) -> list[int]:
-    """Lengths whose labels do not touch each other on a panel's axis."""
+def readable_ticks(lengths: Sequence[int], wide: bool, first: Sequence[int] = (), inches: float = 1.55) -> list[int]:
+    """Lengths whose labels do not touch each other on an axis of so many inches.
+
+    Args:
+        first: those that are more important than others, after the shortest and the longest.
+
+    >>> readable_ticks([1, 2, 3, 4, 5, 6, 8, 10, 20, 50, 100], wide=True, first=[4])
+    [1, 2, 4, 6, 10, 20, 50, 100]
+    """
     place = math.log if wide else float
-    gap = (place(lengths[-1]) - place(lengths[0])) * 0.3 / PANEL_WIDTH  # a label takes 0.3 inches
-    kept = [lengths[0]]
-    for length in lengths[1:]:
-        if place(length) - place(kept[-1]) >= gap:
+    letter = 0.06 * (place(lengths[-1]) - place(lengths[0])) / inches  # a digit takes 0.06 inches
+    kept: list[int] = []
+    for length in (lengths[0], lengths[-1], *(own for own in first if own in lengths), *lengths):
+        apart = [letter * (len(str(length)) / 2 + len(str(other)) / 2 + 0.8) for other in kept]
+        if length not in kept and all(
+            abs(place(other) - place(length)) >= gap for other, gap in zip(kept, apart, strict=True)
+        ):
             kept.append(length)
-    return kept
+    return sorted(kept)
 
 
-def write_csv(drawn: Sequence[Curve], path: Path) -> None:
+def write_csv(drawn: Sequence[Curve], path: Path) -> Path:
     """The numbers of a figure, a line a point."""
-    header = ["label", "suite", "digits", "seeds", "n", "median", "worst", "low", "high", "fitted"]
-    with path.open("w", newline="") as opened:
-        writer = csv.writer(opened, lineterminator="\n")
-        writer.writerow(header)
-        for curve in drawn:
-            for point in curve.points:
-                n = sum(cell.n for cell in point.cells)
-                numbers = [f"{value:.6g}" for value in (point.median, point.worst, *point.interval)]
-                writer.writerow([curve.label, curve.suite, point.digits, len(point.cells), n, *numbers, curve.fitted])
+    header = ["label", "suite", "digits", "seeds", "n", "median", "worst", "best", "low", "high"]
+    header += ["band_low", "band_high", "fitted", "reaches", "seeds_succeeded", "accuracy_by_seed"]
+    rows = []
+    for curve in drawn:
+        for point in curve.points:
+            n = sum(cell.n for cell in point.cells)
+            own = " ".join(f"{cell.model_seed}:{cell.accuracy:.6g}" for cell in point.cells)
+            numbers = [float(v) for v in (point.median, point.worst, point.best, *point.interval, *point.band)]
+            facts = [curve.fitted, curve.reaches, curve.succeeded, own]
+            rows.append([curve.label, curve.suite, point.digits, len(point.cells), n, *numbers, *facts])
+    return style.table(path, header, rows)

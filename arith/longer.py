@@ -1,25 +1,30 @@
 """A trained model for tests longer than it was built for, where what its encoding adds is computed and not learned."""
 
+from collections.abc import Sequence
+
 import torch
 
 from arith.assembly import Assembly
 from arith.errors import UsageError
-from arith.evaluate import check_reach, conditions
+from arith.evaluate import Condition, check_reach, conditions
 from arith.model import Transformer
 from arith.runs import Run
 
 SAMPLES = 32  # of training, on which both must agree
 
 
-def model_for(run: Run, tested: Assembly) -> tuple[Transformer, int]:
+def model_for(run: Run, tested: Assembly, sets: Sequence[Condition] | None = None) -> tuple[Transformer, int]:
     """The run's model and its step, with longer tables if the tests need them and they are no parameters.
+
+    Args:
+        sets: the tests; as configured, if None.
 
     Raises:
         UsageError: the tests are beyond what its encoding can place.
     """
     trained = Assembly.of(run.config)
     model, checkpoint = run.trained(trained)
-    sets = conditions(tested)
+    sets = conditions(tested) if sets is None else sets
     try:
         check_reach(tested, model, sets)
     except UsageError:

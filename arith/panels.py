@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from torch import Tensor
 
-from arith.figures import COLOURS, DASHES, STYLE
 from arith.probing import SHOWN, TRAINED
+from arith.style import COLOURS, DASHES, STYLE
 
 # Its lightness rises with the values: read in grey, and by colour-blind readers.
 MAP = colormaps["cividis"].resampled(48)
@@ -28,6 +28,8 @@ PICTURE_STYLE: dict[Any, Any] = STYLE | {
     "ytick.major.size": 2,
     "xtick.major.pad": 1.5,
     "ytick.major.pad": 1.5,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
     "hatch.linewidth": 0.5,
     "svg.fonttype": "path",
 }

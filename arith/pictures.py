@@ -9,7 +9,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from arith import panels
+from arith import panels, style
 from arith.catalogue import ALIASES, ENCODINGS, SCHEMES
 from arith.panels import PICTURE_STYLE, Line
 from arith.probing import SHOWN, TRAINED, Effect, Probe, probe, probe_scheme
@@ -35,14 +35,8 @@ def draw(folder: Path) -> list[Path]:
 
 def draw_one(name: str, path: Path) -> Path:
     """Draw one encoding or alias."""
-    seen = probe(name)
     with _saved(path):
-        if not seen.effects:
-            _mask()
-        elif seen.symbols:
-            _over_tokens(seen, seen.symbols)
-        else:
-            _over_positions(seen)
+        _drawn(probe(name))
     return path
 
 
@@ -72,6 +66,28 @@ def _saved(path: Path) -> Iterator[None]:
         figure = pyplot.gcf()
         figure.savefig(path, dpi=200, metadata=nothing)
         pyplot.close(figure)
+
+
+def draw_files(name: str, path: Path) -> list[Path]:
+    """Draw one encoding or alias as png, pdf and svg, with its numbers as csv."""
+    seen = probe(name)
+    with pyplot.rc_context(PICTURE_STYLE):
+        files = style.saved(_drawn(seen), path)
+    pairs = (
+        (seen.spec, effect.place, head + 1, q + 1, k + 1, float(value))
+        for effect in seen.effects
+        for head, values in enumerate(effect.values)
+        for q, row in enumerate(values.tolist())
+        for k, value in enumerate(row)
+        if value == value
+    )
+    return [*files, style.table(path, ["encoding", "place", "head", "query", "key", "value"], pairs)]
+
+
+def _drawn(seen: Probe) -> Figure:
+    if not seen.effects:
+        return _mask()
+    return _over_tokens(seen, seen.symbols) if seen.symbols else _over_positions(seen)
 
 
 def caption(seen: Probe) -> str:

@@ -11,18 +11,18 @@ from arith.assembly import Assembly
 from arith.commands import command_line, current_command
 from arith.config import RunConfig
 from arith.curves import Curve, curves
-from arith.evaluate import conditions, evaluate
+from arith.evaluate import conditions
 from arith.executors import threads_of, work_off
 from arith.figures import draw_accuracy
 from arith.files import disk_errors
-from arith.interrupt import Interrupted, interrupts
+from arith.interrupt import Interrupted
 from arith.lock import locked
+from arith.measuring import measured, saved
 from arith.memory import enough_memory
-from arith.model import Transformer
-from arith.progress import progress, say
+from arith.progress import say
 from arith.recipe import Recipe
-from arith.results import Cell, Results
-from arith.runs import Run, emptied, provenance
+from arith.results import GRID, Cell, Results
+from arith.runs import Run, emptied
 from arith.step import ALONE
 from arith.tables import accuracy_table
 from arith.train import train
@@ -44,26 +44,12 @@ def run_and_test(run: Run, assembly: Assembly, label: str, world: World = ALONE)
     hint = command_line("train", "--resume", "--out", str(run.folder))
     try:
         with enough_memory(run.config.training, assembly.tokens):
-            results = tested(run, assembly, model, run.config.training.steps, label)
+            results = measured(run, assembly, model, run.config.training.steps, label, run.results)
     except KeyboardInterrupt:
         raise Interrupted(hint) from None
     with disk_errors("the results", hint):
-        results.save(run.results)
+        saved(results, run.results)
     return results
-
-
-def tested(run: Run, assembly: Assembly, model: Transformer, step: int, label: str) -> Results:
-    """Test a model on the test sets of its configuration."""
-    sets = conditions(assembly)
-    cells: list[Cell] = []
-    seconds = run.training_seconds()
-    with interrupts() as flag, progress(f"test {label}", len(sets)) as shown:
-        for cell in evaluate(assembly, model, sets, label=label, step=step, training_seconds=seconds, flag=flag):
-            cells.append(cell)
-            shown.update(len(cells), f"{cell.suite} {cell.digits} digits {cell.accuracy:.1%}")
-    if flag.raised:
-        raise KeyboardInterrupt
-    return Results(tuple(cells), {"runs": {run.folder.name: provenance(assembly.config)}})
 
 
 def seeded(config: RunConfig, seed: int) -> RunConfig:
@@ -164,7 +150,7 @@ def drawn_and_saved(
     order: Sequence[str] = (),
 ) -> tuple[list[Curve], list[Path]]:
     """Curves of every suite for the table, and the files of the figure, which shows the first suite."""
-    suites = list(dict.fromkeys(cell.suite for cell in results.cells))
+    suites = list(dict.fromkeys(cell.suite for cell in results.cells if cell.suite != GRID))
     by_suite = {suite: curves(results.cells, suite) for suite in suites}
     for found in by_suite.values():
         found.sort(key=lambda curve: order.index(curve.label) if curve.label in order else len(order))

@@ -1,15 +1,20 @@
 """results.json: what was measured, cell by cell. Figures and tables are drawn from it alone."""
 
 import dataclasses
+import functools
 import json
+import math
+import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from arith.errors import UsageError
 from arith.files import write_whole
 
 VERSION = 1
+GRID = "grid"  # the suite of cells that are of given operand lengths
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,46 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Anatomy:
+    """How the answers of one model to one suite at one length are wrong; for a grid, at one length of the longer.
+
+    Args:
+        wrong: how many answers are of each class of `arith.anatomy`.
+        positions: for each place in the written answer, tokens that are right, and answers that have it.
+        chains: longest carry chain, answers that are right, problems.
+    """
+
+    label: str
+    suite: str
+    digits: int
+    model_seed: int
+    data_seed: int
+    n: int
+    wrong: dict[str, int]
+    positions: tuple[tuple[int, int], ...]
+    chains: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
 class Results:
-    """Cells, and under "runs" in `about` where, when and by which code each run was made."""
+    """Cells, and under "runs" in `about` where, when and by which code each run was made.
+
+    Args:
+        anatomy: of some of the cells' answers, if it was asked for. A file without it is of the same version.
+    """
 
     cells: tuple[Cell, ...]
     about: dict[str, Any] = field(default_factory=dict)
+    anatomy: tuple[Anatomy, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write all or nothing."""
-        cells = [json.dumps(dataclasses.asdict(cell)) for cell in self.cells]
+        cells, anatomy = ([json.dumps(dataclasses.asdict(row)) for row in rows] for rows in (self.cells, self.anatomy))
         about = json.dumps(self.about, indent=1)
-        text = f'{{"version": {VERSION},\n"about": {about},\n"cells": [\n' + ",\n".join(cells) + "\n]}\n"
-        write_whole(path, text)
+        text = f'{{"version": {VERSION},\n"about": {about},\n"cells": [\n' + ",\n".join(cells) + "\n]"
+        if anatomy:
+            text += ',\n"anatomy": [\n' + ",\n".join(anatomy) + "\n]"
+        write_whole(path, text + "}\n")
 
     @staticmethod
     def load(path: Path) -> "Results":
@@ -82,21 +115,76 @@ class Results:
             raise UsageError(f"{path} is no results file: it has no 'version' or no 'cells'")
         if values["version"] != VERSION:
             raise UsageError(f"{path} is of schema version {values['version']}, and this arith reads {VERSION}")
-        return Results(tuple(_cell(path, row) for row in values["cells"]), values.get("about", {}))
+        about, anatomy = values.get("about", {}), values.get("anatomy", [])
+        for name, part, kind in (("cells", values["cells"], list), ("about", about, dict), ("anatomy", anatomy, list)):
+            if not isinstance(part, kind):
+                raise UsageError(f"{path}: '{name}' is a {kind.__name__}, got {part!r:.60}")
+        cells = tuple(made(Cell, row, f"{path}, cell {place}") for place, row in enumerate(values["cells"]))
+        for place, cell in enumerate(cells):
+            _check_numbers(cell, f"{path}, cell {place}")
+        found = tuple(made(Anatomy, row, f"{path}, anatomy {place}") for place, row in enumerate(anatomy))
+        return Results(cells, about, found)
 
 
-def _cell(path: Path, row: dict[str, Any]) -> Cell:
+Made = TypeVar("Made")
+
+
+def made(kind: Callable[..., Made], row: Any, where: str) -> Made:
+    """A row of a file as a dataclass.
+
+    Args:
+        where: it stands, for errors.
+
+    Raises:
+        UsageError: a field is missing, unknown, or of another type.
+    """
     if not isinstance(row, dict):
-        raise UsageError(f"{path}: a cell is a table of fields, got {row!r}")
-    names = {known.name for known in dataclasses.fields(Cell)}
-    wrong = sorted(names ^ set(row))
+        raise UsageError(f"{where} is a table of fields, got {row!r:.60}")
+    types = _types(kind)
+    wrong = sorted(set(types) ^ set(row))
     if wrong:
-        raise UsageError(f"{path}: field '{wrong[0]}' is {'missing' if wrong[0] in names else 'unknown'} in a cell")
-    lengths = row["operand_lengths"]
-    return Cell(
-        **{
-            **row,
-            "train_lengths": tuple(row["train_lengths"]),
-            "operand_lengths": None if lengths is None else tuple(lengths),
-        }
-    )
+        raise UsageError(f"{where}: field '{wrong[0]}' is {'missing' if wrong[0] in types else 'unknown'}")
+    return kind(**{name: _typed(row[name], types[name], f"{where}: field '{name}'") for name in types})
+
+
+@functools.cache
+def _types(kind: Callable[..., Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _typed(value: Any, kind: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if type(None) in arguments:
+        return None if value is None else _typed(value, arguments[0], where)
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [arguments[0]] * len(value) if Ellipsis in arguments else arguments
+        if len(kinds) == len(value):
+            return tuple(_typed(item, own, where) for item, own in zip(value, kinds, strict=True))
+    elif origin is dict and isinstance(value, dict):
+        return {key: _typed(item, arguments[1], where) for key, item in value.items()}
+    elif isinstance(kind, type) and isinstance(value, (int, float) if kind is float else kind):
+        good = kind is bool if isinstance(value, bool) else not isinstance(value, float) or math.isfinite(value)
+        if good:
+            return value
+    raise UsageError(f"{where} is {_in_words(kind)}, got {value!r:.60}")
+
+
+def _in_words(kind: Any) -> str:
+    known = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    return known.get(kind, str(kind).replace("typing.", ""))
+
+
+def _check_numbers(cell: Cell, where: str) -> None:
+    """Refuse what no measurement gives: a figure would hide it."""
+    checks = {
+        "n": cell.n >= 1,
+        "digits": cell.digits >= 1,
+        "correct": 0 <= cell.correct <= cell.n,
+        "accuracy": cell.n >= 1 and abs(cell.accuracy - cell.correct / cell.n) < 1e-6,
+        "low": 0 <= cell.low <= cell.accuracy,
+        "high": cell.accuracy <= cell.high <= 1,
+    }
+    for name, good in checks.items():
+        if not good:
+            got = f"{getattr(cell, name)} of n = {cell.n}, {cell.correct} right"
+            raise UsageError(f"{where}: field '{name}' cannot be so, got {got}")

@@ -3,34 +3,47 @@
 from collections.abc import Sequence
 
 from arith.curves import PUBLISHED_SEEDS, Curve, Point
-from arith.results import Cell
+from arith.results import GRID, Cell
 
 
 def accuracy_table(drawn: Sequence[Curve]) -> str:
     """A line a curve: exact match in percent by digit length, the median over seeds and, if lower, the worst."""
     lengths = sorted({point.digits for curve in drawn for point in curve.points})
-    header = ["encoding", "suite", "trained", "seeds", "in distr.", *map(str, lengths), "seeds >= 99% everywhere"]
+    header = [
+        "encoding",
+        "suite",
+        "trained",
+        "seeds",
+        "in distr.",
+        *map(str, lengths),
+        "99% sure to",
+        "seeds >= 99% everywhere",
+    ]
     rows = [header]
     for curve in drawn:
         low, high = curve.first.train_lengths
         fitted = percent(curve.in_distribution) + ("" if curve.fitted else " unfitted")
         cells = [_entry(curve.at(digits)) for digits in lengths]
         succeeded = f"{curve.succeeded}/{curve.seeds}"
-        rows.append([curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted, *cells, succeeded])
+        about = [curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted]
+        rows.append([*about, *cells, str(curve.reaches or "-"), succeeded])
     counts = sorted({(point.digits > 100, cell.n) for curve in drawn for point in curve.points for cell in point.cells})
     described = ", ".join(f"{n}{' above 100 digits' if long else ''}" for long, n in counts)
     note = f"Exact match in %, median over seeds (worst seed) by digits of the longer operand; n = {described} a seed."
     few = min(curve.seeds for curve in drawn) < PUBLISHED_SEEDS
     development = f"Curves of fewer than {PUBLISHED_SEEDS} seeds are development figures." if few else ""
-    return "\n".join(line for line in (aligned(rows), note, development) if line)
+    sure = "99% sure to: the longest tested length up to which the worst seed's 95% interval begins at 99% or more."
+    return "\n".join(line for line in (aligned(rows), note, sure, development) if line)
 
 
 def interval_table(cells: Sequence[Cell]) -> str:
-    """A line a test set, with the 95% Wilson interval."""
+    """A line a test set, with the 95% Wilson interval; a grid's cell is told by the digits of both operands."""
     rows = [["suite", "digits", "n", "right", "exact match", "95% interval", "seen in training"]]
     for cell in cells:
         interval = f"{percent(cell.low)}-{percent(cell.high)}"
-        counts = [str(cell.digits), str(cell.n), str(cell.correct)]
+        grid = cell.operand_lengths if cell.suite == GRID else None
+        digits = str(cell.digits) if grid is None else ", ".join(map(str, grid))
+        counts = [digits, str(cell.n), str(cell.correct)]
         rows.append([cell.suite, *counts, percent(cell.accuracy), interval, str(cell.seen)])
     return aligned(rows)
 

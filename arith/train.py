@@ -12,9 +12,9 @@ from arith.config import TrainingConfig
 from arith.data import Dataset
 from arith.determinism import deterministic
 from arith.errors import UsageError
-from arith.evaluate import exact_matches
 from arith.files import disk_errors
 from arith.interrupt import Flag, Interrupted, interrupts
+from arith.judging import exact_matches
 from arith.memory import enough_memory
 from arith.metrics import Log, StepClock
 from arith.model import Transformer

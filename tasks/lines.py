@@ -43,6 +43,17 @@ class Written:
         asked = (index >= begins[:, None]) & (index < ends[:, None])
         return asked if self.given is None else asked & ~self.given
 
+    def rows(self, rows: Int[np.ndarray, " r"]) -> "Written":
+        """Some of the problems, in any order, as wide as the longest of them."""
+        width = int(self.lengths[rows].max(initial=0))
+        return Written(
+            self.tokens[rows, :width],
+            self.prompt_lengths[rows],
+            self.lengths[rows],
+            None if self.answer_widths is None else self.answer_widths[rows],
+            None if self.given is None else self.given[rows, :width],
+        )
+
 
 @dataclass(frozen=True)
 class Piece:

@@ -12,7 +12,7 @@ from arith.tasks.base import Problems
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
 from arith.tasks.sampling import Source
-from arith.tasks.stream import Draws, Split, Use
+from arith.tasks.stream import Draws, Split, Use, sample_keys
 
 _STEPS = 2**32  # shares are kept to one of these
 
@@ -104,6 +104,10 @@ class Mixture:
         """What is random about samples; those of a fixed set have the same each time."""
         keys = [Draws.at(self.seed, self.split, *run).keys for run in self._runs(start, count)]
         return Draws(np.concatenate(keys), self.split)
+
+    def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
+        """What encodings draw from for each sample. Those of a fixed set come again, but not what is drawn for them."""
+        return sample_keys(self.seed, self.split, start, count)
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         """What names the problems of samples."""

@@ -11,6 +11,14 @@ from arith.tasks.digits import significant_lengths
 from arith.tasks.stream import BLOCK, Stream, scaled
 
 
+class Randoms(Protocol):
+    """Where digits come from."""
+
+    def halves(self, shape: tuple[int, ...]) -> UInt64[np.ndarray, "..."]:
+        """Uniform 32-bit numbers, in 64 bits."""
+        ...
+
+
 class Sampler(Protocol):
     """A distribution of operands. Frozen."""
 
@@ -187,7 +195,7 @@ def check_distinct(task: Task, digits: int) -> None:
 
 
 def random_digits(
-    stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet = "number"
+    stream: Randoms, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet = "number"
 ) -> UInt8[np.ndarray, "m n w"]:
     """Uniform digits, least significant first; the leading one of a number is not zero unless it is the only one."""
     width = int(lengths.max())

@@ -106,21 +106,14 @@ class Source:
                 wrong = wrong[~self._is_ours(redrawn, lengths[:, wrong])]
         return tuple(Numbers(own, own_lengths) for own, own_lengths in zip(digits, lengths, strict=True))
 
+    @property
+    def held_out(self) -> bool:
+        """Whether its problems are kept out of the other splits."""
+        return self.sampler.held_out
+
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         """What names problems: the same operands and operation have the same, in whatever words."""
-        operation = np.array([int.from_bytes((self.task.symbol or self.task.name)[:7].encode())])
-        return mix(self._operand_hashes(start, count) + scattered(operation))
-
-    def _operand_hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
-        numbers = self.operands(start, count)
-        width = max(number.width for number in numbers)
-        digits = np.stack([resized(number.digits, width) for number in numbers])
-        lengths = np.stack([number.lengths for number in numbers])
-        return problem_hash(digits, lengths, self.task.alphabet)
-
-    def owners(self, start: int, count: int) -> Int[np.ndarray, " n"]:
-        """The splits that problems belong to, as indices into SPLITS."""
-        return owner(self._operand_hashes(start, count))
+        return named(self.task, self.operands(start, count))
 
     def lengths(self, start: int, count: int) -> Int[np.ndarray, "m n"]:
         """The digits of their operands."""
@@ -129,6 +122,31 @@ class Source:
     def _is_ours(self, digits: UInt8[np.ndarray, "m n w"], lengths: Int[np.ndarray, "m n"]) -> Bool[np.ndarray, " n"]:
         ours: np.ndarray = owner(problem_hash(digits, lengths, self.task.alphabet)) == SPLITS.index(self.split)
         return ours
+
+
+def named(task: Task, operands: Sequence[Numbers]) -> UInt64[np.ndarray, " n"]:
+    """64 bits that name problems: the same operands and operation have the same, in whatever words."""
+    operation = np.array([int.from_bytes((task.symbol or task.name)[:7].encode())])
+    return mix(_operand_hashes(task, operands) + scattered(operation))
+
+
+def _operand_hashes(task: Task, operands: Sequence[Numbers]) -> UInt64[np.ndarray, " n"]:
+    width = max(number.width for number in operands)
+    digits = np.stack([resized(number.digits, width) for number in operands])
+    lengths = np.stack([number.lengths for number in operands])
+    return problem_hash(digits, lengths, task.alphabet)
+
+
+class Tests(Protocol):
+    """Where test problems come from."""
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def held_out(self) -> bool: ...
+
+    def operands(self, start: int, count: int) -> tuple[Numbers, ...]: ...
 
 
 class Training(Protocol):
@@ -143,17 +161,18 @@ class Training(Protocol):
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]: ...
 
 
-def count_seen(tests: Sequence[tuple[Source, int]], training: Training, samples: int) -> list[int]:
+def count_seen(tests: Sequence[tuple[Tests, int]], training: Training, samples: int) -> list[int]:
     """How many of the first n problems of each test stand among the first `samples` training problems.
 
     The training data are drawn once, in pieces, and only if some test problem can be among them.
     """
     possible = []
     for test, n in tests:
-        hashes, lengths = test.hashes(0, n), test.lengths(0, n)
+        operands = test.operands(0, n)
+        hashes, lengths = named(test.task, operands), np.stack([number.lengths for number in operands])
         can_be = shared(lengths)
-        if not test.sampler.held_out:
-            can_be |= test.owners(0, n) == SPLITS.index(training.split)
+        if not test.held_out:
+            can_be |= owner(_operand_hashes(test.task, operands)) == SPLITS.index(training.split)
         possible.append(hashes[can_be & (lengths.max(axis=0) <= training.longest)])
     asked = np.unique(np.concatenate(possible))
     seen = np.zeros(len(asked), dtype=bool)

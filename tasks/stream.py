@@ -95,6 +95,7 @@ class Use(IntEnum):
     HINTS = 3
     WORDING = 4
     MIXTURE = 5
+    OPERANDS = 6
 
 
 @dataclass(frozen=True)

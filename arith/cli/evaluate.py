@@ -1,5 +1,9 @@
 """arith evaluate"""
 
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +11,25 @@ from arith.cli.framework import click
 from arith.cli.options import json_option
 from arith.errors import UsageError
 
+SHOWN = 16  # cells of a grid that are listed; more are shown as a map
+
 
 @click.command(
-    "evaluate", epilog="Example: arith evaluate runs/addition-rope-0 --test-digits 1-10 --suites random,chain"
+    "evaluate",
+    epilog="Examples: arith evaluate runs/addition-rope-0 --test-digits 1-10 --suites random,chain; "
+    "arith evaluate runs/addition-rope-0 --grid 1-15 --samples 100",
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--task", help="Of the tests: arith list tasks.  [default: the run's]")
 @click.option("--format", "format_name", help="Of the tests: arith list formats.  [default: the run's]")
 @click.option("--test-digits", help="Digits of operands, such as 1-6,10,20.  [default: the run's]")
-@click.option("--suites", help="Names with commas between: arith list suites.  [default: the run's]")
-@click.option("--samples", type=int, help="Problems a test set.  [default: the run's]")
+@click.option("--suites", help="Names with commas between: arith list suites.  [default: the run's and all others]")
+@click.option("--grid", help="Every pair of these operand lengths, such as 1-15 or 1-15x1-3; alone, or with the above.")
+@click.option("--samples", type=int, help="Problems a test set, or a cell of the grid.  [default: the run's]")
 @click.option("--seed", type=int, help="Of the test problems.  [default: the run's]")
+@click.option("--failures", type=click.IntRange(0), default=0, help="Failures shown of each suite and length.")
+@click.option("--anatomy", is_flag=True, help="Say why answers are wrong, and keep it in the results for arith plot.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="File for every problem, answer and margin.")
 @click.option("--out", type=click.Path(path_type=Path), help="Results file.  [default: RUN/evaluation.json]")
 @click.option("--device", default="auto", help="auto, cpu or cuda.")
 @click.option("--dry-run", is_flag=True, help="Print the test sets and about how long they take, and stop.")
@@ -28,49 +40,124 @@ def command(
     format_name: str | None,
     test_digits: str | None,
     suites: str | None,
+    grid: str | None,
     samples: int | None,
     seed: int | None,
+    failures: int,
+    anatomy: bool,
+    predictions: Path | None,
     out: Path | None,
     device: str,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Test a trained run: exact match by digit length, with intervals."""
-    from arith import estimate, reproduce
+    """Test a trained run: exact match by digit length and by operand lengths, with intervals.
+
+    What the results file holds of the same model and test is not measured again, so an interrupted command goes on.
+    """
+    from arith import measuring
     from arith.assembly import Assembly, device_named
-    from arith.evaluate import conditions
+    from arith.commands import command_line
+    from arith.config import digit_list
+    from arith.estimate import test_seconds
+    from arith.evaluate import conditions, every_suite, grid_conditions
+    from arith.failures import Gathered, Recording, anatomy_table, failure_table
+    from arith.interrupt import Interrupted
     from arith.longer import model_for
+    from arith.predictions import Subject, Writer
+    from arith.results import GRID, Results
     from arith.runs import Run
     from arith.tables import interval_table
 
     trained = Run.open(run)
-    changes: dict[str, Any] = {}
-    if task is not None:
-        changes["task"] = task
-    if format_name is not None:
-        changes["format"] = format_name
-    if test_digits is not None:
-        changes["digits"] = test_digits
-    if suites is not None:
-        changes["suites"] = suites
+    changes: dict[str, Any] = {
+        name: value
+        for name, value in (("task", task), ("format", format_name), ("suites", suites), ("seed", seed))
+        if value is not None
+    }
     if samples is not None:
         changes |= {"samples": samples, "long_samples": samples}
-    if seed is not None:
-        changes["seed"] = seed
+    if test_digits is not None:
+        changes["digits"] = test_digits
+    elif grid is not None:
+        changes["digits"] = [max(digit_list(grid.replace("x", ",")))]
     tested = Assembly.of(trained.config.with_values({"evaluation": changes}))
+    if suites is None:
+        tested = Assembly.of(tested.config.with_values({"evaluation": {"suites": every_suite(tested)}}))
+    sets = conditions(tested) if grid is None or test_digits is not None or suites is not None else []
+    if grid is not None:
+        sets += grid_conditions(tested, grid, tested.config.evaluation.samples)
     path = out or run / "evaluation.json"
-    if not path.parent.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
-    model, step = model_for(trained, tested)
+    for file in (path, predictions or path):
+        if not file.parent.is_dir():
+            raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")
+        if file.is_dir():
+            raise UsageError(f"{file} is a folder. Name a file in it")
+    if path.exists():
+        try:
+            Results.load(path)
+        except UsageError as error:
+            raise UsageError(f"{error}. It is left alone: choose another --out, or remove it") from error
+    model, step = model_for(trained, tested, sets)
     if dry_run:
-        for test in conditions(tested):
-            click.echo(f"{test.suite} {test.digits} digits, {test.n} problems")
-        click.echo(f"about {estimate.estimate(tested)['test_seconds']:.3g} s")
+        for test in sets:
+            lengths = "" if test.operand_lengths is None else f", {' and '.join(map(str, test.operand_lengths))}"
+            click.echo(f"{test.suite} {test.digits} digits{lengths}, {test.n} problems")
+        click.echo(f"about {test_seconds(tested, sets):.3g} s")
         return
-    results = reproduce.tested(trained, tested, model.to(device_named(device)), step, trained.config.encoding)
-    results.save(path)
+    model, label = model.to(device_named(device)), trained.config.encoding
+    before = measuring.known(tested, model, step, label, path)
+    gathered, writer, recording = None, None, None
+    if failures or anatomy or predictions is not None:
+        config = tested.config
+        what = Subject(
+            label,
+            config.tested_task,
+            config.tested_format,
+            config.encoding,
+            tested.train_lengths(),
+            config.model.seed,
+            config.data.seed,
+            config.evaluation.seed,
+            step,
+            measuring.fingerprint(model),
+            config.imports,
+        )
+        gathered = Gathered(what, tested.tested_task, failures)
+        writer = Writer(predictions, what, [test for test in sets if test in before]) if predictions else None
+        recording = Recording(model, gathered, writer)
+        for rows in writer.kept.values() if writer else ():
+            gathered.add(rows)
+        # Without a file that holds them, what was answered is not known of what was measured before.
+        before = {test: cell for test, cell in before.items() if writer is not None and test in writer.kept}
+    try:
+        results = measuring.measured(
+            trained, tested, model, step, label, path, sets=sets, record=recording, before=before
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(command_line(*sys.argv[1:])) from None
+    if gathered is not None and anatomy:
+        results = dataclasses.replace(results, anatomy=tuple(gathered.anatomy()))
+    measuring.saved(results, path, keep_others=True)
     if as_json:
-        click.echo(path.read_text())
+        shown = [row for rows in gathered.failures.values() for row in rows] if gathered else []
+        parts: dict[str, Sequence[Any]] = {"cells": results.cells, "anatomy": results.anatomy, "failures": shown}
+        click.echo(json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()}))
         return
-    click.echo(interval_table(results.cells))
+    apart = grid is not None and sum(cell.suite == GRID for cell in results.cells) > SHOWN
+    listed = [cell for cell in results.cells if not (apart and cell.suite == GRID)]
+    if listed:
+        click.echo(interval_table(listed))
+    if apart:
+        from arith.heatmap import grids, summary
+        from arith.terminal import grid_text
+
+        for own in grids(results.cells):
+            click.echo(f"{grid_text(own)}\n{summary(own)}")
+    if gathered is not None and anatomy:
+        click.echo(f"\n{anatomy_table(gathered.anatomy())}")
+    if gathered is not None and failures:
+        click.echo(f"\n{failure_table([row for rows in gathered.failures.values() for row in rows])}\n")
     click.echo(f"results  {path}")
+    if predictions is not None:
+        click.echo(f"predictions  {predictions}")

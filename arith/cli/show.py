@@ -9,7 +9,7 @@ from arith.cli.options import config_from, run_options
 
 @click.group("show")
 def command() -> None:
-    """Look at what a model is given."""
+    """Look at what a model is given, and at what it looks at."""
 
 
 @command.command("gallery", epilog="Example: arith show gallery --pictures docs/pictures > docs/gallery.md")
@@ -27,13 +27,18 @@ def gallery(pictures: Path | None) -> None:
     click.echo(page(), nl=False)
 
 
-@command.command("encoding", epilog="Example: arith show encoding rope")
+@command.command("encoding", epilog="Example: arith show encoding rope --out rope")
 @click.argument("name")
-def encoding(name: str) -> None:
+@click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")
+def encoding(name: str, out: Path | None) -> None:
     """One encoding: what it is, its settings, formula and source."""
     from arith.gallery import encoding_card
 
     click.echo(_without_picture(encoding_card(name)))
+    if out is not None:
+        from arith.pictures import draw_files
+
+        click.echo("\n".join(f"figure   {file}" for file in draw_files(name, out)))
 
 
 @command.command("scheme", epilog="Example: arith show scheme coupled")
@@ -83,3 +88,20 @@ def batch(rows: int, **options: Any) -> None:
         f"{assembly.config.task}, {assembly.config.format}, {assembly.config.encoding}. Position 0: no position."
     )
     click.echo("^ begins and $ ends a sequence. The loss is taken on the learned tokens only.")
+
+
+@command.command("attention", epilog="Example: arith show attention runs/addition-rope-0 123+45 --out attention")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("problem")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("attention"), help="The figure, without ending.")
+def attention(run: Path, problem: str, out: Path) -> None:
+    """What each head looks at in one problem: png, pdf, svg and csv."""
+    from arith.assembly import Assembly
+    from arith.attending import attention_maps, draw_attention
+    from arith.runs import Run
+
+    trained = Run.open(run)
+    assembly = Assembly.of(trained.config)
+    model, _ = trained.trained(assembly)
+    files = draw_attention(attention_maps(assembly, model, problem), out, trained.config.model.layers)
+    click.echo("\n".join(f"figure   {file}" for file in files))

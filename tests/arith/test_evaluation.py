@@ -9,14 +9,16 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
+from arith import judging
 from arith.assembly import Assembly
 from arith.config import RunConfig
 from arith.curves import curves
 from arith.decode import greedy
 from arith.errors import UsageError
-from arith.evaluate import Condition, batch_matches, evaluate, exact_matches
+from arith.evaluate import Condition, evaluate
 from arith.figures import draw_accuracy
 from arith.intervals import wilson
+from arith.judging import batch_matches, exact_matches
 from arith.results import Cell, Results
 from arith.runs import Run
 from arith.tables import accuracy_table
@@ -94,7 +96,7 @@ def test_chunks_do_not_change_the_count(monkeypatch: pytest.MonkeyPatch) -> None
     model = assembly.model()
     data = assembly.test_data("unequal", 4)
     whole = exact_matches(model, data, 50)
-    monkeypatch.setattr("arith.evaluate.SCORE_BYTES", 1)
+    monkeypatch.setitem(judging.SCORE_BYTES, "cpu", 1)
     assert torch.equal(exact_matches(model, data, 50), whole)
 
 

@@ -167,3 +167,12 @@ def test_several_places_are_drawn_over_tokens(
     monkeypatch.setitem(ALIASES, "test-two", ("learned@abacus:origin=cyclic+rope@coupled", "two places"))
     assert [effect.place for effect in probe("test-two").effects] == ["input", "rotation"]
     assert draw_one("test-two", tmp_path / "two.svg").read_bytes() != drawn["abacus"].read_bytes()
+
+
+def test_one_picture_as_files(arith: Callable[..., Result], tmp_path: Path) -> None:
+    shown = arith("show", "encoding", "alibi", "--out", "own/alibi")
+    assert shown.exit_code == 0, shown.output
+    assert {path.suffix for path in (tmp_path / "own").iterdir()} == {".png", ".pdf", ".svg", ".csv"}
+    rows = (tmp_path / "own" / "alibi.csv").read_text().splitlines()
+    assert rows[1] == "alibi,scores,1,1,1,0"
+    assert "figure   own/alibi.png" in shown.stdout

@@ -14,8 +14,8 @@ from arith.assembly import Assembly
 from arith.checkpoints import Checkpoint
 from arith.config import RunConfig
 from arith.errors import RunError, UsageError
-from arith.evaluate import exact_matches
 from arith.interrupt import Interrupted
+from arith.judging import exact_matches
 from arith.runs import Run
 from arith.step import answer_loss, training_step
 from arith.train import train

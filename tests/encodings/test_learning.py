@@ -10,7 +10,7 @@ import torch
 from arith.assembly import Assembly
 from arith.catalogue import ALIASES, ENCODINGS
 from arith.config import RunConfig
-from arith.evaluate import exact_matches
+from arith.judging import exact_matches
 from arith.step import FiniteWatch, adamw, learning_rate, training_step
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,63 @@
+"""arith compare"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from arith.cli.framework import click
+from arith.cli.options import json_option
+from arith.errors import UsageError
+
+
+@click.command("compare", epilog="Example: arith compare runs/addition-rope-0 runs/addition-t5-0 --test-digits 4,5")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--test-digits", help="Digits of operands, such as 1-6,10,20.  [default: the first run's]")
+@click.option("--suites", help="Names with commas between: arith list suites.  [default: the first run's]")
+@click.option("--samples", type=int, help="Problems a test set.  [default: the first run's]")
+@click.option("--seed", type=int, help="Of the test problems.  [default: the first run's]")
+@click.option("--device", default="auto", help="auto, cpu or cuda.")
+@json_option
+def command(
+    runs: tuple[Path, ...],
+    test_digits: str | None,
+    suites: str | None,
+    samples: int | None,
+    seed: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Compare runs with the first one on the same problems, each in its own format.
+
+    RUNS are run folders, or files of predictions that arith evaluate wrote, for which no model is needed.
+    """
+    from arith.assembly import Assembly, device_named
+    from arith.comparing import answers_of_file, answers_of_run, compared, comparison_table
+    from arith.runs import Run
+
+    if len(runs) < 2:
+        raise UsageError("compare takes two runs or more, or two files of predictions or more; got one")
+    names = [str(path) for path in runs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is there twice, and is no better than itself. Leave one out")
+    given = {"test-digits": test_digits, "suites": suites, "samples": samples, "seed": seed}
+    if all(path.is_file() for path in runs):
+        told = next((name for name, value in given.items() if value is not None), None)
+        if told is not None:
+            raise UsageError(f"what predictions are of is decided when they are made: leave out --{told}")
+        answers = [answers_of_file(path) for path in runs]
+    else:
+        opened = [Run.open(path) for path in runs]
+        base = opened[0].config
+        test: dict[str, Any] = {"task": base.tested_task, "seed": base.evaluation.seed if seed is None else seed}
+        test |= {"digits": test_digits or base.evaluation.digits, "suites": suites or base.evaluation.suites}
+        test |= {"samples": samples or base.evaluation.samples, "long_samples": samples or base.evaluation.long_samples}
+        tests = [Assembly.of(run.config.with_values({"evaluation": test})) for run in opened]
+        where = device_named(device)
+        answers = [answers_of_run(run, own, where) for run, own in zip(opened, tests, strict=True)]
+    rows = compared(names, answers)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(row) for row in rows]))
+        return
+    click.echo(comparison_table(rows))

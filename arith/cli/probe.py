@@ -1,0 +1,40 @@
+"""arith probe"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from arith.cli.framework import click
+from arith.cli.options import json_option
+
+
+@click.command("probe", epilog="Example: arith probe runs/addition-rope-0 --digits 3 --samples 200")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--digits", type=int, help="Of the problems.  [default: the longest of training]")
+@click.option("--samples", type=int, default=400, help="Problems.")
+@click.option("--seed", type=int, help="Of the test problems.  [default: the run's]")
+@click.option("--device", default="auto", help="auto, cpu or cuda.")
+@json_option
+def command(run: Path, digits: int | None, samples: int, seed: int | None, device: str, as_json: bool) -> None:
+    """What answers depend on: the same problems moved on, filled with zeros, and with operands swapped."""
+    from arith.assembly import Assembly, device_named
+    from arith.evaluate import Condition
+    from arith.longer import model_for
+    from arith.probes import MOVES, probe_table, probes
+    from arith.runs import Run
+
+    trained = Run.open(run)
+    length = digits if digits is not None else trained.config.data.digits[1]
+    changes: dict[str, Any] = {"digits": [length]} | ({} if seed is None else {"seed": seed})
+    tested = Assembly.of(trained.config.with_values({"evaluation": changes}))
+    longer = Assembly.of(trained.config.with_values({"evaluation": changes | {"digits": [length + 2 * max(MOVES)]}}))
+    try:
+        model, _ = model_for(trained, longer, [Condition("random", length + 2 * max(MOVES), samples)])
+    except ValueError:  # with tables as they were trained, what lies beyond them is told
+        model, _ = model_for(trained, tested, [Condition("random", length, samples)])
+    found = probes(tested, model.to(device_named(device)), length, samples)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(row) for row in found]))
+        return
+    click.echo(probe_table(found))

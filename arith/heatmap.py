@@ -1,0 +1,159 @@
+"""Heat-maps: accuracy at each pair of operand lengths, the training region outlined."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
+
+from arith import style
+from arith.errors import UsageError
+from arith.figures import readable_ticks
+from arith.results import GRID, Cell
+from arith.tables import percent
+
+LEFT, BOTTOM, TOP, BETWEEN, BAR = 0.45, 0.42, 0.24, 0.28, 0.6  # inches around the maps
+LARGEST = 2.35  # inches of a map
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One label.
+
+    Args:
+        first, second: lengths of the two operands.
+        accuracy: the median over seeds; NaN where nothing was measured.
+        cells: of all seeds, by the two lengths.
+        train_lengths: of either operand.
+    """
+
+    label: str
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    accuracy: Float[np.ndarray, "a b"]
+    cells: dict[tuple[int, int], list[Cell]]
+    train_lengths: tuple[int, int]
+    seeds: int
+
+
+def grids(cells: Sequence[Cell]) -> list[Grid]:
+    """The grids among some cells, one a label.
+
+    Raises:
+        UsageError: there is none, or a label stands for different experiments.
+    """
+    found = []
+    for label in dict.fromkeys(cell.label for cell in cells if cell.suite == GRID):
+        own = [cell for cell in cells if cell.suite == GRID and cell.label == label]
+        if len({(c.task, c.format, c.train_lengths, c.step, c.parameters) for c in own}) > 1:
+            raise UsageError(f"'{label}' stands for different experiments, which are no seeds of one grid")
+        by_lengths: dict[tuple[int, int], list[Cell]] = defaultdict(list)
+        for cell in own:
+            if cell.operand_lengths is None or len(cell.operand_lengths) != 2:
+                raise UsageError(f"a cell of the grid of '{label}' has no two operand_lengths: {cell.operand_lengths}")
+            by_lengths[cell.operand_lengths[0], cell.operand_lengths[1]].append(cell)
+        first, second = (tuple(sorted({lengths[side] for lengths in by_lengths})) for side in (0, 1))
+        accuracy = np.full((len(first), len(second)), np.nan)
+        for (a, b), there in by_lengths.items():
+            accuracy[first.index(a), second.index(b)] = statistics.median(cell.accuracy for cell in there)
+        seeds = len({(cell.model_seed, cell.data_seed) for cell in own})
+        found.append(Grid(label, first, second, accuracy, dict(by_lengths), own[0].train_lengths, seeds))
+    if not found:
+        raise UsageError("no cell is of a grid of operand lengths. One is measured by arith evaluate RUN --grid 1-15")
+    return found
+
+
+def draw_grids(drawn: Sequence[Grid], path: Path, title: str = "") -> list[Path]:
+    """Draw a map for each label into png, pdf, svg, and write the numbers as csv."""
+    across = min(len(drawn), 3)
+    rows = -(-len(drawn) // across)
+    most = style.COLUMN if len(drawn) == 1 else style.PAGE
+    side = min(LARGEST, (most - LEFT - BAR - BETWEEN * (across - 1)) / across)
+    full_width = LEFT + across * (side + BETWEEN) - BETWEEN + BAR
+    top = 0.22 if title else 0.0
+    each = TOP + side + BOTTOM
+    height = rows * each + top
+    with pyplot.rc_context(style.STYLE | {"axes.spines.top": True, "axes.spines.right": True}):
+        figure = pyplot.figure(figsize=(full_width, height))
+        for place, grid in enumerate(drawn):
+            row, column = divmod(place, across)
+            left, down = LEFT + column * (side + BETWEEN), top + TOP + row * each
+            box = (left / full_width, 1 - (down + side) / height, side / full_width, side / height)
+            panel = figure.add_axes(box)
+            _map(panel, grid, side)
+            if column == 0:
+                panel.set_ylabel("digits of the first operand", labelpad=2)
+            if row == rows - 1 or place + across >= len(drawn):
+                panel.set_xlabel("digits of the second operand", labelpad=2)
+        left, down = LEFT + across * (side + BETWEEN) - BETWEEN + 0.1, top + TOP
+        bar = figure.add_axes((left / full_width, 1 - (down + side) / height, 0.08 / full_width, side / height))
+        scale = ScalarMappable(Normalize(0, 100), style.MAP)
+        figure.colorbar(scale, cax=bar, ticks=[0, 50, 100]).set_label("exact match (%)", labelpad=1)
+        if title:
+            figure.text(0.5, 1 - 0.06 / height, title, fontsize=8, va="top", ha="center", parse_math=False)
+        files = style.saved(figure, path)
+    return [*files, _write_csv(drawn, path)]
+
+
+def _map(panel: Axes, grid: Grid, side: float) -> None:
+    panel.set_facecolor("white")
+    panel.imshow(
+        100 * np.ma.masked_invalid(grid.accuracy),
+        cmap=style.MAP,
+        vmin=0,
+        vmax=100,
+        origin="lower",
+        interpolation="none",
+        aspect="auto",
+    )
+    low, high = grid.train_lengths
+    inside = [[at for at, length in enumerate(own) if low <= length <= high] for own in (grid.first, grid.second)]
+    if all(inside):
+        (bottom, *_), (left, *_) = inside
+        size = len(inside[1]), len(inside[0])
+        for colour, width, dashes in (("white", 1.6, "-"), ("black", 0.8, (0, (3, 1.5)))):
+            corner = (left - 0.5, bottom - 0.5)
+            panel.add_patch(Rectangle(corner, *size, fill=False, ec=colour, lw=width, ls=dashes, clip_on=False))
+    for axis, lengths in ((panel.yaxis, grid.first), (panel.xaxis, grid.second)):
+        places = range(1, len(lengths) + 1)
+        shown = readable_ticks(list(places), wide=False, inches=side / 1.6)
+        axis.set_ticks([place - 1 for place in shown], [str(lengths[place - 1]) for place in shown])
+    panel.tick_params(length=1.5, pad=1.5)
+    seeds = "1 seed" if grid.seeds == 1 else f"median of {grid.seeds} seeds"
+    panel.set_title(f"{grid.label}, {seeds}", parse_math=False, fontsize=6.5 if len(grid.label) < 24 else 5)
+
+
+def _write_csv(drawn: Sequence[Grid], path: Path) -> Path:
+    header = ["label", "first_digits", "second_digits", "seeds", "n", "median", "worst", "low", "high"]
+    rows = []
+    for grid in drawn:
+        for (a, b), cells in sorted(grid.cells.items()):
+            shares = [cell.accuracy for cell in cells]
+            bounds = min(cell.low for cell in cells), max(cell.high for cell in cells)
+            numbers = [float(value) for value in (statistics.median(shares), min(shares), *bounds)]
+            rows.append([grid.label, a, b, len(cells), sum(cell.n for cell in cells), *numbers])
+    return style.table(path, header, rows)
+
+
+def summary(grid: Grid) -> str:
+    """What a grid says in a line: inside and outside of the training region."""
+    low, high = grid.train_lengths
+    inside: list[float] = []
+    outside: list[float] = []
+    for lengths, cells in grid.cells.items():
+        share = statistics.median(cell.accuracy for cell in cells)
+        (inside if all(low <= length <= high for length in lengths) else outside).append(share)
+    parts = [
+        f"{name} {len(shares)} cells, median {percent(statistics.median(shares))}%, worst {percent(min(shares))}%"
+        for name, shares in ((f"trained {low}-{high}:", inside), ("beyond:", outside))
+        if shares
+    ]
+    return f"{grid.label}  {'; '.join(parts)}"

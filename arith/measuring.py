@@ -1,0 +1,184 @@
+"""Test a model, and go on where an earlier test of it stopped."""
+
+import contextlib
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from arith.assembly import Assembly
+from arith.errors import UsageError
+from arith.evaluate import Condition, Recorder, conditions, cost, evaluate
+from arith.interrupt import interrupts
+from arith.model import Transformer
+from arith.progress import progress
+from arith.results import GRID, Anatomy, Cell, Results
+from arith.runs import Run, provenance
+
+SAVE_EVERY = 5.0  # seconds between savings of what is measured
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Cells of earlier tests of the very same model.
+
+    Args:
+        model: its fingerprint.
+        path: of the results file; beside it stands what an interrupted test has measured.
+    """
+
+    model: str
+    path: Path
+
+    @property
+    def partial(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}.partial.json")
+
+    def cells(self) -> list[Cell]:
+        """What was measured before, by either file; a file of another model, or of no results, holds nothing."""
+        found: list[Cell] = []
+        for path in (self.path, self.partial):
+            try:
+                results = Results.load(path) if path.is_file() else Results(())
+            except UsageError:
+                continue  # it will be written anew
+            if results.about.get("model") == self.model:
+                found += results.cells
+        return found
+
+    def anatomy(self) -> tuple[Anatomy, ...]:
+        """Of the results file, if it is of this model."""
+        with contextlib.suppress(UsageError):
+            results = Results.load(self.path)
+            return results.anatomy if results.about.get("model") == self.model else ()
+        return ()
+
+    def save(self, cells: Sequence[Cell]) -> None:
+        Results(tuple(cells), {"model": self.model}).save(self.partial)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Sixteen letters that name a model's weights.
+
+    >>> import torch
+    >>> layer = nn.Linear(2, 2)
+    >>> before = fingerprint(layer)
+    >>> _ = torch.nn.init.zeros_(layer.weight)
+    >>> before == fingerprint(layer)
+    False
+    """
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        hashed.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        hashed.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def measured(
+    run: Run,
+    assembly: Assembly,
+    model: Transformer,
+    step: int,
+    label: str,
+    path: Path,
+    *,
+    sets: Sequence[Condition] | None = None,
+    record: Recorder | None = None,
+    before: Mapping[Condition, Cell] | None = None,
+) -> Results:
+    """Test a model; what was measured of it before is not measured again.
+
+    Args:
+        path: where results are kept, and what is measured if a signal comes.
+        sets: what is tested; as configured, if None.
+        record: given what was answered to each problem.
+        before: what was measured before; all that `path` holds, if None.
+
+    Raises:
+        KeyboardInterrupt: a signal came; what was measured is saved.
+    """
+    sets = conditions(assembly) if sets is None else sets
+    kept = Kept(fingerprint(model), path)
+    found = dict(known(assembly, model, step, label, path) if before is None else before)
+    left = [test for test in sets if test not in found]
+    tokens = {test.digits: assembly.tested_format.longest(assembly.tested_task, test.digits)[0] for test in sets}
+    costs = {test: test.n * cost(model, tokens[test.digits]) for test in sets}
+    done, total = sum(costs[test] for test in sets if test in found), sum(costs.values())
+    kept_at, note = time.monotonic(), ""
+
+    def advance(worth: float) -> None:
+        nonlocal done
+        done += worth
+        shown.update(min(int(100 * done / total), 99), note)
+
+    with interrupts() as flag, progress(f"test {label}, %", 100, int(100 * done / total)) as shown:
+        cells = evaluate(
+            assembly,
+            model,
+            left,
+            label=label,
+            step=step,
+            training_seconds=run.training_seconds(),
+            flag=flag,
+            advance=advance,
+            record=record,
+        )
+        for cell in cells:
+            found[_condition(cell)] = cell
+            note = f"{cell.suite} {cell.digits} digits {cell.accuracy:.1%}"
+            if time.monotonic() - kept_at > SAVE_EVERY:
+                kept.save(list(found.values()))
+                kept_at = time.monotonic()
+        if flag.raised:
+            kept.save(list(found.values()))
+            raise KeyboardInterrupt
+        shown.update(100, note)
+    about = {"model": kept.model, "runs": {run.folder.name: provenance(assembly.config)}}
+    return Results(tuple(found[test] for test in sets), about)
+
+
+def known(assembly: Assembly, model: Transformer, step: int, label: str, path: Path) -> dict[Condition, Cell]:
+    """What was measured before of this very model, task, format and test seed."""
+    config = assembly.config
+    this = label, config.tested_task, config.tested_format, config.evaluation.seed, step
+    return {_condition(cell): cell for cell in Kept(fingerprint(model), path).cells() if _test(cell) == this}
+
+
+def saved(results: Results, path: Path, keep_others: bool = False) -> None:
+    """Write results where `measured` looks for them.
+
+    Args:
+        keep_others: cells of the same test of the same model that stand there and were not asked for now.
+    """
+    kept = Kept(results.about["model"], path)
+    cells, anatomy = list(results.cells), list(results.anatomy)
+    if keep_others:
+        places = {_place(cell) for cell in cells}
+        cells += [cell for cell in kept.cells() if _test(cell) == _test(cells[0]) and _place(cell) not in places]
+        tested = Counter[tuple[str, int]]()
+        for cell in cells:
+            tested[cell.suite, cell.digits] += cell.n
+        told = {(own.suite, own.digits) for own in anatomy}
+        anatomy += [
+            own
+            for own in kept.anatomy()
+            if (own.suite, own.digits) not in told and own.n == tested[own.suite, own.digits]
+        ]
+    Results(tuple(cells), results.about, tuple(anatomy)).save(path)
+    kept.partial.unlink(missing_ok=True)
+
+
+def _condition(cell: Cell) -> Condition:
+    return Condition(cell.suite, cell.digits, cell.n, cell.operand_lengths if cell.suite == GRID else None)
+
+
+def _place(cell: Cell) -> tuple[object, ...]:
+    return cell.suite, cell.digits, cell.operand_lengths
+
+
+def _test(cell: Cell) -> tuple[object, ...]:
+    return cell.label, cell.task, cell.format, cell.test_seed, cell.step
