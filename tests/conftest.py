@@ -1,6 +1,10 @@
 """What several tests need."""
 
+import os
 from pathlib import Path
+
+# Asked for before anything imports Triton: the fused kernels run in its interpreter, without a GPU.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import pytest
 import torch

@@ -4,14 +4,11 @@ In every version up to 3.9, the interpreter multiplies the bit patterns of bfloa
 hardware rounds to nearest even (triton issues 4972 and 11584). A fixture puts both right.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-
-os.environ.setdefault("TRITON_INTERPRET", "1")  # asked for before any kernel is imported
 
 import triton.language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
