@@ -25,7 +25,7 @@ bench: $(VENV)/installed-bench
 
 # On a machine with a GPU, whose own Python has torch, triton and what arith needs; nothing is installed.
 gpu-kernels:
-	PYTHONPATH=. $(PYTHON) benchmarks/attention.py
+	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/attention.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("arith needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'

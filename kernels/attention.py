@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from arith.kernels import reference
-from arith.kernels.routing import Backend, route
-from arith.kernels.terms import Term
+from arith.kernels.routing import Backend, route, working_dtype
+from arith.kernels.terms import Ids, PairTable, Term
 
 
 def attention(
@@ -51,6 +51,7 @@ def attention(
         raise ValueError(f"queries are the last of the keys: got {q.shape[2]} queries and {k.shape[2]} keys")
     if q.shape[1] % k.shape[1]:
         raise ValueError(f"query heads share key heads evenly: got {q.shape[1]} query and {k.shape[1]} key heads")
+    _check(q, k, v, terms, valid, documents)
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
     chosen, why = route(q, k, v, terms, backend)
     if chosen == "reference":
@@ -59,10 +60,39 @@ def attention(
         return reference.attention(q, k, v, terms, causal, valid, documents, scale)
     from arith.kernels import folding, fused
 
-    if torch.is_autocast_enabled(q.device.type):
-        q, k, v = (x.to(torch.get_autocast_dtype(q.device.type)) for x in (q, k, v))
+    q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))
     folded = folding.fold(terms, q.shape[1], q.shape[2], k.shape[2], q.device)
     return fused.attention(q, k, v, folded, causal, valid, documents, scale)
+
+
+def _check(
+    q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], valid: Tensor | None, documents: Tensor | None
+) -> None:
+    """Refuse what does not belong together: a kernel would read beyond it."""
+    b, h, queries, d = q.shape
+    keys = k.shape[2]
+    if k.shape[0] != b or k.shape[3] != d or v.shape[:3] != k.shape[:3]:
+        raise ValueError(
+            f"keys and values are of the queries' batch and of one another's heads and tokens: got queries "
+            f"{tuple(q.shape)}, keys {tuple(k.shape)} and values {tuple(v.shape)}"
+        )
+    for name, mask in (("valid", valid), ("documents", documents)):
+        if mask is not None and mask.shape not in ((b, keys), (1, keys)):
+            raise ValueError(f"{name} has a number for each of {b} x {keys} keys, got {tuple(mask.shape)}")
+    for term in terms:
+        ids: Ids | None = getattr(term, "ids", None)
+        if ids is not None and not (
+            ids.q.shape in ((b, queries), (1, queries)) and ids.k.shape in ((b, keys), (1, keys))
+        ):
+            raise ValueError(
+                f"ids of {type(term).__name__} are of {queries} queries and {keys} keys for each of {b} samples or for "
+                f"all: got {tuple(ids.q.shape)} and {tuple(ids.k.shape)}"
+            )
+        values: Tensor | None = getattr(term, "values", None)
+        if values is not None and values.shape[0] not in (1, h):
+            raise ValueError(f"{type(term).__name__} has scores for each of {h} heads, got {tuple(values.shape)}")
+        if isinstance(term, PairTable) and ids is None and min(term.values.shape[1:]) < keys:
+            raise ValueError(f"PairTable holds {tuple(term.values.shape)} scores, too few for {keys} tokens")
 
 
 @cache

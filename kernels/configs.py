@@ -1,6 +1,7 @@
 """How each kernel is launched: warps, stages of loads in flight, and programs that fit on one multiprocessor."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import torch
@@ -51,8 +52,10 @@ AMPERE: dict[tuple[Kernel, int], Config] = {
     ("table", 64): Config(warps=8, stages=1, programs=1),
     ("table", 128): Config(warps=8, stages=1, programs=1),
 }
+SIZES = (16, 32, 64, 128)  # of tiles along tokens and head width
 STAGED_BYTES = 16_384  # of one operand's tile; with more, shared memory has no room for a second stage
-OPERAND_BYTES = 32_768  # of one operand's tile; with more, no kernel fits
+ROOMY_BYTES = 8_192  # of one operand's tile; with more, fewer programs fit on a multiprocessor
+SHARED_BYTES = 160_000  # that a program must be able to have; A100 and H100 give more, most other cards less
 
 
 @dataclass(frozen=True)
@@ -96,20 +99,30 @@ def blocks(queries: int, keys: int, width: int, packed: bool = True) -> Blocks:
     >>> blocks(20, 20, 64)
     Blocks(pack=2, queries=32, keys=32, width=64)
     """
-    q, k, d = (max(16, 1 << (size - 1).bit_length()) for size in (queries, keys, width))
+    # By comparisons only: under torch.compile a length may be symbolic.
+    q, k, d = (next(fits for fits in SIZES if size <= fits) for size in (queries, keys, width))
     return Blocks(max(1, PACKED // max(q, k)) if packed else 1, q, k, d)
 
 
-def too_large(queries: int, keys: int, width: int, itemsize: int, capability: int) -> str | None:
+def too_large(keys: int, width: int, itemsize: int) -> str | None:
     """Why no kernel can hold such samples; None if one can."""
     if keys > LONGEST:
-        return f"{keys} tokens are more than the {LONGEST} of the fused kernels"
+        return f"the fused kernels hold up to {LONGEST} tokens"
     if width > WIDEST:
-        return f"a head width of {width} is more than the {WIDEST} of the fused kernels"
-    if itemsize == 4 and capability < 90:
-        return "numbers of 32 bits need a GPU of compute capability 9.0 for the fused kernels"
-    if itemsize == 4 and blocks(queries, keys, width).operand_bytes(itemsize) > OPERAND_BYTES:
-        return f"{keys} tokens with heads {width} wide, in 32 bits, are more than shared memory holds"
+        return f"the fused kernels hold head widths up to {WIDEST}"
+    if itemsize == 4 and keys > 64 and width > 64:
+        return "more than 64 tokens with heads wider than 64, in 32 bits, are more than shared memory holds"
+    return None
+
+
+@cache
+def unfit(device: torch.device) -> str | None:
+    """Why a GPU cannot run the kernels; None if it can."""
+    if torch.version.hip is not None:
+        return "the fused kernels are for NVIDIA's GPUs"
+    properties = torch.cuda.get_device_properties(device)
+    if properties.major < 8 or getattr(properties, "shared_memory_per_block_optin", SHARED_BYTES) < SHARED_BYTES:
+        return f"the fused kernels need a GPU like A100 or H100, with {SHARED_BYTES} bytes of shared memory a program"
     return None
 
 
@@ -129,4 +142,9 @@ def config(kernel: Kernel, tile: Blocks, itemsize: int, capability: int = 90) ->
         capability: of the device, 90 for compute capability 9.0.
     """
     found = (HOPPER if capability >= 90 else AMPERE)[kernel, tile.rows]
-    return replace(found, stages=1) if tile.operand_bytes(itemsize) > STAGED_BYTES else found
+    held = tile.operand_bytes(itemsize)
+    if held > STAGED_BYTES or (itemsize == 4 and tile.rows == 128):
+        found = replace(found, stages=1)
+    if held > ROOMY_BYTES:
+        found = replace(found, programs=min(found.programs, 2 if kernel == "forward" else 1))
+    return found

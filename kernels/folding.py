@@ -89,9 +89,10 @@ def _widened(values: Float[Tensor, "h 2r+2"], radius: int) -> Float[Tensor, "h 2
 
 
 def _pairs(values: Float[Tensor, "h p p"], q: Int[Tensor, " q"], k: Int[Tensor, " k"]) -> Float[Tensor, "h q k"]:
-    width = values.shape[2]
-    none = width * width  # a slot of its own for pairs without a position
+    rows, width = values.shape[1:]
+    none = rows * width  # a slot of its own for pairs without a position
     pair = (q[:, None] - 1) * width + k - 1
-    pair = pair.masked_fill((q == 0)[:, None] | (k == 0), none)
+    pair = pair.masked_fill((q <= 0)[:, None] | (k <= 0), none)
+    pair = pair.masked_fill((q > rows)[:, None] | (k > width), none + 1)  # beyond the table, which raises
     flat = torch.cat([rearrange(values, "h p r -> h (p r)"), values.new_zeros(values.shape[0], 1)], dim=1)
     return gather(flat, pair)

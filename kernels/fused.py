@@ -43,7 +43,7 @@ def attention(
         rows(None if seen is None else seen.q),
         rows(None if seen is None else seen.k),
         rows(valid),
-        rows(documents),
+        None if documents is None else documents.expand(q.shape[0], -1).contiguous(),
         0 if window is None else window.left,
         0 if window is None else window.right,
         causal,
@@ -75,7 +75,8 @@ def short_attention(
     out = _token_major(q)
     size = blocks(q.shape[2], k.shape[2], q.shape[3])
     launch = config("forward", size, q.dtype.itemsize, capability(q.device))
-    short_forward[_grid(launch, size.pack, q)](
+    _run(
+        short_forward, _grid(launch, size.pack, q),
         q, k, v, out, tile, table, ids_q, ids_k, window_q, window_k, valid, documents,
         *_strides(q, k, v, out),
         *_sizes(q, k, table), left, right, scale,
@@ -118,14 +119,16 @@ def short_attention_backward(
     each = torch.float32 if group > 1 and q.dtype.itemsize == 2 else q.dtype
     dk, dv = (_token_major(k, q.shape[1], each) for _ in range(2))
     size = blocks(q.shape[2], k.shape[2], q.shape[3])
-    launch = config("backward and tile" if tile_gradient else "backward", size, q.dtype.itemsize, capability(q.device))
+    full = tile_gradient or table is not None  # of registers
+    launch = config("backward and tile" if full else "backward", size, q.dtype.itemsize, capability(q.device))
     grid = _grid(launch, size.pack, q)
     wide = torch.float64 if q.dtype == torch.float64 else torch.float32
     dtile = parts = None
     if tile_gradient:
-        parts = q.new_empty(grid[0], q.shape[1], size.pack * size.queries, size.pack * size.keys, dtype=wide)
+        parts = _parts(q, grid[0], q.shape[1], size.pack * size.queries, size.pack * size.keys)
     given = (tile, table, ids_q, ids_k, window_q, window_k, valid, documents)
-    short_backward[grid](
+    _run(
+        short_backward, grid,
         q, k, v, dout, dq, dk, dv, parts, *given,
         *_strides(q, k, v, dout), dq.stride(0), dk.stride(0), *dq.stride()[1:3],
         *_sizes(q, k, table), left, right, scale,
@@ -187,9 +190,10 @@ def _table_gradient(
     side = (radius + BLOCK_IDS - 2) // BLOCK_IDS
     grid = (*_grid(launch, 1, q), 2 * side + 1)
     wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-    near = q.new_empty(*grid, 2, BLOCK_IDS, dtype=wide)
-    far = q.new_empty(*grid, 3, dtype=wide)
-    short_table_gradient[grid](
+    near = _parts(q, *grid, 2, BLOCK_IDS)
+    far = _parts(q, *grid, 3)
+    _run(
+        short_table_gradient, grid,
         q, k, v, dout, near, far, *given,
         *_strides(q, k, v, dout),
         *_sizes(q, k, table), left, right, scale,
@@ -207,6 +211,12 @@ def _table_gradient(
     return torch.cat([behind, by_distance[:, middle - radius + 1 : middle + radius], ahead, unplaced], dim=1)
 
 
+def _run(kernel: Any, grid: tuple[int, ...], first: Tensor, *arguments: Any, **constants: Any) -> None:
+    """Launch where the tensors are, which need not be the current device."""
+    with torch.cuda.device_of(first):  # type: ignore[no-untyped-call]
+        kernel[grid](first, *arguments, **constants)
+
+
 def _dense(x: Tensor) -> Tensor:
     """The same numbers as the kernels can read them: rows whole, and the offsets inside a tile in 32 bits."""
     near = x.shape[2] > PACKED // 2 or PACKED * x.stride(0) < 2**31  # where tiles hold several samples
@@ -217,6 +227,11 @@ def _token_major(x: Tensor, heads: int | None = None, dtype: torch.dtype | None 
     """An empty "b h n d" that lies in memory as "b n h d", the layout that a projection over all heads reads."""
     b, h, n, d = x.shape
     return torch.empty(b, n, heads or h, d, dtype=dtype or x.dtype, device=x.device).transpose(1, 2)
+
+
+def _parts(q: Tensor, *shape: int) -> Tensor:
+    """Empty sums, one of each program."""
+    return q.new_empty(shape, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
 
 
 def _strides(*tensors: Tensor) -> tuple[int, ...]:
@@ -235,18 +250,25 @@ def _alike(*tensors: Tensor) -> bool:
 
 def _constants(q: Tensor, k: Tensor, size: Blocks, causal: bool, alike: bool) -> dict[str, Any]:
     # Three products of 19-bit numbers keep the precision of 32 bits on the fast units.
-    exact = torch.get_float32_matmul_precision() == "highest"
     return {
         **size.constants(q.shape[2], k.shape[2], q.shape[3]),
         "ALIKE": alike,
         "CAUSAL": causal,
         "ACC": tl.float64 if q.dtype == torch.float64 else tl.float32,
-        "PRECISION": "tf32x3" if exact else "tf32",
+        "PRECISION": "tf32x3" if q.dtype == torch.float32 and _exact() else "tf32",
     }
 
 
-def _options(launch: Config) -> dict[str, int]:
-    return {"num_warps": launch.warps, "num_stages": launch.stages}
+def _exact() -> bool:
+    """Whether products of 32-bit numbers are asked for in full."""
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # it was set through torch's newer, finer settings
+        return bool(torch.backends.cuda.matmul.fp32_precision != "tf32")
+
+
+def _options(launch: Config) -> dict[str, Any]:
+    return {"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": True}
 
 
 def _grid(launch: Config, pack: int, q: Tensor) -> tuple[int, int]:

@@ -41,7 +41,8 @@ def gather_backward(dout: Tensor, slots: Tensor, size: int) -> Tensor:
     if dout.device.type == "cpu":  # there, torch adds in order
         return dvalues.index_add_(1, slots.flatten(), dout.flatten(1))
     grid = (triton.cdiv(size, BLOCK_SLOTS), dout.shape[0])
-    slot_sums[grid](dout.contiguous(), slots.contiguous(), dvalues, slots.numel(), size, BLOCK_SLOTS, BLOCK_PAIRS)
+    with torch.cuda.device_of(dout):  # type: ignore[no-untyped-call]
+        slot_sums[grid](dout.contiguous(), slots.contiguous(), dvalues, slots.numel(), size, BLOCK_SLOTS, BLOCK_PAIRS)
     return dvalues
 
 

@@ -101,6 +101,7 @@ def cases(small: bool = True) -> Iterator[Case]:
                 for terms in ((), ("table",), ("pair",), ("ids",), ("ids", "id-window")):
                     yield Case(n, n, width, torch.bfloat16, terms, batch=300, heads=12, key_heads=12, radius=64)
         yield Case(16, 16, 64, torch.bfloat16, ("table",), batch=70_000, heads=2)
+        yield Case(128, 128, 32, torch.float32, ("table", "ids"), batch=50)
 
 
 def findings(case: Case, device: torch.device, backend: Backend = "auto") -> list[Finding]:
@@ -110,6 +111,10 @@ def findings(case: Case, device: torch.device, backend: Backend = "auto") -> lis
         for kind, which in ((case.dtype, backend), (case.dtype, "reference"), (torch.float64, "reference"))
     )
     found = []
+    again = results(case, device, case.dtype, backend)
+    for name, values in ours.items():
+        differing = int((values != again[name]).sum())
+        found.append(Finding(f"{name}, bits that differ in a second run", differing, 0))
     for name, truth in exact.items():
         size = max(float(truth.abs().max()), 1e-30)
         error, measure = (float((values[name].double() - truth).abs().max()) for values in (ours, theirs))

@@ -46,6 +46,7 @@ class Case:
         dtype: of queries, keys and values, as Triton names it.
         features: pointers that are given: TILE, TABLE with its IDS, WINDOW, VALID, DOCUMENTS.
         alike: all inputs lie in memory in the same way.
+        aligned: their strides are multiples of 16.
         group: query heads of a key head.
     """
 
@@ -56,11 +57,12 @@ class Case:
     dtype: str = "bf16"
     features: tuple[str, ...] = ()
     alike: bool = True
+    aligned: bool = True
     group: int = 1
 
     def __str__(self) -> str:
         size = f"{self.queries}x{self.keys}x{self.width}"
-        extra = "" if self.alike else f" apart group={self.group}"
+        extra = ("" if self.alike else f" apart group={self.group}") + ("" if self.aligned else " unaligned")
         return f"{self.kernel} {size} {self.dtype} {'+'.join(self.features) or 'plain'}{extra}"
 
 
@@ -98,6 +100,13 @@ def cases(capability: int) -> Iterator[Case]:
         yield Case("table", 64, 64, 64, "fp32", table)
     yield Case("backward and tile", 64, 64, 64, "fp16", ("TILE",))
     yield Case("backward and tile", 64, 64, features=("TILE",), alike=False, group=4)
+    yield Case("backward and tile", 64, 64, features=("TILE",), aligned=False)
+    for kernel in KERNELS:
+        for n in (64, 128):
+            yield Case(kernel, n, n, features=("TILE", *table, "VALID", "DOCUMENTS"))
+        yield Case(kernel, 128, 128, 32, features=("TILE", *table))
+        if capability >= 90:
+            yield Case(kernel, 128, 128, 32, "fp32", ("TILE", *table))
     for features in (("TILE",), table):
         yield Case("forward", 1, 128, features=features)
 
@@ -133,9 +142,10 @@ def compiled(case: Case, capability: int) -> Resources:
             signature[name], values[index,] = "constexpr", None
         else:
             signature[name] = _type(name, case)
-            if name.isupper() or re.search("_[bhn]$", name):
+            if case.aligned and (name.isupper() or re.search("_[bhn]$", name)):
                 attributes[index,] = [["tt.divisibility", 16]]
-    launch = config(case.kernel, tile, 4 if case.dtype == "fp32" else 2, capability)
+    full = case.kernel == "backward" and "TABLE" in case.features
+    launch = config("backward and tile" if full else case.kernel, tile, 4 if case.dtype == "fp32" else 2, capability)
     made = triton.compile(
         ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes),
         target=GPUTarget("cuda", capability, 32),
@@ -180,7 +190,11 @@ def _read(cubin: bytes, shared: int) -> Resources:
     found = {name: re.search(rf"{name}:(\d+)", usage) for name in ("REG", "STACK")}
     registers, stack = (int(match[1]) if match else -1 for match in found.values())
     return Resources(
-        registers, stack, shared, len(re.findall(r"\bHGMMA\b", code)), len(re.findall(r"\b(?:RED|ATOM\w*)\b", code))
+        registers,
+        stack,
+        shared,
+        len(re.findall(r"\bHGMMA\b", code)),
+        len(re.findall(r"\b(?:RED[GS]?|ATOM\w*)\b", code)),
     )
 
 

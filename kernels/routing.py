@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from arith.kernels.configs import LONGEST, WIDEST, capability, too_large
+from arith.kernels.configs import LONGEST, WIDEST, capability, too_large, unfit
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
 
 Backend = Literal["auto", "triton", "reference"]
@@ -50,16 +50,28 @@ def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpret
     if find_spec("triton") is None:
         return "triton is not installed"
     if v.shape[3] != q.shape[3]:
-        return f"heads of queries and values differ in width: {q.shape[3]} and {v.shape[3]}"
+        return "the fused kernels take heads of one width for queries and values"
     if 0 in q.shape or 0 in k.shape:
         return "there is nothing to compute"
-    if not torch.is_autocast_enabled(q.device.type):
-        if not q.dtype == k.dtype == v.dtype:
-            return f"queries, keys and values are of different types: {q.dtype}, {k.dtype}, {v.dtype}"
-        if q.dtype not in (torch.float32, torch.bfloat16, torch.float16) and not interpreted:
-            return f"{q.dtype} runs in plain torch"
-    large = too_large(q.shape[2], k.shape[2], q.shape[3], q.dtype.itemsize, capability(q.device))
-    return large or _unfusable(terms)
+    dtype = working_dtype(q, k, v)
+    if dtype is None:
+        return f"queries, keys and values are of different types: {q.dtype}, {k.dtype}, {v.dtype}"
+    if dtype not in (torch.float32, torch.bfloat16, torch.float16) and not interpreted:
+        return f"{dtype} runs in plain torch"
+    if q.device.type == "cuda":
+        if (why_not := unfit(q.device)) is not None:
+            return why_not
+        if dtype == torch.float32 and capability(q.device) < 90:
+            return "numbers of 32 bits need a GPU of compute capability 9.0 for the fused kernels"
+    return too_large(k.shape[2], q.shape[3], dtype.itemsize) or _unfusable(terms)
+
+
+def working_dtype(q: Tensor, k: Tensor, v: Tensor) -> torch.dtype | None:
+    """What a call is computed in: the type of autocast, if on, which leaves doubles alone; None if types differ."""
+    given = {x.dtype for x in (q, k, v)}
+    if torch.is_autocast_enabled(q.device.type) and torch.float64 not in given:
+        return torch.get_autocast_dtype(q.device.type)
+    return q.dtype if len(given) == 1 else None
 
 
 def _interpreting() -> bool:

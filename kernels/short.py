@@ -149,7 +149,7 @@ def exponentials(scores, first, batch, sample, PACK: tl.constexpr):
 
     A hidden pair beside a visible one is 0 by itself, as an exponential of -1e30.
     """
-    highest = tl.max(scores, 1)
+    highest = tl.maximum(tl.max(scores, 1), HIDDEN)  # finite even where a table holds -inf
     powers = tl.exp2(scores - highest[:, None])
     sees = highest > SEEN
     if PACK > 1:

@@ -1,4 +1,8 @@
-"""What can be added to attention scores, as plain data. A position id of 0 means "no position" everywhere."""
+"""What can be added to attention scores, as plain data. A position id of 0 means "no position" everywhere.
+
+Scores are finite: what must not be seen is hidden by a `Window`, or by a score as low as -10,000. Beside -inf, plain
+torch could not tell hidden keys from visible ones.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 import triton.language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 

@@ -120,7 +120,7 @@ def test_report_is_written_whole(benchmark: ModuleType, tmp_path: Path, monkeypa
     told = json.loads((tmp_path / "new" / "kernels-Tiny-GPU.json").read_text())
     assert [row["peer"] for row in told["rows"]] == ["arith, learnable", "arith, frozen"] * 2
     assert told["copy_gbs"] == pytest.approx(2e-3)
-    assert told["rows"][0]["share"] == pytest.approx(told["rows"][0]["gbs"] / told["copy_gbs"])
+    assert told["rows"][0]["both_share"] == pytest.approx(told["rows"][0]["both_gbs"] / told["copy_gbs"])
     assert len(told["gates"]) == 11
     assert (tmp_path / "new" / "kernels-Tiny-GPU.svg").exists()
 

@@ -1,12 +1,15 @@
 """The fused kernels in Triton's interpreter, against float64."""
 
 import dataclasses
+import functools
+import math
 import warnings
 
 import pytest
 import torch
 import triton
 import triton.language as tl
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from arith.kernels import attention as op
 from arith.kernels import fused, proof, routing
@@ -115,14 +118,41 @@ def test_kernels_read_and_write_only_what_is_theirs(keys: int, queries: int, mon
         inside.copy_(torch.randn(3, 2, n, 16, generator=generator))
         return inside
 
+    def framed_parts(q: torch.Tensor, *shape: int) -> torch.Tensor:
+        size = math.prod(shape)
+        memory = torch.full((size + 2048,), canary)
+        memory[1024:-1024] = float("nan")
+        frames.append(memory)
+        return memory[1024:-1024].view(shape)
+
     generator = torch.Generator().manual_seed(0)
     q, k, v = islands(queries), islands(keys), islands(keys)
     monkeypatch.setattr(fused, "_token_major", framed)
+    monkeypatch.setattr(fused, "_parts", framed_parts)
     none = [None] * 8
     dout = torch.randn(3, 2, queries, 16, generator=generator)
     out = fused.short_attention._init_fn(q, k, v, *none, 0, 0, True, 0.25)
     gradients = fused.short_attention_backward._init_fn(dout, q, k, v, *none, 0, 0, True, 0.25, False, False)
     assert len(frames) == 4
+    # And with everything that adds to scores or hides, and query heads that share their keys.
+    shared = [x[:, :1] for x in (k, v)]
+    tile, table = torch.randn(2, queries, keys, generator=generator), torch.randn(2, 12, generator=generator)
+    ids = torch.randint(0, 90, (3, keys), generator=generator, dtype=torch.int32)
+    own = ids[:, keys - queries :].contiguous()
+    given = [
+        tile,
+        table,
+        own,
+        ids,
+        own,
+        ids,
+        torch.ones(3, keys, dtype=torch.int32),
+        torch.zeros(3, keys, dtype=torch.int64),
+    ]
+    fused.short_attention._init_fn(q, *shared, *given, 20, 20, True, 0.25)
+    full = fused.short_attention_backward._init_fn(dout, q, *shared, *given, 20, 20, True, 0.25, True, True)
+    assert all(gradient.isfinite().all() for gradient in full)
+    assert len(frames) == 4 + 9
     for memory in frames:
         assert (memory[:1024] == canary).all()
         assert (memory[-1024:] == canary).all()
@@ -168,6 +198,87 @@ def test_grids_stay_in_bounds_for_any_batch() -> None:
     programs, heads = fused._grid(launch, 1, q)
     assert programs <= 132 * 8
     assert heads == 128
+
+
+def test_gradients_and_packed_samples_beyond_31_bits() -> None:
+    """As above, for the other kernels; samples of a tile are read from a copy when they lie too far apart."""
+    apart = 2**30
+    memory = torch.empty(4 * apart, dtype=torch.float16)
+    for n in (40, 9):
+        spread = memory.as_strided((4, 1, n, 16), (apart, 16 * n, 16, 1))
+        generator = torch.Generator().manual_seed(n)
+        near = torch.randn(4, 1, n, 16, generator=generator).half()
+        spread.copy_(near)
+        table = torch.randn(1, 12, generator=generator)
+        ids = torch.randint(0, 20, (4, n), generator=generator)
+        found = []
+        for x in (spread, near):
+            inputs = [x.detach().requires_grad_(), table.detach().requires_grad_()]
+            out = attention(inputs[0], x, x, terms=(DistanceTable(inputs[1], Ids(ids, ids)),), backend="triton")
+            found.append(torch.autograd.grad(out, inputs, x))
+        for far, close in zip(*found, strict=True):
+            assert torch.equal(far, close)
+
+
+def test_sizes_that_do_not_belong_together_are_refused() -> None:
+    x = torch.zeros(3, 2, 8, 16)
+    table = torch.zeros(2, 6)
+    for backend in ("triton", "reference"):
+        run = functools.partial(attention, backend=backend)
+        for k, v in ((x[:1], x[:1]), (x, x[:1]), (x, x[:, :1]), (x, x[:, :, :7]), (x[..., :8], x)):
+            with pytest.raises(ValueError, match="keys and values are of the queries' batch"):
+                run(x, k, v)
+        with pytest.raises(ValueError, match=r"valid has a number for each of 3 x 8 keys, got \(3, 7\)"):
+            run(x, x, x, valid=torch.ones(3, 7, dtype=torch.bool))
+        ids = torch.ones(3, 8, dtype=torch.int64)
+        with pytest.raises(ValueError, match="ids of DistanceTable are of 2 queries and 8 keys"):
+            run(x[:, :, :2], x, x, terms=(DistanceTable(table, Ids(ids, ids)),))
+        with pytest.raises(ValueError, match="too few for 8 tokens"):
+            run(x, x, x, terms=(PairTable(torch.zeros(2, 7, 7)),))
+        with pytest.raises(ValueError, match="DistanceTable has scores for each of 2 heads"):
+            run(x, x, x, terms=(DistanceTable(torch.zeros(3, 6)),))
+
+
+def test_documents_may_be_hashes_and_masks_fit_fewer_queries() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 2, n, 16, generator=generator) for n in (3, 12, 12))
+    documents = torch.tensor([[1] * 5 + [1 + 2**32] * 7, [2**40] * 9 + [-7] * 3])
+    ours, theirs = (attention(q, k, v, documents=documents, backend=name) for name in ("triton", "reference"))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_all_that_is_minus_infinity_gives_zeros_not_nan() -> None:
+    x = torch.randn(1, 1, 64, 16)
+    out = attention(x, x, x, terms=(DistanceTable(torch.full((1, 8), -torch.inf)),), causal=False, backend="triton")
+    assert (out == 0).all()
+
+
+def test_torchs_newer_precision_settings_are_understood() -> None:
+    before = torch.backends.cuda.matmul.fp32_precision
+    try:
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        x = torch.randn(1, 1, 8, 16)
+        torch.testing.assert_close(attention(x, x, x, backend="triton"), attention(x, x, x))
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before
+
+
+def test_doubles_stay_doubles_under_autocast() -> None:
+    x = torch.randn(1, 1, 8, 16, dtype=torch.float64)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert attention(x, x, x, backend="triton").dtype == torch.float64
+        # What autocast shortens is small enough, though it is not yet.
+        wide = torch.randn(1, 1, 128, 128)
+        assert routing.route(wide, wide, wide, backend="triton")[0] == "triton"
+
+
+def test_any_length_runs_in_one_compiled_graph() -> None:
+    counted = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(lambda x: attention(x, x, x, backend="triton"), backend=counted, dynamic=True)
+    for n in (20, 21, 25, 30):
+        x = torch.randn(2, 1, n, 16)
+        torch.testing.assert_close(compiled(x), attention(x, x, x))
+    assert counted.frame_count == 1
 
 
 @pytest.mark.parametrize("pack_batch", [1, 2, 3, 4, 5, 8, 9])
@@ -258,9 +369,9 @@ def q_of(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("terms", "n", "width", "why"),
     [
-        ((), 129, 16, "129 tokens are more than the 128"),
-        ((), 8, 130, "head width of 130"),
-        ((), 128, 128, "128 tokens with heads 128 wide, in 32 bits"),
+        ((), 129, 16, "hold up to 128 tokens"),
+        ((), 8, 130, "head widths up to 128"),
+        ((), 128, 128, "more than 64 tokens with heads wider than 64, in 32 bits"),
         ((Decay(torch.zeros(2, 2, 8)),), 8, 16, "Decay runs in plain torch"),
         ((KeyTable(torch.zeros(2, 3, 16)),), 8, 16, "KeyTable runs in plain torch"),
         ((ScoreMod(lambda scores: scores),), 8, 16, "ScoreMod runs in plain torch"),
