@@ -19,13 +19,12 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from arith.predictions import Prediction, Subject
-from arith.results import Anatomy
+from arith.results import CLASSES, Anatomy
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.carries import Columns, columns, has_columns
 from arith.tasks.digits import Numbers, resized
 
-CLASSES = ("dropped", "spurious", "misaligned", "copied", "length", "other")
 SHIFTS = tuple(shift for shift in range(-9, 10) if shift)
 ENOUGH = 3, 4  # digits in which a whole answer, or its end, agrees with a shifted sum, so that it is no chance
 
@@ -109,15 +108,19 @@ def classes(task: Task, rows: Sequence[Prediction]) -> list[str]:
     given, right = resized(answers.digits, width), resized(truth.digits, width)
     wrong = given != right
     same_sign = answers.signs == truth.signs
-    misaligned = _misaligned(task, operands, answers, given, wrong)
+    an_operand = np.any([(resized(number.digits, width) == given).all(1) for number in operands], axis=0) & wrong.any(1)
+    misaligned = _misaligned(task, operands, answers, given, wrong) & ~an_operand
     named = {"misaligned": misaligned}
     if has_columns(task):
         own = columns(task, operands)
         dropped, spurious = _carries(own, given, wrong)
         in_column = np.any([resized(number.digits, width) == given for number in operands], axis=0)
         inside = np.arange(width) < np.max([number.lengths for number in operands], axis=0)[:, None]
-        copied = wrong.any(1) & (~wrong | (in_column & inside)).all(1)
-        named |= {"dropped": dropped & same_sign, "spurious": spurious & same_sign, "copied": copied & same_sign}
+        copied = an_operand | (wrong.any(1) & (~wrong | (in_column & inside)).all(1))
+        # A carry makes an answer a digit longer or shorter at most.
+        near = np.array([abs(_digits(row.written) - _digits(row.expected)) <= 1 for row in read])
+        carried = same_sign & near & ~an_operand
+        named |= {"dropped": dropped & carried, "spurious": spurious & carried, "copied": copied & same_sign}
     for name in reversed(CLASSES[:4]):
         for place in np.flatnonzero(named.get(name, np.zeros(len(read), dtype=bool))):
             found[readable[place]] = name
@@ -167,7 +170,7 @@ def _misaligned(
             tail = (same | (place < first[:, None])).all(1) & (
                 (counted & (place >= first[:, None])).sum(1) >= ENOUGH[1]
             )
-            some_left = operands[which].lengths + shift >= 1
+            some_left = (operands[which].lengths + shift >= 1) & (shift < longest)
             found |= (whole | tail) & wrong.any(1) & some_left
     return found
 

@@ -1,5 +1,6 @@
 """Error anatomy as bars: what wrong answers are, and where and after how many carries they go wrong."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from arith import style
-from arith.anatomy import CLASSES, merged
+from arith.anatomy import merged
 from arith.errors import UsageError
 from arith.figures import readable_ticks
 from arith.intervals import wilson
-from arith.results import Anatomy
+from arith.results import CLASSES, Anatomy
 
 LEFT, BOTTOM, TOP, BETWEEN, KEY = 0.45, 0.36, 0.34, 0.42, 0.26  # inches around the panels
 WIDTHS, HEIGHT = (2.3, 1.75, 1.55), 1.25  # inches of the panels of a row
@@ -56,6 +57,9 @@ def dissected(found: Sequence[Anatomy], suite: str) -> list[Dissected]:
     drawn = []
     for label in dict.fromkeys(own.label for own in chosen):
         seeds = {(own.model_seed, own.data_seed) for own in chosen if own.label == label}
+        tests = Counter((own.digits, own.model_seed, own.data_seed) for own in chosen if own.label == label)
+        if max(tests.values()) > 1:
+            raise UsageError(f"two anatomies of '{label}' are of the same lengths and seeds. Leave one file out")
         pooled = merged(_without_seed(own) for own in chosen if own.label == label)
         drawn.append(Dissected(label, suite, len(seeds), tuple(sorted(pooled, key=lambda own: own.digits))))
     return drawn

@@ -9,13 +9,14 @@ import torch
 from arith.assembly import Assembly
 from arith.errors import UsageError
 from arith.evaluate import Condition, conditions, jobs
+from arith.intervals import percent
 from arith.judging import judged
 from arith.longer import model_for
 from arith.paired import Pairs, difference_interval, holm, mcnemar
 from arith.predictions import Predictions, condition
 from arith.progress import progress
 from arith.runs import Run
-from arith.tables import aligned, percent
+from arith.tables import aligned
 
 SURE = 0.05
 Answers = dict[tuple[Condition, str], list[bool]]  # by test set and what was asked in it
@@ -100,6 +101,8 @@ def _row(
 def answers_of_file(path: Path) -> Answers:
     """What a file of predictions holds."""
     found = Predictions.load(path)
+    if not found.rows:
+        raise UsageError(f"{path} holds no problem")
     what = f"{found.subject.task}, test seed {found.subject.test_seed}"
     return {(condition(rows), what): [row.correct for row in rows] for rows in found.sets().values()}
 

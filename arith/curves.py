@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from arith.bootstrap import band
 from arith.errors import UsageError
+from arith.intervals import percent
 from arith.results import Cell
 
 FITTED = 0.99
@@ -51,13 +52,13 @@ class Curve:
     """One label on one suite, by digit length.
 
     Args:
-        in_distribution: accuracy at the worst trained length and seed, on random and unequal problems; 0 if untested.
+        in_distribution: accuracy at the worst trained length and seed, random and unequal problems; None if untested.
     """
 
     label: str
     suite: str
     points: tuple[Point, ...]
-    in_distribution: float
+    in_distribution: float | None
 
     @property
     def first(self) -> Cell:
@@ -70,7 +71,14 @@ class Curve:
     @property
     def fitted(self) -> bool:
         """Whether it has learned its training lengths, without which extrapolation says nothing."""
-        return self.in_distribution >= FITTED
+        return self.in_distribution is not None and self.in_distribution >= FITTED
+
+    @property
+    def fit(self) -> str:
+        """How well it knows its training lengths, in words."""
+        if self.in_distribution is None:
+            return "trained lengths untested"
+        return percent(self.in_distribution) + "%" if self.fitted else f"unfitted, {percent(self.in_distribution)}%"
 
     @property
     def succeeded(self) -> int:
@@ -117,7 +125,7 @@ def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
                 points[cell.digits].append(cell)
         if points:
             drawn = tuple(Point(digits, tuple(there)) for digits, there in sorted(points.items()))
-            found.append(Curve(label, suite, drawn, min((c.accuracy for c in trained), default=0.0)))
+            found.append(Curve(label, suite, drawn, min((c.accuracy for c in trained), default=None)))
     return found
 
 

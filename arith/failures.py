@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from arith.anatomy import CLASSES, anatomy, merged
+from arith.anatomy import anatomy, merged
 from arith.answering import answered
 from arith.data import Dataset
 from arith.evaluate import Condition
+from arith.intervals import percent
 from arith.judging import Judged
 from arith.model import Transformer
 from arith.predictions import Prediction, Subject, Writer
-from arith.results import Anatomy
-from arith.tables import aligned, percent
+from arith.results import CLASSES, Anatomy
+from arith.tables import aligned
 from arith.tasks.base import Task
 
 LONGEST = 40  # characters of a number in a table

@@ -12,7 +12,6 @@ from arith import labels, style
 from arith.curves import Curve
 from arith.labels import Label
 from arith.style import COLOURS, DASHES, MARKERS
-from arith.tables import percent
 
 LEFT, BOTTOM, TOP, RIGHT = 0.48, 0.62, 0.26, 0.05  # inches around a panel
 LABELS = 1.28  # inches for the labels beside it
@@ -76,7 +75,7 @@ def _label(curve: Curve, notes: dict[str, str], drawn: Sequence[Curve]) -> str:
     if len({other.seeds for other in drawn}) > 1 or len(drawn) == 1:
         said.append("1 seed" if curve.seeds == 1 else f"{curve.seeds} seeds")
     if not curve.fitted:
-        said.append(f"unfitted, {percent(curve.in_distribution)}%")
+        said.append(curve.fit)
     return curve.label + (f"\n({', '.join(said)})" if said else "")
 
 

@@ -17,8 +17,8 @@ from matplotlib.patches import Rectangle
 from arith import style
 from arith.errors import UsageError
 from arith.figures import readable_ticks
+from arith.intervals import percent
 from arith.results import GRID, Cell
-from arith.tables import percent
 
 LEFT, BOTTOM, TOP, BETWEEN, BAR = 0.45, 0.42, 0.24, 0.28, 0.6  # inches around the maps
 LARGEST = 2.35  # inches of a map
@@ -60,6 +60,9 @@ def grids(cells: Sequence[Cell]) -> list[Grid]:
             if cell.operand_lengths is None or len(cell.operand_lengths) != 2:
                 raise UsageError(f"a cell of the grid of '{label}' has no two operand_lengths: {cell.operand_lengths}")
             by_lengths[cell.operand_lengths[0], cell.operand_lengths[1]].append(cell)
+        for lengths, there in by_lengths.items():
+            if len({(cell.model_seed, cell.data_seed) for cell in there}) < len(there):
+                raise UsageError(f"two results of '{label}' at {lengths} are of the same seeds. Leave one file out")
         first, second = (tuple(sorted({lengths[side] for lengths in by_lengths})) for side in (0, 1))
         accuracy = np.full((len(first), len(second)), np.nan)
         for (a, b), there in by_lengths.items():

@@ -23,3 +23,14 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     low, high = (centre - spread) / (1 + weight), (centre + spread) / (1 + weight)
     # Rounding must not push a bound past the share itself.
     return min(max(low, 0.0), share), max(min(high, 1.0), share)
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(1.0), percent(0.9975), percent(0.0)
+    ('100', '99.8', '0')
+    """
+    text = f"{100 * share:.1f}"
+    if text == "100.0" and share < 1:
+        return "99.9+"
+    return text.removesuffix(".0")

@@ -8,9 +8,9 @@ from typing import Any
 from arith.curves import curves
 from arith.errors import UsageError
 from arith.files import step_folders
+from arith.intervals import percent
 from arith.lock import in_use
 from arith.results import Results
-from arith.tables import percent
 from arith.worker import FAILED
 
 
@@ -68,7 +68,8 @@ def _claim(path: Path) -> str:
         return "no random problems tested"
     (curve,) = found
     low, high = curve.first.train_lengths
-    fit = f"{percent(curve.in_distribution)}% on the {low}-{high} digits of training"
+    known = curve.in_distribution
+    fit = "trained lengths untested" if known is None else f"{percent(known)}% on the {low}-{high} digits of training"
     if not curve.reaches:
         return f"{curve.encoding}: {fit}"
     return f"{curve.encoding}: {fit}, 99% sure to {curve.reaches} digit{'s' * (curve.reaches > 1)}"

@@ -148,6 +148,28 @@ def known(assembly: Assembly, model: Transformer, step: int, label: str, path: P
     return {_condition(cell): cell for cell in Kept(fingerprint(model), path).cells() if _test(cell) == this}
 
 
+def check_same_test(held: Sequence[Cell], assembly: Assembly, path: Path, any_weights: bool) -> None:
+    """Refuse to replace what was measured of something else.
+
+    Args:
+        held: what the file holds.
+        any_weights: it is this run's own file, in which other weights are earlier ones.
+
+    Raises:
+        UsageError: it is of another task, format, test seed or model.
+    """
+    config = assembly.config
+    test = (config.tested_task, config.tested_format, config.evaluation.seed)
+    model = (config.encoding, config.model.seed, config.data.seed)
+    for cell in held:
+        if (cell.task, cell.format, cell.test_seed) != test:
+            there = f"{cell.task}, {cell.format}, test seed {cell.test_seed}"
+            raise UsageError(f"{path} holds results of another test ({there}). Choose another --out, or remove it")
+        if not any_weights and (cell.encoding, cell.model_seed, cell.data_seed) != model:
+            there = f"{cell.encoding}, model seed {cell.model_seed}, data seed {cell.data_seed}"
+            raise UsageError(f"{path} holds results of another model ({there}). Choose another --out, or remove it")
+
+
 def saved(results: Results, path: Path, keep_others: bool = False) -> None:
     """Write results where `measured` looks for them.
 

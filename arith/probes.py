@@ -13,11 +13,11 @@ import torch
 from arith.assembly import Assembly
 from arith.data import Batch, Dataset
 from arith.errors import UsageError
-from arith.intervals import wilson
+from arith.intervals import percent, wilson
 from arith.judging import judge, rows_at
 from arith.model import Transformer
 from arith.paired import Pairs, mcnemar
-from arith.tables import aligned, percent
+from arith.tables import aligned
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems
 from arith.tasks.stream import Draws

@@ -7,10 +7,10 @@ from arith.answering import read_number
 from arith.catalogue import import_file
 from arith.errors import RunError, UsageError
 from arith.failures import Gathered
-from arith.intervals import wilson
+from arith.intervals import percent, wilson
 from arith.naming import format_named, task_named
 from arith.predictions import Prediction, Predictions
-from arith.tables import aligned, percent
+from arith.tables import aligned
 from arith.tasks.base import Task
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
@@ -46,14 +46,31 @@ def rescored(path: Path, wanted: int = 0) -> tuple[list[Score], Gathered]:
     gathered, scores = Gathered(found.subject, task, wanted), []
     if not found.rows:
         raise UsageError(f"{path} holds no problem")
+    for row in found.rows:
+        _check_operands(path, task, row)
     for (suite, digits, lengths), rows in found.sets().items():
         for row, result in zip(rows, _solved(task, rows), strict=True):
             _check(path, task, form, row, result)
+            _check_place(path, row)
         gathered.add(rows)
         correct = sum(row.written == row.expected for row in rows)
         low, high = wilson(correct, len(rows))
         scores.append(Score(suite, digits, lengths, len(rows), correct, correct / len(rows), low, high))
     return scores, gathered
+
+
+def _check_operands(path: Path, task: Task, row: Prediction) -> None:
+    if len(row.operands) != task.operands or not all(number.removeprefix("-").isdigit() for number in row.operands):
+        raise RunError(f"{path}: 'operands' are {task.operands} numbers, got {list(row.operands)!r:.60}")
+
+
+def _check_place(path: Path, row: Prediction) -> None:
+    """Raise if the first wrong token is not where it is said to be."""
+    pairs = enumerate(zip(row.written, row.expected, strict=False))
+    differing = next((at + 1 for at, (ours, right) in pairs if ours != right), None)
+    if row.first_wrong is not None and (row.written == row.expected or differing not in (None, row.first_wrong)):
+        right = "nothing" if differing is None else differing
+        raise RunError(f"{path}: 'first_wrong' is {row.first_wrong}, and should be {right} of {row.written!r:.60}")
 
 
 def _solved(task: Task, rows: list[Prediction]) -> list[str]:

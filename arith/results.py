@@ -60,6 +60,9 @@ class Cell:
     training_seconds: float
 
 
+CLASSES = ("dropped", "spurious", "misaligned", "copied", "length", "other")  # of wrong answers
+
+
 @dataclass(frozen=True)
 class Anatomy:
     """How the answers of one model to one suite at one length are wrong; for a grid, at one length of the longer.
@@ -123,6 +126,8 @@ class Results:
         for place, cell in enumerate(cells):
             _check_numbers(cell, f"{path}, cell {place}")
         found = tuple(made(Anatomy, row, f"{path}, anatomy {place}") for place, row in enumerate(anatomy))
+        for place, own in enumerate(found):
+            _check_anatomy(own, f"{path}, anatomy {place}")
         return Results(cells, about, found)
 
 
@@ -188,3 +193,16 @@ def _check_numbers(cell: Cell, where: str) -> None:
         if not good:
             got = f"{getattr(cell, name)} of n = {cell.n}, {cell.correct} right"
             raise UsageError(f"{where}: field '{name}' cannot be so, got {got}")
+
+
+def _check_anatomy(own: Anatomy, where: str) -> None:
+    """The same of why answers are wrong."""
+    checks = {
+        "n": own.n >= 1,
+        "wrong": set(own.wrong) == set(CLASSES) and min(own.wrong.values()) >= 0 and sum(own.wrong.values()) <= own.n,
+        "positions": all(0 <= right <= n and n >= 1 for right, n in own.positions),
+        "chains": all(0 <= right <= n and n >= 1 for _, right, n in own.chains),
+    }
+    for name, good in checks.items():
+        if not good:
+            raise UsageError(f"{where}: field '{name}' cannot be so, got {getattr(own, name)!r:.60} of n = {own.n}")

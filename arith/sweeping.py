@@ -17,12 +17,13 @@ from arith.config import RunConfig
 from arith.estimate import flops_per_step
 from arith.executors import Executor, work_off
 from arith.files import write_whole
+from arith.intervals import percent
 from arith.lock import locked
 from arith.progress import say
 from arith.reproduce import drawn_and_saved, finished_results, made
 from arith.results import Results
 from arith.sweep import Job, Sweep, digest, in_distribution, label_of
-from arith.tables import accuracy_table, aligned, percent
+from arith.tables import accuracy_table, aligned
 from arith.worker import Order
 
 STEPS = "steps.json"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from arith.curves import PUBLISHED_SEEDS, Curve, Point
+from arith.intervals import percent
 from arith.results import GRID, Cell
 
 
@@ -22,7 +23,8 @@ def accuracy_table(drawn: Sequence[Curve]) -> str:
     rows = [header]
     for curve in drawn:
         low, high = curve.first.train_lengths
-        fitted = percent(curve.in_distribution) + ("" if curve.fitted else " unfitted")
+        known = curve.in_distribution
+        fitted = "-" if known is None else percent(known) + ("" if curve.fitted else " unfitted")
         cells = [_entry(curve.at(digits)) for digits in lengths]
         succeeded = f"{curve.succeeded}/{curve.seeds}"
         about = [curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted]
@@ -46,17 +48,6 @@ def interval_table(cells: Sequence[Cell]) -> str:
         counts = [digits, str(cell.n), str(cell.correct)]
         rows.append([cell.suite, *counts, percent(cell.accuracy), interval, str(cell.seen)])
     return aligned(rows)
-
-
-def percent(share: float) -> str:
-    """
-    >>> percent(1.0), percent(0.9975), percent(0.0)
-    ('100', '99.8', '0')
-    """
-    text = f"{100 * share:.1f}"
-    if text == "100.0" and share < 1:
-        return "99.9+"
-    return text.removesuffix(".0")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 
 from arith.curves import Curve
 from arith.heatmap import Grid
-from arith.tables import percent
 
 WIDTH, HEIGHT = 64, 17  # characters of a panel
 MARKS = "ox+*#@%&abcdefgh"
@@ -39,7 +38,8 @@ def accuracy_text(drawn: Sequence[Curve]) -> str:
     lines = [f"{ticks.get(row, ''):>5} |{''.join(cells).rstrip()}" for row, cells in enumerate(canvas)]
     first, last = drawn[0].first.train_lengths
     trained = [column(max(first, lengths[0])), column(min(last, lengths[-1]))]
-    axis = "".join("=" if trained[0] <= x <= trained[1] else "-" for x in range(WIDTH))
+    shown = first <= lengths[-1] and last >= lengths[0]
+    axis = "".join("=" if shown and trained[0] <= x <= trained[1] else "-" for x in range(WIDTH))
     numbers = [" "] * (WIDTH + 8)
     end = -1
     for digits in lengths:
@@ -47,9 +47,9 @@ def accuracy_text(drawn: Sequence[Curve]) -> str:
         if x > end:
             numbers[x : x + len(text)] = text
             end = x + len(text)
-    lines += [f"{'':>5} +{axis}", f"{'':>7}{''.join(numbers).rstrip()}  digits (= trained)"]
+    lines += [f"{'':>5} +{axis}", f"{'':>7}{''.join(numbers).rstrip()}  digits{' (= trained)' * shown}"]
     for number, curve in enumerate(drawn):
-        unfitted = "" if curve.fitted else f", unfitted: {percent(curve.in_distribution)}% in distribution"
+        unfitted = "" if curve.fitted else f", {curve.fit}"
         seeds = "1 seed" if curve.seeds == 1 else f"median of {curve.seeds} seeds"
         lines.append(f"{MARKS[number % len(MARKS)]:>7} {curve.label} ({seeds}{unfitted})")
     return "\n".join(lines)

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from arith.catalogue import ALIASES, ENCODINGS, SCHEMES
 from arith.cli import cli
 from arith.curves import curves
+from arith.intervals import percent
 from arith.results import Results
-from arith.tables import accuracy_table, percent
+from arith.tables import accuracy_table
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)

@@ -38,7 +38,10 @@ def command(
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more, or two files of predictions or more; got one")
     names = [str(path) for path in runs]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    places = [path.resolve() for path in runs]
+    twice = next((name for name, place in zip(names, places, strict=True) if places.count(place) > 1), None)
+    if any(path.is_file() for path in runs) and not all(path.is_file() for path in runs):
+        raise UsageError("compare takes run folders or files of predictions, not both at once")
     if twice is not None:
         raise UsageError(f"{twice} is there twice, and is no better than itself. Leave one out")
     given = {"test-digits": test_digits, "suites": suites, "samples": samples, "seed": seed}
@@ -50,9 +53,15 @@ def command(
     else:
         opened = [Run.open(path) for path in runs]
         base = opened[0].config
-        test: dict[str, Any] = {"task": base.tested_task, "seed": base.evaluation.seed if seed is None else seed}
-        test |= {"digits": test_digits or base.evaluation.digits, "suites": suites or base.evaluation.suites}
-        test |= {"samples": samples or base.evaluation.samples, "long_samples": samples or base.evaluation.long_samples}
+        own = base.evaluation
+        test: dict[str, Any] = {
+            "task": base.tested_task,
+            "seed": own.seed if seed is None else seed,
+            "digits": own.digits if test_digits is None else test_digits,
+            "suites": own.suites if suites is None else suites,
+            "samples": own.samples if samples is None else samples,
+            "long_samples": own.long_samples if samples is None else samples,
+        }
         tests = [Assembly.of(run.config.with_values({"evaluation": test})) for run in opened]
         where = device_named(device)
         answers = [answers_of_run(run, own, where) for run, own in zip(opened, tests, strict=True)]

@@ -93,11 +93,16 @@ def command(
             raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")
         if file.is_dir():
             raise UsageError(f"{file} is a folder. Name a file in it")
+    if predictions is not None and predictions.resolve() == path.resolve():
+        raise UsageError(f"{path} cannot hold both results and predictions. Choose another --predictions")
+    if path.name == "results.json" and (path.parent / "run.json").exists():
+        raise UsageError(f"{path} holds what the training reached. Choose another --out")
     if path.exists():
         try:
-            Results.load(path)
+            held = Results.load(path).cells
         except UsageError as error:
             raise UsageError(f"{error}. It is left alone: choose another --out, or remove it") from error
+        measuring.check_same_test(held, tested, path, any_weights=out is None)
     model, step = model_for(trained, tested, sets)
     if dry_run:
         for test in sets:

@@ -122,7 +122,7 @@ def test_runs_and_their_predictions_compare_alike(arith: Arith, tmp_path: Path) 
         (["one"], "two runs or more"),
         (["one", "one"], "is there twice"),
         (["one.jsonl", "two.jsonl", "--samples", "3"], "leave out --samples"),
-        (["one", "one.jsonl"], "holds no run"),
+        (["one", "one.jsonl"], "not both at once"),
         (["one", "two", "--test-digits", "x"], "digits are a range"),
     ):
         refused = arith("compare", *arguments)

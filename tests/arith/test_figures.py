@@ -250,7 +250,7 @@ def test_text_figures() -> None:
     assert lines[8].startswith("  50% |x")
     assert lines[16].rstrip().endswith("o")
     assert set(lines[17].strip(" +")) == {"=", "-"}
-    assert "x b (1 seed, unfitted: 50% in distribution)" in lines[-1]
+    assert "x b (1 seed, unfitted, 50%)" in lines[-1]
     text = grid_text(grids(grid_cells("a", 6, lambda a, b: a <= b))[0]).splitlines()
     assert text[1] == "    6 |" + "   " * 5 + " @ "
     assert text[6].startswith("    1 |[@][@][@][@] @  @")

@@ -114,12 +114,16 @@ def test_an_interrupted_evaluation_goes_on(arith: Arith, tmp_path: Path, monkeyp
     arith("evaluate", "run", "--test-digits", "2", "--suites", "random", "--samples", "21")
     assert len(tested) == 14
     assert len(Results.load(tmp_path / "run" / "evaluation.json").cells) == 13
-    arith("evaluate", "run", "--test-digits", "2", "--suites", "random", "--samples", "21", "--seed", "5")
-    assert len(Results.load(tmp_path / "run" / "evaluation.json").cells) == 1
+    for other in (("--seed", "5"), ("--task", "subtraction"), ("--format", "padded-all-reversed")):
+        refused = arith("evaluate", "run", "--test-digits", "2", "--suites", "random", "--samples", "21", *other)
+        assert refused.exit_code == 2
+        assert "holds results of another test" in refused.stderr
+    assert len(Results.load(tmp_path / "run" / "evaluation.json").cells) == 13
+    assert len(tested) == 14
     arith("train", *SMALL, "--seed", "1", "--out", "run", "--overwrite")
-    assert len(tested) == 15 + 6, "the tests after training"
+    assert len(tested) == 14 + 6, "the tests after training"
     arith("evaluate", "run", "--test-digits", "2", "--suites", "random", "--samples", "21", "--seed", "5")
-    assert len(tested) == 22
+    assert len(tested) == 21
 
 
 def test_adversarial_suites_stand_beside_random_problems(arith: Arith) -> None:
