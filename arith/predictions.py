@@ -115,7 +115,7 @@ class Writer:
     """Writes predictions test set by test set; those that a file of the same test holds already are kept.
 
     Args:
-        known: test sets that need not be tested again, if the file holds them. It loses the others.
+        known: test sets that need not be tested again, if the file holds them. It loses those cut off.
 
     Raises:
         UsageError: there is a file of something else.

@@ -1,4 +1,4 @@
-"""Score a file of predictions anew, without the model: right answers are computed again, and nothing is believed."""
+"""Score a file of predictions anew, without the model: right answers are computed again from the operands."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,10 @@ def rescored(path: Path, wanted: int = 0) -> tuple[list[Score], Gathered]:
     for row in found.rows:
         _check_operands(path, task, row)
     for (suite, digits, lengths), rows in found.sets().items():
+        if sorted(row.index for row in rows) != list(range(len(rows))):
+            raise RunError(
+                f"{path}, suite {suite}, {digits} digits: 'index' counts {len(rows)} problems from 0, each once"
+            )
         for row, result in zip(rows, _solved(task, rows), strict=True):
             _check(path, task, form, row, result)
             _check_place(path, row)

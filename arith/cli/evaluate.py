@@ -129,10 +129,11 @@ def command(
             config.imports,
         )
         gathered = Gathered(what, tested.tested_task, failures)
-        writer = Writer(predictions, what, [test for test in sets if test in before]) if predictions else None
+        writer = Writer(predictions, what, before) if predictions else None
         recording = Recording(model, gathered, writer)
-        for rows in writer.kept.values() if writer else ():
-            gathered.add(rows)
+        for test, rows in writer.kept.items() if writer else ():
+            if test in sets:
+                gathered.add(rows)
         # Without a file that holds them, what was answered is not known of what was measured before.
         before = {test: cell for test, cell in before.items() if writer is not None and test in writer.kept}
     try:

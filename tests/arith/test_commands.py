@@ -185,10 +185,11 @@ def test_tests_may_be_of_another_task_and_format(arith: Arith, tmp_path: Path) -
     asked = arith("ask", "run", "12+34", "--json")
     assert json.loads(asked.stdout)["prompt"].startswith("Student: ")
     for task, form in (("addition", "plain"), ("dialogue:templates=seen", "plain+groups:size=1")):
-        tested = arith("evaluate", "run", "--task", task, "--format", form, "--samples", "9", "--json")
+        asked = ("--task", task, "--format", form, "--samples", "9", "--json", "--out", f"{task[:8]}.json")
+        tested = arith("evaluate", "run", *asked)
         assert tested.exit_code == 0, tested.output
         assert {(cell["task"], cell["format"]) for cell in json.loads(tested.stdout)["cells"]} == {(task, form)}
-    refused = arith("evaluate", "run", "--task", "addition", "--format", "plain+hints")
+    refused = arith("evaluate", "run", "--task", "addition", "--format", "plain+hints", "--out", "hints.json")
     assert refused.exit_code == 2
     assert "symbols that this model was not trained with: it has 79 tokens" in refused.stderr
 

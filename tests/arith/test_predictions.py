@@ -20,6 +20,7 @@ from arith.naming import task_named
 from arith.predictions import Prediction, Predictions, Subject
 from arith.results import Results
 from arith.runs import Run
+from arith.tasks.addition import Addition
 from arith.train import train
 
 Arith = Callable[..., Result]
@@ -229,3 +230,44 @@ def test_a_grid_has_predictions_too(arith: Arith, tmp_path: Path, half_trained: 
     kept = Results.load(half_trained / "evaluation.json")
     assert [(own.digits, own.n) for own in kept.anatomy] == [(1, 9), (2, 27)]
     assert torch.is_grad_enabled()
+
+
+def test_a_second_evaluation_keeps_the_sets_of_the_first(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
+    asked = ["evaluate", str(half_trained), "--out", "out.json", "--predictions", "p.jsonl", "--suites", "random"]
+    assert arith(*asked, "--test-digits", "1,2", "--samples", "10").exit_code == 0
+    assert arith(*asked, "--test-digits", "3", "--samples", "10", "--anatomy").exit_code == 0
+    held = Predictions.load(tmp_path / "p.jsonl").sets()
+    assert sorted(digits for _, digits, _ in held) == [1, 2, 3]
+    assert len(Results.load(tmp_path / "out.json").cells) == 3
+    lines = (tmp_path / "p.jsonl").read_text().splitlines()
+    (tmp_path / "twice.jsonl").write_text("\n".join([*lines, lines[1]]) + "\n")
+    twice = arith("rescore", "twice.jsonl")
+    assert twice.exit_code == 1
+    assert "'index' counts 11 problems from 0, each once" in twice.stderr
+    same = arith("evaluate", str(half_trained), "--out", "p.jsonl", "--predictions", "p.jsonl")
+    assert same.exit_code == 2
+    assert "cannot hold both" in same.stderr
+    kept = arith("evaluate", str(half_trained), "--out", str(half_trained / "results.json"))
+    assert kept.exit_code == 2
+    assert "holds what the training reached" in kept.stderr
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "written", "name"),
+    [
+        (123, 456, "123", "copied"),
+        (1000, 1000, "1000", "copied"),
+        (999, 1, "1", "copied"),
+        (241, 759, "0", "length"),
+        (58, 76, "34", "dropped"),
+        (12, 34, "146", "spurious"),
+        (123, 45, "573", "misaligned"),
+    ],
+)
+def test_wrong_answers_are_called_what_they_are(a: int, b: int, written: str, name: str) -> None:
+    right = str(a + b)
+    row = Prediction(
+        suite="random", digits=3, operand_lengths=None, index=0, prompt=f"{a}+{b}=", operands=(str(a), str(b)),
+        result=right, expected=f"{right}$", written=f"{written}$", answer=written, first_wrong=1, margin=1.0,
+    )  # fmt: skip
+    assert classes(Addition(), [row]) == [name]
