@@ -26,7 +26,8 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
 
 
 def percent(share: float) -> str:
-    """
+    """A share in percent; 100 only if nothing is missing.
+
     >>> percent(1.0), percent(0.9975), percent(0.0)
     ('100', '99.8', '0')
     """

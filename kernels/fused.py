@@ -122,7 +122,6 @@ def short_attention_backward(
     full = tile_gradient or table is not None  # of registers
     launch = config("backward and tile" if full else "backward", size, q.dtype.itemsize, capability(q.device))
     grid = _grid(launch, size.pack, q)
-    wide = torch.float64 if q.dtype == torch.float64 else torch.float32
     dtile = parts = None
     if tile_gradient:
         parts = _parts(q, grid[0], q.shape[1], size.pack * size.queries, size.pack * size.keys)
@@ -143,17 +142,16 @@ def short_attention_backward(
         dtable = _table_gradient(dout, q, k, v, given, table, left, right, causal, scale)
     if group > 1:
         dk, dv = (_token_major(k).copy_(reduce(d, "b (g c) k d -> b g k d", "sum", c=group)) for d in (dk, dv))
-    none = q.new_empty(0, dtype=wide)
+    none = q.new_empty(0, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
     return dq, dk, dv, none if dtile is None else dtile, none.clone() if dtable is None else dtable
 
 
 @short_attention_backward.register_fake
 def _(dout: Tensor, q: Tensor, k: Tensor, v: Tensor, tile: Tensor | None, table: Tensor | None, *rest: Any) -> Any:
     tile_gradient, table_gradient = rest[-2:]
-    wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-    none = q.new_empty(0, dtype=wide)
-    dtile = q.new_empty(q.shape[1], q.shape[2], k.shape[2], dtype=wide) if tile_gradient else none
-    dtable = torch.empty_like(table, dtype=wide) if table_gradient and table is not None else none.clone()
+    none = _parts(q, 0)
+    dtile = _parts(q, q.shape[1], q.shape[2], k.shape[2]) if tile_gradient else none
+    dtable = _parts(q, *table.shape) if table_gradient and table is not None else none.clone()
     return _token_major(q), _token_major(k), _token_major(k), dtile, dtable
 
 
@@ -189,7 +187,6 @@ def _table_gradient(
     # Pairs closer than the radius lie on these diagonals of blocks, the middle one and as many to either side.
     side = (radius + BLOCK_IDS - 2) // BLOCK_IDS
     grid = (*_grid(launch, 1, q), 2 * side + 1)
-    wide = torch.float64 if q.dtype == torch.float64 else torch.float32
     near = _parts(q, *grid, 2, BLOCK_IDS)
     far = _parts(q, *grid, 3)
     _run(
@@ -203,7 +200,7 @@ def _table_gradient(
     )  # fmt: skip
     # Each diagonal has sums for distances below and above its middle; neighbours overlap.
     below, above = rearrange(near.sum(0), "h diagonal half x -> half h (diagonal x)")
-    by_distance = torch.zeros(heads, (2 * side + 2) * BLOCK_IDS, dtype=wide, device=q.device)
+    by_distance = near.new_zeros(heads, (2 * side + 2) * BLOCK_IDS)
     by_distance[:, :-BLOCK_IDS] += below
     by_distance[:, BLOCK_IDS:] += above
     middle = (side + 1) * BLOCK_IDS
@@ -230,7 +227,7 @@ def _token_major(x: Tensor, heads: int | None = None, dtype: torch.dtype | None 
 
 
 def _parts(q: Tensor, *shape: int) -> Tensor:
-    """Empty sums, one of each program."""
+    """Empty sums, in 32 bits or in those of doubles."""
     return q.new_empty(shape, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
 
 
