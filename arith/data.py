@@ -1,9 +1,10 @@
 """From problems to what a model is trained and tested on."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class Batch:
 
     Args:
         tokens: begin, prompt, answer, end, padding.
-        answer_mask: the tokens a model is asked for: the answer and the end mark.
+        answer_mask: the tokens a model is asked for: the answer and the end mark, or the whole line.
         prompt: the same tokens, with how far the prompt goes and how its numbers stand.
         key: a random key for each sample.
         length: tokens without padding.
@@ -85,6 +86,12 @@ class Batch:
     shortest_prompt: int
     capacity: int
 
+    def of_line(self) -> "Batch":
+        """The same, asked for every token but the first, as language models are."""
+        index = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        whole = (index > 0) & (index < self.length[:, None])
+        return dataclasses.replace(self, answer_mask=whole, shortest_prompt=1)
+
     @property
     def queries(self) -> int:
         """How many of the last tokens but one predict an answer token in some row."""
@@ -93,10 +100,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples: problems in a format."""
+    """Samples: problems in a format.
+
+    Args:
+        asked: what a model is asked for of each.
+    """
 
     problems: Samples
     format: Format
+    asked: Literal["answer", "line"] = "answer"
 
     def __post_init__(self) -> None:
         if self.format.interleaved and len({source.task.operands for source in self.problems.sources}) > 1:
@@ -140,7 +152,8 @@ class Dataset:
         """Written samples of these problems on a device."""
         own = reading(self.format, max(source.task.operands for source in self.problems.sources))
         tested = self.problems.split != "train"
-        return as_batch(written, own, torch.from_numpy(keys), device, self.longest, tested=tested)
+        batch = as_batch(written, own, torch.from_numpy(keys), device, self.longest, tested=tested)
+        return batch if self.asked == "answer" else batch.of_line()
 
 
 def _alike(lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]) -> Iterator[Int[np.ndarray, " b"]]:

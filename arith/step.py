@@ -1,4 +1,4 @@
-"""One step of training: loss of the answer tokens, gradient, AdamW."""
+"""One step of training: loss of the tokens asked for, gradient, AdamW."""
 
 import math
 
@@ -37,7 +37,7 @@ def training_step(
 
 
 def answer_loss(model: nn.Module, batch: Batch, world: World = ALONE) -> Float[Tensor, ""]:
-    """Cross entropy of the answer tokens and the end mark, averaged over all of them in the batch.
+    """Cross entropy of the tokens asked for, averaged over all of them in the batch.
 
     Of several processes each gives its part of the sum, times their number: gradients are averaged over them.
     """
