@@ -107,13 +107,18 @@ def _styles(drawn: Sequence[Curve], shown: Sequence[Panel], by_format: bool) -> 
 
 
 def _mark(panel: Axes, claims: Sequence[Claim]) -> None:
-    """Say up to which length others report success."""
-    for place, claim in enumerate(sorted(claims, key=lambda claim: claim.digits)):
+    """Say up to which length others report success; lines beyond the tested lengths are left out."""
+    low, high = panel.get_xlim()
+    inside = sorted((claim for claim in claims if low < claim.digits < high), key=lambda claim: claim.digits)
+    for place, claim in enumerate(inside):
         panel.axvline(claim.digits, color="0.3", lw=0.7, ls=":", zorder=1)
+        across = panel.transAxes.inverted().transform(panel.transData.transform((claim.digits, 0)))[0]
         panel.annotate(
             claim.text,
-            (claim.digits, 97 - 9 * place),
-            xytext=(1.5, 0),
+            (claim.digits, 98 - 7 * place),
+            # Where there is more room beside the line.
+            xytext=(1.5 if across < 0.5 else -1.5, 0),
+            ha="left" if across < 0.5 else "right",
             textcoords="offset points",
             fontsize=4.5,
             color="0.3",
