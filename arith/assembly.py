@@ -1,6 +1,6 @@
 """From a configuration to its parts, all mistakes in it found before any work is done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -181,7 +181,7 @@ class Assembly:
 
     def training_data(self) -> Dataset:
         problems = training_problems(self.config.task, self.config.data, "train")
-        return Dataset(problems, self.format, self.config.training.loss)
+        return Dataset(replace(problems, whole=self.config.training.loss == "line"), self.format)
 
     def validation_data(self) -> Dataset:
         return Dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)

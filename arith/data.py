@@ -1,10 +1,9 @@
 """From problems to what a model is trained and tested on."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -74,7 +73,7 @@ class Batch:
         prompt: the same tokens, with how far the prompt goes and how its numbers stand.
         key: a random key for each sample.
         length: tokens without padding.
-        shortest_prompt: tokens of the shortest prompt.
+        shortest_prompt: tokens before the first that a model is asked for, in any row.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
     """
 
@@ -86,12 +85,6 @@ class Batch:
     shortest_prompt: int
     capacity: int
 
-    def of_line(self) -> "Batch":
-        """The same, asked for every token but the first, as language models are."""
-        index = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        whole = (index > 0) & (index < self.length[:, None])
-        return dataclasses.replace(self, answer_mask=whole, shortest_prompt=1)
-
     @property
     def queries(self) -> int:
         """How many of the last tokens but one predict an answer token in some row."""
@@ -100,15 +93,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples: problems in a format.
-
-    Args:
-        asked: what a model is asked for of each.
-    """
+    """Samples: problems in a format."""
 
     problems: Samples
     format: Format
-    asked: Literal["answer", "line"] = "answer"
 
     def __post_init__(self) -> None:
         if self.format.interleaved and len({source.task.operands for source in self.problems.sources}) > 1:
@@ -152,8 +140,7 @@ class Dataset:
         """Written samples of these problems on a device."""
         own = reading(self.format, max(source.task.operands for source in self.problems.sources))
         tested = self.problems.split != "train"
-        batch = as_batch(written, own, torch.from_numpy(keys), device, self.longest, tested=tested)
-        return batch if self.asked == "answer" else batch.of_line()
+        return as_batch(written, own, torch.from_numpy(keys), device, self.longest, tested=tested)
 
 
 def _alike(lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]) -> Iterator[Int[np.ndarray, " b"]]:
@@ -189,7 +176,7 @@ def as_batch(
     )
     mask = torch.from_numpy(written.loss_mask).to(device)
     length = torch.from_numpy(written.lengths).to(device)
-    return Batch(tokens, mask, prompt, key.to(device), length, int(written.prompt_lengths.min()), capacity)
+    return Batch(tokens, mask, prompt, key.to(device), length, int(written.begins.min()), capacity)
 
 
 def reading(form: Format, operands: int) -> Reading:

@@ -41,7 +41,7 @@ def language(assembly: Assembly, model: Transformer, label: str) -> tuple[Langua
     for templates in get_args(Templates):
         worded = dataclasses.replace(task, templates=templates)
         source = Source(worded, Uniform(*digits), config.evaluation.seed, "test")
-        nats, characters, words = surprise(model, Dataset(Mixture([source]), assembly.tested_format, "line"), LINES)
+        nats, characters, words = surprise(model, Dataset(Mixture([source], whole=True), assembly.tested_format), LINES)
         found.append(
             Language(
                 label=label,
