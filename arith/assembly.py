@@ -1,6 +1,6 @@
 """From a configuration to its parts, all mistakes in it found before any work is done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -54,7 +54,7 @@ class Assembly:
         data = Dataset(training_problems(config.task, config.data, "train"), format_named(config.format))
         pairs = zip(trained, data.problems.sources, strict=True)
         lines = [(own.name, config.format, source.longest) for own, source in pairs]
-        lines += [(*tested, max(evaluation.digits, default=1))]
+        lines += [(*tested, evaluation.longest)]
         lines.sort(key=lambda line: line[2], reverse=True)  # a refusal names the longest
         tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
         assembly = Assembly(
@@ -83,6 +83,7 @@ class Assembly:
             "training.checkpoint_every": training.checkpoint_every,
             "training.keep": training.keep,
             "evaluation.samples": evaluation.samples,
+            "evaluation.grid_samples": evaluation.grid_samples,
             "evaluation.long_samples": evaluation.long_samples,
             "model.layers": model.layers,
             "model.loops": model.loops,
@@ -124,6 +125,10 @@ class Assembly:
                 raise UsageError(
                     f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}"
                 )
+        if evaluation.grid and self.tested_task.operands != 2:
+            raise UsageError(
+                f"a grid is of two operands' lengths, and {self.config.tested_task} has {self.tested_task.operands}"
+            )
         try:
             for digits in evaluation.digits:
                 for suite in self.suites():
@@ -175,7 +180,8 @@ class Assembly:
         return Transformer(self.config.model, self.vocabulary_size(), self.encoding())
 
     def training_data(self) -> Dataset:
-        return Dataset(training_problems(self.config.task, self.config.data, "train"), self.format)
+        problems = training_problems(self.config.task, self.config.data, "train")
+        return Dataset(replace(problems, whole=self.config.training.loss == "line"), self.format)
 
     def validation_data(self) -> Dataset:
         return Dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)

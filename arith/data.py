@@ -73,11 +73,11 @@ class Batch:
         samples: as they lie on the device.
         table: the vocabulary, for schemes.
         reading: how their numbers stand.
-        shortest_prompt: tokens of the shortest prompt, or fewer.
+        shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
         tested: whether a model is measured on them, not trained.
         ids: of the tokens for each scheme, where they are known already.
-        total: answer tokens of the whole step that the batch is a part of; None: the batch is all of it.
+        total: tokens asked for in the whole step that the batch is a part of; None: the batch is all of it.
     """
 
     samples: Resident
@@ -96,7 +96,7 @@ class Batch:
 
     @property
     def answer_mask(self) -> Bool[Tensor, "b n"]:
-        """The tokens a model is asked for: the answer and the end mark."""
+        """The tokens a model is asked for: the answer and the end mark, or the whole line."""
         return self.samples.asked
 
     @property
@@ -168,7 +168,7 @@ class Dataset:
 
     def as_batch(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
         """Written samples of these problems on a device."""
-        return self.placed(Resident.of(written, keys, device), int(written.prompt_lengths.min()))
+        return self.placed(Resident.of(written, keys, device), int(written.begins.min()))
 
     def placed(self, samples: Resident, shortest_prompt: int) -> Batch:
         """Samples of these problems that are on a device."""
@@ -199,7 +199,7 @@ def as_batch(
         tested: whether a model is measured on them, not trained.
     """
     samples = Resident.of(written, key.numpy(), device)
-    return Batch(samples, token_table(device), reading, int(written.prompt_lengths.min()), capacity, tested)
+    return Batch(samples, token_table(device), reading, int(written.begins.min()), capacity, tested)
 
 
 def reading(form: Format, operands: int) -> Reading:

@@ -33,7 +33,7 @@ class Part:
     Args:
         start, stop: their places.
         width: tokens, padding included.
-        shortest_prompt: tokens of the shortest prompt, or fewer.
+        shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
         tokens: of all samples, without padding.
     """
 
@@ -50,7 +50,7 @@ class Prepared:
 
     Args:
         parts: of each step.
-        totals: answer tokens of each step, in all processes.
+        totals: tokens asked for in each step, in all processes.
     """
 
     written: Written
@@ -149,7 +149,7 @@ class Feed:
         steps = min(self._steps, self.config.steps - first) if first < self.config.steps else self._steps
         start, count = first * batch, steps * batch
         written = self.data.problems.written(self.data.format, start, count)
-        asked = written.lengths - written.prompt_lengths
+        asked = written.lengths - written.begins
         if written.given is not None:
             asked = written.loss_mask.sum(axis=1)
         rows = [own for step in range(steps) for own in self._rows(step * batch, written.lengths)]
@@ -176,7 +176,7 @@ class Feed:
         return np.array_split(mine[np.argsort(lengths[mine], kind="stable")], parts)
 
     def _part(self, rows: Int[np.ndarray, " b"], bounds: tuple[int, int], written: Written) -> Part:
-        width, shortest = int(written.lengths[rows].max()), int(written.prompt_lengths[rows].min())
+        width, shortest = int(written.lengths[rows].max()), int(written.begins[rows].min())
         if self.static:  # the last token is not read, only asked for
             width = min(-(-(width - 1) // MULTIPLE) * MULTIPLE + 1, self.data.longest)
             shortest = (shortest - 1) // MULTIPLE * MULTIPLE + 1

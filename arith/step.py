@@ -1,4 +1,4 @@
-"""One step of training: loss of the answer tokens, gradient, AdamW."""
+"""One step of training: loss of the tokens asked for, gradient, AdamW."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +57,7 @@ def training_step(
 
 
 def answer_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
-    """Cross entropy of the answer tokens and the end mark, summed, and divided by how many the whole step has."""
+    """Cross entropy of the tokens asked for, summed, and divided by how many the whole step has."""
     tokens = batch.tokens
     ids = batch.ids
     if ids is None:

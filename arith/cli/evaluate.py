@@ -58,7 +58,7 @@ def command(
     from arith import measuring
     from arith.assembly import Assembly, device_named
     from arith.commands import command_line
-    from arith.config import digit_list
+    from arith.config import grid_lengths
     from arith.estimate import test_seconds
     from arith.evaluate import conditions, every_suite, grid_conditions
     from arith.failures import Gathered, Recording, anatomy_table, failure_table
@@ -80,7 +80,9 @@ def command(
     if test_digits is not None:
         changes["digits"] = test_digits
     elif grid is not None:
-        changes["digits"] = [max(digit_list(grid.replace("x", ",")))]
+        changes["digits"] = [max(max(pair) for pair in grid_lengths(grid))]
+    if grid is not None:
+        changes["grid"] = None  # it is tested instead of the run's
     tested = Assembly.of(trained.config.with_values({"evaluation": changes}))
     if suites is None:
         tested = Assembly.of(tested.config.with_values({"evaluation": {"suites": every_suite(tested)}}))

@@ -80,7 +80,7 @@ def command(
             world.wait()
             results = reproduce.run_and_test(run, assembly, config.encoding, world)
             world.wait()
-    drawn, files = reproduce.drawn_and_saved(results, folder, "accuracy", config.encoding)
+    drawn, files = reproduce.drawn_and_saved(results, folder / "figures" / "accuracy", config.encoding)
     if as_json:
         click.echo(run.results.read_text())
         return
