@@ -1,5 +1,6 @@
 """From problems to what a model is trained and tested on."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from arith.encodings.positions import Kind, Prompt, Reading, TokenTable
 from arith.errors import UsageError
+from arith.supervision import Laid, Supervision
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
-from arith.tasks.stream import Split
+from arith.tasks.stream import Draws, Split
 
 DRAWN = 2**14  # samples that are drawn together and put into batches by length
 SLACK = 16  # a batch's longest sample has at most a 16th more tokens than its shortest
@@ -75,6 +77,7 @@ class Batch:
         length: tokens without padding.
         shortest_prompt: tokens of the shortest prompt.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
+        steps: of each sample a loop to learn, where training is on traces.
     """
 
     tokens: Int[Tensor, "b n"]
@@ -84,6 +87,7 @@ class Batch:
     length: Int[Tensor, " b"]
     shortest_prompt: int
     capacity: int
+    steps: Laid | None = None
 
     @property
     def queries(self) -> int:
@@ -93,10 +97,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples: problems in a format."""
+    """Samples: problems in a format.
+
+    Args:
+        supervision: what batches hold beside answers; it takes problems of one source.
+    """
 
     problems: Samples
     format: Format
+    supervision: Supervision | None = None
 
     def __post_init__(self) -> None:
         if self.format.interleaved and len({source.task.operands for source in self.problems.sources}) > 1:
@@ -110,7 +119,12 @@ class Dataset:
     def batch(self, start: int, count: int, device: torch.device) -> Batch:
         """Samples `start` to `start + count - 1`."""
         written = self.problems.written(self.format, start, count)
-        return self.as_batch(written, self.problems.keys(start, count), device)
+        batch = self.as_batch(written, self.problems.keys(start, count), device)
+        if self.supervision is None:
+            return batch
+        draws = Draws(self.problems.keys(start, count), self.problems.split)
+        steps = self.supervision.steps(written, self.problems.sources[0].operands(start, count), draws, device)
+        return dataclasses.replace(batch, steps=steps)
 
     def batches(
         self, count: int, rows_at: Callable[[int], int], device: torch.device

@@ -183,6 +183,7 @@ def evaluate(
                 high=bounds[1],
                 seen=seen[test],
                 training_seconds=round(training_seconds, 1),
+                supervision="answers" if assembly.supervision is None else "algorithm",
             )
 
 

@@ -27,7 +27,8 @@ def draw_accuracy(
 ) -> list[Path]:
     """Draw curves into `path` with the endings png, pdf, svg, and write their numbers as csv.
 
-    Encodings that know which digits belong together are drawn apart from those that do not.
+    Encodings that know which digits belong together are drawn apart from those that do not, and models that were told
+    an algorithm apart from both.
 
     Args:
         drawn: one curve a label.
@@ -35,11 +36,10 @@ def draw_accuracy(
         title: above all.
         notes: what is said of a label beside its curve.
     """
-    groups = [
-        ("structure-free", [curve for curve in drawn if not curve.first.structure_aware]),
-        ("structure-aware: digit alignment built in", [curve for curve in drawn if curve.first.structure_aware]),
-    ]
-    shown = [(name, members) for name, members in groups if members]
+    by_group: dict[str, list[Curve]] = {}
+    for curve in sorted(drawn, key=lambda curve: (curve.first.supervision == "algorithm", curve.first.structure_aware)):
+        by_group.setdefault(curve.first.group, []).append(curve)
+    shown = list(by_group.items())
     texts = {curve.label: _label(curve, notes or {}, drawn) for curve in drawn}
     height = max(LOWEST, *(labels.total_height([texts[c.label] for c in members]) for _, members in shown))
     top = TOP + (0.22 if title else 0)

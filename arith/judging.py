@@ -82,7 +82,7 @@ def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:
     """
     ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
     if moved:
-        ids = tuple(own + moved * (own > 0) for own in ids)
+        ids = model.encoding.moved(ids, moved)
     logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
     likeliest, token = logits.max(-1)

@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from arith.config import TrainingConfig
 from arith.data import Batch
 from arith.errors import RunError
+from arith.looped import Looped, trace_loss
 from arith.model import Transformer
 from arith.world import World
 
@@ -43,6 +44,8 @@ def answer_loss(model: nn.Module, batch: Batch, world: World = ALONE) -> Float[T
     """
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     assert isinstance(inner, Transformer)
+    if isinstance(inner, Looped):
+        return trace_loss(inner, batch)
     ids = inner.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
     logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]

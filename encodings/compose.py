@@ -92,6 +92,21 @@ class Composed(nn.Module):
             x = encoding.embed(x, positions[which])
         return x
 
+    def slid(self, positions: Sequence[Positions], loop: int | Int[Tensor, "b 1"]) -> tuple[Positions, ...]:
+        """Where tokens stand in a loop, counted from 0: the ids of most schemes stay."""
+        pairs = zip(positions, self.schemes, strict=True)
+        return tuple(own.slid(loop) if getattr(scheme, "slides", False) else own for own, scheme in pairs)
+
+    def moved(self, ids: Ids, by: int) -> Ids:
+        """All ids but 0, which stays "no position", moved."""
+        found = []
+        for own, scheme in zip(ids, self.schemes, strict=True):
+            further = own + by * (own > 0)
+            if getattr(scheme, "slides", False):
+                further[1] = own[1]  # no ids but steps
+            found.append(further)
+        return tuple(found)
+
     def at(self, layer: int, loop: int = 0) -> "ComposedLayer":
         return ComposedLayer([(encoding.at(layer, loop), which) for encoding, which in self.encodings()])
 
