@@ -50,7 +50,7 @@ class Looped(Transformer):
         tokens: Int[Tensor, "b n"],
         state: Int[Tensor, "b n parts"],
         ids: Ids,
-        loop: Int[Tensor, "b 1"],
+        loop: Int[Tensor, "#b 1"],
         queries: int,
     ) -> Float[Tensor, "b q parts 10"]:
         """Logits of the last tokens' states after one loop.
@@ -86,9 +86,10 @@ class Looped(Transformer):
         digit = torch.zeros(*inside.shape[:2], 10, device=tokens.device)
         least = factor_digits(tokens)
         most = least + inside.sum((1, 2))  # a carry goes through every column at most
-        loop = torch.zeros_like(least)
-        while bool((working := (loop < least) | ((state[..., 1:] > 0).any((1, 2)) & (loop < most))).any()):
-            logits = self.revised(tokens, state, ids, loop[:, None], queries)
+        loop = torch.zeros(1, 1, dtype=torch.long, device=tokens.device)
+        ids = _shared(ids)
+        while bool((working := (loop[0] < least) | ((state[..., 1:] > 0).any((1, 2)) & (loop[0] < most))).any()):
+            logits = self.revised(tokens, state, ids, loop, queries)
             digit = torch.where(working[:, None, None], logits[:, :, 0], digit)
             new = torch.where(working[:, None, None], logits.argmax(-1), state[:, -queries:])
             state[:, -queries:] = new * inside
@@ -106,6 +107,11 @@ def factor_digits(tokens: Int[Tensor, "b n"]) -> Int[Tensor, " b"]:
     """Digits that the second factor is written with."""
     after = (tokens == vocabulary.token("*")).cumsum(1) > 0
     return (after & (tokens < 10) & ~columns(tokens)).sum(1)
+
+
+def _shared(ids: Ids) -> Ids:
+    """One row of ids if all rows are alike: scores of positions are then computed once for all of them."""
+    return tuple(own[:, :1] for own in ids) if all(bool((own == own[:, :1]).all()) for own in ids) else ids
 
 
 def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], size: int) -> Float[Tensor, "b q v"]:

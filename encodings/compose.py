@@ -92,7 +92,7 @@ class Composed(nn.Module):
             x = encoding.embed(x, positions[which])
         return x
 
-    def slid(self, positions: Sequence[Positions], loop: int | Int[Tensor, "b 1"]) -> tuple[Positions, ...]:
+    def slid(self, positions: Sequence[Positions], loop: int | Int[Tensor, "#b 1"]) -> tuple[Positions, ...]:
         """Where tokens stand in a loop, counted from 0: the ids of most schemes stay."""
         pairs = zip(positions, self.schemes, strict=True)
         return tuple(own.slid(loop) if getattr(scheme, "slides", False) else own for own, scheme in pairs)

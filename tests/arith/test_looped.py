@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import Result
@@ -20,6 +21,7 @@ from arith.looped import Looped, columns, factor_digits
 from arith.runs import Run
 from arith.tasks import vocabulary
 from arith.tasks.schoolbook import KINDS
+from arith.tasks.suites import SUITES
 from arith.train import train
 
 CPU = torch.device("cpu")
@@ -66,29 +68,23 @@ def test_prompts_tell_columns_and_loops(form: str) -> None:
 def test_a_model_that_follows_the_trace_is_right_at_any_length(kind: str, suite: str) -> None:
     """The loops around the model: an exact one in its place is exact, and 12 digits take what the trace takes."""
     config = looped(trace={"kind": kind})
-    assembly, model = Assembly.of(config), built(looped(trace={"kind": kind}))
-    data = assembly.test_data(next(name for name in ("random", "unequal", "nines", "sparse") if name == suite), 12)
-    (part,) = data.problems.parts(0, 20)
-    batch = data.batch(0, 20, CPU)
-    width = batch.prompt.answer_width
-    assert width is not None
-    offset = int(batch.prompt.length[0])
-    called = []
+    model, name = built(config), next(name for name in SUITES if name == suite)
+    data = Assembly.of(config).test_data(name, 12)
+    operands, batch = data.problems.sources[0].operands(0, 20), data.batch(0, 20, CPU)
+    start, digits, loops = int(batch.prompt.length[0]), np.full(20, 12), []
 
     def exact(tokens: Tensor, state: Tensor, ids: object, loop: Tensor, queries: int) -> Tensor:
-        called.append(int(loop.max()))
-        before = state[:, offset : offset + int(width.max())].numpy().astype("uint8")
-        after = torch.from_numpy(
-            KINDS[kind].advanced(before, part.problems.operands, (width // 2).numpy(), loop[:, 0].numpy())
-        )
+        loops.append(int(loop))
+        before = state[:, start : start + 24].numpy().astype(np.uint8)
         found = torch.zeros_like(state)
-        found[:, offset : offset + int(width.max())] = after
+        after = KINDS[kind].advanced(before, operands, digits, np.full(20, int(loop)))
+        found[:, start : start + 24] = torch.from_numpy(after)
         return torch.nn.functional.one_hot(found, 10).float()[:, -queries:]
 
-    model.revised = exact  # type: ignore[method-assign, assignment]
+    model.revised = exact  # type: ignore[method-assign]
     assert judge(model, batch).right.all()
-    assert called == list(range(len(called)))
-    assert len(called) >= 12
+    assert loops == list(range(len(loops)))
+    assert len(loops) >= 12
 
 
 def test_the_right_answer_tells_nothing() -> None:
