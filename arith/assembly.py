@@ -75,7 +75,12 @@ class Assembly:
         assembly._check_numbers()
         assembly._check_tests()
         with torch.device("meta"):
-            assembly.encoding()
+            encoded = assembly.encoding()
+        if assembly.supervision is not None and not encoded.slides:
+            raise UsageError(
+                f"with trace.kind loops are told apart by ids that slide, and those of '{config.encoding}' stay. "
+                "Use sliding-window, or put an encoding @multiplicand and @multiplier"
+            )
         return assembly
 
     def _check_numbers(self) -> None:

@@ -13,16 +13,21 @@ from torch import Tensor
 
 from arith.assembly import Assembly
 from arith.config import RunConfig
+from arith.curves import curves
 from arith.data import Batch
 from arith.decode import greedy
 from arith.errors import UsageError
+from arith.figures import draw_accuracy
 from arith.judging import exact_matches, judge
 from arith.looped import Looped, columns, factor_digits
+from arith.measuring import measured
+from arith.results import Results
 from arith.runs import Run
 from arith.tasks import vocabulary
 from arith.tasks.schoolbook import KINDS
 from arith.tasks.suites import SUITES
 from arith.train import train
+from arith.world import World
 
 CPU = torch.device("cpu")
 LOOPED = {
@@ -182,11 +187,17 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path) -> None:
         ({"format": "padded-reversed+hints"}, "padded-reversed or padded-all-reversed"),
         ({"trace": {"kind": "long"}}, "carry-save or running-sum, got 'long'"),
         ({"trace": {"random": 2.0}}, "a share from 0 to 1, got 2.0"),
+        ({"encoding": "coupled-window"}, "those of 'coupled-window' stay"),
     ],
 )
 def test_what_cannot_be_learned_from_traces_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Assembly.of(looped(**changes))
+
+
+def test_several_processes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="by one process: got 2"):
+        train(Run.begin(tmp_path / "run", looped()), Assembly.of(looped()), World(size=2))
 
 
 def test_from_the_command_line(arith: Callable[..., Result], tmp_path: Path) -> None:
@@ -215,3 +226,23 @@ def test_it_learns_to_multiply_beyond_its_training(tmp_path: Path) -> None:
     assembly = Assembly.of(config)
     model = train(Run.begin(tmp_path / "run", config), assembly)
     assert exact_matches(model, assembly.test_data("random", 8), 100).float().mean() > 0.9
+
+
+def test_what_was_told_an_algorithm_is_drawn_apart(tmp_path: Path) -> None:
+    config = looped(evaluation={"digits": [1, 2], "samples": 3, "suites": ["random"]})
+    assembly = Assembly.of(config)
+    told = measured(
+        Run.begin(tmp_path / "run", config), assembly, assembly.model().eval(), 0, "told", tmp_path / "told.json"
+    )
+    (cell, *_) = told.cells
+    assert cell.group.startswith("algorithm-supervised")
+    answers = dataclasses.replace(cell, label="answers", supervision="answers")
+    assert answers.group.startswith("structure-aware")
+    free = dataclasses.replace(answers, label="free", structure_aware=False)
+    Results((cell, answers, free)).save(tmp_path / "three.json")
+    written = (tmp_path / "three.json").read_text()
+    (tmp_path / "old.json").write_text(written.replace(', "supervision": "answers"', ""))
+    assert Results.load(tmp_path / "old.json").cells == (cell, answers, free)
+    draw_accuracy(curves((cell, answers, free), "random"), tmp_path / "figure")
+    figure = (tmp_path / "figure.svg").read_text()
+    assert all(group.partition(":")[0] in figure for group in (cell.group, answers.group, free.group))
