@@ -1,5 +1,6 @@
 """From a configuration to its parts, all mistakes in it found before any work is done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,11 +11,13 @@ from arith.config import RunConfig
 from arith.data import Dataset, reading
 from arith.encodings.compose import Composed
 from arith.errors import UsageError, did_you_mean
+from arith.looped import Looped
 from arith.model import Transformer
 from arith.naming import format_named, task_named
 from arith.problems import Share, shares, training_problems
+from arith.supervision import Supervision
 from arith.tasks import vocabulary
-from arith.tasks.base import Task
+from arith.tasks.base import Task, Traced
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 from arith.tasks.sampling import Source
@@ -32,6 +35,7 @@ class Assembly:
         tested_task, tested_format: of the tests.
         tokens: of the longest sequence in training or tests.
         digits: of the longest number in training or tests.
+        supervision: of a looped model; None: any other, which learns from answers.
     """
 
     config: RunConfig
@@ -41,6 +45,7 @@ class Assembly:
     tested_format: Format
     tokens: int
     digits: int
+    supervision: Supervision | None
 
     @staticmethod
     def of(config: RunConfig) -> "Assembly":
@@ -65,11 +70,17 @@ class Assembly:
             format_named(tested[1]),
             tokens,
             digits,
+            supervision_of(config, trained),
         )
         assembly._check_numbers()
         assembly._check_tests()
         with torch.device("meta"):
-            assembly.encoding()
+            encoded = assembly.encoding()
+        if assembly.supervision is not None and not encoded.slides:
+            raise UsageError(
+                f"with trace.kind loops are told apart by ids that slide, and those of '{config.encoding}' stay. "
+                "Use sliding-window, or put an encoding @multiplicand and @multiplier"
+            )
         return assembly
 
     def _check_numbers(self) -> None:
@@ -177,11 +188,18 @@ class Assembly:
     def model(self) -> Transformer:
         """The model as it is before training."""
         torch.manual_seed(self.config.model.seed)
-        return Transformer(self.config.model, self.vocabulary_size(), self.encoding())
+        parts = self.config.model, self.vocabulary_size(), self.encoding()
+        return Transformer(*parts) if self.supervision is None else Looped(*parts, self.supervision.trace.parts)
+
+    @property
+    def supervised_by(self) -> str:
+        """What training tells: answers, or the steps of an algorithm, loop by loop or before the answer."""
+        told = self.supervision is not None or self.format.working is not None
+        return "algorithm" if told else "answers"
 
     def training_data(self) -> Dataset:
         problems = training_problems(self.config.task, self.config.data, "train")
-        return Dataset(replace(problems, whole=self.config.training.loss == "line"), self.format)
+        return Dataset(replace(problems, whole=self.config.training.loss == "line"), self.format, self.supervision)
 
     def validation_data(self) -> Dataset:
         return Dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
@@ -189,6 +207,38 @@ class Assembly:
     def test_data(self, suite: SuiteName, digits: int) -> Dataset:
         source = Source(self.tested_task, Suite(suite, digits), self.config.evaluation.seed, "test")
         return Dataset(Mixture([source]), self.tested_format)
+
+
+def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision | None:
+    """What a looped model is told, if the configuration asks for one."""
+    kind = config.trace.kind
+    if kind is None:
+        return None
+    task = trained[0].task
+    if not isinstance(task, Traced) or len(trained) > 1 or config.data.samples is not None:
+        raise UsageError(
+            f"traces are learned from one task that has them, each sample new: multiplication. Got {config.task}, "
+            f"data.mix {list(config.data.mix)} and data.samples {config.data.samples}; or leave trace.kind out"
+        )
+    if config.model.loops != 1:
+        raise UsageError(
+            f"with trace.kind the problem says how many loops there are: leave model.loops at 1, "
+            f"got {config.model.loops}"
+        )
+    if config.training.microbatches != 1 or config.training.loss != "answer":
+        raise UsageError(
+            f"with trace.kind the loss is of one loop of all samples: leave training.microbatches at 1 and "
+            f"training.loss at answer, got {config.training.microbatches} and {config.training.loss}"
+        )
+    if not 0 <= config.trace.random <= 1:
+        raise UsageError(f"trace.random is a share from 0 to 1, got {config.trace.random}")
+    try:
+        supervision = Supervision(task.trace(kind), config.trace.random)
+        for name in {config.format, config.tested_format}:
+            supervision.check(name, format_named(name))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return supervision
 
 
 def _kind(task: Task) -> tuple[str, int, str]:

@@ -104,6 +104,19 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class TraceConfig:
+    """Supervision in depth: an answer that is revised loop by loop, and a loss on the state after each loop.
+
+    Args:
+        kind: of the task's traces, such as carry-save or running-sum of a multiplication; None: no such model.
+        random: share of training samples that start from random digits instead of a state of their own problem.
+    """
+
+    kind: str | None = None
+    random: float = 0.5
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """Tests after training.
 
@@ -151,6 +164,7 @@ class RunConfig:
     imports: tuple[str, ...] = ()
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    trace: TraceConfig = field(default_factory=TraceConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 

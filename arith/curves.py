@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from arith.bootstrap import band
 from arith.errors import UsageError
 from arith.intervals import percent
-from arith.naming import format_named
 from arith.results import Cell
 
 FITTED = 0.99
@@ -94,8 +93,8 @@ class Curve:
 
     @property
     def group(self) -> str:
-        """What it is told beyond answers; accuracies of two groups are never ranked together."""
-        if "+" in self.first.format and format_named(self.first.format).working is not None:
+        """What it is told beyond answers; accuracies of two groups are not ranked together."""
+        if self.first.supervision == "algorithm":
             return "algorithm-supervised: the steps are given in training"
         return "structure-aware: digit alignment built in" if self.first.structure_aware else "structure-free"
 

@@ -182,6 +182,7 @@ def evaluate(
                 high=bounds[1],
                 seen=seen[test],
                 training_seconds=round(training_seconds, 1),
+                supervision=assembly.supervised_by,
             )
 
 

@@ -35,7 +35,8 @@ def draw_accuracy(
 ) -> list[Path]:
     """Draw curves into `path` with the endings png, pdf, svg, and write their numbers as csv.
 
-    Encodings that know which digits belong together, and formats that show the steps, are drawn apart from the others.
+    Encodings that know which digits belong together are drawn apart from those that do not, and models that were told
+    an algorithm, by the format or loop by loop, apart from both.
 
     Args:
         drawn: one curve a label.

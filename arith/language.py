@@ -64,7 +64,7 @@ def surprise(model: Transformer, data: Dataset, lines: int) -> tuple[float, int,
     device = model.embedding.weight.device
     nats, characters, words = 0.0, 0, 0
     for _, batch in data.batches(lines, lambda tokens: rows_at(model, tokens), device):
-        ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+        ids = batch.placed_by(model.encoding)
         logits = model(batch.tokens[:, :-1], tuple(own[:, :, :-1] for own in ids))
         told = written_out(batch)[:, 1:]
         nats += float(functional.cross_entropy(logits[told].float(), batch.tokens[:, 1:][told], reduction="sum"))

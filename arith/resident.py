@@ -34,10 +34,20 @@ class Resident(NamedTuple):
     @staticmethod
     def of(written: Written, key: Int[np.ndarray, " b"], device: torch.device) -> "Resident":
         """On a GPU the copy goes on while the host does other things."""
-        given = (written.prompt_lengths, written.lengths, key, written.answer_widths, written.given)
-        tokens = np.ascontiguousarray(written.tokens, dtype=np.uint8)
-        placed = (None if array is None else _on(array, device) for array in (tokens, *given))
-        return Resident(*placed, whole=written.whole)  # type: ignore[arg-type]
+        tokens, width, given = (
+            np.ascontiguousarray(written.tokens, dtype=np.uint8),
+            written.answer_widths,
+            written.given,
+        )
+        return Resident(
+            _on(tokens, device),
+            _on(written.prompt_lengths, device),
+            _on(written.lengths, device),
+            _on(key, device),
+            None if width is None else _on(width, device),
+            None if given is None else _on(given, device),
+            written.whole,
+        )
 
     def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "Resident":
         """Some of the samples, cut to a width."""

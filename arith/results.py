@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import json
 import math
 import typing
@@ -33,6 +34,8 @@ class Cell:
         low, high: 95% Wilson interval of the accuracy.
         seen: problems that the training data held too.
         training_seconds: of the run, evaluation apart.
+        supervision: what was learned from, answers or each step of an algorithm; the two are not ranked together.
+            Files without it are of answers.
     """
 
     label: str
@@ -58,6 +61,7 @@ class Cell:
     high: float
     seen: int
     training_seconds: float
+    supervision: str = "answers"
 
 
 CLASSES = ("dropped", "spurious", "misaligned", "copied", "length", "other")  # of wrong answers
@@ -181,10 +185,17 @@ def made(kind: Callable[..., Made], row: Any, where: str) -> Made:
     if not isinstance(row, dict):
         raise UsageError(f"{where} is a table of fields, got {row!r:.60}")
     types = _types(kind)
-    wrong = sorted(set(types) ^ set(row))
+    wrong = sorted((set(types) ^ set(row)) - (_optional(kind) - set(row)))
     if wrong:
         raise UsageError(f"{where}: field '{wrong[0]}' is {'missing' if wrong[0] in types else 'unknown'}")
-    return kind(**{name: _typed(row[name], types[name], f"{where}: field '{name}'") for name in types})
+    return kind(**{name: _typed(row[name], types[name], f"{where}: field '{name}'") for name in types if name in row})
+
+
+@functools.cache
+def _optional(kind: Callable[..., Any]) -> frozenset[str]:
+    """Fields that files of the same version may lack."""
+    parameters = inspect.signature(kind).parameters.items()
+    return frozenset(name for name, own in parameters if own.default is not inspect.Parameter.empty)
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from torch.nn import functional
 from arith.config import TrainingConfig
 from arith.data import Batch
 from arith.errors import RunError
+from arith.looped import Looped, trace_loss
 from arith.model import Transformer
 from arith.world import ALONE, World
 
@@ -57,11 +58,14 @@ def training_step(
 
 
 def answer_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
-    """Cross entropy of the tokens asked for, summed, and divided by how many the whole step has."""
+    """Cross entropy of the tokens asked for, summed, and divided by how many the whole step has.
+
+    Of a model that learns loops of a trace, `trace_loss`.
+    """
+    if isinstance(model, Looped):
+        return trace_loss(model, batch)
     tokens = batch.tokens
-    ids = batch.ids
-    if ids is None:
-        ids = model.encoding.full(batch.prompt, tokens, batch.key, batch.capacity)
+    ids = batch.placed_by(model.encoding)
     logits = model(tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
     # Tokens that are not asked for are left out by weight: to pick the others would wait for their number.

@@ -117,10 +117,13 @@ def test_no_label_is_cut_or_covered(tmp_path: Path, kept: list[Figure], count: i
 
 
 def test_groups_and_formats_have_panels_of_their_own(tmp_path: Path, kept: list[Figure]) -> None:
-    formats = ("plain", "plain+spaces", "plain+recursive")
+    formats = {"plain": "answers", "plain+spaces": "answers", "plain+recursive": "algorithm"}
     cells = [
-        cell(f"{form}-{name}", digits, 400, format=form, encoding=name, structure_aware=name == "coupled")
-        for form in formats
+        cell(
+            *(f"{form}-{name}", digits, 400),
+            **{"format": form, "encoding": name, "structure_aware": name == "coupled", "supervision": told},
+        )
+        for form, told in formats.items()
         for name in ("rope", "coupled")
         for digits in (2, 4, 5, 6, 8)
     ]
