@@ -32,9 +32,11 @@ def gallery(pictures: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")
 def encoding(name: str, out: Path | None) -> None:
     """One encoding: what it is, its settings, formula and source."""
+    from arith.commands import command_line
     from arith.gallery import encoding_card
 
     click.echo(_without_picture(encoding_card(name)))
+    click.echo(f"\nTo take it along as one file: {command_line('eject', name)}")
     if out is not None:
         from arith.pictures import draw_files
 
