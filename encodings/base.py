@@ -40,7 +40,10 @@ class Positions:
         return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
 
 
-Memory = dict[str, Any]  # what one layer's content-dependent terms keep while decoding, beside the cache
+# What one layer's content-dependent terms keep while decoding, beside the cache: tensors with a row a sample, or, under
+# names that begin so, what all samples share.
+Memory = dict[str, Any]
+SHARED = "shared "
 
 
 class LayerEncoding(nn.Module):

@@ -10,6 +10,7 @@ from arith.cli import (
     compare,
     eject,
     evaluate,
+    export,
     generate,
     listing,
     plot,
@@ -69,7 +70,22 @@ def cli() -> None:
     """Say which problem, how its digits are written and how positions are encoded; train, test far beyond, draw."""
 
 
-for module in (train, evaluate, rescore, compare, probe, reproduce, sweep, ask, plot, show, listing, generate, eject):
+for module in (
+    train,
+    evaluate,
+    rescore,
+    compare,
+    probe,
+    reproduce,
+    sweep,
+    ask,
+    plot,
+    show,
+    listing,
+    generate,
+    eject,
+    export,
+):
     cli.add_command(module.command)
 
 

@@ -66,10 +66,11 @@ def command(
     from arith.longer import model_for
     from arith.predictions import Subject, Writer
     from arith.results import GRID, Results
-    from arith.runs import Run
+    from arith.shipped import results_place
     from arith.tables import interval_table
+    from arith.taken import opened
 
-    trained = Run.open(run)
+    trained = opened(run)
     changes: dict[str, Any] = {
         name: value
         for name, value in (("task", task), ("format", format_name), ("suites", suites), ("seed", seed))
@@ -87,7 +88,7 @@ def command(
     sets = conditions(tested) if grid is None or test_digits is not None or suites is not None else []
     if grid is not None:
         sets += grid_conditions(tested, grid, tested.config.evaluation.samples)
-    path = out or run / "evaluation.json"
+    path = out or results_place(run)
     for file in (path, predictions or path):
         if not file.parent.is_dir():
             raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")

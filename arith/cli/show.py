@@ -100,9 +100,9 @@ def attention(run: Path, problem: str, out: Path) -> None:
     """What each head looks at in one problem: png, pdf, svg and csv."""
     from arith.assembly import Assembly
     from arith.attending import attention_maps, draw_attention
-    from arith.runs import Run
+    from arith.taken import opened
 
-    trained = Run.open(run)
+    trained = opened(run)
     assembly = Assembly.of(trained.config)
     model, _ = trained.trained(assembly)
     files = draw_attention(attention_maps(assembly, model, problem), out, trained.config.model.layers)
