@@ -36,7 +36,8 @@ character a token, in the format `{config.tested_format}`: `{written[0]}{written
 
 ## What it reaches
 
-Exact match on test problems, in % with its 95% Wilson interval, n problems a cell. One model, {seeds}; step {first.step}, {first.samples:,} training samples, {first.training_seconds:g} s.
+Exact match on test problems, in % with its 95% Wilson interval, n problems a cell. One model,
+{seeds}; step {first.step}, {first.samples:,} training samples, {first.training_seconds:g} s.
 
 {_table(cells)}
 

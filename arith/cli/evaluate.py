@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from arith.cli.evaluate_text import tested_by_text, text_options
 from arith.cli.framework import click
 from arith.cli.options import json_option
 from arith.errors import UsageError
@@ -17,9 +18,11 @@ SHOWN = 16  # cells of a grid that are listed; more are shown as a map
 @click.command(
     "evaluate",
     epilog="Examples: arith evaluate runs/addition-rope-0 --test-digits 1-10 --suites random,chain; "
-    "arith evaluate runs/addition-rope-0 --grid 1-15 --samples 100",
+    "arith evaluate runs/addition-rope-0 --grid 1-15 --samples 100; "
+    "arith evaluate --hf models/gpt2 --test-digits 1-5 --shots 4; "
+    "arith evaluate --prompts ask.jsonl --test-digits 1-5; arith evaluate --replies answered.jsonl",
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--task", help="Of the tests: arith list tasks.  [default: the run's]")
 @click.option("--format", "format_name", help="Of the tests: arith list formats.  [default: the run's]")
 @click.option("--test-digits", help="Digits of operands, such as 1-6,10,20.  [default: the run's]")
@@ -33,9 +36,10 @@ SHOWN = 16  # cells of a grid that are listed; more are shown as a map
 @click.option("--out", type=click.Path(path_type=Path), help="Results file.  [default: RUN/evaluation.json]")
 @click.option("--device", default="auto", help="auto, cpu or cuda.")
 @click.option("--dry-run", is_flag=True, help="Print the test sets and about how long they take, and stop.")
+@text_options
 @json_option
 def command(
-    run: Path,
+    run: Path | None,
     task: str | None,
     format_name: str | None,
     test_digits: str | None,
@@ -50,11 +54,32 @@ def command(
     device: str,
     dry_run: bool,
     as_json: bool,
+    **by_text: Any,
 ) -> None:
-    """Test a trained run: exact match by digit length and by operand lengths, with intervals.
+    """Test a model: exact match by digit length and by operand lengths, with intervals.
 
-    What the results file holds of the same model and test is not measured again, so an interrupted command goes on.
+    RUN is a run, a folder that arith export wrote, or a name of `arith list shipped`. Without it, --hf tests a local
+    model of Hugging Face by text, and --prompts and --replies any other. What the results file holds of the same model
+    and test is not measured again, so an interrupted command goes on.
     """
+    if run is None:
+        refused = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}
+        given = next((name for name, value in refused.items() if value), None)
+        if given is not None:
+            raise UsageError(f"{given} is for runs of arith. Replies of other models are kept by --prompts FILE")
+        tests: dict[str, Any] = {
+            "task": task,
+            "format": format_name,
+            "test_digits": test_digits,
+            "suites": suites,
+            "grid": grid,
+        }
+        tests |= {"samples": samples, "seed": seed}
+        tested_by_text(tests, out, device, dry_run, as_json, **by_text)
+        return
+    given = next((name for name, value in by_text.items() if value is not None), None)
+    if given is not None:
+        raise UsageError(f"--{given.replace('_', '-')} is for models that are tested by text: leave RUN or it out")
     from arith import measuring
     from arith.assembly import Assembly, device_named
     from arith.commands import command_line

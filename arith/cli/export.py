@@ -30,7 +30,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
     needs("transformers", "hf")
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     from arith.hf.exporting import exported
     from arith.taken import opened
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arith.data import Samples
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.decorations import Spaces
@@ -54,16 +55,7 @@ class TokenizedProblems:
 
     def texts(self, problems: Mixture, start: int, count: int) -> list[tuple[str, str]]:
         """Prompts and answers, without random spaces. A space before the answer belongs to the answer."""
-        written = problems.written(self._bare(), start, count)
-        found = []
-        for tokens, cut in zip(written.tokens, written.prompt_lengths, strict=True):
-            prompt = vocabulary.decode(tokens[:cut])
-            whole = prompt + vocabulary.decode(tokens[cut:])
-            if self.spaced:
-                prompt, whole = (_BETWEEN.sub(" ", text) for text in (prompt, whole))
-            prompt = prompt.rstrip(" ")
-            found.append((prompt, whole[len(prompt) :]))
-        return found
+        return texts(problems, self.format, start, count, self.spaced)
 
     def batch(self, problems: Mixture, start: int, count: int) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask` and `labels` of samples, padded on the right.
@@ -92,10 +84,7 @@ class TokenizedProblems:
 
     def read(self, task: Task, text: str) -> tuple[tuple[str, ...], str]:
         """Operands and answer of a prompt with a model's reply, as decimal strings."""
-        return self._bare().read(task, _SPACED.sub("", text) if self.spaced else text)
-
-    def _bare(self) -> Format:
-        return replace(self.format, decoration=None) if isinstance(self.format.decoration, Spaces) else self.format
+        return _bare(self.format).read(task, _SPACED.sub("", text) if self.spaced else text)
 
     def _tokenized(self, texts: Sequence[tuple[str, str]]) -> tuple[Written, np.ndarray]:
         """The tokens, and before which of them a random space can stand."""
@@ -137,6 +126,24 @@ class TokenizedProblems:
     def _padding(self) -> int:
         known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
         return int(next(token for token in known if token is not None))
+
+
+def texts(problems: Samples, form: Format, start: int, count: int, spaced: bool = False) -> list[tuple[str, str]]:
+    """Prompts and answers as text, without random spaces. A space before the answer belongs to the answer."""
+    written = problems.written(_bare(form), start, count)
+    found = []
+    for tokens, cut in zip(written.tokens, written.prompt_lengths, strict=True):
+        prompt = vocabulary.decode(tokens[:cut])
+        whole = prompt + vocabulary.decode(tokens[cut:])
+        if spaced:
+            prompt, whole = (_BETWEEN.sub(" ", text) for text in (prompt, whole))
+        prompt = prompt.rstrip(" ")
+        found.append((prompt, whole[len(prompt) :]))
+    return found
+
+
+def _bare(form: Format) -> Format:
+    return replace(form, decoration=None) if isinstance(form.decoration, Spaces) else form
 
 
 def _after_digit(text: str, first: int) -> bool:

@@ -131,7 +131,7 @@ def test_padding_on_the_wrong_side_and_unknown_characters_are_refused(tmp_path: 
     tokenizer.padding_side = "right"
     with pytest.raises(ValueError, match="padded on the left"):
         model.generate(**tokenizer(["1+2=", "12+3="], return_tensors="pt", padding=True), max_new_tokens=2)
-    with pytest.raises(Exception, match="Missing|UNK|unk"):
+    with pytest.raises(Exception, match="UNK"):
         tokenizer("1 + 2 =")
     assert issubclass(ArithForCausalLM, PushToHubMixin)  # the library's own upload
 
@@ -164,7 +164,9 @@ def test_an_exported_run_answers_and_is_tested_like_the_run(arith: Callable[...,
     assert "exact match" in tables[0]
 
 
-def test_the_card_says_what_the_results_say(arith: Callable[..., Result], run: Path, tmp_path: Path) -> None:
+def test_the_card_says_what_the_results_say(
+    arith: Callable[..., Result], run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert arith("export", str(run), "--to", "adder").exit_code == 0
     card = ModelCard.load(tmp_path / "adder" / "README.md")
     assert card.data.license == "apache-2.0"
@@ -178,11 +180,8 @@ def test_the_card_says_what_the_results_say(arith: Callable[..., Result], run: P
     assert f"{cells[0].parameters:,} parameters" in card.text
     # Its example runs.
     code = next(block for block in card.text.split("```python\n")[1:]).partition("```")[0]
-    ran = subprocess.run(
-        [sys.executable, "-c", code.replace("FOLDER", "'adder'")], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith("^12+34=")
+    exec(compile(code.replace("FOLDER", "'adder'"), "card", "exec"), {})
+    assert capsys.readouterr().out.startswith("^12+34=")
 
 
 def test_what_cannot_be_exported_is_refused(arith: Callable[..., Result], run: Path, tmp_path: Path) -> None:
