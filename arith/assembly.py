@@ -1,17 +1,22 @@
 """From a configuration to its parts, all mistakes in it found before any work is done."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from arith.build import encoding
 from arith.catalogue import import_file
 from arith.config import RunConfig
-from arith.data import Dataset, reading
-from arith.encodings.compose import Composed
+from arith.data import Dataset, Samples, reading
+from arith.encodings.compose import Composed, Part
+from arith.encodings.nope import NoPE
+from arith.encodings.positions import Sequential
 from arith.errors import UsageError, did_you_mean
+from arith.extras import needs
 from arith.model import Transformer
 from arith.naming import format_named, task_named
+from arith.pretrained import ENCODING as PRETRAINED
 from arith.problems import Share, shares, training_problems
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
@@ -20,6 +25,9 @@ from arith.tasks.mixture import Mixture
 from arith.tasks.sampling import Source
 from arith.tasks.stream import check_seed
 from arith.tasks.suites import SUITES, Suite, SuiteName
+
+if TYPE_CHECKING:
+    from arith.hf.pretrained import Start
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,11 @@ class Assembly:
         )
         assembly._check_numbers()
         assembly._check_tests()
+        if (config.model.init is None) != (config.encoding != PRETRAINED):
+            raise UsageError(
+                f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
+                f"'{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER alone"
+            )
         with torch.device("meta"):
             assembly.encoding()
         return assembly
@@ -141,6 +154,8 @@ class Assembly:
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""
         model = self.config.model
+        if model.init is not None:
+            return Composed([Part(NoPE(), Sequential())])  # of ids that nobody looks at
         built = encoding(
             self.config.encoding,
             width=model.width,
@@ -165,24 +180,40 @@ class Assembly:
         return min(lows), max(highs)
 
     def vocabulary_size(self) -> int:
-        """Tokens that training or tests can have."""
+        """Tokens that training or tests can have; of a pretrained model none that are ours."""
+        if self.config.model.init is not None:
+            return 0
         symbols = [self.format.symbols(own.task) for own in self.trained]
         return vocabulary.size("".join([*symbols, self.tested_format.symbols(self.tested_task)]))
 
     def model(self) -> Transformer:
         """The model as it is before training."""
         torch.manual_seed(self.config.model.seed)
+        if self.config.model.init is not None:
+            return self._pretrained().model()
         return Transformer(self.config.model, self.vocabulary_size(), self.encoding())
 
     def training_data(self) -> Dataset:
-        return Dataset(training_problems(self.config.task, self.config.data, "train"), self.format)
+        return self.dataset(training_problems(self.config.task, self.config.data, "train"), self.format)
 
     def validation_data(self) -> Dataset:
-        return Dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
+        return self.dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
 
     def test_data(self, suite: SuiteName, digits: int) -> Dataset:
         source = Source(self.tested_task, Suite(suite, digits), self.config.evaluation.seed, "test")
-        return Dataset(Mixture([source]), self.tested_format)
+        return self.dataset(Mixture([source]), self.tested_format)
+
+    def dataset(self, problems: Samples, form: Format) -> Dataset:
+        """Problems as the model reads them."""
+        if self.config.model.init is None:
+            return Dataset(problems, form)
+        return Dataset(self._pretrained().tokenized(problems, form), form)
+
+    def _pretrained(self) -> "Start":
+        needs("transformers", "hf")
+        from arith.hf.pretrained import Start
+
+        return Start.of(str(self.config.model.init))
 
 
 def _kind(task: Task) -> tuple[str, int, str]:

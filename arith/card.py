@@ -1,6 +1,7 @@
 """A model card: what a model is, what it reaches by digit length, how it is used. Its numbers are results.json's."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import arith
 from arith.asking import example_problem
@@ -20,6 +21,18 @@ def card(name: str, config: RunConfig, results: Results, parameters: int) -> str
     numbers = [int(number) for number in problem.split(task.symbol)] if task.symbol else [int(problem)]
     written = form.text(task, *numbers).rpartition("=")
     aware = "told" if first.structure_aware else "not told"
+    ours = config.model.init is None
+    kind = "A transformer" if ours else f"A pretrained model (`{Path(str(config.model.init)).name}`)"
+    encoded = (
+        f" with the\npositional encoding `{config.encoding}`, which is {aware} which digits belong together"
+        if ours
+        else ""
+    )
+    asked = (
+        f'arith ask FOLDER "{problem}"                 # of arith-toolkit {arith.__version__}\narith evaluate FOLDER'
+    )
+    asked = asked if ours else f"arith evaluate --hf FOLDER --format {config.tested_format}"
+    registered = "import arith.hf.model                        # pip install 'arith-toolkit[hf]'\n" if ours else ""
     seeds = f"model seed {first.model_seed}, data seed {first.data_seed}, test seed {first.test_seed}"
     return f"""---
 license: apache-2.0
@@ -30,9 +43,8 @@ tags: [arith, arithmetic, length-generalization]
 
 # {name}
 
-A transformer of {parameters:,} parameters, trained on **{config.task}** of operands of {low}-{high} digits with the
-positional encoding `{config.encoding}`, which is {aware} which digits belong together. It reads and writes one
-character a token, in the format `{config.tested_format}`: `{written[0]}{written[1]}` is answered by `{written[2]}`.
+{kind} of {parameters:,} parameters, trained on **{config.task}** of operands of {low}-{high} digits{encoded}.
+It reads and writes the format `{config.tested_format}`: `{written[0]}{written[1]}` is answered by `{written[2]}`.
 
 ## What it reaches
 
@@ -46,13 +58,11 @@ Exact match on test problems, in % with its 95% Wilson interval, n problems a ce
 ## Use
 
 ```sh
-arith ask FOLDER "{problem}"                 # of arith-toolkit {arith.__version__}
-arith evaluate FOLDER --test-digits 1-5 --samples 100
+{asked} --test-digits 1-5 --samples 100
 ```
 
 ```python
-import arith.hf.model                        # pip install 'arith-toolkit[hf]'
-from transformers import AutoModelForCausalLM, AutoTokenizer
+{registered}from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 model = AutoModelForCausalLM.from_pretrained(FOLDER)
@@ -61,7 +71,7 @@ print(tokenizer.decode(model.generate(**prompt)[0]))
 ```
 
 It answers {config.tested_task} in that format and nothing else. Operands longer than the tested ones are untested.
-`config.json` holds every setting of its training; `results.json` the numbers above.
+`results.json` holds the numbers above.
 """
 
 

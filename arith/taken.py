@@ -52,11 +52,21 @@ class Taken(Run):
         return cells[0].training_seconds if cells else 0.0
 
 
-def opened(place: Path) -> Run:
-    """A run, a folder that `arith export` wrote, or the shipped model of this name."""
+def opened(place: Path, pretrained: bool = False) -> Run:
+    """A run, a folder that `arith export` wrote, or the shipped model of this name.
+
+    Args:
+        pretrained: whether a run that began with a pretrained model of others will do, which reads other tokens.
+    """
     folder = named(place)
     if not is_model(folder):
-        return Run.open(folder)
+        run = Run.open(folder)
+        if run.config.model.init is not None and not pretrained:
+            raise UsageError(
+                f"{folder} began as {run.config.model.init}, which reads text. Write it out by arith export {folder} "
+                "--to DIR, and test it by arith evaluate --hf DIR"
+            )
+        return run
     values = json.loads((folder / CONFIG).read_text())
     return Taken(folder, config_of(values.get("run")), int(values.get("step", 0)))
 

@@ -95,7 +95,7 @@ def command(
     from arith.tables import interval_table
     from arith.taken import opened
 
-    trained = opened(run)
+    trained = opened(run, pretrained=not (failures or anatomy or predictions))
     changes: dict[str, Any] = {
         name: value
         for name, value in (("task", task), ("format", format_name), ("suites", suites), ("seed", seed))

@@ -40,7 +40,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
             raise UsageError(f"{place} exists and is no exported model, so it is left alone. Choose another")
         if not overwrite:
             raise UsageError(f"{place} exists. Replace it by --overwrite, or choose another")
-    exported(opened(run), place, ship or place.name)
+    exported(opened(run, pretrained=True), place, ship or place.name)
     weights = (place / "model.safetensors").stat().st_size
     if ship and weights > shipped.LARGEST:
         raise UsageError(

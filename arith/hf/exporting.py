@@ -8,7 +8,9 @@ from arith.assembly import Assembly
 from arith.card import card
 from arith.errors import UsageError
 from arith.hf.model import ArithConfig, ArithForCausalLM
+from arith.hf.pretrained import Pretrained, Start
 from arith.hf.tokenizer import character_tokenizer
+from arith.model import Transformer
 from arith.results import Results
 from arith.runs import Run, git_commit
 from arith.shipped import RESULTS
@@ -38,9 +40,21 @@ def exported(run: Run, folder: Path, name: str) -> None:
     assembly = Assembly.of(run.config)
     model, checkpoint = run.trained(assembly)
     results = _results_of(run, checkpoint.step)
+    if folder.exists():
+        shutil.rmtree(folder)
+    if isinstance(model, Pretrained):
+        model.inner.save_pretrained(folder)
+        Start.of(str(run.config.model.init)).tokenizer.save_pretrained(folder)
+    else:
+        _save(model, assembly, checkpoint.step, folder)
+    results.save(folder / RESULTS)
+    (folder / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
+
+
+def _save(model: Transformer, assembly: Assembly, step: int, folder: Path) -> None:
     config = ArithConfig(
-        run=run.config.as_dict(),
-        step=checkpoint.step,
+        run=assembly.config.as_dict(),
+        step=step,
         arith_version=arith.__version__,
         arith_commit=git_commit(),
         auto_map={
@@ -50,13 +64,9 @@ def exported(run: Run, folder: Path, name: str) -> None:
     )
     taken = ArithForCausalLM(config)
     taken.transformer.load_state_dict(model.state_dict())
-    if folder.exists():
-        shutil.rmtree(folder)
     taken.save_pretrained(folder)
     character_tokenizer(assembly.vocabulary_size()).save_pretrained(folder)
     (folder / STUB).write_text(STUB_TEXT)
-    results.save(folder / RESULTS)
-    (folder / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
 
 
 def _results_of(run: Run, step: int) -> Results:

@@ -53,7 +53,7 @@ class TokenizedProblems:
     spaced: bool = True
     space: int | None = None
 
-    def texts(self, problems: Mixture, start: int, count: int) -> list[tuple[str, str]]:
+    def texts(self, problems: Samples, start: int, count: int) -> list[tuple[str, str]]:
         """Prompts and answers, without random spaces. A space before the answer belongs to the answer."""
         return texts(problems, self.format, start, count, self.spaced)
 
@@ -65,22 +65,31 @@ class TokenizedProblems:
         Raises:
             ValueError: a token reaches over the border of prompt and answer, or no token is a space.
         """
-        texts = self.texts(problems, start, count)
-        draws = problems.draws(start, count)
-        written, slots = self._tokenized(texts)
-        decoration = self.format.decoration
-        if isinstance(decoration, Spaces):
-            if not decoration.answer:
-                slots &= np.arange(slots.shape[1]) < written.prompt_lengths[:, None]
-            counts = decoration.counts((len(slots), slots.shape[1]), draws) * slots
-            spaces = np.full_like(written.tokens, self._space())
-            written = inserted(written, counts, spaces, given=decoration.answer, padding=self._padding())
+        written = self.written(problems, start, count)
         index = np.arange(written.tokens.shape[1])
         return {
             "input_ids": torch.from_numpy(written.tokens),
             "attention_mask": torch.from_numpy((index < written.lengths[:, None]).astype(np.int64)),
             "labels": torch.from_numpy(np.where(written.loss_mask, written.tokens, NOT_LEARNED)),
         }
+
+    def written(self, problems: Samples, start: int, count: int) -> Written:
+        """Samples as tokens, padded on the right.
+
+        Raises:
+            ValueError: a token reaches over the border of prompt and answer, or no token is a space.
+        """
+        written, slots = self._tokenized(self.texts(problems, start, count))
+        decoration = self.format.decoration
+        if not isinstance(decoration, Spaces):
+            return written
+        if not isinstance(problems, Mixture):
+            raise ValueError("random spaces are drawn for samples of a mixture, not for the cells of a grid")
+        if not decoration.answer:
+            slots &= np.arange(slots.shape[1]) < written.prompt_lengths[:, None]
+        counts = decoration.counts((len(slots), slots.shape[1]), problems.draws(start, count)) * slots
+        spaces = np.full_like(written.tokens, self._space())
+        return inserted(written, counts, spaces, given=decoration.answer, padding=self._padding())
 
     def read(self, task: Task, text: str) -> tuple[tuple[str, ...], str]:
         """Operands and answer of a prompt with a model's reply, as decimal strings."""

@@ -11,9 +11,6 @@ import torch
 from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
-from tokenizers import models as token_models
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from arith.errors import UsageError
 from arith.evaluate import Condition
@@ -44,28 +41,6 @@ WRITTEN = [
     ("copy", "plain"),
     ("dialogue", "plain"),
 ]
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny GPT-2 with random weights, and a byte-level tokenizer trained on additions."""
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    built = Tokenizer(token_models.BPE())
-    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    built.decoder = decoders.ByteLevel()
-    problems = Mixture([Source(task_named("addition"), Uniform(1, 4), 0, "train")])
-    lines = ["".join(pair) for pair in texts(problems, format_named("plain"), 0, 500)]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=["<end>"], initial_alphabet=alphabet)
-    built.train_from_iterator(lines, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=built, eos_token="<end>").save_pretrained(folder)
-    torch.manual_seed(3)
-    config = GPT2Config(vocab_size=330, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0)
-    model = GPT2LMHeadModel(config)
-    for parameter in model.parameters():
-        parameter.data *= 8  # larger than at the start of a training, so that replies differ
-    model.save_pretrained(folder)
-    return folder
 
 
 def test_batches_reply_what_single_prompts_do(gpt2: Path) -> None:
