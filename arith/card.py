@@ -3,36 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import arith
-from arith.asking import example_problem
+from arith.asking import example_problem, operands_of
 from arith.config import RunConfig
 from arith.intervals import percent
 from arith.naming import format_named, task_named
 from arith.results import GRID, Cell, Results
+from arith.tasks import vocabulary
+from arith.tasks.base import Problems
+from arith.tasks.digits import Numbers
+from arith.tasks.stream import Draws
 
 
 def card(name: str, config: RunConfig, results: Results, parameters: int) -> str:
     """The card, as Markdown with what the Hugging Face hub reads at its head."""
     cells = [cell for cell in results.cells if cell.suite != GRID]
     first = cells[0]
-    low, high = first.train_lengths
-    task, form = task_named(config.tested_task), format_named(config.tested_format)
-    problem = example_problem(task)
-    numbers = [int(number) for number in problem.split(task.symbol)] if task.symbol else [int(problem)]
-    written = form.text(task, *numbers).rpartition("=")
-    aware = "told" if first.structure_aware else "not told"
-    ours = config.model.init is None
-    kind = "A transformer" if ours else f"A pretrained model (`{Path(str(config.model.init)).name}`)"
-    encoded = (
-        f" with the\npositional encoding `{config.encoding}`, which is {aware} which digits belong together"
-        if ours
-        else ""
-    )
-    asked = (
-        f'arith ask FOLDER "{problem}"                 # of arith-toolkit {arith.__version__}\narith evaluate FOLDER'
-    )
-    asked = asked if ours else f"arith evaluate --hf FOLDER --format {config.tested_format}"
-    registered = "import arith.hf.model                        # pip install 'arith-toolkit[hf]'\n" if ours else ""
     seeds = f"model seed {first.model_seed}, data seed {first.data_seed}, test seed {first.test_seed}"
     return f"""---
 license: apache-2.0
@@ -43,8 +28,7 @@ tags: [arith, arithmetic, length-generalization]
 
 # {name}
 
-{kind} of {parameters:,} parameters, trained on **{config.task}** of operands of {low}-{high} digits{encoded}.
-It reads and writes the format `{config.tested_format}`: `{written[0]}{written[1]}` is answered by `{written[2]}`.
+{_about(config, first, parameters)}
 
 ## What it reaches
 
@@ -57,22 +41,54 @@ Exact match on test problems, in % with its 95% Wilson interval, n problems a ce
 
 ## Use
 
-```sh
-{asked} --test-digits 1-5 --samples 100
-```
-
-```python
-{registered}from transformers import AutoModelForCausalLM, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained(FOLDER)
-model = AutoModelForCausalLM.from_pretrained(FOLDER)
-prompt = tokenizer("{written[0]}{written[1]}", return_tensors="pt")
-print(tokenizer.decode(model.generate(**prompt)[0]))
-```
+{_use(config)}
 
 It answers {config.tested_task} in that format and nothing else. Operands longer than the tested ones are untested.
 `results.json` holds the numbers above.
 """
+
+
+def _about(config: RunConfig, first: Cell, parameters: int) -> str:
+    low, high = first.train_lengths
+    task = f"**{config.task}** of operands of {low}-{high} digits"
+    prompt, answer = _example(config)
+    reads = f"It reads and writes the format `{config.tested_format}`: `{prompt}` is answered by `{answer}`."
+    if config.model.init is not None:
+        start = Path(config.model.init).name
+        return (
+            f"A model of {parameters:,} parameters that began as the pretrained `{start}`, trained on {task}.\n{reads}"
+        )
+    aware = "told" if first.structure_aware else "not told"
+    encoding = f"positional encoding `{config.encoding}`, which is {aware} which digits belong together"
+    return f"A transformer of {parameters:,} parameters, trained on {task} with the\n{encoding}. {reads}"
+
+
+def _example(config: RunConfig) -> tuple[str, str]:
+    """A problem and its answer as the model reads and writes them."""
+    task, form = task_named(config.tested_task), format_named(config.tested_format)
+    numbers = tuple(Numbers.read([operand]) for operand in operands_of(example_problem(task), task))
+    written = form.write(task, Problems(numbers, task.solve(*numbers)), Draws.at(0, "test", 0, 1))
+    cut = int(written.prompt_lengths[0])
+    return vocabulary.decode(written.tokens[0, :cut]), vocabulary.decode(written.tokens[0, cut:])
+
+
+def _use(config: RunConfig) -> str:
+    prompt, _ = _example(config)
+    problem = example_problem(task_named(config.tested_task))
+    shell = [f"arith ask FOLDER {problem}", "arith evaluate FOLDER --test-digits 1-5 --samples 100"]
+    python = [
+        "import arith.hf.model  # pip install 'arith-toolkit[hf]'",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        "tokenizer = AutoTokenizer.from_pretrained(FOLDER)",
+        "model = AutoModelForCausalLM.from_pretrained(FOLDER)",
+        f'prompt = tokenizer("{prompt}", return_tensors="pt")',
+        "print(tokenizer.decode(model.generate(**prompt)[0]))",
+    ]
+    if config.model.init is not None:
+        shell = [f"arith evaluate --hf FOLDER --format {config.tested_format} --test-digits 1-5 --samples 100"]
+        python = python[1:]
+    return "\n".join(["```sh", *shell, "```", "", "```python", *python, "```"])
 
 
 def _table(cells: Sequence[Cell]) -> str:
@@ -97,4 +113,4 @@ def _seen(cells: Sequence[Cell]) -> str:
     if not seen:
         return "None of these problems was in the training data."
     lengths = ", ".join(map(str, sorted(seen)))
-    return f"Of {lengths} digits there are so few problems that the training data held some of the tested ones."
+    return f"The training data held some of the tested problems of {lengths} digits, of which there are few."

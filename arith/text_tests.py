@@ -17,7 +17,7 @@ from arith.evaluate import Condition, conditions, every_suite, grid_conditions, 
 from arith.files import write_whole
 from arith.hf.text import texts
 from arith.intervals import wilson
-from arith.naming import format_named
+from arith.naming import format_named, task_named
 from arith.results import GRID, Cell
 from arith.tasks.base import Task, Worded
 from arith.tasks.formats import Format
@@ -126,18 +126,8 @@ class AskedSet:
 
     def right(self, replies: Sequence[str]) -> list[bool]:
         """Which replies give the answer."""
-        read = [self._answer(*own) for own in zip(self.bare, replies, strict=True)]
+        read = [read_answer(self.task, self.format, *own) for own in zip(self.bare, replies, strict=True)]
         return [own == answer for own, answer in zip(read, self.answers, strict=True)]
-
-    def _answer(self, prompt: str, reply: str) -> str | None:
-        try:
-            if self.format.working is not None:
-                return self.format.read(self.task, prompt + reply.strip())[1]
-            written = last_number(reply, self.format, self.task)
-            between = " " if isinstance(self.task, Worded) else ""
-            return None if written is None else self.format.read(self.task, prompt + between + written)[1]
-        except ValueError:
-            return None
 
     def cell(self, right: Sequence[bool], model: "Asked") -> Cell:
         """What results.json says of it."""
@@ -184,6 +174,27 @@ class Asked:
     kind: str = "unknown"
     parameters: int = 0
     train_lengths: tuple[int, int] = UNKNOWN
+
+
+def is_right(task: str, form: str, prompt: str, reply: str, answer: str) -> bool:
+    """Whether a reply gives the answer.
+
+    >>> is_right("addition", "reversed", "17+4=", " 12", "21")
+    True
+    """
+    return read_answer(task_named(task), format_named(form), prompt, reply) == answer
+
+
+def read_answer(task: Task, form: Format, prompt: str, reply: str) -> str | None:
+    """The number that a reply to a prompt, without solved problems, gives; None: none."""
+    try:
+        if form.working is not None:
+            return form.read(task, prompt + reply.strip())[1]
+        written = last_number(reply, form, task)
+        between = " " if isinstance(task, Worded) else ""
+        return None if written is None else form.read(task, prompt + between + written)[1]
+    except ValueError:
+        return None
 
 
 def last_number(reply: str, form: Format, task: Task) -> str | None:

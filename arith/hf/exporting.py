@@ -11,6 +11,7 @@ from arith.hf.model import ArithConfig, ArithForCausalLM
 from arith.hf.pretrained import Pretrained, Start
 from arith.hf.tokenizer import character_tokenizer
 from arith.model import Transformer
+from arith.reproduce import made
 from arith.results import Results
 from arith.runs import Run, git_commit
 from arith.shipped import RESULTS
@@ -47,7 +48,8 @@ def exported(run: Run, folder: Path, name: str) -> None:
         Start.of(str(run.config.model.init)).tokenizer.save_pretrained(folder)
     else:
         _save(model, assembly, checkpoint.step, folder)
-    results.save(folder / RESULTS)
+    # Where and by which code, but no paths of this machine.
+    Results(results.cells, {"runs": made([results])}, results.anatomy).save(folder / RESULTS)
     (folder / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
 
 

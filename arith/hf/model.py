@@ -59,8 +59,8 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         self.prompts = Prompts(assembly.tested_task, assembly.tested_format)
         self.key, self.capacity = key_of(assembly), assembly.tokens
         self.post_init()
-        if self.generation_config is not None and self.generation_config.max_length in (None, 20):
-            self.generation_config.max_new_tokens = assembly.tokens
+        if self.generation_config is not None:
+            self.generation_config.max_length = assembly.tokens  # instead of 20
 
     def _init_weights(self, module: Any) -> None:
         """Weights have been, as arith does it. What is computed and not saved, loading leaves empty."""

@@ -60,7 +60,7 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
     assert not torch.equal(loaded["transformer.wte.weight"], start["transformer.wte.weight"])
     tested = arith("evaluate", "--hf", "out", "--format", "plain+groups:size=1", "--test-digits", "1", "--samples", "5")
     assert tested.exit_code == 0, tested.stderr
-    assert "A pretrained model (`tiny`)" in (tmp_path / "out" / "README.md").read_text()
+    assert "began as the pretrained `tiny`" in (tmp_path / "out" / "README.md").read_text()
     # A run can be tested as any other, but for what looks into answers token by token.
     assert arith("evaluate", "whole", "--test-digits", "1", "--samples", "5", "--grid", "1").exit_code == 0
     assert "arith evaluate --hf DIR" in arith("evaluate", "whole", "--anatomy").stderr
