@@ -60,7 +60,7 @@ def _about(config: RunConfig, first: Cell, parameters: int) -> str:
         )
     aware = "told" if first.structure_aware else "not told"
     encoding = f"positional encoding `{config.encoding}`, which is {aware} which digits belong together"
-    return f"A transformer of {parameters:,} parameters, trained on {task} with the\n{encoding}. {reads}"
+    return f"A transformer of {parameters:,} parameters, trained on {task} with the\n{encoding}.\n{reads}"
 
 
 def _example(config: RunConfig) -> tuple[str, str]:
