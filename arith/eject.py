@@ -4,13 +4,14 @@ import re
 import textwrap
 import zlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import arith
 from arith.build import GIVEN, SHAPE, encoding
 from arith.bundling import WIDTH, Bundle
 from arith.catalogue import ENCODINGS, SCHEMES
 from arith.errors import UsageError
+from arith.kernels.terms import Term, Window
 from arith.leaving_out import cuts
 from arith.probing import example
 from arith.runnable_examples import with_runnable_examples
@@ -20,7 +21,6 @@ from arith.spec import Named, PartSpec, parse
 
 OP: Global = ("arith.kernels.attention", "attention")
 REFERENCE: Global = ("arith.kernels.reference", "attention")
-TERMS = "arith.kernels.terms"
 ALWAYS: tuple[Global, ...] = (
     ("arith.encodings.positions", "Kind"),
     ("arith.encodings.positions", "TokenTable"),
@@ -64,9 +64,9 @@ def ejected(text: str, kernel: bool = False) -> str:
     # Attention first, then places, then what is named: a reader meets what is used before what uses it.
     roots = [OP, *([] if kernel else [REFERENCE]), *ALWAYS, *own]
     whole = Bundle.of(roots, PREFERRED, cuts(kernel, frozenset()))
-    terms = {(TERMS, name) for name in ("DistanceTable", "PairTable", "Decay", "KeyTable", "ScoreMod")}
     # The plain path hides keys whether an encoding does or not, so that `Window` is never left out.
-    unused = frozenset(name for _, name in terms - whole.called(sorted(terms))) if not kernel else frozenset[str]()
+    terms = {(module_of(term), term.__name__) for term in get_args(Term) if term is not Window}
+    unused = frozenset[str]() if kernel else frozenset(name for _, name in terms - whole.called(sorted(terms)))
     bundle = Bundle.of(roots, PREFERRED, cuts(kernel, unused))
     body = "\n\n\n".join(section.rstrip("\n") for section in bundle.sections())
     factory = _factory(parts, bundle)
@@ -86,9 +86,9 @@ def identifier(text: str) -> str:
     ('t5_buckets_8_coupled', 'learned_abacus_origin_rand_6a02')
     """
     whole = re.sub(r"\W+", "_", text).strip("_").lower()
-    return (
-        whole if len(whole) <= LONGEST_NAME else f"{whole[: LONGEST_NAME - 5]}_{zlib.crc32(text.encode()) % 65536:04x}"
-    )
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    return f"{whole[: LONGEST_NAME - 5]}_{zlib.crc32(text.encode()) % 65536:04x}"
 
 
 def _complete(text: str) -> str:

@@ -31,6 +31,14 @@ def is_model(folder: Path) -> bool:
     return isinstance(values, dict) and values.get("model_type") == "arith"
 
 
+def tested(folder: Path) -> dict[str, str]:
+    """The task and the format that a model of ours is tested on; nothing of another's."""
+    if not is_model(folder):
+        return {}
+    run = json.loads((folder / CONFIG).read_text())["run"]
+    return {name: run["evaluation"][name] or run[name] for name in ("task", "format")}
+
+
 def named(place: Path) -> Path:
     """The folder at a path, or that of the shipped model of this name.
 

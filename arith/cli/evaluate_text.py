@@ -57,6 +57,7 @@ def tested_by_text(
     from arith.files import as_file_name
     from arith.interrupt import Interrupted
     from arith.results import Results
+    from arith.shipped import tested
     from arith.tables import interval_table
     from arith.text_measuring import asked_by_text, of_replies, saved_with_others
     from arith.text_tests import UNKNOWN, Asked, TextTest, write_prompts
@@ -78,9 +79,10 @@ def tested_by_text(
             raise UsageError(f"the ids of replies say what was asked: leave out --{said}")
         results = of_replies(replies, Asked(name, train_lengths=trained))
     else:
+        own = {} if hf is None else tested(hf)
         of = TextTest(
-            tests["task"] or TASK,
-            tests["format"] or FORMAT,
+            tests["task"] or own.get("task", TASK),
+            tests["format"] or own.get("format", FORMAT),
             SEED if tests["seed"] is None else tests["seed"],
             shots or 0,
         )

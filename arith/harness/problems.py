@@ -1,12 +1,11 @@
 """What the harness asks for: the problems of a test, and whether a reply is right."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import arith.hf.model  # noqa: F401  registers arith's models
 from arith.config import digit_list
-from arith.shipped import CONFIG, is_model
+from arith.shipped import tested
 from arith.text_tests import TextTest, is_right
 
 
@@ -29,7 +28,7 @@ def dataset(
     """
     from datasets import Dataset  # the harness brings it
 
-    own = _own(pretrained)
+    own = tested(Path(pretrained or ""))
     of = TextTest(task or own.get("task", "addition"), format or own.get("format", "plain"), seed, shots)
     rows = []
     for test in of.sets(digit_list(str(digits)), [suite], samples):
@@ -44,12 +43,3 @@ def results(doc: dict[str, Any], replies: list[str]) -> dict[str, float]:
     """Whether the reply's first line ends in the answer."""
     reply = replies[0].lstrip().partition("\n")[0]
     return {"exact_match": float(is_right(doc["task"], doc["format"], doc["bare"], reply, doc["answer"]))}
-
-
-def _own(pretrained: str | None) -> dict[str, str]:
-    folder = Path(pretrained or "")
-    if not is_model(folder):
-        return {}
-    run = json.loads((folder / CONFIG).read_text())["run"]
-    tested = run["evaluation"]
-    return {name: tested[name] or run[name] for name in ("task", "format")}

@@ -126,6 +126,9 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         lengths = torch.minimum(self.prompts.lengths(moved), valid.sum(1))
         key = torch.full_like(lengths, self.key)
         ids = self.transformer.encoding.full(self.prompts.prompt(moved, lengths), moved, key, self.capacity)
+        beyond = self.transformer.encoding.beyond(ids)
+        if beyond is not None:  # of an answer that never ends, as in decoding
+            ids = tuple(own.masked_fill(beyond, 0) for own in ids)
         logits: Tensor = self.transformer(moved, ids)
         back = ((index - start) % tokens.shape[1])[..., None].expand(-1, -1, logits.shape[2])
         return logits.gather(1, back)

@@ -40,7 +40,7 @@ SLOW = [
     ("cope", "addition", "plain+scratchpad"),
     ("abacus", "addition", "reversed+hints"),
     ("coupled", "addition", "interleaved"),
-    ("bipe", "dialogue", "plain"),
+    ("learned+rope", "dialogue", "plain"),
     ("learned@coupled", "addition:operands=3", "padded-all-reversed"),
     ("dape", "copy", "plain"),
     ("transformer-xl", "addition", "plain+spaces"),
@@ -227,19 +227,26 @@ def test_a_shipped_model_is_small_and_answers_with_what_its_card_says(arith: Cal
     assert {cell.encoding for cell in results.cells} == {model.config.encoding}
     assert shipped.line(name) in arith("list", "shipped").stdout
     # A few of the very problems that were counted.
-    low = results.cells[0].train_lengths[0]
-    tested = arith("evaluate", name, "--test-digits", str(low + 1), "--samples", "50", "--suites", "random", "--json")
+    published = next(own for own in results.cells if own.suite == "random" and own.digits > 1)
+    digits = ("--test-digits", str(published.digits))
+    tested = arith("evaluate", name, *digits, "--samples", "50", "--suites", "random", "--json")
     assert tested.exit_code == 0, tested.stderr
-    cell = json.loads(tested.stdout)["cells"][0]
-    published = next(own for own in results.cells if (own.suite, own.digits) == ("random", low + 1))
-    assert published.low - 0.1 <= cell["accuracy"]
+    assert json.loads(tested.stdout)["cells"][0]["accuracy"] >= published.low - 0.1
 
 
 def test_problems_alone_are_answered_by_a_shipped_model(arith: Callable[..., Result]) -> None:
-    if "addition" not in shipped.names():
-        pytest.skip("no model of additions is shipped yet")
     asked = arith("ask", "123+456", "99999999999+1")
     assert asked.stdout == "123+456 = 579   right\n99999999999+1 = 100000000000   right\n"
     assert "no shipped model answers '3-2'" in arith("ask", "3-2").stderr
     assert "what is to be asked" in arith("ask", "addition").stderr
     assert "Did you mean 'addition'" in arith("ask", "additoin", "1+2").stderr
+
+
+def test_nothing_of_hugging_face_is_needed_to_ask(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(transformers=None, tokenizers=None, huggingface_hub=None)\n"
+        "from arith.cli import cli\n"
+        "cli(['ask', '123+456'])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.stdout == "123+456 = 579   right\n", ran.stderr
