@@ -50,7 +50,7 @@ def named(place: Path) -> Path:
     if place.name in names():
         return FOLDER / place.name
     raise UsageError(
-        f"there is no folder {place}, and no shipped model is called so.{did_you_mean(place.name, names())} "
+        f"{place} holds no run, and no shipped model is called so.{did_you_mean(place.name, names())} "
         f"Shipped: {', '.join(names()) or 'none'}. A run is made by arith train"
     )
 
