@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 
 from arith.build import encoding
 from arith.catalogue import import_file
 from arith.config import RunConfig
-from arith.data import Dataset, reading
-from arith.encodings.compose import Composed
+from arith.data import Dataset, Samples, reading
+from arith.encodings.compose import Composed, Part
+from arith.encodings.nope import NoPE
+from arith.encodings.positions import Sequential
 from arith.errors import UsageError, did_you_mean
+from arith.extras import needs
 from arith.looped import Looped
 from arith.model import Transformer
 from arith.naming import format_named, task_named
+from arith.pretrained import ENCODING as PRETRAINED
 from arith.problems import Share, shares, training_problems
 from arith.supervision import Supervision
 from arith.tasks import vocabulary
@@ -23,6 +28,9 @@ from arith.tasks.mixture import Mixture
 from arith.tasks.sampling import Source
 from arith.tasks.stream import check_seed
 from arith.tasks.suites import SUITES, Suite, SuiteName
+
+if TYPE_CHECKING:
+    from arith.hf.pretrained import Start
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,13 @@ class Assembly:
         )
         assembly._check_numbers()
         assembly._check_tests()
+        if (config.model.init is None) != (config.encoding != PRETRAINED):
+            raise UsageError(
+                f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
+                f"'{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER alone"
+            )
+        if config.model.init is not None and config.training.loss == "line":
+            raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
         with torch.device("meta"):
             encoded = assembly.encoding()
         if assembly.supervision is not None and not encoded.slides:
@@ -157,6 +172,8 @@ class Assembly:
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""
         model = self.config.model
+        if model.init is not None:
+            return Composed([Part(NoPE(), Sequential())])  # of ids that nobody looks at
         built = encoding(
             self.config.encoding,
             width=model.width,
@@ -181,13 +198,17 @@ class Assembly:
         return min(lows), max(highs)
 
     def vocabulary_size(self) -> int:
-        """Tokens that training or tests can have."""
+        """Tokens that training or tests can have; of a pretrained model none that are ours."""
+        if self.config.model.init is not None:
+            return 0
         symbols = [self.format.symbols(own.task) for own in self.trained]
         return vocabulary.size("".join([*symbols, self.tested_format.symbols(self.tested_task)]))
 
     def model(self) -> Transformer:
         """The model as it is before training."""
         torch.manual_seed(self.config.model.seed)
+        if self.config.model.init is not None:
+            return self._pretrained().model()
         parts = self.config.model, self.vocabulary_size(), self.encoding()
         return Transformer(*parts) if self.supervision is None else Looped(*parts, self.supervision.trace.parts)
 
@@ -199,14 +220,27 @@ class Assembly:
 
     def training_data(self) -> Dataset:
         problems = training_problems(self.config.task, self.config.data, "train")
-        return Dataset(replace(problems, whole=self.config.training.loss == "line"), self.format, self.supervision)
+        whole = replace(problems, whole=self.config.training.loss == "line")
+        return replace(self.dataset(whole, self.format), supervision=self.supervision)
 
     def validation_data(self) -> Dataset:
-        return Dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
+        return self.dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
 
     def test_data(self, suite: SuiteName, digits: int) -> Dataset:
         source = Source(self.tested_task, Suite(suite, digits), self.config.evaluation.seed, "test")
-        return Dataset(Mixture([source]), self.tested_format)
+        return self.dataset(Mixture([source]), self.tested_format)
+
+    def dataset(self, problems: Samples, form: Format) -> Dataset:
+        """Problems as the model reads them."""
+        if self.config.model.init is None:
+            return Dataset(problems, form)
+        return Dataset(self._pretrained().tokenized(problems, form), form)
+
+    def _pretrained(self) -> "Start":
+        needs("transformers", "hf")
+        from arith.hf.pretrained import Start
+
+        return Start.of(str(self.config.model.init))
 
 
 def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision | None:
@@ -220,6 +254,8 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
             f"traces are learned from one task that has them, each sample new: multiplication. Got {config.task}, "
             f"data.mix {list(config.data.mix)} and data.samples {config.data.samples}; or leave trace.kind out"
         )
+    if config.model.init is not None:
+        raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
     if config.model.loops != 1:
         raise UsageError(
             f"with trace.kind the problem says how many loops there are: leave model.loops at 1, "

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arith.encodings.base import Memory, Positions
+from arith.encodings.base import SHARED, Memory, Positions
 
 
 @dataclass
@@ -37,3 +37,17 @@ class Cache:
 
     def memory(self, layer: int) -> Memory:
         return self.memories.setdefault(layer, {})
+
+    def reorder(self, rows: Int[Tensor, " r"]) -> None:
+        """Keep these rows, in this order, as beams do."""
+        for kept in (self.keys, self.values):
+            kept.update({layer: own[rows] for layer, own in kept.items()})
+        self.ids = tuple(own if own.shape[1] == 1 else own[:, rows] for own in self.ids)
+        self.memories = {layer: _reordered(memory, rows) for layer, memory in self.memories.items()}
+
+
+def _reordered(memory: Memory, rows: Int[Tensor, " r"]) -> Memory:
+    return {
+        name: _reordered(own, rows) if isinstance(own, dict) else own if name.startswith(SHARED) else own[rows]
+        for name, own in memory.items()
+    }

@@ -70,7 +70,12 @@ def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled |
     wanted = config.training.compile
     if wanted == "off" or (wanted == "auto" and not (device.type == "cuda" and pays(config, tokens))):
         return None
-    why_not = "the loops of a trace differ from sample to sample" if config.trace.kind else missing(device)
+    if config.trace.kind is not None:
+        why_not: str | None = "the loops of a trace differ from sample to sample"
+    elif config.model.init is not None:
+        why_not = "a pretrained model has code of its own"
+    else:
+        why_not = missing(device)
     if why_not is not None:
         say(f"training runs without compilation: {why_not}")
         return None

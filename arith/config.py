@@ -48,6 +48,8 @@ class ModelConfig:
         embedding_std: of the token embedding at the start.
         loops: how often the stack of layers is applied.
         seed: of the parameters at the start.
+        init: `hf:FOLDER`, a pretrained model of Hugging Face that is trained on in place of one of arith's; its shape,
+            tokens and positions are its own, and nothing but this is looked at. The encoding is then `pretrained`.
     """
 
     layers: int = 1
@@ -60,6 +62,7 @@ class ModelConfig:
     embedding_std: float = 1.0
     loops: int = 1
     seed: int = 0
+    init: str | None = None
 
 
 @dataclass(frozen=True)

@@ -114,10 +114,8 @@ def _data(assembly: Assembly, sets: Sequence[Condition], digits: int) -> Dataset
     if sets[0].suite != GRID:
         return assembly.test_data(next(name for name in SUITES if name == sets[0].suite), digits)
     lengths = tuple(test.operand_lengths or () for test in sets)
-    return Dataset(
-        Cells(assembly.tested_task, lengths, sets[0].n, assembly.config.evaluation.seed, "test"),
-        assembly.tested_format,
-    )
+    cells = Cells(assembly.tested_task, lengths, sets[0].n, assembly.config.evaluation.seed, "test")
+    return assembly.dataset(cells, assembly.tested_format)
 
 
 def evaluate(

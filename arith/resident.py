@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Integer
 from torch import Tensor
 
 from arith.tasks.lines import Written
@@ -23,7 +23,7 @@ class Resident(NamedTuple):
         whole: whether a model is asked for the prompt too.
     """
 
-    tokens: UInt8[Tensor, "b n"]
+    tokens: Integer[Tensor, "b n"]
     prompt_length: Int[Tensor, " b"]
     length: Int[Tensor, " b"]
     key: Int[Tensor, " b"]
@@ -35,7 +35,7 @@ class Resident(NamedTuple):
     def of(written: Written, key: Int[np.ndarray, " b"], device: torch.device) -> "Resident":
         """On a GPU the copy goes on while the host does other things."""
         tokens, width, given = (
-            np.ascontiguousarray(written.tokens, dtype=np.uint8),
+            _narrow(written.tokens),
             written.answer_widths,
             written.given,
         )
@@ -68,6 +68,11 @@ class Resident(NamedTuple):
         begins = 1 if self.whole else self.prompt_length[:, None]
         asked = (index >= begins) & (index < self.length[:, None])
         return asked if self.given is None else asked & ~self.given
+
+
+def _narrow(tokens: Integer[np.ndarray, "b n"]) -> Integer[np.ndarray, "b n"]:
+    """A byte a token, if the vocabulary is arith's; those of pretrained models are larger."""
+    return np.ascontiguousarray(tokens, dtype=np.uint8 if tokens.dtype == np.uint8 else np.int32)
 
 
 def _on(array: np.ndarray, device: torch.device) -> Tensor:

@@ -82,7 +82,9 @@ def _finite(loss: Tensor, norm: Tensor) -> Bool[Tensor, ""]:
 
 def adamw(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW; only the matrices of linear maps decay."""
-    matrices = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    # GPT-2 of transformers has linear maps that are no nn.Linear.
+    linear = [own for own in model.modules() if isinstance(own, nn.Linear) or type(own).__name__ == "Conv1D"]
+    matrices = {id(module.weight) for module in linear}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if id(p) in matrices], "weight_decay": config.weight_decay},

@@ -44,7 +44,10 @@ class Positions:
         return Positions((self.q[0] + loop * self.q[1])[None], (self.k[0] + loop * self.k[1])[None])
 
 
-Memory = dict[str, Any]  # what one layer's content-dependent terms keep while decoding, beside the cache
+# What one layer's content-dependent terms keep while decoding, beside the cache: tensors with a row a sample, or, under
+# names that begin so, what all samples share.
+Memory = dict[str, Any]
+SHARED = "shared "
 
 
 class LayerEncoding(nn.Module):

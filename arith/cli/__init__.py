@@ -5,7 +5,22 @@ import sys
 from typing import Any
 
 from arith import __version__
-from arith.cli import ask, compare, evaluate, generate, listing, plot, probe, reproduce, rescore, show, sweep, train
+from arith.cli import (
+    ask,
+    compare,
+    eject,
+    evaluate,
+    export,
+    generate,
+    listing,
+    plot,
+    probe,
+    reproduce,
+    rescore,
+    show,
+    sweep,
+    train,
+)
 from arith.cli.framework import click
 from arith.errors import RunError, UsageError
 from arith.interrupt import Interrupted
@@ -55,7 +70,22 @@ def cli() -> None:
     """Say which problem, how its digits are written and how positions are encoded; train, test far beyond, draw."""
 
 
-for module in (train, evaluate, rescore, compare, probe, reproduce, sweep, ask, plot, show, listing, generate):
+for module in (
+    train,
+    evaluate,
+    rescore,
+    compare,
+    probe,
+    reproduce,
+    sweep,
+    ask,
+    plot,
+    show,
+    listing,
+    generate,
+    eject,
+    export,
+):
     cli.add_command(module.command)
 
 

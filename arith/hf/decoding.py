@@ -1,0 +1,113 @@
+"""What a model of ours keeps while it decodes prompts of several lengths: those of one length together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from arith.cache import Cache
+from arith.encodings.compose import Ids
+from arith.hf.prompts import Prompts
+from arith.model import Transformer
+
+
+@dataclass
+class Group:
+    """Rows of one length.
+
+    Args:
+        rows: their places in the batch.
+        cache: keys, values and ids so far.
+        states: what each scheme carries from token to token.
+    """
+
+    rows: Int[Tensor, " r"]
+    cache: Cache
+    states: tuple[Any, ...]
+
+
+class Decoding:
+    """One decoding of a batch. `generate` hands it from step to step as `past_key_values`.
+
+    Rows of different lengths are not padded: no encoding has to know of padding.
+    """
+
+    def __init__(self, model: Transformer, prompts: Prompts, key: int, capacity: int) -> None:
+        self.model, self.prompts, self.key, self.capacity = model, prompts, key, capacity
+        self.groups: list[Group] = []
+        self.tokens = 0  # of the batch as `generate` counts them, padding included
+
+    def begin(self, tokens: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Float[Tensor, "b 1 v"]:
+        """Read prompts padded on the left, and give the logits of what comes next."""
+        if not bool((valid[:, 1:] >= valid[:, :-1]).all()) or not bool(valid[:, -1].all()):
+            raise ValueError("prompts are padded on the left to be gone on with: tokenizer.padding_side = 'left'")
+        self.tokens = tokens.shape[1]
+        lengths = valid.sum(1)
+        logits: Tensor | None = None
+        for length in lengths.unique().tolist():
+            rows = (lengths == length).nonzero()[:, 0]
+            found = self._begin(tokens[rows, tokens.shape[1] - length :], rows)
+            logits = found.new_zeros(len(tokens), 1, found.shape[2]) if logits is None else logits
+            logits[rows] = found
+        assert logits is not None
+        return logits
+
+    def _begin(self, tokens: Int[Tensor, "r n"], rows: Int[Tensor, " r"]) -> Float[Tensor, "r 1 v"]:
+        cuts = self.prompts.lengths(tokens)
+        logits: Tensor | None = None
+        for cut in cuts.unique().tolist():
+            mine = (cuts == cut).nonzero()[:, 0]
+            asked = tokens[mine, :cut]
+            key = torch.full((len(mine),), self.key, device=tokens.device)
+            prompt = self.prompts.prompt(asked, torch.full_like(key, cut))
+            ids, states = self.model.encoding.start(prompt, key, self.capacity)
+            group = Group(rows[mine], Cache(), states)
+            self.groups.append(group)
+            found = self.model(asked, ids, queries=1, cache=group.cache)
+            for place in range(cut, tokens.shape[1]):  # of an answer that is begun
+                found = self._step(group, tokens[mine, place])
+            logits = found.new_zeros(len(tokens), 1, found.shape[2]) if logits is None else logits
+            logits[mine] = found
+        assert logits is not None
+        return logits
+
+    def step(self, tokens: Int[Tensor, "b 1"]) -> Float[Tensor, "b 1 v"]:
+        """Read one more token a row."""
+        self.tokens += 1
+        logits: Tensor | None = None
+        for group in self.groups:
+            found = self._step(group, tokens[group.rows, 0])
+            logits = found.new_zeros(len(tokens), 1, found.shape[2]) if logits is None else logits
+            logits[group.rows] = found
+        assert logits is not None
+        return logits
+
+    def _step(self, group: Group, token: Int[Tensor, " r"]) -> Float[Tensor, "r 1 v"]:
+        ids: Ids
+        ids, group.states = self.model.encoding.step(token, group.states)
+        beyond = self.model.encoding.beyond(ids)
+        if beyond is not None:
+            ids = tuple(own.masked_fill(beyond, 0) for own in ids)  # a number that never ends has no answer
+        found: Tensor = self.model(token[:, None], ids, cache=group.cache)
+        return found
+
+    def get_seq_length(self, layer: int = 0) -> int:
+        """Tokens read, as caches of transformers tell it."""
+        return self.tokens
+
+    def reorder_cache(self, beams: Int[Tensor, " b"]) -> None:
+        """Row `i` goes on from what row `beams[i]` was. Beams of one prompt have its length."""
+        for group in self.groups:
+            place = {int(row): at for at, row in enumerate(group.rows)}
+            order = torch.tensor([place[int(beams[row])] for row in group.rows], device=group.rows.device)
+            group.cache.reorder(order)
+            group.states = tuple(_ordered(state, order) for state in group.states)
+
+
+def _ordered(state: Any, order: Int[Tensor, " r"]) -> Any:
+    """A scheme's state is a NamedTuple of tensors, a row a sample."""
+    fields: Sequence[Tensor] = state
+    return type(state)(*(own[order] for own in fields))
