@@ -40,7 +40,9 @@ class Positions:
         return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
 
 
-Memory = dict[str, Any]  # what one layer's content-dependent terms keep while decoding, beside the cache
+# What one layer's terms keep while decoding, beside the cache: tensors with a row for each sample, which beams reorder,
+# and tuples, which all samples share.
+Memory = dict[str, Any]
 
 
 class LayerEncoding(nn.Module):

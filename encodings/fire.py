@@ -122,8 +122,8 @@ class FIRELayer(LayerEncoding):
         if "table" not in memory and ids.q.numel() * ids.k.shape[1] < self.highest**2:
             return (ScoreMod(partial(self._added, ids)),)
         if "table" not in memory:
-            memory["table"] = self.table(torch.arange(1, self.highest + 1, device=ids.k.device))
-        return (PairTable(memory["table"], ids),)
+            memory["table"] = (self.table(torch.arange(1, self.highest + 1, device=ids.k.device)),)
+        return (PairTable(*memory["table"], ids),)
 
     def extra_repr(self) -> str:
         return f"highest={self.highest}"
