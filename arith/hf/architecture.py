@@ -9,10 +9,36 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from arith.build import encoding
+from arith.encodings.compose import Composed
 from arith.errors import UsageError
 
 _DISPATCH = "ALL_ATTENTION_FUNCTIONS"  # what a forward that goes through transformers' attention interface names
 _POSITION_TABLE = re.compile(r"(^|\.)(wpe|embed_positions|positions?_embeddings?|pos_embed\w*)$")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a model an encoding depends on; `family` and `vocabulary` tell whether saved numbers are for it."""
+
+    family: str
+    width: int
+    heads: int
+    head_width: int
+    layers: int
+    vocabulary: int
+
+    def encoding(self, text: str, tokens: int, digits: int | None = None) -> Composed:
+        """The encoding that a text names, for this shape."""
+        return encoding(
+            text,
+            width=self.width,
+            heads=self.heads,
+            head_width=self.head_width,
+            layers=self.layers,
+            tokens=tokens,
+            digits=digits,
+        )
 
 
 @dataclass(frozen=True)
@@ -25,7 +51,6 @@ class Architecture:
         blocks: the layers themselves.
         rotaries: names, in the base, of modules that compute the model's own rotations.
         tables: names, in the base, of the model's own position embeddings.
-        width, heads, head_width: of the model.
     """
 
     base: Any
@@ -33,9 +58,7 @@ class Architecture:
     blocks: tuple[nn.Module, ...]
     rotaries: tuple[str, ...]
     tables: tuple[str, ...]
-    width: int
-    heads: int
-    head_width: int
+    shape: Shape
 
     @staticmethod
     def of(model: Any) -> "Architecture":
@@ -60,6 +83,12 @@ class Architecture:
             )
         if not all(getattr(own, "is_causal", True) for own in attention.values()):
             raise UsageError(f"{name} has attention that is not causal")
+        blocks = tuple(_block(base, path) for path in attention)
+        for own in (base, blocks[0], *attention.values()):
+            if not _hands_on(own):
+                raise UsageError(
+                    f"{type(own).__name__} takes no further keyword arguments, and positions travel as one"
+                )
         rotaries = tuple(path for path, own in base.named_modules() if "Rotary" in type(own).__name__)
         tables = tuple(path for path, own in base.named_modules() if _is_table(path, own))
         if not rotaries and not tables:
@@ -69,10 +98,8 @@ class Architecture:
             )
         heads = config.num_attention_heads
         head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
-        blocks = tuple(_block(base, path) for path in attention)
-        return Architecture(
-            base, tuple(attention.values()), blocks, rotaries, tables, config.hidden_size, heads, head_width
-        )
+        shape = Shape(config.model_type, config.hidden_size, heads, head_width, len(layers), config.vocab_size)
+        return Architecture(base, tuple(attention.values()), blocks, rotaries, tables, shape)
 
 
 class Unrotated(nn.Module):
@@ -80,11 +107,13 @@ class Unrotated(nn.Module):
 
     Args:
         widths: rotated dimensions, by type of layer where they differ.
+        config: of the model.
     """
 
-    def __init__(self, widths: dict[str | None, int]) -> None:
+    def __init__(self, widths: dict[str | None, int], config: Any) -> None:
         super().__init__()
         self.widths = widths
+        self.config = config  # which some models ask their rotary embedding for
 
     @staticmethod
     def like(rotary: nn.Module, config: Any, like: Tensor) -> "Unrotated":
@@ -99,11 +128,17 @@ class Unrotated(nn.Module):
         for kind in kinds:
             given = {} if kind is None else {"layer_type": kind}
             place = torch.zeros(1, 1, dtype=torch.long, device=like.device)
-            found = rotary(like.new_zeros(1, 1, 1), place, **given)
+            try:
+                found = rotary(like.new_zeros(1, 1, 1), place, **given)
+            except (KeyError, AttributeError, TypeError) as error:
+                raise UsageError(
+                    f"{type(rotary).__name__} does not compute rotations from positions alone, so it cannot be taken "
+                    f"out: {error!r}"
+                ) from error
             if not (isinstance(found, tuple) and len(found) == 2 and found[0].ndim == 3):
                 raise UsageError(f"{type(rotary).__name__} gives no cosines and sines, so it cannot be taken out")
             widths[kind] = found[0].shape[2]
-        return Unrotated(widths)
+        return Unrotated(widths, config)
 
     def forward(self, x: Tensor, position_ids: Tensor, layer_type: str | None = None) -> tuple[Tensor, Tensor]:
         shape = (1, position_ids.shape[-1], self.widths[layer_type])
@@ -136,6 +171,11 @@ def _check_config(name: str, config: Any) -> None:
 def _dispatches(module: nn.Module) -> bool:
     code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
     return code is not None and _DISPATCH in code.co_names
+
+
+def _hands_on(module: nn.Module) -> bool:
+    parameters = inspect.signature(module.forward).parameters.values()
+    return any(own.kind is inspect.Parameter.VAR_KEYWORD for own in parameters)
 
 
 def _is_table(path: str, module: nn.Module) -> bool:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from arith.build import encoding as built
 from arith.data import reading
 from arith.encodings.base import Positions
-from arith.encodings.compose import Composed
 from arith.errors import UsageError
 from arith.hf.architecture import Architecture, Unplaced, Unrotated
 from arith.hf.interface import INPUT, NAME, PASS, Pass
@@ -132,21 +130,14 @@ class Attachment(nn.Module):
     def __init__(self, settings: Settings, architecture: Architecture, numerals: Numerals | None) -> None:
         super().__init__()
         self.settings = settings
-        self.encoding: Composed = built(
-            settings.encoding,
-            width=architecture.width,
-            heads=architecture.heads,
-            head_width=architecture.head_width,
-            layers=len(architecture.attention),
-            tokens=settings.tokens,
-            digits=settings.digits,
-        )
-        self.head_width, self.layers = architecture.head_width, len(architecture.attention)
+        self.shape = architecture.shape
+        self.encoding = self.shape.encoding(settings.encoding, settings.tokens, settings.digits)
         self.looks_at_digits = any(scheme.structure_aware for scheme in self.encoding.schemes)
-        self.reading = reading(format_named(settings.format), operands=2)
+        # Nothing in a text says how wide its answers are padded.
+        self.reading = replace(reading(format_named(settings.format), operands=2), fixed_width=False)
         if self.looks_at_digits:
-            with told(f"{settings.encoding} with format {settings.format}"):
-                self._check_reading()
+            with told(f"{settings.encoding} in a text of format {settings.format}, where no width is known"):
+                self.encoding.check(self.reading)
             if numerals is None:
                 raise UsageError(f"'{settings.encoding}' looks at digits. Say which tokens hold them: tokenizer=...")
             for name, own in vars(numerals).items():
@@ -155,14 +146,6 @@ class Attachment(nn.Module):
         self._frozen: list[nn.Parameter] = []
         self._handles: list[Any] = []
         self._implementation = ""
-
-    def _check_reading(self) -> None:
-        self.encoding.check(self.reading)
-        if self.reading.answer == "msb" and self.reading.fixed_width:
-            raise ValueError(
-                "how many digits an answer is padded to is not known in a text. Use a format that writes answers "
-                "reversed"
-            )
 
     def put_into(self, model: Any, architecture: Architecture) -> "Attachment":
         """Put it into a model."""
@@ -236,7 +219,7 @@ class Attachment(nn.Module):
                 positions = tuple(map(_after, positions, remembered.ids))
             remembered.tokens, remembered.key = tokens, key
             remembered.ids = tuple(own.k for own in positions)
-        return Pass(self.encoding, positions, valid, documents, remembered, self.head_width)
+        return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
 
     def _remembered(self, base: Any, call: dict[str, Any]) -> Remembered | None:
         """What the cache of this pass keeps; the cache is made here if the model would make one."""
@@ -246,7 +229,7 @@ class Attachment(nn.Module):
         if call.get("past_key_values") is None and (base.config.use_cache if wanted is None else wanted):
             call["past_key_values"] = DynamicCache(config=base.config)
         cache = call.get("past_key_values")
-        return None if cache is None else Remembered.of(cache, self.layers)
+        return None if cache is None else Remembered.of(cache, self.shape.layers)
 
     def _tokens(self, call: Mapping[str, Any]) -> Int[Tensor, "b n"]:
         tokens: Tensor | None = call.get("input_ids")
@@ -340,10 +323,6 @@ class Attachment(nn.Module):
 
     def __str__(self) -> str:
         return f"'{self.settings.encoding}'"
-
-    def described(self) -> dict[str, Any]:
-        """For a file."""
-        return asdict(self.settings)
 
 
 def _taken_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from arith.build import encoding
 from arith.encodings.base import Positions
 from arith.encodings.rope import RoPE
 from arith.errors import UsageError
@@ -39,117 +39,115 @@ def own_rope(model: Any, tokens: int | None = None) -> str:
     """
     check_free(model)
     architecture = Architecture.of(model)
-    name, config = type(model).__name__, model.config
-    settings = getattr(config, "rope_parameters", None)
-    if not architecture.rotaries or not settings:
-        raise UsageError(f"{name} has no rotary embedding. Attach an encoding by its name, such as 'rope'")
-    if "rope_type" not in settings:
-        raise UsageError(f"layers of {name} rotate differently ({', '.join(settings)}), and an encoding here does not")
-    tokens = config.max_position_embeddings if tokens is None else tokens
-    kind = settings["rope_type"]
-    rotary = architecture.base.get_submodule(architecture.rotaries[0])
-    frequencies, sharpness = _theirs(rotary, config, kind, tokens)
-    text = _named(name, kind, settings, frequencies, sharpness, config, tokens)
-    ours = encoding(
-        text,
-        width=architecture.width,
-        heads=architecture.heads,
-        head_width=architecture.head_width,
-        layers=1,
-        tokens=tokens,
-    ).parts[0]
+    tokens = model.config.max_position_embeddings if tokens is None else tokens
+    theirs = Rotation.of(architecture, model.config, tokens)
+    text = theirs.text()
+    ours = architecture.shape.encoding(text, tokens).parts[0]
     assert isinstance(ours, RoPE)
-    _check_frequencies(name, text, ours, frequencies, sharpness)
-    _check_pairs(architecture, ours, frequencies)
+    sharpness = getattr(ours, "sharpness", 1.0)
+    alike = torch.allclose(ours.frequencies, theirs.frequencies, rtol=1e-5, atol=0)
+    if not alike or abs(sharpness - theirs.sharpness) > 1e-6:
+        raise UsageError(
+            f"{type(model).__name__} rotates by frequencies that '{text}' does not have: {_few(theirs.frequencies)} "
+            f"times {theirs.sharpness:g}, not {_few(ours.frequencies)} times {sharpness:g}"
+        )
+    _check_pairs(type(architecture.attention[0]), ours)
     return text
 
 
-def _theirs(rotary: Any, config: Any, kind: str, tokens: int) -> tuple[Float[Tensor, " half"], float]:
-    """The model's frequencies for sequences of this length, and what it multiplies queries and keys by."""
-    compute = rotary.compute_default_rope_parameters if kind == "default" else ROPE_INIT_FUNCTIONS[kind]
-    frequencies, sharpness = compute(config, seq_len=tokens)
-    return frequencies, float(sharpness)
+@dataclass(frozen=True)
+class Rotation:
+    """A model's rotary embedding, for sequences up to some length.
 
+    Args:
+        settings: as transformers has them.
+        frequencies: of the pairs of dimensions that are rotated.
+        sharpness: what queries and keys are multiplied by.
+        head_width: dimensions of a head.
+        longest: tokens of the sequences that the model is made for.
+        tokens: of the longest sequence.
+    """
 
-def _named(
-    name: str,
-    kind: str,
-    settings: Mapping[str, Any],
-    frequencies: Float[Tensor, " half"],
-    sharpness: float,
-    config: Any,
-    tokens: int,
-) -> str:
-    head_width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    pairs = len(frequencies)
-    turning = int(frequencies.count_nonzero())
-    whole = {"base": settings["rope_theta"]}
-    if 2 * pairs != head_width:
-        whole["share"] = 2 * pairs / head_width
-    if turning != pairs:
-        whole["kept"] = turning / pairs
-    longest = config.max_position_embeddings
-    trained = settings.get("original_max_position_embeddings") or longest
-    stretch = settings.get("factor") or longest / trained
-    match kind:
-        case "default":
-            return _written("rope", whole)
-        case "proportional" if stretch == 1:
-            return _written("rope", whole)
-        case "linear" | "proportional":
-            return _written("rope-interpolated", whole | {"trained": longest, "stretch": stretch})
-        case "dynamic":
-            return _written(
-                "rope-ntk", whole | {"trained": longest, "alpha": stretch, "stretch": max(1.0, tokens / longest)}
+    settings: Mapping[str, Any]
+    frequencies: Float[Tensor, " half"]
+    sharpness: float
+    head_width: int
+    longest: int
+    tokens: int
+
+    @staticmethod
+    def of(architecture: Architecture, config: Any, tokens: int) -> "Rotation":
+        name = type(architecture.base).__name__
+        settings = getattr(config, "rope_parameters", None)
+        if not architecture.rotaries or not settings:
+            raise UsageError(f"{name} has no rotary embedding. Attach an encoding by its name, such as 'rope'")
+        if "rope_type" not in settings:
+            raise UsageError(f"layers of {name} rotate differently ({', '.join(settings)}), and those of rope do not")
+        rotary = architecture.base.get_submodule(architecture.rotaries[0])
+        plain = getattr(rotary, "compute_default_rope_parameters", None)
+        compute = {**ROPE_INIT_FUNCTIONS, "default": plain}.get(settings["rope_type"])
+        if compute is None:
+            raise UsageError(f"how {type(rotary).__name__} computes rope_type '{settings['rope_type']}' is not known")
+        frequencies, sharpness = compute(config, seq_len=tokens)
+        longest = config.max_position_embeddings
+        return Rotation(settings, frequencies, float(sharpness), architecture.shape.head_width, longest, tokens)
+
+    def text(self) -> str:
+        """In the language of `arith.spec`."""
+        own, kind = self.settings, self.settings["rope_type"]
+        trained = own.get("original_max_position_embeddings") or self.longest
+        stretch = own.get("factor") or self.longest / trained
+        if kind == "default" or (kind == "proportional" and stretch == 1):
+            return self._written("rope")
+        if kind in ("linear", "proportional"):
+            return self._written("rope-interpolated", trained=self.longest, stretch=stretch)
+        if kind == "dynamic":
+            by_length = max(1.0, self.tokens / self.longest)
+            return self._written("rope-ntk", trained=self.longest, stretch=by_length, alpha=stretch)
+        if kind == "llama3":
+            low, high = own["low_freq_factor"], own["high_freq_factor"]
+            return self._written("rope-llama3", trained=trained, stretch=stretch, low=low, high=high)
+        if kind == "yarn":
+            turns = {"fast": own.get("beta_fast") or 32, "slow": own.get("beta_slow") or 1}
+            rounded = {} if own.get("truncate", True) else {"rounded": "false"}
+            return self._written(
+                "rope-yarn", trained=trained, stretch=stretch, sharpness=self.sharpness, **turns, **rounded
             )
-        case "yarn":
-            own = {"trained": trained, "stretch": stretch, "sharpness": sharpness}
-            own |= {"fast": settings.get("beta_fast") or 32, "slow": settings.get("beta_slow") or 1}
-            return _written("rope-yarn", whole | own | ({} if settings.get("truncate", True) else {"rounded": "false"}))
-        case "llama3":
-            own = {"trained": trained, "stretch": stretch}
-            own |= {"low": settings["low_freq_factor"], "high": settings["high_freq_factor"]}
-            return _written("rope-llama3", whole | own)
-        case "longrope":
-            factors = settings["long_factor" if tokens > trained else "short_factor"]
-            own = {"trained": trained, "stretch": stretch, "sharpness": sharpness}
-            return _written("rope-long", whole | own | {"factors": "-".join(map(str, factors))})
-    known = ", ".join(["default", *ROPE_INIT_FUNCTIONS])
-    raise UsageError(f"{name} has rope_type '{kind}', and what is known here is {known}")
+        if kind == "longrope":
+            factors = "-".join(map(str, own["long_factor" if self.tokens > trained else "short_factor"]))
+            return self._written(
+                "rope-long", trained=trained, stretch=stretch, sharpness=self.sharpness, factors=factors
+            )
+        raise UsageError(f"rope_type '{kind}' of transformers has no counterpart here")
 
-
-def _written(name: str, settings: Mapping[str, Any]) -> str:
-    return f"{name}:" + ",".join(f"{key}={value}" for key, value in settings.items())
-
-
-def _check_frequencies(name: str, text: str, ours: RoPE, theirs: Float[Tensor, " half"], sharpness: float) -> None:
-    own = getattr(ours, "sharpness", 1.0)
-    if not torch.allclose(ours.frequencies, theirs, rtol=1e-5, atol=0) or abs(own - sharpness) > 1e-6:
-        raise UsageError(
-            f"{name} rotates by frequencies that '{text}' does not have: {_few(theirs)} times {sharpness:g}, not "
-            f"{_few(ours.frequencies)} times {own:g}"
-        )
+    def _written(self, name: str, **settings: Any) -> str:
+        pairs, turning = len(self.frequencies), int(self.frequencies.count_nonzero())
+        whole = {"base": self.settings["rope_theta"]}
+        if 2 * pairs != self.head_width:
+            whole["share"] = 2 * pairs / self.head_width
+        if turning != pairs:
+            whole["kept"] = turning / pairs
+        return f"{name}:" + ",".join(f"{key}={value}" for key, value in {**whole, **settings}.items())
 
 
 def _few(numbers: Float[Tensor, " half"]) -> str:
     return "[" + ", ".join(f"{number:.4g}" for number in numbers[:4].tolist()) + (", ...]" if len(numbers) > 4 else "]")
 
 
-def _check_pairs(architecture: Architecture, ours: RoPE, frequencies: Float[Tensor, " half"]) -> None:
+def _check_pairs(attention: type, ours: RoPE) -> None:
     """Raise if the model pairs other dimensions: scores of rotated numbers are compared with those of its function."""
-    module = sys.modules[type(architecture.attention[0]).__module__]
-    turned = getattr(module, "apply_rotary_pos_emb", None)
-    if turned is None:
+    rotate = getattr(sys.modules[attention.__module__], "apply_rotary_pos_emb", None)
+    if rotate is None:
         return
-    angles = torch.arange(_PROBED)[:, None] * frequencies
+    angles = torch.arange(_PROBED)[:, None] * ours.frequencies
     cos, sin = (both.repeat(1, 2)[None] for both in (angles.cos(), angles.sin()))
-    x = torch.arange(_PROBED * cos.shape[2]).sin().reshape(1, 1, _PROBED, -1)
-    q, k = turned(x, x.flip(3), cos, sin)
+    q = torch.arange(_PROBED * cos.shape[2]).sin().reshape(1, 1, _PROBED, -1)
+    k = q.flip(3)
     ids = torch.arange(1, _PROBED + 1)[None, None]
-    places = Positions(ids, ids)
-    rotated = RoPE.rotate(ours, x, x.flip(3), places)  # what is multiplied afterwards has been compared
-    if not torch.allclose(q @ k.transpose(2, 3), rotated[0] @ rotated[1].transpose(2, 3), atol=1e-3):
+    theirs = rotate(q, k, cos, sin)
+    turned = RoPE.rotate(ours, q, k, Positions(ids, ids))  # what is multiplied afterwards has been compared
+    if not torch.allclose(theirs[0] @ theirs[1].mT, turned[0] @ turned[1].mT, atol=1e-3):
         raise UsageError(
-            f"{type(architecture.attention[0]).__name__} pairs dimensions in another way than RoPE does here (i with "
-            f"i + half), so that no setting makes them equal"
+            f"{attention.__name__} pairs dimensions in another way than RoPE does here (i with i + half), so that no "
+            f"setting makes them equal"
         )

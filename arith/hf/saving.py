@@ -7,7 +7,7 @@ folder/position.json            its text, its lengths, the model's shape, and th
 import hashlib
 import json
 import os
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def save(model: Any, folder: str | os.PathLike[str]) -> Path:
         building.replace(path / NUMBERS)
     finally:
         building.unlink(missing_ok=True)
-    described = {"version": VERSION, **attachment.described(), "model": _shape(model), "sha256": digest}
+    described = {"version": VERSION, **asdict(attachment.settings), "model": asdict(attachment.shape), "sha256": digest}
     write_whole(path / TEXT, json.dumps(described, indent=2) + "\n")
     return path
 
@@ -57,19 +57,21 @@ def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
     check_free(model)
     path = Path(folder)
     described = _described(path)
-    ours = _shape(model)
-    differing = [f"{name} {described['model'].get(name)} and {own}" for name, own in ours.items()]
-    differing = [told for told, name in zip(differing, ours, strict=True) if described["model"].get(name) != ours[name]]
+    architecture = Architecture.of(model)
+    differing = [
+        f"{name} {described['model'].get(name)} there and {own} here"
+        for name, own in asdict(architecture.shape).items()
+        if described["model"].get(name) != own
+    ]
     if differing:
         raise UsageError(
-            f"{path} was attached to another model than this {type(model).__name__}: {'; '.join(differing)}"
+            f"{path} was attached to another model than this {type(model).__name__}: {', '.join(differing)}"
         )
     if not (path / NUMBERS).is_file() or _sha256(path / NUMBERS) != described["sha256"]:
         raise UsageError(f"{path / NUMBERS} is missing or was altered after it was written")
     numbers = load_file(path / NUMBERS)
     numerals = Numerals(**{own.name: numbers[own.name] for own in fields(Numerals)}) if "kind" in numbers else None
     settings = Settings(**{own.name: described[own.name] for own in fields(Settings)})
-    architecture = Architecture.of(model)
     attachment = Attachment(settings, architecture, numerals)
     attachment.load_state_dict(numbers)
     return attachment.put_into(model, architecture)
@@ -89,19 +91,6 @@ def _described(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path / TEXT} is of version {version}, and this arith reads version {VERSION}")
     found: dict[str, Any] = described
     return found
-
-
-def _shape(model: Any) -> dict[str, Any]:
-    """What an encoding depends on."""
-    architecture = Architecture.of(model)
-    return {
-        "type": model.config.model_type,
-        "width": architecture.width,
-        "heads": architecture.heads,
-        "head_width": architecture.head_width,
-        "layers": len(architecture.attention),
-        "vocabulary": model.config.vocab_size,
-    }
 
 
 def _sha256(file: Path) -> str:
