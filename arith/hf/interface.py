@@ -145,7 +145,7 @@ def _of_last(term: Term, keys: int) -> Term:
 
 def _whole_mask(*args: Any, **kwargs: Any) -> Bool[Tensor, "b 1 q k"]:
     """The mask of transformers, never left out where it is causal: it is compared with what the op hides."""
-    mask = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
+    mask = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
     assert mask is not None
     return mask
 
