@@ -40,9 +40,10 @@ class Positions:
         return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
 
 
-# What one layer's terms keep while decoding, beside the cache: tensors with a row for each sample, which beams reorder,
-# and tuples, which all samples share.
+# What one layer's content-dependent terms keep while decoding, beside the cache: tensors with a row a sample, or, under
+# names that begin so, what all samples share.
 Memory = dict[str, Any]
+SHARED = "shared "
 
 
 class LayerEncoding(nn.Module):

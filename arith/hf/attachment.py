@@ -132,6 +132,8 @@ class Attachment(nn.Module):
         self.settings = settings
         self.shape = architecture.shape
         self.encoding = self.shape.encoding(settings.encoding, settings.tokens, settings.digits)
+        if getattr(self.encoding, "slides", False):
+            raise UsageError(f"'{settings.encoding}' moves ids from loop to loop, and {self.shape.family} has no loops")
         self.looks_at_digits = any(scheme.structure_aware for scheme in self.encoding.schemes)
         # Nothing in a text says how wide its answers are padded.
         self.reading = replace(reading(format_named(settings.format), operands=2), fixed_width=False)
@@ -292,7 +294,7 @@ class Attachment(nn.Module):
         beyond = self.encoding.beyond(ids)
         if beyond is None:
             return ids
-        if not decoding and bool(beyond.any()):
+        if not (decoding or torch.compiler.is_compiling()) and bool(beyond.any()):
             largest = max(int(own.max()) for own in ids)
             raise UsageError(
                 f"'{self.settings.encoding}' is attached for sequences of {self.settings.tokens} tokens and numbers of "

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers.cache_utils import Cache, DummyLayer, StaticLayer
 
-from arith.encodings.base import Memory
+from arith.encodings.base import SHARED, Memory
 from arith.encodings.compose import Ids
 from arith.errors import UsageError
 
@@ -27,7 +27,7 @@ class Remembered(DummyLayer):
     is_compileable = False
 
     def __init__(self, layers: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.memories: list[Memory] = [{} for _ in range(layers)]
         self.tokens: Int[Tensor, "b n"] | None = None
         self.key: Int[Tensor, " b"] | None = None
@@ -109,11 +109,11 @@ def _by_row(ids: Int[Tensor, "levels #b n"], change: Callable[[Tensor], Tensor])
 
 def _changed(memory: Memory, change: Callable[[Tensor], Tensor]) -> Memory:
     return {
-        name: _changed(own, change) if isinstance(own, dict) else change(own) if isinstance(own, Tensor) else own
+        name: _changed(own, change) if isinstance(own, dict) else own if name.startswith(SHARED) else change(own)
         for name, own in memory.items()
     }
 
 
 def _rows(memory: Memory) -> bool:
     """Whether it holds tensors of samples."""
-    return any(_rows(own) if isinstance(own, dict) else isinstance(own, Tensor) for own in memory.values())
+    return any(_rows(own) if isinstance(own, dict) else not name.startswith(SHARED) for name, own in memory.items())

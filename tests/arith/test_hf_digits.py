@@ -1,5 +1,3 @@
-import functools
-import operator
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -73,9 +71,8 @@ def test_packed_documents_have_the_ids_that_they_have_alone(scheme: Any, digit_t
     tokenizer, rows = digit_tokenizer(), ["12+345=753", "x9*9=18", "5"]
     document = torch.tensor([place for place, row in enumerate(rows) for _ in row])[None]
     packed = text_of(tokenizer, ["".join(rows)], document)
-    assert ids(scheme, packed)[0] == functools.reduce(
-        operator.iadd, (ids(scheme, text_of(tokenizer, [row]))[0] for row in rows), []
-    )
+    alone = [ids(scheme, text_of(tokenizer, [row]))[0] for row in rows]
+    assert ids(scheme, packed)[0] == [own for row in alone for own in row]
 
 
 def test_rows_without_padding_share_their_ids(digit_tokenizer: Callable[..., Any]) -> None:
@@ -130,5 +127,5 @@ def test_tokens_of_any_tokenizer_are_known_by_their_text() -> None:
 def test_a_token_of_a_digit_and_a_sign_has_no_place() -> None:
     one = torch.ones(1, 2, dtype=torch.long)
     text = Text(one * Kind.OTHER, one * MIXED, one > 1, None, None, torch.zeros(1, dtype=torch.long), True)
-    with pytest.raises(UsageError, match="a token holds a digit and a sign.*TokenizedProblems"):
+    with pytest.raises(UsageError, match=r"a token holds a digit and a sign.*TokenizedProblems"):
         check_digits(text, READING)
