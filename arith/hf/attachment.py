@@ -1,7 +1,6 @@
 """Our encodings in models of transformers: `attach` puts one in the place of a model's own, `detach` takes it out."""
 
 import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -9,12 +8,12 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from arith.data import reading
 from arith.encodings.base import Positions
 from arith.errors import UsageError
 from arith.hf.architecture import Architecture, Unplaced, Unrotated
+from arith.hf.inputs import cache_of, tokens_of, visible
 from arith.hf.interface import INPUT, NAME, PASS, Pass
 from arith.hf.numerals import Numerals, Vocabulary
 from arith.hf.placing import Text, check_digits, placed
@@ -203,10 +202,13 @@ class Attachment(nn.Module):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def _pass(self, base: Any, call: dict[str, Any], key: Int[Tensor, " b"] | None) -> Pass:
-        remembered = self._remembered(base, call)
-        tokens = self._tokens(call)
+        cache = cache_of(base, call)
+        remembered = None if cache is None else Remembered.of(cache, self.shape.layers)
+        if self.looks_at_digits and call.get("input_ids") is None:
+            raise UsageError(f"'{self.settings.encoding}' looks at digits, and inputs_embeds do not show them")
+        tokens = tokens_of(call)
         earlier = 0 if remembered is None else remembered.length
-        valid, documents = self._visible(call, tokens, earlier, remembered is not None)
+        valid, documents = visible(call, tokens, earlier, remembered is not None)
         if remembered is not None and remembered.tokens is not None:
             tokens, key = torch.cat([remembered.tokens, tokens], dim=1), remembered.key
         key = self._keys(tokens) if key is None else key.to(tokens.device)
@@ -222,53 +224,6 @@ class Attachment(nn.Module):
             remembered.tokens, remembered.key = tokens, key
             remembered.ids = tuple(own.k for own in positions)
         return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
-
-    def _remembered(self, base: Any, call: dict[str, Any]) -> Remembered | None:
-        """What the cache of this pass keeps; the cache is made here if the model would make one."""
-        if self.training and getattr(base, "gradient_checkpointing", False):
-            call["use_cache"], call["past_key_values"] = False, None
-        wanted = call.get("use_cache")
-        if call.get("past_key_values") is None and (base.config.use_cache if wanted is None else wanted):
-            call["past_key_values"] = DynamicCache(config=base.config)
-        cache = call.get("past_key_values")
-        return None if cache is None else Remembered.of(cache, self.shape.layers)
-
-    def _tokens(self, call: Mapping[str, Any]) -> Int[Tensor, "b n"]:
-        tokens: Tensor | None = call.get("input_ids")
-        if tokens is not None:
-            return tokens
-        if self.looks_at_digits:
-            raise UsageError(f"'{self.settings.encoding}' looks at digits, and inputs_embeds do not show them")
-        embedded: Tensor = call["inputs_embeds"]
-        return embedded.new_zeros(embedded.shape[:2], dtype=torch.long)
-
-    def _visible(
-        self, call: Mapping[str, Any], new: Int[Tensor, "b n"], earlier: int, cached: bool
-    ) -> tuple[Bool[Tensor, "b k"] | None, Int[Tensor, "b k"] | None]:
-        """Which of all tokens are no padding, and which document each is of. Like transformers, it reads position ids
-        that do not count up as packed documents where there is neither a mask nor a cache."""
-        mask, given = call.get("attention_mask"), call.get("position_ids")
-        valid: Tensor | None = None
-        if mask is not None:
-            if not isinstance(mask, Tensor) or mask.ndim != 2 or mask.shape[1] != earlier + new.shape[1]:
-                shape = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-                raise UsageError(
-                    f"an attention mask marks padding, 1 for a token and 0 for padding, for each of the "
-                    f"{len(new)} x {earlier + new.shape[1]} tokens so far: got {shape}"
-                )
-            valid = None if bool(mask.all()) else mask.bool()
-        if given is None:
-            return valid, None
-        jumps = given.diff(dim=-1) != 1
-        if mask is None and not cached:
-            return None, torch.nn.functional.pad(jumps.cumsum(-1), (1, 0)).expand(new.shape) if jumps.any() else None
-        own = None if valid is None else valid[:, earlier:]
-        if bool((jumps if own is None else jumps & own[:, 1:] & own[:, :-1]).any()):
-            raise UsageError(
-                "position_ids do not count up. Ids of digits come from the attached encoding: leave position_ids out. "
-                "To pack documents, pass position_ids with use_cache=False and without an attention_mask"
-            )
-        return valid, None
 
     def _keys(self, tokens: Int[Tensor, "b n"]) -> Int[Tensor, " b"]:
         shape = (len(tokens),)

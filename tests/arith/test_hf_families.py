@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
@@ -79,6 +80,7 @@ def checked(model: Any) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_every_family_attaches_and_is_right_or_says_why_not() -> None:
     transformers.logging.set_verbosity_error()
     found: dict[bool, list[str]] = {True: [], False: []}
