@@ -176,7 +176,7 @@ class Attachment(nn.Module):
         for handle in self._handles:
             handle.remove()
         for owner, name, original in self._taken:
-            setattr(owner, name, original)
+            setattr(owner, name, original.to(model.device))  # the model may have moved without it
         for weight in self._frozen:
             weight.requires_grad_(True)
         for undone in (self._handles, self._taken, self._frozen):
@@ -211,7 +211,7 @@ class Attachment(nn.Module):
         valid, documents = visible(call, tokens, earlier, remembered is not None)
         if remembered is not None and remembered.tokens is not None:
             tokens, key = torch.cat([remembered.tokens, tokens], dim=1), remembered.key
-        key = self._keys(tokens) if key is None else key.to(tokens.device)
+        key = self._keys(tokens, key)
         text = self._text(tokens, valid, documents, key)
         if self.looks_at_digits and not earlier:
             check_digits(text, self.reading)
@@ -225,11 +225,15 @@ class Attachment(nn.Module):
             remembered.ids = tuple(own.k for own in positions)
         return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
 
-    def _keys(self, tokens: Int[Tensor, "b n"]) -> Int[Tensor, " b"]:
-        shape = (len(tokens),)
+    def _keys(self, tokens: Int[Tensor, "b n"], given: Int[Tensor, " b"] | None) -> Int[Tensor, " b"]:
+        rows = len(tokens)
+        if given is not None:
+            if given.shape != (rows,):
+                raise UsageError(f"{KEYS} is a whole number for each of {rows} samples: got {tuple(given.shape)}")
+            return given.to(tokens.device)
         if not self.training:
-            return torch.zeros(shape, dtype=torch.long, device=tokens.device)
-        return torch.randint(2**62, shape, device=tokens.device)
+            return torch.zeros(rows, dtype=torch.long, device=tokens.device)
+        return torch.randint(2**62, (rows,), device=tokens.device)
 
     def _text(
         self,

@@ -256,6 +256,8 @@ def test_samples_draw_in_training_and_repeat_by_their_key(tiny: Callable[..., An
     keys = torch.tensor([5, 6])
     first, second = model(ids, position_keys=keys).logits
     assert not torch.allclose(first, second, atol=1e-3)
+    with pytest.raises(UsageError, match="position_keys is a whole number for each of 2 samples"):
+        model(ids, position_keys=keys[:1])
     swapped = model(ids, position_keys=keys.flip(0)).logits
     assert torch.equal(swapped, torch.stack([second, first]))
 
@@ -355,3 +357,21 @@ def test_it_compiles_but_for_the_positions(
     whole = torch.compile(model, backend="eager", fullgraph=True)
     with pytest.raises(torch._dynamo.exc.Unsupported):
         whole(ids, use_cache=False)
+
+
+@pytest.mark.slow
+def test_one_shape_is_exported_where_ids_need_no_look_at_the_tokens(
+    tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]
+) -> None:
+    ids, others = torch.arange(3, 11)[None], torch.arange(11, 3, -1)[None]
+
+    def exported(encoding: str) -> None:
+        model = tiny("llama")
+        attach(model, encoding, tokenizer=digit_tokenizer(), tokens=32)
+        program = torch.export.export(model, (ids,), {"use_cache": False}, strict=False)
+        torch.testing.assert_close(program.module()(others, use_cache=False).logits, model(others).logits)
+
+    for encoding in ("rope", "fire"):
+        exported(encoding)
+    with pytest.raises(Exception, match="data-dependent"):
+        exported("coupled-window")
