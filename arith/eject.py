@@ -83,7 +83,7 @@ def identifier(text: str) -> str:
     """A short name for an encoding, as Python's own are.
 
     >>> identifier("t5:buckets=8@coupled"), identifier("learned@abacus:origin=random,span=5+rope")
-    ('t5_buckets_8_coupled', 'learned_abacus_origin_rand_6a02')
+    ('t5_buckets_8_coupled', 'learned_abacus_origin_rand_a926')
     """
     whole = re.sub(r"\W+", "_", text).strip("_").lower()
     if len(whole) <= LONGEST_NAME:

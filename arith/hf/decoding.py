@@ -46,44 +46,31 @@ class Decoding:
             raise ValueError("prompts are padded on the left to be gone on with: tokenizer.padding_side = 'left'")
         self.tokens = tokens.shape[1]
         lengths = valid.sum(1)
-        logits: Tensor | None = None
-        for length in lengths.unique().tolist():
-            rows = (lengths == length).nonzero()[:, 0]
-            found = self._begin(tokens[rows, tokens.shape[1] - length :], rows)
-            logits = found.new_zeros(len(tokens), 1, found.shape[2]) if logits is None else logits
-            logits[rows] = found
-        assert logits is not None
-        return logits
+        cuts = self.prompts.lengths(_to_the_left(tokens, lengths)).minimum(lengths)
+        found = []
+        for length, cut in torch.stack([lengths, cuts], dim=1).unique(dim=0).tolist():
+            rows = ((lengths == length) & (cuts == cut)).nonzero()[:, 0]
+            found.append((rows, self._begin(tokens[rows, tokens.shape[1] - length :], cut, rows)))
+        return _in_rows(found)
 
-    def _begin(self, tokens: Int[Tensor, "r n"], rows: Int[Tensor, " r"]) -> Float[Tensor, "r 1 v"]:
-        cuts = self.prompts.lengths(tokens)
-        logits: Tensor | None = None
-        for cut in cuts.unique().tolist():
-            mine = (cuts == cut).nonzero()[:, 0]
-            asked = tokens[mine, :cut]
-            key = torch.full((len(mine),), self.key, device=tokens.device)
-            prompt = self.prompts.prompt(asked, torch.full_like(key, cut))
-            ids, states = self.model.encoding.start(prompt, key, self.capacity)
-            group = Group(rows[mine], Cache(), states)
-            self.groups.append(group)
-            found = self.model(asked, ids, queries=1, cache=group.cache)
-            for place in range(cut, tokens.shape[1]):  # of an answer that is begun
-                found = self._step(group, tokens[mine, place])
-            logits = found.new_zeros(len(tokens), 1, found.shape[2]) if logits is None else logits
-            logits[mine] = found
-        assert logits is not None
+    def _begin(self, tokens: Int[Tensor, "r n"], cut: int, rows: Int[Tensor, " r"]) -> Float[Tensor, "r 1 v"]:
+        """Rows of one length whose prompts are of one length too."""
+        key = torch.full((len(rows),), self.key, device=tokens.device)
+        prompt = self.prompts.prompt(tokens[:, :cut], torch.full_like(key, cut))
+        ids, states = self.model.encoding.start(prompt, key, self.capacity)
+        group = Group(rows, Cache(), states)
+        self.groups.append(group)
+        logits: Tensor = self.model(tokens[:, :cut], ids, queries=1, cache=group.cache)
+        for place in range(cut, tokens.shape[1]):  # of an answer that is begun
+            logits = self._step(group, tokens[:, place])
         return logits
 
     def step(self, tokens: Int[Tensor, "b 1"]) -> Float[Tensor, "b 1 v"]:
         """Read one more token a row."""
+        if tokens.shape[1] != 1:
+            raise ValueError(f"decoding goes on token by token, got {tokens.shape[1]} at once")
         self.tokens += 1
-        logits: Tensor | None = None
-        for group in self.groups:
-            found = self._step(group, tokens[group.rows, 0])
-            logits = found.new_zeros(len(tokens), 1, found.shape[2]) if logits is None else logits
-            logits[group.rows] = found
-        assert logits is not None
-        return logits
+        return _in_rows([(group.rows, self._step(group, tokens[group.rows, 0])) for group in self.groups])
 
     def _step(self, group: Group, token: Int[Tensor, " r"]) -> Float[Tensor, "r 1 v"]:
         ids: Ids
@@ -105,6 +92,19 @@ class Decoding:
             order = torch.tensor([place[int(beams[row])] for row in group.rows], device=group.rows.device)
             group.cache.reorder(order)
             group.states = tuple(_ordered(state, order) for state in group.states)
+
+
+def _to_the_left(tokens: Int[Tensor, "b n"], lengths: Int[Tensor, " b"]) -> Int[Tensor, "b n"]:
+    """Rows with what stands before them moved behind them."""
+    index = torch.arange(tokens.shape[1], device=tokens.device) - lengths[:, None]
+    return tokens.gather(1, index % tokens.shape[1])
+
+
+def _in_rows(parts: Sequence[tuple[Int[Tensor, " r"], Float[Tensor, "r 1 v"]]]) -> Float[Tensor, "b 1 v"]:
+    """The logits of several groups, in the order of the batch."""
+    rows, logits = zip(*parts, strict=True)
+    whole: Tensor = torch.cat(logits)
+    return whole[torch.cat(rows).argsort()]
 
 
 def _ordered(state: Any, order: Int[Tensor, " r"]) -> Any:
