@@ -149,7 +149,8 @@ def _panel(
     limits = (lengths[0] / 1.2, lengths[-1] * 1.2) if wide else (lengths[0] - 0.6, lengths[-1] + 0.6)
     panel.set_xlim(*limits)
     trained = (low / 1.06, high * 1.06) if wide else (low - 0.3, high + 0.3)
-    if trained[0] < limits[1] and limits[0] < trained[1]:
+    alike = all(curve.first.train_lengths == (low, high) for curve in drawn)
+    if alike and trained[0] < limits[1] and limits[0] < trained[1]:
         left, right = max(trained[0], limits[0]), min(trained[1], limits[1])
         panel.axvspan(left, right, color="0.92", lw=0, zorder=0)
         middle = math.sqrt(left * right) if wide else (left + right) / 2
