@@ -16,6 +16,7 @@ from arith.look import PLAIN, Claim, Look
 from arith.style import COLOURS, DASHES, MARKERS
 
 LEFT, BOTTOM, TOP, RIGHT = 0.48, 0.62, 0.26, 0.05  # inches around a panel
+UNDER = 0.42  # inches for an axis, of the lowest ones apart from the key
 LABELS = 1.28  # inches for the labels beside it
 LOWEST = 1.65  # inches of a panel; it grows with its labels
 ACROSS = 2  # panels of a page's width
@@ -52,8 +53,8 @@ def draw_accuracy(
     across = min(len(shown), ACROSS)
     rows = -(-len(shown) // across)
     full_width = style.COLUMN if across == 1 else style.PAGE
-    row_height = BOTTOM + height + TOP
-    full_height = rows * row_height + above
+    row_height = UNDER + height + TOP
+    full_height = rows * row_height + BOTTOM - UNDER + above
     each = full_width / across
     width = each - LEFT - LABELS - RIGHT
     lengths = sorted({point.digits for curve in drawn for point in curve.points})
@@ -108,22 +109,22 @@ def _styles(drawn: Sequence[Curve], shown: Sequence[Panel], by_format: bool) -> 
 
 
 def _mark(panel: Axes, claims: Sequence[Claim]) -> None:
-    """Say up to which length others report success; lines beyond the tested lengths are left out."""
+    """Say up to which length others report success, along a line; those beyond the tested lengths are left out."""
     low, high = panel.get_xlim()
-    inside = sorted((claim for claim in claims if low < claim.digits < high), key=lambda claim: claim.digits)
-    for place, claim in enumerate(inside):
+    for claim in claims:
+        if not low < claim.digits < high:
+            continue
         panel.axvline(claim.digits, color="0.3", lw=0.7, ls=":", zorder=1)
-        across = panel.transAxes.inverted().transform(panel.transData.transform((claim.digits, 0)))[0]
         panel.annotate(
             claim.text,
-            (claim.digits, 98 - 7 * place),
-            # Where there is more room beside the line.
-            xytext=(1.5 if across < 0.5 else -1.5, 0),
-            ha="left" if across < 0.5 else "right",
+            (claim.digits, 3),
+            xytext=(-1, 0),
             textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="bottom",
             fontsize=4.5,
             color="0.3",
-            va="top",
             parse_math=False,
             zorder=4,
         )
@@ -150,7 +151,8 @@ def _panel(
     limits = (lengths[0] / 1.2, lengths[-1] * 1.2) if wide else (lengths[0] - 0.6, lengths[-1] + 0.6)
     panel.set_xlim(*limits)
     trained = (low / 1.06, high * 1.06) if wide else (low - 0.3, high + 0.3)
-    if trained[0] < limits[1] and limits[0] < trained[1]:
+    alike = all(curve.first.train_lengths == (low, high) for curve in drawn)
+    if alike and trained[0] < limits[1] and limits[0] < trained[1]:
         left, right = max(trained[0], limits[0]), min(trained[1], limits[1])
         panel.axvspan(left, right, color="0.92", lw=0, zorder=0)
         middle = math.sqrt(left * right) if wide else (left + right) / 2
