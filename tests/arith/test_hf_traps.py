@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,7 @@ def test_4_a_digit_decoded_alone_has_the_place_that_it_has_in_its_number(
     assert not torch.allclose(whole, other, atol=1e-3)  # the key says where ids begin
 
 
+@torch.no_grad()
 def test_4_tokens_that_are_taken_back_take_their_places_along(
     tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]
 ) -> None:
@@ -177,6 +179,8 @@ def test_4_tokens_that_are_taken_back_take_their_places_along(
     whole = model(text).logits
     cache = model(text, use_cache=True).past_key_values
     cache.crop(-2)  # as assisted generation does
+    copied = deepcopy(cache)  # as a prompt that many continue
+    assert torch.allclose(model(text[:, -2:], past_key_values=copied).logits, whole[:, -2:], atol=1e-5)
     assert torch.allclose(model(text[:, -2:], past_key_values=cache).logits, whole[:, -2:], atol=1e-5)
     detach(model)
     attach(model, "forgetting")
