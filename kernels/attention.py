@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from arith.kernels import reference
+from arith.kernels import reference, windowed
 from arith.kernels.routing import Backend, route, working_dtype
 from arith.kernels.terms import Ids, PairTable, Term
 
@@ -54,10 +54,11 @@ def attention(
     _check(q, k, v, terms, valid, documents)
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
     chosen, why = route(q, k, v, terms, backend)
-    if chosen == "reference":
+    if chosen != "triton":
         if q.device.type == "cuda" and backend == "auto" and not torch.compiler.is_compiling():
             _say_once(why)
-        return reference.attention(q, k, v, terms, causal, valid, documents, scale)
+        plain = windowed.attention if chosen == "windowed" else reference.attention
+        return plain(q, k, v, terms, causal, valid, documents, scale)
     from arith.kernels import folding, fused
 
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))

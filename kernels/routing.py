@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from arith.kernels import windowed
 from arith.kernels.configs import LONGEST, WIDEST, capability, too_large, unfit
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
 
 Backend = Literal["auto", "triton", "reference"]
+Route = Literal["triton", "windowed", "reference"]
 
 
 def route(
@@ -21,8 +23,10 @@ def route(
     v: Float[Tensor, "b g k d"],
     terms: Sequence[Term] = (),
     backend: Backend = "auto",
-) -> tuple[Literal["triton", "reference"], str]:
+) -> tuple[Route, str]:
     """Which implementation runs a call, and why.
+
+    "windowed" is the reference without most of what windows hide.
 
     Raises:
         ValueError: the backend is not known, or cannot run the call.
@@ -41,7 +45,7 @@ def route(
         return "triton", f"the fused kernels run up to {LONGEST} tokens and head widths up to {WIDEST}"
     if backend == "triton":
         raise ValueError(f"the fused kernels cannot run this: {why_not}. Use backend='auto' or 'reference'")
-    return "reference", why_not
+    return "windowed" if windowed.takes(terms, k.shape[2]) else "reference", why_not
 
 
 def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:
