@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from arith.kernels import reference, windowed
+from arith.kernels.configs import LONGEST
 from arith.kernels.routing import Backend, route, working_dtype
 from arith.kernels.terms import Ids, PairTable, Term
 
@@ -59,9 +60,12 @@ def attention(
             _say_once(why)
         plain = windowed.attention if chosen == "windowed" else reference.attention
         return plain(q, k, v, terms, causal, valid, documents, scale)
-    from arith.kernels import folding, fused
+    from arith.kernels import folding, fused, fused_long
 
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))
+    if k.shape[2] > LONGEST:
+        long = folding.fold_long(terms, q.shape[1], k.shape[2], causal)
+        return fused_long.attention(q, k, v, long, valid, documents, scale)
     folded = folding.fold(terms, q.shape[1], q.shape[2], k.shape[2], q.device)
     return fused.attention(q, k, v, folded, causal, valid, documents, scale)
 

@@ -107,14 +107,14 @@ def test_atomics_are_seen(tmp_path: Path) -> None:
         "import triton, triton.language as tl\n"
         "from triton.backends.compiler import GPUTarget\n"
         "from triton.compiler import ASTSource\n"
-        "from arith.kernels.resources import _read\n"
+        "from arith.kernels.resources import read\n"
         "@triton.jit\n"
         "def add(X):\n"
         "    tl.atomic_add(X + tl.program_id(0) // 2, 1.0, sem='relaxed')\n"
         "for capability in (90, 80):\n"
         "    made = triton.compile(ASTSource(fn=add, signature={'X': '*fp32'}, constexprs={}),"
         " target=GPUTarget('cuda', capability, 32), options={'enable_fp_fusion': True})\n"
-        "    print(_read(made.asm['cubin'], 0).atomics)\n"
+        "    print(read(made.asm['cubin'], 0).atomics)\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
