@@ -39,7 +39,6 @@ def long_config(kernel: LongKernel, width: int, itemsize: int, capability: int =
     """How to launch a kernel for sequences of any length; arguments as those of `config`."""
     found = LONG[kernel, width > 64]
     if itemsize > 2:
-        found = replace(found, queries=64, keys=64, warps=8, stages=1)
-        if width > 64 and kernel != "long table":
-            found = replace(found, queries=32, keys=32)
+        size = LONG_TABLE if kernel == "long table" else 32
+        found = replace(found, queries=size, keys=size, warps=8, stages=1)
     return found if capability >= 90 else replace(found, stages=1, warps=8)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from arith.kernels import attention as op
 from arith.kernels import fused_long, proof, routing, tiling
@@ -159,6 +160,27 @@ def test_compiles_without_a_graph_break(tiny_tiles: None) -> None:
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_forward_is_flex_attentions() -> None:
+    """Inductor's kernel for CPUs, which knows nothing of ours or of the reference; it has no backward pass there."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 2, 200, 16, generator=generator) for _ in range(3))
+    table = torch.randn(2, 42, generator=generator)
+    ids = torch.randint(1, 60, (2, 200), generator=generator)
+
+    def score(own: torch.Tensor, b: torch.Tensor, h: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        return own + table[h, torch.clamp(j - i, -20, 20) + 20]
+
+    def seen(b: torch.Tensor, h: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        return (i >= j) & ((ids[b, j] - ids[b, i]).abs() <= 9)
+
+    mask = create_block_mask(seen, 2, None, 200, 200, device="cpu")
+    expected = torch.compile(flex_attention)(q, k, v, score_mod=score, block_mask=mask)
+    terms = (DistanceTable(table), Window(9, 9, Ids(ids, ids)))
+    torch.testing.assert_close(attention(q, k, v, terms=terms, backend="triton"), expected)
 
 
 def naive_shown(masks: tiling.Masks, block: int) -> torch.Tensor:
