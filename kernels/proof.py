@@ -124,14 +124,15 @@ def long_cases(small: bool = True) -> Iterator[Case]:
     yield Case(140, 140, 80, terms=("table",), dtype=torch.float16, **few)
     yield Case(140, 140, terms=everything, masks=("valid",), dtype=torch.bfloat16, batch=2, heads=1, key_heads=1)
     if not small:
-        for n in (1000, 2048, 4096):
+        for n in (1000, 2048):
             for width in (64, 128):
                 for terms in ((), ("table",), ("ids",), ("table", "ids", "id-window")):
                     for radius in (32, n):
                         yield Case(n, n, width, torch.bfloat16, terms, batch=2, heads=4, radius=radius)
         yield Case(700, 700, 64, torch.float32, ("table", "ids"), radius=64)
         yield Case(700, 700, 128, torch.float32, ("table", "window"), ())
-        yield Case(8192, 8192, 64, torch.bfloat16, ("table",), batch=1, heads=2, key_heads=1, radius=128)
+        yield Case(4096, 4096, 64, torch.bfloat16, ("table", "ids", "id-window"), batch=1, radius=64)
+        yield Case(8192, 8192, 64, torch.bfloat16, ("table",), radius=128, **few)
 
 
 def findings(case: Case, device: torch.device, backend: Backend = "auto") -> list[Finding]:
