@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -29,11 +28,6 @@ class Positions:
 
     def level(self, level: int) -> Ids:
         return Ids(self.q[level], self.k[level])
-
-    def after(self, earlier: Int[Tensor, "levels b k"]) -> "Positions":
-        """The same tokens, with earlier ones among the keys."""
-        rows = self.k.shape[1]
-        return Positions(self.q, torch.cat([earlier.expand(-1, rows, -1), self.k], dim=2))
 
     def last(self, queries: int) -> "Positions":
         """Only the last tokens ask."""
