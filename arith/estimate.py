@@ -9,6 +9,7 @@ import torch
 
 from arith.assembly import Assembly, device_named
 from arith.evaluate import Condition, conditions, cost
+from arith.flops import training_flops
 from arith.tables import aligned
 
 BYTES = 4  # of a float32; weights and optimiser state are kept in it in every precision
@@ -36,11 +37,7 @@ def report(assembly: Assembly, as_json: bool = False) -> str:
 
 
 def estimate(assembly: Assembly) -> dict[str, Any]:
-    """Counted from the shapes, and timed by a short product of matrices on the device; a rough guide.
-
-    FLOPs a trained token: 6 per parameter, and 12 * layers * width * sequence length for attention (PaLM, appendix B);
-    a tested token takes a third of that.
-    """
+    """FLOPs and bytes counted from the shapes, time from a short product of matrices on the device; a rough guide."""
     config, model = assembly.config, assembly.config.model
     with torch.device("meta"):
         model_shapes = assembly.model()
@@ -80,13 +77,11 @@ def test_flops(assembly: Assembly, sets: Sequence[Condition]) -> float:
 
 
 def flops_per_step(assembly: Assembly) -> int:
-    """Of one training step, counted from the shapes."""
-    config, model = assembly.config, assembly.config.model
-    with torch.device("meta"):
-        parameters = assembly.model().parameter_count()
-    tokens = assembly.training_data().longest
-    attention = 12 * model.layers * model.loops * model.width * tokens
-    return config.training.batch * tokens * (6 * parameters * model.loops + attention)
+    """Of one training step on samples as long as any can be."""
+    config, data = assembly.config, assembly.training_data()
+    answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
+    rows, tokens = config.training.batch, data.longest - 1
+    return training_flops(config.model, assembly.vocabulary_size(), rows, tokens, answer)
 
 
 def matmul_flops_per_second(assembly: Assembly, budget: float = 0.2) -> float:
