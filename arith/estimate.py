@@ -10,9 +10,8 @@ import torch
 from arith.assembly import Assembly, device_named
 from arith.evaluate import Condition, conditions, cost
 from arith.flops import training_flops
+from arith.footprint import STATE_BYTES, activation_bytes
 from arith.tables import aligned
-
-BYTES = 4  # of a float32; weights and optimiser state are kept in it in every precision
 
 
 def report(assembly: Assembly, as_json: bool = False) -> str:
@@ -44,18 +43,15 @@ def estimate(assembly: Assembly) -> dict[str, Any]:
     parameters = model_shapes.parameter_count()
     tables = sum(buffer.nbytes for buffer in model_shapes.buffers())
     tokens = assembly.training_data().longest
-    depth = model.layers * model.loops
-    batch_tokens = config.training.batch * tokens
+    rows, precision = config.training.batch, config.training.precision
     step_flops = flops_per_step(assembly)
-    gated = 3 if model.activation == "gated-gelu" else 2
-    kept = depth * (10 * model.width + gated * model.hidden + 3 * model.heads * tokens)
     rate = matmul_flops_per_second(assembly)
     return {
         "parameters": parameters,
         "longest_sequence_tokens": assembly.tokens,
-        "tokens_per_step": batch_tokens,
-        "state_bytes": 4 * BYTES * parameters + tables,  # weights, gradients and two moments; what is not trained once
-        "activation_bytes": BYTES * batch_tokens * kept,
+        "tokens_per_step": rows * tokens,
+        "state_bytes": STATE_BYTES * parameters + tables,
+        "activation_bytes": activation_bytes(model, precision, rows, tokens),
         "flops_per_step": step_flops,
         "seconds_per_step": step_flops / rate,
         "training_seconds": config.training.steps * step_flops / rate,
