@@ -7,6 +7,7 @@ from arith.assembly import Assembly, device_named
 from arith.config import RunConfig
 from arith.determinism import deterministic
 from arith.errors import UsageError
+from arith.feed import Feed
 from arith.interrupt import Flag
 from arith.memory import enough_memory
 from arith.step import FiniteWatch, adamw, training_step
@@ -50,13 +51,12 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     device = device_named(config.training.device)
     model = assembly.model().to(device)
     optimizer = adamw(model, config.training)
-    data, watch = assembly.training_data(), FiniteWatch(device)
+    feed, watch = Feed(assembly.training_data(), config.training, device), FiniteWatch(device)
     times = []
     with deterministic(config.training.deterministic), enough_memory(config.training, assembly.tokens):
         for step in range(WARM_STEPS + TIMED_STEPS):
             began = time.perf_counter()
-            batch = data.batch(step * config.training.batch, config.training.batch, device)
-            watch.see(step + 1, *training_step(model, optimizer, batch, config.training))
+            watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), config.training))
             watch.check(config.training)  # waits for the device
             times.append(time.perf_counter() - began)
         began = time.perf_counter()

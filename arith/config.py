@@ -70,6 +70,9 @@ class TrainingConfig:
         evaluate_every, checkpoint_every, log_every: in steps; the last step always.
         evaluate_samples: problems of the validation split in a periodic evaluation.
         keep: latest checkpoints kept.
+        microbatches: parts of a step's samples, sorted by length, that are computed one after the other; their
+            gradients add up, so that the update is the same, with less padding and in less memory.
+        compile: of a step into fused kernels. auto: on a GPU, where it saves more time than compiling takes.
         deterministic: the same bits again on a GPU too, where that is slower.
         tensorboard: write metrics for it as well.
     """
@@ -89,6 +92,8 @@ class TrainingConfig:
     keep: int = 2
     device: str = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
+    microbatches: int = 1
+    compile: Literal["auto", "on", "off"] = "auto"
     deterministic: bool = False
     tensorboard: bool = False
 

@@ -7,11 +7,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt64
+from jaxtyping import Bool, Float, Int, UInt64
 from torch import Tensor
 
 from arith.encodings.positions import Kind, Prompt, Reading, TokenTable
 from arith.errors import UsageError
+from arith.resident import Resident
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers
@@ -68,27 +69,53 @@ class Batch:
     """Problems as tokens, padded on the right, with what a scheme needs to place them.
 
     Args:
-        tokens: begin, prompt, answer, end, padding.
-        answer_mask: the tokens a model is asked for: the answer and the end mark.
-        prompt: the same tokens, with how far the prompt goes and how its numbers stand.
-        key: a random key for each sample.
-        length: tokens without padding.
-        shortest_prompt: tokens of the shortest prompt.
+        samples: as they lie on the device.
+        table: the vocabulary, for schemes.
+        reading: how their numbers stand.
+        shortest_prompt: tokens of the shortest prompt, or fewer.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
+        tested: whether a model is measured on them, not trained.
+        total: answer tokens of the whole step that the batch is a part of; None: the batch is all of it.
     """
 
-    tokens: Int[Tensor, "b n"]
-    answer_mask: Bool[Tensor, "b n"]
-    prompt: Prompt
-    key: Int[Tensor, " b"]
-    length: Int[Tensor, " b"]
+    samples: Resident
+    table: TokenTable
+    reading: Reading
     shortest_prompt: int
     capacity: int
+    tested: bool
+    total: Float[Tensor, ""] | None = None
+
+    @property
+    def tokens(self) -> Int[Tensor, "b n"]:
+        """Begin, prompt, answer, end, padding."""
+        return self.samples.tokens.long()
+
+    @property
+    def answer_mask(self) -> Bool[Tensor, "b n"]:
+        """The tokens a model is asked for: the answer and the end mark."""
+        return self.samples.asked
+
+    @property
+    def prompt(self) -> Prompt:
+        """The same tokens, with how far the prompt goes and how its numbers stand."""
+        own = self.samples
+        return Prompt(self.tokens, own.prompt_length, self.table, self.reading, own.answer_width, self.tested)
+
+    @property
+    def key(self) -> Int[Tensor, " b"]:
+        """A random key for each sample."""
+        return self.samples.key
+
+    @property
+    def length(self) -> Int[Tensor, " b"]:
+        """Tokens without padding."""
+        return self.samples.length
 
     @property
     def queries(self) -> int:
         """How many of the last tokens but one predict an answer token in some row."""
-        return self.tokens.shape[1] - self.shortest_prompt
+        return self.samples.tokens.shape[1] - self.shortest_prompt
 
 
 @dataclass(frozen=True)
@@ -138,9 +165,13 @@ class Dataset:
 
     def as_batch(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
         """Written samples of these problems on a device."""
+        return self.placed(Resident.of(written, keys, device), int(written.prompt_lengths.min()))
+
+    def placed(self, samples: Resident, shortest_prompt: int, total: Float[Tensor, ""] | None = None) -> Batch:
+        """Samples of these problems that are on a device."""
         own = reading(self.format, max(source.task.operands for source in self.problems.sources))
-        tested = self.problems.split != "train"
-        return as_batch(written, own, torch.from_numpy(keys), device, self.longest, tested=tested)
+        table, tested = token_table(samples.tokens.device), self.problems.split != "train"
+        return Batch(samples, table, own, shortest_prompt, self.longest, tested, total)
 
 
 def _alike(lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]) -> Iterator[Int[np.ndarray, " b"]]:
@@ -164,19 +195,8 @@ def as_batch(
         capacity: tokens of the longest sequence that samples like these can be.
         tested: whether a model is measured on them, not trained.
     """
-    tokens = torch.from_numpy(written.tokens).to(device).long()
-    width = written.answer_widths
-    prompt = Prompt(
-        tokens,
-        torch.from_numpy(written.prompt_lengths).to(device),
-        token_table(device),
-        reading,
-        None if width is None else torch.from_numpy(width).to(device),
-        tested,
-    )
-    mask = torch.from_numpy(written.loss_mask).to(device)
-    length = torch.from_numpy(written.lengths).to(device)
-    return Batch(tokens, mask, prompt, key.to(device), length, int(written.prompt_lengths.min()), capacity)
+    samples = Resident.of(written, key.numpy(), device)
+    return Batch(samples, token_table(device), reading, int(written.prompt_lengths.min()), capacity, tested)
 
 
 def reading(form: Format, operands: int) -> Reading:

@@ -23,11 +23,10 @@ from arith.progress import say
 from arith.recipe import Recipe
 from arith.results import GRID, Cell, Results
 from arith.runs import Run, emptied
-from arith.step import ALONE
 from arith.tables import accuracy_table
 from arith.train import train
 from arith.worker import Order
-from arith.world import World
+from arith.world import ALONE, World
 
 
 @dataclass(frozen=True)

@@ -1,56 +1,68 @@
 """One step of training: loss of the answer tokens, gradient, AdamW."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from arith.config import TrainingConfig
 from arith.data import Batch
 from arith.errors import RunError
 from arith.model import Transformer
-from arith.world import World
+from arith.world import ALONE, World
 
-ALONE = World()
+LossOf = Callable[[Transformer, Batch], Float[Tensor, ""]]
 
 
 def training_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainingConfig, world: World = ALONE
+    model: Transformer,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Batch],
+    config: TrainingConfig,
+    world: World = ALONE,
+    loss_of: LossOf | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """One update, left out if the loss or its gradient is no number.
+    """One update, left out if the loss or its gradient is no number. Nobody waits for the device in it.
 
-    Returns the loss and the norm of the gradient before clipping, both on the device.
+    Args:
+        batches: whose losses, and gradients, add up to those of the step; see `arith.feed`.
+        loss_of: `answer_loss`, or what computes the same faster; see `arith.compiling`.
+
+    Returns:
+        The loss and the norm of the gradient before clipping, both on the device.
     """
-    with autocast(batch.tokens.device, config):
-        loss = answer_loss(model, batch, world)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    losses = []
+    for batch in batches:
+        with autocast(batch.samples.tokens.device, config):
+            loss = (loss_of or answer_loss)(model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+    loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+    world.sum([*(p.grad for p in model.parameters() if p.grad is not None), loss])
     norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-    loss = world.sum(loss.detach()) / world.size
     # Where this is 1 fused AdamW changes nothing, weights and moments alike, and nobody waits for the device.
     optimizer.found_inf = (~_finite(loss, norm)).float()  # type: ignore[attr-defined]
     optimizer.step()
     return loss, norm
 
 
-def answer_loss(model: nn.Module, batch: Batch, world: World = ALONE) -> Float[Tensor, ""]:
-    """Cross entropy of the answer tokens and the end mark, averaged over all of them in the batch.
-
-    Of several processes each gives its part of the sum, times their number: gradients are averaged over them.
-    """
-    inner = model.module if isinstance(model, DistributedDataParallel) else model
-    assert isinstance(inner, Transformer)
-    ids = inner.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
-    logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
+def answer_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
+    """Cross entropy of the answer tokens and the end mark, summed, and divided by how many the whole step has."""
+    tokens = batch.tokens
+    ids = model.encoding.full(batch.prompt, tokens, batch.key, batch.capacity)
+    logits = model(tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
-    mean = functional.cross_entropy(logits[asked].float(), batch.tokens[:, -batch.queries :][asked])
-    if world.size == 1:
-        return mean
-    mine = asked.sum().float()
-    return mean * mine * world.size / world.sum(mine.clone())
+    # Tokens that are not asked for are left out by weight: to pick the others would wait for their number.
+    each = functional.cross_entropy(
+        rearrange(logits, "b q v -> (b q) v").float(), tokens[:, -batch.queries :].flatten(), reduction="none"
+    )
+    summed = (each * asked.flatten()).sum()
+    return summed / (asked.sum() if batch.total is None else batch.total)
 
 
 def _finite(loss: Tensor, norm: Tensor) -> Bool[Tensor, ""]:

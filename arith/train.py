@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch.nn.parallel import DistributedDataParallel
-
 from arith import checkpoints
 from arith.assembly import Assembly, device_named
 from arith.checkpoints import Checkpoint
@@ -12,6 +10,7 @@ from arith.config import TrainingConfig
 from arith.data import Dataset
 from arith.determinism import deterministic
 from arith.errors import UsageError
+from arith.feed import Feed
 from arith.files import disk_errors
 from arith.interrupt import Flag, Interrupted, interrupts
 from arith.judging import exact_matches
@@ -20,8 +19,8 @@ from arith.metrics import Log, StepClock
 from arith.model import Transformer
 from arith.progress import progress, say
 from arith.runs import Run
-from arith.step import ALONE, FiniteWatch, adamw, autocast, learning_rate, training_step
-from arith.world import World, local_device
+from arith.step import FiniteWatch, adamw, autocast, learning_rate, training_step
+from arith.world import ALONE, World, local_device
 
 
 def train(run: Run, assembly: Assembly, world: World = ALONE) -> Transformer:
@@ -55,9 +54,8 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
     with disk_errors("the metrics", hint):
         log = Log(run.folder, rows, config.tensorboard) if world.first else None
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
-    data, validation = assembly.training_data(), assembly.validation_data()
-    tokens_per_step = config.batch * data.longest  # padding to the longest sample counts
-    parallel = DistributedDataParallel(model) if world.size > 1 else model
+    validation = assembly.validation_data()
+    feed = Feed(assembly.training_data(), config, device, world)
     watch = FiniteWatch(device)
 
     shown = progress(f"train {run.config.encoding}", config.steps, step, shown=world.first)
@@ -66,9 +64,7 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
             with clock:
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(config, step)
-                start, count = world.rows(step * config.batch, config.batch)
-                batch = data.batch(start, count, device)
-                loss, norm = training_step(parallel, optimizer, batch, config, world)
+                loss, norm = training_step(model, optimizer, feed.batches(step), config, world)
                 step += 1
                 watch.see(step, loss, norm)
                 last, stopping = step == config.steps, world.any(flag.raised)
@@ -84,7 +80,6 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
                     "gradient_norm": norm.item(),
                     "learning_rate": learning_rate(config, step - 1),
                 }
-                row["tokens_per_second"] = round(step * tokens_per_step / max(clock.seconds, 1e-9))
             if log is not None and tests and not stopping:
                 accuracy = validation_accuracy(model, validation, config, flag)
                 row |= {} if accuracy is None else {"accuracy": accuracy}

@@ -1,7 +1,7 @@
 """The processes of one training, as torchrun starts them: which rows each takes, and what they agree on."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,16 +48,22 @@ class World:
         distributed.all_reduce(told, group=self.control)
         return bool(told)
 
-    def sum(self, tensor: Tensor) -> Tensor:
-        """Summed over the processes, on the device."""
-        if self.control is not None:
-            distributed.all_reduce(tensor)
-        return tensor
+    def sum(self, tensors: Sequence[Tensor]) -> None:
+        """Each summed over the processes, in place and on the device, in one message."""
+        if self.control is None:
+            return
+        together = torch.cat([tensor.flatten() for tensor in tensors])
+        distributed.all_reduce(together)
+        parts = together.split([tensor.numel() for tensor in tensors])
+        torch._foreach_copy_(list(tensors), [part.view_as(own) for part, own in zip(parts, tensors, strict=True)])
 
     def wait(self) -> None:
         """Go on when all are here."""
         if self.control is not None:
             distributed.barrier(group=self.control)
+
+
+ALONE = World()
 
 
 @contextmanager

@@ -48,14 +48,14 @@ def test_a_step_that_is_no_number_changes_nothing(monkeypatch: pytest.MonkeyPatc
     model = assembly.model()
     optimizer = adamw(model, config.training)
     batch = assembly.training_data().batch(0, 16, torch.device("cpu"))
-    training_step(model, optimizer, batch, config.training)
+    training_step(model, optimizer, [batch], config.training)
     before = [p.clone() for p in model.parameters()]
     moments = {key: value.clone() for key, value in Checkpoint.of(1, model, optimizer).optimizer.items()}
     if broken == "loss":
         monkeypatch.setattr("arith.step.answer_loss", lambda model, *_: model.head.weight.sum() * float("nan"))
     else:
         model.head.weight.register_hook(lambda gradient: gradient * float("inf"))
-    training_step(model, optimizer, batch, config.training)
+    training_step(model, optimizer, [batch], config.training)
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
     assert all(torch.equal(moments[k], v) for k, v in Checkpoint.of(1, model, optimizer).optimizer.items())
 

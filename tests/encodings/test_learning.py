@@ -60,7 +60,7 @@ def test_it_learns_to_add(encoding: str) -> None:
     for step in range(CAP):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config.training, step)
-        watch.see(step + 1, *training_step(model, optimizer, data.batch(64 * step, 64, cpu), config.training))
+        watch.see(step + 1, *training_step(model, optimizer, [data.batch(64 * step, 64, cpu)], config.training))
         if (step + 1) % EVERY == 0:
             watch.check(config.training)
             reached = float(exact_matches(model.eval(), assembly.test_data("random", 2), 500).float().mean())
