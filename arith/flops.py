@@ -12,7 +12,6 @@ of the weights. Norms, activations, softmax and the optimiser are no products an
 encoding multiplies itself (FIRE's function of distance, projected keys of Transformer-XL and such).
 """
 
-
 from arith.config import ModelConfig
 
 PASSES = 3  # of the forward pass, that a training step takes: one forward, two backward

@@ -22,6 +22,7 @@ from arith.config import RunConfig
 
 FEATURES = ("constant", "depth", "flops", "moved_bytes")
 RESAMPLES = 1000
+ROUNDING = 1e-9  # of a coefficient whose feature is at most 1
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _relative_least_squares(
         for chosen in map(list, itertools.combinations(range(table.shape[1]), size)):
             values = np.linalg.lstsq(relative[:, chosen] / scale[chosen], np.ones(len(seconds)), rcond=None)[0]
             error = ((relative[:, chosen] / scale[chosen] @ values - 1) ** 2).sum()
-            if (values >= 0).all() and error < least:
+            if (values > -ROUNDING).all() and error < least:
                 best, least = np.zeros(table.shape[1]), error
-                best[chosen] = values / scale[chosen]
+                best[chosen] = values.clip(min=0) / scale[chosen]
     return best

@@ -4,7 +4,6 @@ import resource
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -33,7 +32,8 @@ class Throughput:
         device: as torch names it.
         rows: samples a step.
         seconds: of each timed step.
-        data_seconds: a step, of writing its samples; a GPU does not wait for it, so that it counts on a CPU only.
+        data_seconds: a step, of writing its samples.
+        waits_for_data: as on a CPU; beside a GPU, samples are written while it computes.
         tokens, padded_tokens: that go in, a step on average, without and with padding.
         flops: of a step's matrix products on average, counted (see `arith.flops`).
         palm: 6 N + 12 L w n, the FLOPs a token as MFU counts them.
@@ -48,6 +48,7 @@ class Throughput:
     rows: int
     seconds: tuple[float, ...]
     data_seconds: float
+    waits_for_data: bool
     tokens: float
     padded_tokens: float
     flops: float
@@ -58,7 +59,7 @@ class Throughput:
     @property
     def step_seconds(self) -> float:
         """The median step, with what writing its samples takes where it has to wait for them."""
-        return statistics.median(self.seconds) + (0 if torch.cuda.is_available() else self.data_seconds)
+        return statistics.median(self.seconds) + (self.data_seconds if self.waits_for_data else 0)
 
     @property
     def samples_per_second(self) -> float:
@@ -106,6 +107,90 @@ def _between(earlier: torch.cuda.Event | float, later: torch.cuda.Event | float)
     return float(earlier.elapsed_time(later)) / 1000  # type: ignore[no-untyped-call]
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A training of which nothing is kept.
+
+    Args:
+        data_seconds: a step, of writing its samples.
+    """
+
+    assembly: Assembly
+    model: Transformer
+    optimizer: torch.optim.Optimizer
+    feed: Feed
+    loss_of: LossOf | None
+    data_seconds: float
+
+    @staticmethod
+    def of(assembly: Assembly) -> "Trial":
+        """Before its first step."""
+        config = assembly.config.training
+        device = device_named(config.device)
+        model = assembly.model().to(device).train()
+        loss_of, static = loss_for(assembly, device)
+        feed = Feed(assembly.training_data(), config, device, static=static)
+        began = time.perf_counter()
+        feed.batches(0)
+        data_seconds = (time.perf_counter() - began) / feed.steps_ahead
+        return Trial(assembly, model, adamw(model, config), feed, loss_of, data_seconds)
+
+    @property
+    def config(self) -> TrainingConfig:
+        return self.assembly.config.training
+
+    def run(self, step: int) -> None:
+        """Train one step."""
+        training_step(self.model, self.optimizer, self.feed.batches(step), self.config, loss_of=self.loss_of)
+
+    def warm(self, steps: int) -> None:
+        """Before these steps are timed: some of them, or all if each may have a shape to compile."""
+        for step in range(steps if self.loss_of else min(WARM_STEPS, steps)):
+            self.run(step)
+
+    def seconds(self, steps: int) -> tuple[float, ...]:
+        """Of each of the first steps."""
+        laps = Laps(self.feed.device)
+        laps.mark("begin")
+        for step in range(steps):
+            self.run(step)
+            laps.mark("step")
+        return tuple(own for _, own in laps.seconds())
+
+    def part_seconds(self, steps: int) -> dict[str, float]:
+        """Seconds a step of its parts.
+
+        In a compiled step ids and forward pass are one. On a GPU a part that the host is too slow to keep it busy with
+        takes as long as the host.
+        """
+        laps, loss_of = Laps(self.feed.device), self.loss_of or answer_loss
+        for step in range(steps):
+            laps.mark("between")
+            batches = self.feed.batches(step)
+            laps.mark("batch")
+            self.optimizer.zero_grad(set_to_none=True)
+            for batch in batches:
+                if self.loss_of is None:
+                    self.model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+                    laps.mark("ids")
+                with autocast(self.feed.device, self.config):
+                    loss = loss_of(self.model, batch)
+                laps.mark("ids and forward")
+                loss.backward()  # type: ignore[no-untyped-call]
+                laps.mark("backward")
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            laps.mark("clip")
+            self.optimizer.step()
+            laps.mark("optimiser")
+        total: dict[str, float] = defaultdict(float)
+        for name, own in laps.seconds():
+            total[name] += own / steps
+        if "ids" in total:
+            total["forward"] = max(total.pop("ids and forward") - total["ids"], 0.0)
+        order = ("batch", "ids", "forward", "ids and forward", "backward", "clip", "optimiser")
+        return {name: total[name] for name in order if name in total}
+
+
 def throughput(assembly: Assembly, steps: int = 50, seconds: float | None = None, parts: bool = False) -> Throughput:
     """Train for some steps, of which nothing is kept, and time them.
 
@@ -114,108 +199,37 @@ def throughput(assembly: Assembly, steps: int = 50, seconds: float | None = None
         seconds: time for about so long instead.
         parts: time the parts of a step as well.
     """
-    config = assembly.config.training
+    config, shape, vocabulary = assembly.config.training, assembly.config.model, assembly.vocabulary_size()
     device = device_named(config.device)
     before = _memory(device)
     with enough_memory(config, assembly.tokens):
-        model = assembly.model().to(device).train()
-        optimizer = adamw(model, config)
-        loss_of, static = loss_for(assembly, device)
-        feed = Feed(assembly.training_data(), config, device, static=static)
-        began = time.perf_counter()
-        feed.batches(0)
-        data_seconds = (time.perf_counter() - began) / feed.steps_ahead
+        trial = Trial.of(assembly)
         if seconds is not None:
-            steps = _steps_for(seconds, model, optimizer, feed, config, loss_of)
-        for step in range(steps if loss_of else min(WARM_STEPS, steps)):
-            training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of)
-        laps = Laps(device)
-        laps.mark("begin")
-        for step in range(steps):
-            training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of)
-            laps.mark("step")
-        timed = tuple(own for _, own in laps.seconds())
+            steps = min(max(int(seconds / min(trial.seconds(3))), LEAST_STEPS), MOST_STEPS)
+        trial.warm(steps)
+        timed = trial.seconds(steps)
         peak = _memory(device) - before
-        found = part_seconds(model, optimizer, feed, config, loss_of, range(min(steps, 20))) if parts else {}
-    batches = [feed.batches(step) for step in range(steps)]
-    shape, vocabulary, rows = assembly.config.model, assembly.vocabulary_size(), config.batch
-    real = sum(feed.tokens(step)[0] - rows for step in range(steps)) / steps  # the last token is not read
-    inputs = [(len(b.samples.tokens), b.samples.tokens.shape[1] - 1, b.queries) for own in batches for b in own]
+        found = trial.part_seconds(min(steps, 20)) if parts else {}
+    feed, parameters = trial.feed, trial.model.parameter_count()
+    real = sum(feed.tokens(step)[0] - config.batch for step in range(steps)) / steps  # the last token is not read
+    batches = [batch for step in range(steps) for batch in feed.batches(step)]
+    inputs = [(len(batch.samples.tokens), batch.samples.tokens.shape[1] - 1, batch.queries) for batch in batches]
     return Throughput(
         device=device_description() if device.type == "cpu" else torch.cuda.get_device_name(device),
         precision=config.precision,
-        compiled=loss_of is not None,
-        parameters=model.parameter_count(),
-        rows=rows,
+        compiled=trial.loss_of is not None,
+        parameters=parameters,
+        rows=config.batch,
         seconds=timed,
-        data_seconds=data_seconds,
+        data_seconds=trial.data_seconds,
+        waits_for_data=device.type == "cpu",
         tokens=real,
-        padded_tokens=sum(b * n for b, n, _ in inputs) / steps,
-        flops=sum(training_flops(shape, vocabulary, b, n, q) for b, n, q in inputs) / steps,
-        palm=palm_flops(shape, model.parameter_count(), round(real / rows)),
+        padded_tokens=sum(rows * tokens for rows, tokens, _ in inputs) / steps,
+        flops=sum(training_flops(shape, vocabulary, *own) for own in inputs) / steps,
+        palm=palm_flops(shape, parameters, round(real / config.batch)),
         peak_bytes=peak,
         parts=found,
     )
-
-
-def _steps_for(
-    seconds: float,
-    model: Transformer,
-    optimizer: torch.optim.Optimizer,
-    feed: Feed,
-    config: TrainingConfig,
-    loss_of: LossOf | None,
-) -> int:
-    """Steps that fit."""
-    laps = Laps(feed.device)
-    for step in range(3):
-        laps.mark("step")
-        training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of)
-    laps.mark("step")
-    return min(max(int(seconds / laps.seconds()[-1][1]), LEAST_STEPS), MOST_STEPS)
-
-
-def part_seconds(
-    model: Transformer,
-    optimizer: torch.optim.Optimizer,
-    feed: Feed,
-    config: TrainingConfig,
-    loss_of: LossOf | None,
-    steps: Iterable[int],
-) -> dict[str, float]:
-    """Seconds a step of its parts.
-
-    In a compiled step ids and forward pass are one. On a GPU a part that the host is too slow to keep it busy with
-    takes as long as the host.
-    """
-    laps, done = Laps(feed.device), 0
-    for step in steps:
-        laps.mark("between")
-        batches = feed.batches(step)
-        laps.mark("batch")
-        optimizer.zero_grad(set_to_none=True)
-        for batch in batches:
-            if loss_of is None:
-                model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
-                laps.mark("ids")
-            with autocast(feed.device, config):
-                loss = (loss_of or answer_loss)(model, batch)
-            laps.mark("ids and forward")
-            loss.backward()  # type: ignore[no-untyped-call]
-            laps.mark("backward")
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        laps.mark("clip")
-        optimizer.step()
-        laps.mark("optimiser")
-        done += 1
-    total: dict[str, float] = defaultdict(float)
-    for name, own in laps.seconds():
-        total[name] += own / done
-    total.pop("between", None)
-    if "ids" in total:
-        total["forward"] = max(total.pop("ids and forward") - total["ids"], 0.0)
-    order = ("batch", "ids", "forward", "ids and forward", "backward", "clip", "optimiser")
-    return {name: total[name] for name in order if name in total}
 
 
 def _memory(device: torch.device) -> int:

@@ -5,7 +5,21 @@ import sys
 from typing import Any
 
 from arith import __version__
-from arith.cli import ask, compare, evaluate, generate, listing, plot, probe, reproduce, rescore, show, sweep, train
+from arith.cli import (
+    ask,
+    bench,
+    compare,
+    evaluate,
+    generate,
+    listing,
+    plot,
+    probe,
+    reproduce,
+    rescore,
+    show,
+    sweep,
+    train,
+)
 from arith.cli.framework import click
 from arith.errors import RunError, UsageError
 from arith.interrupt import Interrupted
@@ -55,7 +69,7 @@ def cli() -> None:
     """Say which problem, how its digits are written and how positions are encoded; train, test far beyond, draw."""
 
 
-for module in (train, evaluate, rescore, compare, probe, reproduce, sweep, ask, plot, show, listing, generate):
+for module in (train, evaluate, rescore, compare, probe, reproduce, sweep, bench, ask, plot, show, listing, generate):
     cli.add_command(module.command)
 
 

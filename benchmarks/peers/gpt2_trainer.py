@@ -1,21 +1,24 @@
 """Hugging Face's Trainer on a GPT-2 of our model's shape: the same rows, batch, number type and optimiser.
 
-What is alike: layers, width, heads, hidden width, vocabulary, rows and their padding, batch size, number type, fused
-AdamW, gradients clipped at 1, cosine schedule, loss on the answer's tokens alone, no dropout, no evaluation, saving
-or logging. What is GPT-2's own: biases, LayerNorm, learned absolute positions, plain GELU, logits of every token.
-Its rows are tokenised and padded before the clock starts, ours are drawn while it runs.
+What is alike: layers, width, heads, hidden width, vocabulary, rows and their padding, samples a step, number type,
+fused AdamW, gradients clipped at 1, a cosine schedule, the loss of the answer's tokens alone; no dropout, and no
+evaluation, saving, logging. What is GPT-2's own: biases, LayerNorm, learned positions, plain GELU, and logits of
+every token. Its rows are tokenised and padded before the clock starts; ours are drawn while it runs.
 """
 
+import contextlib
+import io
+import itertools
 import tempfile
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset as Rows
+from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
-from arith.assembly import Assembly
+from arith.assembly import Assembly, device_named
 
 IGNORED = -100  # label of a token that is not asked for, as Hugging Face marks it
 
@@ -36,10 +39,8 @@ class Tokenised(Rows[dict[str, Tensor]]):
         return {"input_ids": self.tokens[row], "labels": self.labels[row], "attention_mask": self.seen[row]}
 
 
-def gpt2(assembly: Assembly) -> Any:
-    """A GPT-2 as large as our model."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
+def gpt2(assembly: Assembly) -> GPT2LMHeadModel:
+    """A GPT-2 of our model's shape."""
     model = assembly.config.model
     torch.manual_seed(model.seed)
     return GPT2LMHeadModel(
@@ -60,53 +61,58 @@ def gpt2(assembly: Assembly) -> Any:
     )
 
 
-def step_seconds(assembly: Assembly, rows: Rows[dict[str, Tensor]], steps: int, compiled: bool = False) -> list[float]:
-    """Seconds from the end of each training step to that of the next, data loading included."""
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+class Clock(TrainerCallback):
+    """When each step ended."""
 
-    ends: list[float] = []
+    def __init__(self) -> None:
+        self.ends: list[float] = []
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            ends.append(time.perf_counter())
-
-    training = assembly.config.training
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder,
-            max_steps=steps,
-            per_device_train_batch_size=training.batch,
-            learning_rate=training.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=training.warmup,
-            weight_decay=training.weight_decay,
-            adam_beta1=training.betas[0],
-            adam_beta2=training.betas[1],
-            max_grad_norm=training.clip,
-            optim="adamw_torch_fused",
-            bf16=training.precision == "bfloat16",
-            torch_compile=compiled,
-            use_cpu=not torch.cuda.is_available(),
-            dataloader_num_workers=0,
-            dataloader_pin_memory=False,
-            dataloader_drop_last=True,
-            logging_strategy="no",
-            logging_nan_inf_filter=False,
-            save_strategy="no",
-            eval_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            seed=training_seed(assembly),
-        )
-        Trainer(gpt2(assembly), arguments, train_dataset=rows, callbacks=[Clock()]).train()
-    return differences(ends)
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.ends.append(time.perf_counter())
 
 
-def training_seed(assembly: Assembly) -> int:
-    return assembly.config.data.seed
+class HuggingFace:
+    """A training by Hugging Face's Trainer."""
 
+    def __init__(self, assembly: Assembly, compiled: bool = False) -> None:
+        self.assembly, self.compiled, self.model = assembly, compiled, gpt2(assembly)
+        self.rows = Tokenised(assembly, 32 * assembly.config.training.batch)
 
-def differences(times: Sequence[float]) -> list[float]:
-    return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    def seconds(self, steps: int) -> tuple[float, ...]:
+        """From the end of each step to that of the next, loading its data included."""
+        training, clock = self.assembly.config.training, Clock()
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            arguments = TrainingArguments(
+                output_dir=folder,
+                max_steps=steps + 1,
+                per_device_train_batch_size=training.batch,
+                learning_rate=training.learning_rate,
+                lr_scheduler_type="cosine",
+                warmup_steps=min(training.warmup, steps),
+                weight_decay=training.weight_decay,
+                adam_beta1=training.betas[0],
+                adam_beta2=training.betas[1],
+                max_grad_norm=training.clip,
+                optim="adamw_torch_fused",
+                bf16=training.precision == "bfloat16",
+                torch_compile=self.compiled,
+                use_cpu=device_named(training.device).type == "cpu",
+                dataloader_num_workers=0,
+                dataloader_pin_memory=False,
+                dataloader_drop_last=True,
+                logging_strategy="no",
+                logging_nan_inf_filter=False,
+                save_strategy="no",
+                eval_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+                seed=self.assembly.config.data.seed,
+            )
+            Trainer(self.model, arguments, train_dataset=self.rows, callbacks=[clock]).train()
+        return tuple(later - earlier for earlier, later in itertools.pairwise(clock.ends))
+
+    def parameters(self) -> int:
+        """Trained numbers."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
