@@ -1,6 +1,6 @@
 """What a training step and an evaluation take, measured against digits, parameters and batch, and fitted.
 
-    seconds = a + b * depth + c * FLOPs + d * bytes moved            all four 0 or more, least squares of relative errors
+    seconds = a + b * depth + c * FLOPs + d * bytes moved         each 0 or more, by least squares of relative errors
 
 a is what any step takes, b what a layer costs before it computes anything (calls, small tensors), 1 / c the rate of
 matrix products, 1 / d that of memory. FLOPs and bytes are counted from the shapes (arith.flops, arith.footprint).
@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
@@ -59,24 +59,17 @@ BASE = Point(8, "tiny", 64, "base")
 
 def points(quick: bool = False) -> tuple[Point, ...]:
     """One axis at a time from the base, two decades of each, and some that are held out."""
+    digits: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 100)
+    models: tuple[str, ...] = ("nano", "micro", "tiny", "small", "gpt2-small")
+    batches: tuple[int, ...] = (2, 8, 32, 64, 128, 256)
+    held = [(24, "tiny", 32), (5, "micro", 200), (12, "small", 24), (50, "small", 4), (15, "gpt2-small", 4)]
     if quick:
-        digits, models, batches = (1, 4, 16), ("nano", "micro"), (4, 16, 64)
-        held = (Point(6, "micro", 32, "held out"),)
-    else:
-        digits, models = (1, 2, 4, 8, 16, 32, 64, 100), ("nano", "micro", "tiny", "small", "gpt2-small")
-        batches = (2, 8, 32, 64, 128, 256)
-        held = (
-            Point(24, "tiny", 32, "held out"),
-            Point(5, "micro", 200, "held out"),
-            Point(12, "small", 24, "held out"),
-            Point(50, "small", 4, "held out"),
-            Point(15, "gpt2-small", 4, "held out"),
-        )
+        digits, models, batches, held = (1, 4, 16), ("nano", "micro"), (4, 16, 64), [(6, "micro", 32)]
     return (
         *(Point(own, BASE.model, 16, "digits") for own in digits),
         *(Point(BASE.digits, own, 8, "parameters") for own in models),
         *(Point(BASE.digits, BASE.model, own, "batch") for own in batches),
-        *held,
+        *(Point(*own, "held out") for own in held),
     )
 
 
@@ -99,7 +92,8 @@ def measured(point: Point, threads: int, seconds: float) -> dict[str, Any]:
     found = throughput(assembly, seconds=seconds)
     model, tests = assembly.model().eval(), assembly.test_data("random", point.digits)
     n = 4 * point.batch
-    times, began = [], time.perf_counter()
+    times: list[float] = []
+    began = time.perf_counter()
     while len(times) < 2 or (time.perf_counter() - began < seconds and len(times) < 30):
         start = time.perf_counter()
         judged(model, tests, n)
@@ -176,11 +170,14 @@ def fit(rows: Sequence[dict[str, Any]], features: Sequence[str] = FEATURES) -> F
         ]
     )
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    named = [dict(zip(features, map(float, values), strict=True)) for values in (best, low, high)]
-    found = Fit(*named, error=(0.0, 0.0))
+
+    def named(values: Float[np.ndarray, " features"]) -> dict[str, float]:
+        return dict(zip(features, map(float, values), strict=True))
+
+    found = Fit(named(best), named(low), named(high), error=(0.0, 0.0))
     tested = [row for row in rows if row["axis"] == "held out"] or used
     errors = [abs(found.seconds(row) / row["seconds"] - 1) for row in tested]
-    return Fit(*named, error=(statistics.median(errors), max(errors)))
+    return replace(found, error=(statistics.median(errors), max(errors)))
 
 
 def _feature(row: dict[str, Any], name: str) -> float:

@@ -32,7 +32,7 @@ class Throughput:
         device: as torch names it.
         rows: samples a step.
         seconds: of each timed step.
-        data_seconds: a step, of writing its samples.
+        data_seconds: a step, of writing its samples and computing their position ids.
         waits_for_data: as on a CPU; beside a GPU, samples are written while it computes.
         tokens, padded_tokens: that go in, a step on average, without and with padding.
         flops: of a step's matrix products on average, counted (see `arith.flops`).
@@ -88,8 +88,8 @@ class Laps:
         if not self._cuda:
             self._marks.append((name, time.perf_counter()))
             return
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()  # type: ignore[no-untyped-call]
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
         self._marks.append((name, event))
 
     def seconds(self) -> list[tuple[str, float]]:
@@ -104,7 +104,8 @@ def _between(earlier: torch.cuda.Event | float, later: torch.cuda.Event | float)
     if isinstance(earlier, float) and isinstance(later, float):
         return later - earlier
     assert isinstance(earlier, torch.cuda.Event)
-    return float(earlier.elapsed_time(later)) / 1000  # type: ignore[no-untyped-call]
+    assert isinstance(later, torch.cuda.Event)
+    return float(earlier.elapsed_time(later)) / 1000
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Trial:
     """A training of which nothing is kept.
 
     Args:
-        data_seconds: a step, of writing its samples.
+        data_seconds: a step, of writing its samples and computing their position ids.
     """
 
     assembly: Assembly
@@ -129,7 +130,7 @@ class Trial:
         device = device_named(config.device)
         model = assembly.model().to(device).train()
         loss_of, static = loss_for(assembly, device)
-        feed = Feed(assembly.training_data(), config, device, static=static)
+        feed = Feed(assembly.training_data(), model.encoding, config, device, static=static)
         began = time.perf_counter()
         feed.batches(0)
         data_seconds = (time.perf_counter() - began) / feed.steps_ahead
@@ -160,8 +161,7 @@ class Trial:
     def part_seconds(self, steps: int) -> dict[str, float]:
         """Seconds a step of its parts.
 
-        In a compiled step ids and forward pass are one. On a GPU a part that the host is too slow to keep it busy with
-        takes as long as the host.
+        On a GPU a part that the host is too slow to keep it busy with takes as long as the host.
         """
         laps, loss_of = Laps(self.feed.device), self.loss_of or answer_loss
         for step in range(steps):
@@ -170,12 +170,9 @@ class Trial:
             laps.mark("batch")
             self.optimizer.zero_grad(set_to_none=True)
             for batch in batches:
-                if self.loss_of is None:
-                    self.model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
-                    laps.mark("ids")
                 with autocast(self.feed.device, self.config):
                     loss = loss_of(self.model, batch)
-                laps.mark("ids and forward")
+                laps.mark("forward")
                 loss.backward()  # type: ignore[no-untyped-call]
                 laps.mark("backward")
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
@@ -185,10 +182,7 @@ class Trial:
         total: dict[str, float] = defaultdict(float)
         for name, own in laps.seconds():
             total[name] += own / steps
-        if "ids" in total:
-            total["forward"] = max(total.pop("ids and forward") - total["ids"], 0.0)
-        order = ("batch", "ids", "forward", "ids and forward", "backward", "clip", "optimiser")
-        return {name: total[name] for name in order if name in total}
+        return {name: total[name] for name in ("batch", "forward", "backward", "clip", "optimiser")}
 
 
 def throughput(assembly: Assembly, steps: int = 50, seconds: float | None = None, parts: bool = False) -> Throughput:

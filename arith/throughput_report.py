@@ -36,7 +36,7 @@ def described(found: Throughput) -> str:
         [
             "step",
             f"{1000 * found.step_seconds:.3g} ms of {found.rows} samples, median of {len(found.seconds)} "
-            f"{spread}, writing samples included",
+            f"{spread}, its samples and ids included",
         ],
         ["samples/s", f"{found.samples_per_second:,.0f}"],
         [
@@ -51,7 +51,7 @@ def described(found: Throughput) -> str:
 
 
 def _parts(found: Throughput) -> str:
-    parts = {"writing samples": found.data_seconds, **found.parts}
+    parts = {"samples and ids": found.data_seconds, **found.parts}
     whole = sum(parts.values())
     rows = [["part of a step", "ms", "share"]]
     rows += [[name, f"{1000 * seconds:.3g}", f"{seconds / whole:.1%}"] for name, seconds in parts.items()]

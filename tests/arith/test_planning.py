@@ -1,6 +1,8 @@
 """What is foretold of GPUs that are not here follows from what is counted."""
 
 import dataclasses
+import doctest
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -52,3 +54,8 @@ def test_narrow_models_have_no_assumed_share() -> None:
     wide = dataclasses.replace(MODEL, width=2048)
     assert assumed_mfu(wide.width) == assumed_mfu(768)
     assert assumed_mfu(128) is None
+
+
+def test_the_page_that_shows_the_arithmetic_is_right(root: Path) -> None:
+    failed, tried = doctest.testfile(str(root / "docs" / "scaling.md"), module_relative=False)
+    assert (failed, tried > 15) == (0, True)

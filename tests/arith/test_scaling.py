@@ -10,17 +10,8 @@ from arith import scaling_report
 from arith.assembly import Assembly
 from arith.scaling import Fit, Point, fit, measured, points
 
-ROWS = [
-    {"axis": "digits", "depth": depth, "flops": flops, "moved_bytes": moved}
-    for depth, flops, moved in (
-        (1, 1e6, 1e5),
-        (2, 1e7, 3e6),
-        (4, 1e9, 1e7),
-        (12, 1e11, 8e9),
-        (6, 3e9, 9e7),
-        (4, 2e8, 1e8),
-    )
-]
+SIZES = ((1, 1e6, 1e5), (2, 1e7, 3e6), (4, 1e9, 1e7), (12, 1e11, 8e9), (6, 3e9, 9e7), (4, 2e8, 1e8))
+ROWS = [{"axis": "digits", "depth": depth, "flops": flops, "moved_bytes": moved} for depth, flops, moved in SIZES]
 
 
 def timed(row: dict[str, Any], *coefficients: float) -> float:

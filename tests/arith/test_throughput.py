@@ -40,7 +40,7 @@ def test_counts_are_those_of_the_steps_that_were_timed(assembly: Assembly) -> No
     with FlopCounterMode(display=False) as counted:
         trial.seconds(4)
     assert found.flops == counted.get_total_flops() / 4
-    assert set(found.parts) == {"batch", "ids", "forward", "backward", "clip", "optimiser"}
+    assert set(found.parts) == {"batch", "forward", "backward", "clip", "optimiser"}
 
 
 def test_trained_steps_change_the_model_as_training_does(assembly: Assembly) -> None:
