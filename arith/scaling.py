@@ -22,6 +22,7 @@ from arith.config import RunConfig
 
 FEATURES = ("constant", "depth", "flops", "moved_bytes")
 RESAMPLES = 1000
+TESTED_FLOPS = 2e11  # of one evaluation, about
 ROUNDING = 1e-9  # of a coefficient whose feature is at most 1
 
 
@@ -91,14 +92,14 @@ def measured(point: Point, threads: int, seconds: float) -> dict[str, Any]:
     assembly = Assembly.of(point.config())
     found = throughput(assembly, seconds=seconds)
     model, tests = assembly.model().eval(), assembly.test_data("random", point.digits)
-    n = 4 * point.batch
+    shape, tokens = assembly.config.model, assembly.training_data().longest - 1
+    n = min(max(int(TESTED_FLOPS / cost(model, tokens + 1)), 16), 512)
     times: list[float] = []
     began = time.perf_counter()
     while len(times) < 2 or (time.perf_counter() - began < seconds and len(times) < 30):
         start = time.perf_counter()
         judged(model, tests, n)
         times.append(time.perf_counter() - start)
-    shape, tokens = assembly.config.model, assembly.training_data().longest - 1
     parameters = model.parameter_count()
     return {
         **asdict(point),
