@@ -41,7 +41,3 @@ def compiled(loss: LossOf = answer_loss, *, graphs: bool = False, backend: str =
         return found
 
     return replayed
-
-
-def loss_for(assembly, device):
-    return (compiled(), True) if assembly.config.training.compile == "on" else (None, False)

@@ -5,7 +5,7 @@ from arith.config import ModelConfig
 STATE_BYTES = 16  # a parameter: weight, gradient and two moments, in float32 in every precision
 UPDATE_BYTES = 32  # a parameter and step: AdamW reads those four and writes three; backward has written the gradient
 # Of a kept number on average: autocast leaves norms and residuals in float32, what is multiplied is in bfloat16.
-KEPT_BYTES = {"float32": 4, "bfloat16": 3}
+KEPT_BYTES = {"float32": 4, "tf32": 4, "bfloat16": 3}
 USES = 3  # of what is kept for the backward pass: written and read forward, read backward
 
 

@@ -129,8 +129,9 @@ class Trial:
         config = assembly.config.training
         device = device_named(config.device)
         model = assembly.model().to(device).train()
-        loss_of, static = loss_for(assembly, device)
-        feed = Feed(assembly.training_data(), model.encoding, config, device, static=static)
+        data = assembly.training_data()
+        loss_of = loss_for(assembly.config, data.longest, device)
+        feed = Feed(data, model.encoding, config, device, static=loss_of is not None)
         began = time.perf_counter()
         feed.batches(0)
         data_seconds = (time.perf_counter() - began) / feed.steps_ahead

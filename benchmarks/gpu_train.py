@@ -114,7 +114,7 @@ FULL = Scale(
         "encoding": "relative:radius=640",
         "data": {"digits": "1-20"},
         "model": {"preset": "small"},
-        "training": {"batch": 128, "learning_rate": 1e-3, "warmup": 200, "precision": "bfloat16"},
+        "training": {"batch": 128, "learning_rate": 1e-3, "warmup": 200, "precision": "bfloat16", "compile": "on"},
         "evaluation": {
             "digits": [5, 10, 15, 20, 21, 25, 30, 40, 60, 80, 100, 150, 200, 205],
             "suites": ["random", "unequal"],
@@ -129,7 +129,7 @@ SMALL: dict[str, Any] = {"layers": 1, "width": 16, "heads": 2, "hidden": 16}
 TINY = Scale(
     models={name: {"model": SMALL, "training": {"batch": 2, "precision": "float32"}} for name in FULL.models},
     timed_seconds=0.01,
-    minutes=(1.0, 0.02, 0.02),
+    minutes=(60.0, 0.02, 0.02),
     multiplication={
         "format": "padded-reversed:width=2",
         "data": {"digits": "1-2"},
@@ -141,7 +141,7 @@ TINY = Scale(
         "format": "padded-all-reversed:width=4",
         "data": {"digits": "1-2"},
         "model": SMALL,
-        "training": {"batch": 8, "evaluate_samples": 8},
+        "training": {"batch": 8, "evaluate_samples": 8, "compile": "off"},
         "evaluation": {"digits": [1, 2, 3, 4], "samples": 20},
     },
     grid="1-2",
