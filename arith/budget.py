@@ -4,6 +4,7 @@ import statistics
 import time
 
 from arith.assembly import Assembly, device_named
+from arith.compiling import loss_for
 from arith.config import RunConfig
 from arith.determinism import deterministic
 from arith.errors import UsageError
@@ -51,12 +52,14 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     device = device_named(config.training.device)
     model = assembly.model().to(device)
     optimizer = adamw(model, config.training)
-    feed, watch = Feed(assembly.training_data(), config.training, device), FiniteWatch(device)
+    data, watch = assembly.training_data(), FiniteWatch(device)
+    loss_of = loss_for(config, data.longest, device)
+    feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)
     times = []
     with deterministic(config.training.deterministic), enough_memory(config.training, assembly.tokens):
         for step in range(WARM_STEPS + TIMED_STEPS):
             began = time.perf_counter()
-            watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), config.training))
+            watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), config.training, loss_of=loss_of))
             watch.check(config.training)  # waits for the device
             times.append(time.perf_counter() - began)
         began = time.perf_counter()

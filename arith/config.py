@@ -70,6 +70,8 @@ class TrainingConfig:
         evaluate_every, checkpoint_every, log_every: in steps; the last step always.
         evaluate_samples: problems of the validation split in a periodic evaluation.
         keep: latest checkpoints kept.
+        precision: float32: products in full; tf32: a GPU rounds their factors to 10 bits behind the point, and is
+            several times as fast; bfloat16: autocast. Weights and the optimiser's state are float32 in all.
         microbatches: parts of a step's samples, sorted by length, that are computed one after the other; their
             gradients add up, so that the update is the same, with less padding and in less memory.
         compile: of a step into fused kernels. auto: on a GPU, where it saves more time than compiling takes.
@@ -91,7 +93,7 @@ class TrainingConfig:
     checkpoint_every: int = 200
     keep: int = 2
     device: str = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     microbatches: int = 1
     compile: Literal["auto", "on", "off"] = "auto"
     deterministic: bool = False

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt64
 from torch import Tensor
 
+from arith.encodings.compose import Ids
 from arith.encodings.positions import Kind, Prompt, Reading, TokenTable
 from arith.errors import UsageError
 from arith.resident import Resident
@@ -75,6 +76,7 @@ class Batch:
         shortest_prompt: tokens of the shortest prompt, or fewer.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
         tested: whether a model is measured on them, not trained.
+        ids: of the tokens for each scheme, where they are known already.
         total: answer tokens of the whole step that the batch is a part of; None: the batch is all of it.
     """
 
@@ -84,6 +86,7 @@ class Batch:
     shortest_prompt: int
     capacity: int
     tested: bool
+    ids: Ids | None = None
     total: Float[Tensor, ""] | None = None
 
     @property
@@ -167,11 +170,11 @@ class Dataset:
         """Written samples of these problems on a device."""
         return self.placed(Resident.of(written, keys, device), int(written.prompt_lengths.min()))
 
-    def placed(self, samples: Resident, shortest_prompt: int, total: Float[Tensor, ""] | None = None) -> Batch:
+    def placed(self, samples: Resident, shortest_prompt: int) -> Batch:
         """Samples of these problems that are on a device."""
         own = reading(self.format, max(source.task.operands for source in self.problems.sources))
         table, tested = token_table(samples.tokens.device), self.problems.split != "train"
-        return Batch(samples, table, own, shortest_prompt, self.longest, tested, total)
+        return Batch(samples, table, own, shortest_prompt, self.longest, tested)
 
 
 def _alike(lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]) -> Iterator[Int[np.ndarray, " b"]]:

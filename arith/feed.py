@@ -1,4 +1,4 @@
-"""Training batches: written many steps ahead, kept on the device a byte a token, and taken by slices.
+"""Training batches: written and placed many steps ahead, kept on the device, and taken by slices.
 
 Samples of a step are a function of the step alone. They may be sorted by length and computed in parts whose gradients
 add up to that of the whole: the same update with less padding, and in less memory.
@@ -15,13 +15,14 @@ from torch import Tensor
 
 from arith.config import TrainingConfig
 from arith.data import DRAWN, Batch, Dataset
+from arith.encodings.compose import Composed, Ids
 from arith.resident import Resident
 from arith.tasks import vocabulary
 from arith.tasks.lines import Written
 from arith.world import ALONE, World
 
 PAD = vocabulary.token(vocabulary.PAD)
-AHEAD = 2**24  # tokens that are written at once, at most
+AHEAD = 2**20  # tokens that are written at once, at most
 MULTIPLE = 8  # of tokens that a compiled step reads, so that there are few shapes, and those that hardware likes
 
 
@@ -60,10 +61,16 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Block:
-    """The same on the device. `first`: the first of the steps."""
+    """The same on the device.
+
+    Args:
+        first: of the steps.
+        ids: for each scheme of the encoding.
+    """
 
     first: int
     samples: Resident
+    ids: Ids
     parts: list[list[Part]]
     totals: Float[Tensor, " steps"]
 
@@ -72,6 +79,7 @@ class Feed:
     """The batches of a training, from any step on.
 
     Args:
+        encoding: whose schemes place the tokens.
         config: steps, samples a step, and in how many parts they are computed.
         world: each of several processes takes its rows of a step.
         static: pad to few different widths, for compiled steps.
@@ -79,15 +87,23 @@ class Feed:
     >>> from arith.assembly import Assembly
     >>> from arith.config import RunConfig
     >>> config = RunConfig.of({"training": {"batch": 8, "microbatches": 2}})
-    >>> feed = Feed(Assembly.of(config).training_data(), config.training, torch.device("cpu"))
+    >>> assembly = Assembly.of(config)
+    >>> feed = Feed(assembly.training_data(), assembly.encoding(), config.training, torch.device("cpu"))
     >>> [tuple(batch.tokens.shape) for batch in feed.batches(step=0)]
     [(4, 14), (4, 17)]
     """
 
     def __init__(
-        self, data: Dataset, config: TrainingConfig, device: torch.device, world: World = ALONE, static: bool = False
+        self,
+        data: Dataset,
+        encoding: Composed,
+        config: TrainingConfig,
+        device: torch.device,
+        world: World = ALONE,
+        static: bool = False,
     ) -> None:
-        self.data, self.config, self.device, self.world, self.static = data, config, device, world, static
+        self.data, self.encoding, self.config = data, encoding, config
+        self.device, self.world, self.static = device, world, static
         self._steps = max(1, min(DRAWN, AHEAD // data.longest) // config.batch)
         self._block: Block | None = None
         # On a GPU a block is written while the one before is trained on; on a CPU that would take the model's cores.
@@ -103,10 +119,7 @@ class Feed:
         """What a step, counted from 0, is computed from; its loss is the sum of their losses."""
         block = self._at(step)
         total = block.totals[step - block.first]
-        return [
-            self.data.placed(block.samples.rows(slice(part.start, part.stop), part.width), part.shortest_prompt, total)
-            for part in block.parts[step - block.first]
-        ]
+        return [self._batch(block, part, total) for part in block.parts[step - block.first]]
 
     def tokens(self, step: int) -> tuple[int, int]:
         """That this process reads in a step: without padding, and with it."""
@@ -120,11 +133,21 @@ class Feed:
             prepared = ready or self._prepared(step)
             samples = Resident.of(prepared.written, prepared.keys, self.device)
             totals = torch.from_numpy(prepared.totals).to(self.device)
-            self._block = Block(step, samples, prepared.parts, totals)
+            shortest = min(part.shortest_prompt for parts in prepared.parts for part in parts)
+            whole = self.data.placed(samples, shortest)
+            ids = self.encoding.full(whole.prompt, whole.tokens, whole.key, whole.capacity)
+            self._block = Block(step, samples, ids, prepared.parts, totals)
             following = step + len(prepared.parts)
             if self._writer is not None and following < self.config.steps:
                 self._ahead = following, self._writer.submit(self._prepared, following)
         return self._block
+
+    def _batch(self, block: Block, part: Part, total: Float[Tensor, ""]) -> Batch:
+        rows = slice(part.start, part.stop)
+        samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt)
+        # Ids that all samples share have one row.
+        ids = tuple(own[:, rows if own.shape[1] > 1 else slice(None), : part.width] for own in block.ids)
+        return replace(samples, ids=ids, total=total)
 
     def _prepared(self, first: int) -> Prepared:
         batch = self.config.batch

@@ -24,6 +24,36 @@ class StepClock:
         self.seconds += time.perf_counter() - self._began
 
 
+class TokenMeter:
+    """Tokens that this process trains on a second, since it was last asked.
+
+    Args:
+        seconds: of the clock at the start.
+
+    >>> meter = TokenMeter(seconds=10.0)
+    >>> meter.read(real=900, padded=1000)
+    >>> meter.rates(seconds=12.0)
+    {'tokens_per_second': 450, 'padded_tokens_per_second': 500}
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._since, self._real, self._padded = seconds, 0, 0
+
+    def read(self, real: int, padded: int) -> None:
+        """Tokens of one more step, without padding and with it."""
+        self._real, self._padded = self._real + real, self._padded + padded
+
+    def rates(self, seconds: float) -> dict[str, int]:
+        """At this time of the clock. Without padding it is what is learnt from; with it, what hardware works on."""
+        passed = max(seconds - self._since, 1e-9)
+        found = {
+            "tokens_per_second": round(self._real / passed),
+            "padded_tokens_per_second": round(self._padded / passed),
+        }
+        self._since, self._real, self._padded = seconds, 0, 0
+        return found
+
+
 class Log:
     """metrics.jsonl, and the latest numbers for the progress line. Rows after a resumed step are dropped."""
 

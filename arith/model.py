@@ -13,6 +13,7 @@ from arith.config import ModelConfig
 from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import Composed, ComposedLayer, Ids
 from arith.kernels.attention import attention
+from arith.norm import RMSNorm
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ class Block(nn.Module):
         super().__init__()
         self.attention = Attention(config.width, config.heads, config.key_heads or config.heads)
         self.mlp = MLP(config.width, config.hidden, config.activation == "gated-gelu")
-        self.before_attention, self.before_mlp = nn.RMSNorm(config.width), nn.RMSNorm(config.width)
-        self.after_attention: nn.Module = nn.RMSNorm(config.width) if config.norm_after else nn.Identity()
-        self.after_mlp: nn.Module = nn.RMSNorm(config.width) if config.norm_after else nn.Identity()
+        self.before_attention, self.before_mlp = RMSNorm(config.width), RMSNorm(config.width)
+        self.after_attention: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
+        self.after_mlp: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b q w"]:
         x = context.encoding.hidden(x, context.new)
@@ -119,7 +120,7 @@ class Transformer(nn.Module):
         self.embedding = nn.Embedding(vocabulary, config.width)
         self.encoding = encoding
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.RMSNorm(config.width)
+        self.norm = RMSNorm(config.width)
         self.head = nn.Linear(config.width, vocabulary, bias=False)
         self._initialise()
 

@@ -143,15 +143,18 @@ def with_marks(batch: Batch, marks: int) -> Batch:
     """The same with more begin marks before each line."""
     if not marks:
         return batch
-    begin = torch.full_like(batch.tokens[:, :1], vocabulary.token(vocabulary.BEGIN)).expand(-1, marks)
-    tokens = torch.cat([begin, batch.tokens], dim=1)
-    prompt = dataclasses.replace(batch.prompt, tokens=tokens, length=batch.prompt.length + marks)
+    own = batch.samples
+    begin = torch.full_like(own.tokens[:, :1], vocabulary.token(vocabulary.BEGIN)).expand(-1, marks)
+    none = torch.zeros_like(begin, dtype=torch.bool)
+    moved = own._replace(
+        tokens=torch.cat([begin, own.tokens], dim=1),
+        prompt_length=own.prompt_length + marks,
+        length=own.length + marks,
+        given=None if own.given is None else torch.cat([none, own.given], dim=1),
+    )
     return dataclasses.replace(
         batch,
-        tokens=tokens,
-        answer_mask=torch.cat([torch.zeros_like(begin, dtype=torch.bool), batch.answer_mask], dim=1),
-        prompt=prompt,
-        length=batch.length + marks,
+        samples=moved,
         shortest_prompt=batch.shortest_prompt + marks,
         capacity=batch.capacity + marks,
     )

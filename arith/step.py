@@ -1,7 +1,8 @@
 """One step of training: loss of the answer tokens, gradient, AdamW."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from einops import rearrange
@@ -35,13 +36,17 @@ def training_step(
     Returns:
         The loss and the norm of the gradient before clipping, both on the device.
     """
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=len(batches) == 1)
+    if len(batches) > 1:  # what adds up needs memory of its own: a CUDA graph's is overwritten by its next replay
+        for parameter in model.parameters():
+            if parameter.grad is None and parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter)
     losses = []
     for batch in batches:
         with autocast(batch.samples.tokens.device, config):
             loss = (loss_of or answer_loss)(model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        losses.append(loss.detach())
+        losses.append(loss.detach().clone())
     loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
     world.sum([*(p.grad for p in model.parameters() if p.grad is not None), loss])
     norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
@@ -54,7 +59,9 @@ def training_step(
 def answer_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
     """Cross entropy of the answer tokens and the end mark, summed, and divided by how many the whole step has."""
     tokens = batch.tokens
-    ids = model.encoding.full(batch.prompt, tokens, batch.key, batch.capacity)
+    ids = batch.ids
+    if ids is None:
+        ids = model.encoding.full(batch.prompt, tokens, batch.key, batch.capacity)
     logits = model(tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
     # Tokens that are not asked for are left out by weight: to pick the others would wait for their number.
@@ -96,6 +103,20 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
 def autocast(device: torch.device, config: TrainingConfig) -> torch.autocast:
     """Mixed precision where it is asked for."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+
+
+@contextmanager
+def products(config: TrainingConfig) -> Iterator[None]:
+    """Within, a GPU multiplies 32-bit matrices as `training.precision` says; in full, unless tf32 is asked for."""
+    if config.precision != "tf32":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class FiniteWatch:

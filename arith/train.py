@@ -6,20 +6,22 @@ from arith import checkpoints
 from arith.assembly import Assembly, device_named
 from arith.checkpoints import Checkpoint
 from arith.commands import command_line
+from arith.compiling import loss_for
 from arith.config import TrainingConfig
 from arith.data import Dataset
 from arith.determinism import deterministic
 from arith.errors import UsageError
 from arith.feed import Feed
 from arith.files import disk_errors
+from arith.host import few_collections, keep_memory
 from arith.interrupt import Flag, Interrupted, interrupts
 from arith.judging import exact_matches
 from arith.memory import enough_memory
-from arith.metrics import Log, StepClock
+from arith.metrics import Log, StepClock, TokenMeter
 from arith.model import Transformer
 from arith.progress import progress, say
 from arith.runs import Run
-from arith.step import FiniteWatch, adamw, autocast, learning_rate, training_step
+from arith.step import FiniteWatch, adamw, autocast, learning_rate, products, training_step
 from arith.world import ALONE, World, local_device
 
 
@@ -30,7 +32,9 @@ def train(run: Run, assembly: Assembly, world: World = ALONE) -> Transformer:
         Interrupted: a signal came; the run is saved.
         RunError: the loss is not finite, a checkpoint cannot be written, or none is usable.
     """
-    with deterministic(run.config.training.deterministic), enough_memory(run.config.training, assembly.tokens):
+    config = run.config.training
+    keep_memory()
+    with deterministic(config.deterministic), products(config), enough_memory(config, assembly.tokens):
         return _train(run, assembly, world)
 
 
@@ -55,16 +59,19 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
         log = Log(run.folder, rows, config.tensorboard) if world.first else None
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
     validation = assembly.validation_data()
-    feed = Feed(assembly.training_data(), config, device, world)
+    data, meter = assembly.training_data(), TokenMeter(clock.seconds)
+    loss_of = loss_for(run.config, data.longest, device)
+    feed = Feed(data, model.encoding, config, device, world, static=loss_of is not None)
     watch = FiniteWatch(device)
 
     shown = progress(f"train {run.config.encoding}", config.steps, step, shown=world.first)
-    with interrupts() as flag, shown:
+    with interrupts() as flag, shown, few_collections():
         while step < config.steps:
             with clock:
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(config, step)
-                loss, norm = training_step(model, optimizer, feed.batches(step), config, world)
+                loss, norm = training_step(model, optimizer, feed.batches(step), config, world, loss_of)
+                meter.read(*feed.tokens(step))
                 step += 1
                 watch.see(step, loss, norm)
                 last, stopping = step == config.steps, world.any(flag.raised)
@@ -79,6 +86,7 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
                     "loss": loss.item(),
                     "gradient_norm": norm.item(),
                     "learning_rate": learning_rate(config, step - 1),
+                    **meter.rates(clock.seconds),
                 }
             if log is not None and tests and not stopping:
                 accuracy = validation_accuracy(model, validation, config, flag)

@@ -54,7 +54,7 @@ class World:
             return
         together = torch.cat([tensor.flatten() for tensor in tensors])
         distributed.all_reduce(together)
-        parts = together.split([tensor.numel() for tensor in tensors])
+        parts = torch.split(together, [tensor.numel() for tensor in tensors])
         torch._foreach_copy_(list(tensors), [part.view_as(own) for part, own in zip(parts, tensors, strict=True)])
 
     def wait(self) -> None:

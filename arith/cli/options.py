@@ -29,7 +29,7 @@ _SETTINGS: tuple[tuple[str, str, Any, str], ...] = (
     ("--learning-rate", "training.learning_rate", float, "Highest learning rate."),
     ("--samples", "evaluation.samples", int, "Problems a test set."),
     ("--device", "training.device", str, "auto, cpu or cuda."),
-    ("--precision", "training.precision", str, "float32 or bfloat16."),
+    ("--precision", "training.precision", str, "float32, tf32 or bfloat16."),
 )
 
 
