@@ -15,10 +15,11 @@ from arith.config import TrainingConfig
 from arith.feed import Feed
 from arith.flops import palm_flops, training_flops
 from arith.gpus import utilisation
+from arith.host import few_collections, keep_memory
 from arith.memory import enough_memory
 from arith.model import Transformer
 from arith.runs import device_description
-from arith.step import LossOf, adamw, answer_loss, autocast, training_step
+from arith.step import LossOf, adamw, answer_loss, autocast, products, training_step
 
 WARM_STEPS = 10
 LEAST_STEPS, MOST_STEPS = 3, 200  # that are timed where seconds are given
@@ -126,6 +127,7 @@ class Trial:
     @staticmethod
     def of(assembly: Assembly) -> "Trial":
         """Before its first step."""
+        keep_memory()
         config = assembly.config.training
         device = device_named(config.device)
         model = assembly.model().to(device).train()
@@ -154,9 +156,10 @@ class Trial:
         """Of each of the first steps."""
         laps = Laps(self.feed.device)
         laps.mark("begin")
-        for step in range(steps):
-            self.run(step)
-            laps.mark("step")
+        with few_collections():
+            for step in range(steps):
+                self.run(step)
+                laps.mark("step")
         return tuple(own for _, own in laps.seconds())
 
     def part_seconds(self, steps: int) -> dict[str, float]:
@@ -197,7 +200,7 @@ def throughput(assembly: Assembly, steps: int = 50, seconds: float | None = None
     config, shape, vocabulary = assembly.config.training, assembly.config.model, assembly.vocabulary_size()
     device = device_named(config.device)
     before = _memory(device)
-    with enough_memory(config, assembly.tokens):
+    with products(config), enough_memory(config, assembly.tokens):
         trial = Trial.of(assembly)
         if seconds is not None:
             steps = min(max(int(seconds / min(trial.seconds(3))), LEAST_STEPS), MOST_STEPS)
