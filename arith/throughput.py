@@ -199,7 +199,7 @@ def throughput(assembly: Assembly, steps: int = 50, seconds: float | None = None
     """
     config, shape, vocabulary = assembly.config.training, assembly.config.model, assembly.vocabulary_size()
     device = device_named(config.device)
-    before = _memory(device)
+    before = _memory(device, anew=True)
     with products(config), enough_memory(config, assembly.tokens):
         trial = Trial.of(assembly)
         if seconds is not None:
@@ -230,11 +230,15 @@ def throughput(assembly: Assembly, steps: int = 50, seconds: float | None = None
     )
 
 
-def _memory(device: torch.device) -> int:
-    """The most there was in use: by tensors on a GPU, since they were asked last; by the whole process on a CPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-        most = torch.cuda.max_memory_allocated(device)
+def _memory(device: torch.device, anew: bool = False) -> int:
+    """The most there was in use: by tensors on a GPU, by the whole process on a CPU.
+
+    Args:
+        anew: on a GPU, what is in use now is the most from here on.
+    """
+    if device.type == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    torch.cuda.synchronize(device)
+    if anew:
         torch.cuda.reset_peak_memory_stats(device)
-        return most
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return torch.cuda.max_memory_allocated(device)
