@@ -112,8 +112,8 @@ class Feed:
 
     @property
     def steps_ahead(self) -> int:
-        """Steps whose samples are written at once."""
-        return self._steps
+        """Steps whose samples are written at once, in the beginning."""
+        return min(self._steps, self.config.steps)
 
     def batches(self, step: int) -> list[Batch]:
         """What a step, counted from 0, is computed from; its loss is the sum of their losses."""

@@ -127,7 +127,9 @@ FULL = Scale(
 )
 SMALL: dict[str, Any] = {"layers": 1, "width": 16, "heads": 2, "hidden": 16}
 TINY = Scale(
-    models={name: {"model": SMALL, "training": {"batch": 2, "precision": "float32"}} for name in FULL.models},
+    models={
+        name: {"model": SMALL, "training": {"batch": 2, "steps": 20, "precision": "float32"}} for name in FULL.models
+    },
     timed_seconds=0.01,
     minutes=(60.0, 0.02, 0.02),
     multiplication={
@@ -313,6 +315,9 @@ def cell_row(cell: Any) -> dict[str, Any]:
 
 def trained_for(config: RunConfig, minutes: float, name: str) -> tuple[Run, Assembly, Transformer, int, float]:
     """A run of as many steps as fit; should they not fit after all, as far as it came."""
+    steps = config.training.steps
+    # Each saving of 85M parameters would take seconds from the steps.
+    config = config.with_values({"training": {"checkpoint_every": steps, "evaluate_every": max(steps // 4, 1)}})
     config = for_minutes(config, minutes)
     assembly = Assembly.of(config)
     print(f"{name}: {config.training.steps:,} steps of {config.training.batch} in {minutes:g} minutes", flush=True)
