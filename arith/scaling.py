@@ -21,7 +21,7 @@ from jaxtyping import Float
 from arith.config import RunConfig
 
 FEATURES = ("constant", "depth", "flops", "moved_bytes")
-RESAMPLES = 1000
+RESAMPLES = 500
 TESTED_FLOPS = 2e11  # of one evaluation, about
 ROUNDING = 1e-9  # of a coefficient whose feature is at most 1
 

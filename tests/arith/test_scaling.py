@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arith import scaling_report
+from arith import scaling, scaling_report
 from arith.assembly import Assembly
 from arith.scaling import Fit, Point, fit, measured, points
 
@@ -61,6 +61,7 @@ def test_a_point_is_measured_and_all_is_drawn(tmp_path: Path, monkeypatch: pytes
         Point(3, "nano", 2, "held out"),
     )
     monkeypatch.setattr(scaling_report, "points", lambda quick: few)
+    monkeypatch.setattr(scaling, "TESTED_FLOPS", 1e6)
     # In this process: a fresh one for each would take seconds.
     monkeypatch.setattr(
         scaling_report,
