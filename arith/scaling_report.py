@@ -18,7 +18,7 @@ from arith.scaling import Fit, fit, measure_all, points
 from arith.scaling_figure import draw_scaling
 from arith.tables import aligned
 
-SECONDS = 2.0  # of timing at each size, for steps and for tests
+SECONDS = 1.5  # of timing at each size, for steps and for tests
 GPUS = (1, 8, 64)
 
 
