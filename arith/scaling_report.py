@@ -20,6 +20,7 @@ from arith.tables import aligned
 
 SECONDS = 1.5  # of timing at each size, for steps and for tests
 GPUS = (1, 8, 64)
+CLOCKS = {True: "of a process on a CPU", False: "on the wall"}  # whether it has one thread
 
 
 def scaling(quick: bool, threads: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def scaling(quick: bool, threads: int, say: Callable[[str], None]) -> dict[str, 
     for row in rows:
         row["fitted_seconds"] = training.seconds(row)
     return {
-        "about": {**provenance(RunConfig()), "threads": threads},
+        "about": {**provenance(RunConfig()), "threads": threads, "seconds": CLOCKS[threads == 1]},
         "rows": rows,
         "training_fit": dataclasses.asdict(training),
         "testing_fit": dataclasses.asdict(testing),

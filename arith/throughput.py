@@ -4,6 +4,7 @@ import resource
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -21,8 +22,10 @@ from arith.model import Transformer
 from arith.runs import device_description
 from arith.step import LossOf, adamw, answer_loss, autocast, products, training_step
 
+Clock = Callable[[], float]  # seconds
+
 WARM_STEPS = 10
-LEAST_STEPS, MOST_STEPS = 3, 200  # that are timed where seconds are given
+LEAST_STEPS, MOST_STEPS = 5, 200  # that are timed where seconds are given
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,21 @@ class Throughput:
 
 
 class Laps:
-    """Moments on a device, without waiting for it."""
+    """Moments on a device, without waiting for it.
 
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
+    Args:
+        clock: on a CPU. `time.process_time` counts this process alone, and on one thread is right where others use the
+            cores too.
+    """
+
+    def __init__(self, device: torch.device, clock: Clock = time.perf_counter) -> None:
+        self._cuda, self._clock = device.type == "cuda", clock
         self._marks: list[tuple[str, torch.cuda.Event | float]] = []
 
     def mark(self, name: str) -> None:
         """What has gone on since the mark before bears this name."""
         if not self._cuda:
-            self._marks.append((name, time.perf_counter()))
+            self._marks.append((name, self._clock()))
             return
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
@@ -115,6 +123,7 @@ class Trial:
 
     Args:
         data_seconds: a step, of writing its samples and computing their position ids.
+        clock: see `Laps`.
     """
 
     assembly: Assembly
@@ -123,9 +132,10 @@ class Trial:
     feed: Feed
     loss_of: LossOf | None
     data_seconds: float
+    clock: Clock = time.perf_counter
 
     @staticmethod
-    def of(assembly: Assembly) -> "Trial":
+    def of(assembly: Assembly, clock: Clock = time.perf_counter) -> "Trial":
         """Before its first step."""
         keep_memory()
         config = assembly.config.training
@@ -134,10 +144,10 @@ class Trial:
         data = assembly.training_data()
         loss_of = loss_for(assembly.config, data.longest, device)
         feed = Feed(data, model.encoding, config, device, static=loss_of is not None)
-        began = time.perf_counter()
+        began = clock()
         feed.batches(0)
-        data_seconds = (time.perf_counter() - began) / feed.steps_ahead
-        return Trial(assembly, model, adamw(model, config), feed, loss_of, data_seconds)
+        data_seconds = (clock() - began) / feed.steps_ahead
+        return Trial(assembly, model, adamw(model, config), feed, loss_of, data_seconds, clock)
 
     @property
     def config(self) -> TrainingConfig:
@@ -154,7 +164,7 @@ class Trial:
 
     def seconds(self, steps: int) -> tuple[float, ...]:
         """Of each of the first steps."""
-        laps = Laps(self.feed.device)
+        laps = Laps(self.feed.device, self.clock)
         laps.mark("begin")
         with few_collections():
             for step in range(steps):
@@ -167,7 +177,7 @@ class Trial:
 
         On a GPU a part that the host is too slow to keep it busy with takes as long as the host.
         """
-        laps, loss_of = Laps(self.feed.device), self.loss_of or answer_loss
+        laps, loss_of = Laps(self.feed.device, self.clock), self.loss_of or answer_loss
         for step in range(steps):
             laps.mark("between")
             batches = self.feed.batches(step)
@@ -189,19 +199,26 @@ class Trial:
         return {name: total[name] for name in ("batch", "forward", "backward", "clip", "optimiser")}
 
 
-def throughput(assembly: Assembly, steps: int = 50, seconds: float | None = None, parts: bool = False) -> Throughput:
+def throughput(
+    assembly: Assembly,
+    steps: int = 50,
+    seconds: float | None = None,
+    parts: bool = False,
+    clock: Clock = time.perf_counter,
+) -> Throughput:
     """Train for some steps, of which nothing is kept, and time them.
 
     Args:
         steps: that are timed, after 10 that are not; of a compiled run, after all of them once, so that none compiles.
         seconds: time for about so long instead.
         parts: time the parts of a step as well.
+        clock: see `Laps`.
     """
     config, shape, vocabulary = assembly.config.training, assembly.config.model, assembly.vocabulary_size()
     device = device_named(config.device)
     before = _memory(device, anew=True)
     with products(config), enough_memory(config, assembly.tokens):
-        trial = Trial.of(assembly)
+        trial = Trial.of(assembly, clock)
         if seconds is not None:
             steps = min(max(int(seconds / min(trial.seconds(3))), LEAST_STEPS), MOST_STEPS)
         trial.warm(steps)

@@ -46,7 +46,7 @@ def train(timed: int, compare: bool, as_json: bool, **options: Any) -> None:
 
 @command.command("scaling", epilog="Example: arith bench scaling --quick")
 @click.option("--quick", is_flag=True, help="A few small sizes, in under a minute.")
-@click.option("--threads", type=click.IntRange(1), help="For torch.  [default: as many as cores]")
+@click.option("--threads", type=click.IntRange(1), help="For torch; of one, CPU time is told.  [default: cores]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("scaling"), help="The figure, without its ending.")
 @click.option("--publish", is_flag=True, help="Write results/scaling.json and its figure.")
 @json_option

@@ -11,6 +11,7 @@ import io
 import itertools
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -61,28 +62,31 @@ def gpt2(assembly: Assembly) -> GPT2LMHeadModel:
     )
 
 
-class Clock(TrainerCallback):
+class Ends(TrainerCallback):
     """When each step ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
         self.ends: list[float] = []
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
+        self.ends.append(self.clock())
 
 
 class HuggingFace:
     """A training by Hugging Face's Trainer."""
 
-    def __init__(self, assembly: Assembly, compiled: bool = False) -> None:
-        self.assembly, self.compiled, self.model = assembly, compiled, gpt2(assembly)
+    def __init__(
+        self, assembly: Assembly, compiled: bool = False, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.assembly, self.compiled, self.clock, self.model = assembly, compiled, clock, gpt2(assembly)
         self.rows = Tokenised(assembly, 32 * assembly.config.training.batch)
 
     def seconds(self, steps: int) -> tuple[float, ...]:
         """From the end of each step to that of the next, loading its data included."""
-        training, clock = self.assembly.config.training, Clock()
+        training, ends = self.assembly.config.training, Ends(self.clock)
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             arguments = TrainingArguments(
                 output_dir=folder,
@@ -110,8 +114,8 @@ class HuggingFace:
                 disable_tqdm=True,
                 seed=self.assembly.config.data.seed,
             )
-            Trainer(self.model, arguments, train_dataset=self.rows, callbacks=[clock]).train()
-        return tuple(later - earlier for earlier, later in itertools.pairwise(clock.ends))
+            Trainer(self.model, arguments, train_dataset=self.rows, callbacks=[ends]).train()
+        return tuple(later - earlier for earlier, later in itertools.pairwise(ends.ends))
 
     def parameters(self) -> int:
         """Trained numbers."""
