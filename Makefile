@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two workers of one thread each are faster on small tensors than one of two, and time the same everywhere.
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
-.PHONY: demo test test-slow bench gpu-kernels lint clean
+.PHONY: demo test test-slow bench gpu-kernels gpu-train lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -21,11 +21,14 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: $(VENV)/installed-bench
-	for benchmark in $(filter-out benchmarks/attention.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
+	for benchmark in $(filter-out benchmarks/attention.py benchmarks/gpu_train.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
 
 # On a machine with a GPU, whose own Python has torch, triton and what arith needs; nothing is installed.
 gpu-kernels:
 	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/attention.py
+
+gpu-train:
+	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/gpu_train.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("arith needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'

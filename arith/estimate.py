@@ -10,9 +10,9 @@ import torch
 
 from arith.assembly import Assembly, device_named
 from arith.evaluate import Condition, conditions, cost
+from arith.flops import training_flops
+from arith.footprint import STATE_BYTES, activation_bytes
 from arith.tables import aligned
-
-BYTES = 4  # of a float32; weights and optimiser state are kept in it in every precision
 
 
 def report(assembly: Assembly, as_json: bool = False) -> str:
@@ -37,29 +37,22 @@ def report(assembly: Assembly, as_json: bool = False) -> str:
 
 
 def estimate(assembly: Assembly) -> dict[str, Any]:
-    """Counted from the shapes, and timed by a short product of matrices on the device; a rough guide.
-
-    FLOPs a trained token: 6 per parameter, and 12 * layers * width * sequence length for attention (PaLM, appendix B);
-    a tested token takes a third of that.
-    """
+    """FLOPs and bytes counted from the shapes, time from a short product of matrices on the device; a rough guide."""
     config, model = assembly.config, assembly.config.model
     with torch.device("meta"):
         model_shapes = assembly.model()
     parameters = model_shapes.parameter_count()
     tables = sum(buffer.nbytes for buffer in model_shapes.buffers())
     tokens = assembly.training_data().longest
-    depth = model.layers * model.loops
-    batch_tokens = config.training.batch * tokens
+    rows, precision = config.training.batch, config.training.precision
     step_flops = flops_per_step(assembly)
-    gated = 3 if model.activation == "gated-gelu" else 2
-    kept = depth * (10 * model.width + gated * model.hidden + 3 * model.heads * tokens)
     rate = matmul_flops_per_second(assembly)
     return {
         "parameters": parameters,
         "longest_sequence_tokens": assembly.tokens,
-        "tokens_per_step": batch_tokens,
-        "state_bytes": 4 * BYTES * parameters + tables,  # weights, gradients and two moments; what is not trained once
-        "activation_bytes": BYTES * batch_tokens * kept,
+        "tokens_per_step": rows * tokens,
+        "state_bytes": STATE_BYTES * parameters + tables,
+        "activation_bytes": activation_bytes(model, precision, rows, tokens),
         "flops_per_step": step_flops,
         "seconds_per_step": step_flops / rate,
         "training_seconds": config.training.steps * step_flops / rate,
@@ -81,13 +74,11 @@ def test_flops(assembly: Assembly, sets: Sequence[Condition]) -> float:
 
 
 def flops_per_step(assembly: Assembly) -> int:
-    """Of one training step, counted from the shapes."""
-    config, model = assembly.config, assembly.config.model
-    with torch.device("meta"):
-        parameters = assembly.model().parameter_count()
-    tokens = assembly.training_data().longest
-    attention = 12 * model.layers * model.loops * model.width * tokens
-    return config.training.batch * tokens * (6 * parameters * model.loops + attention)
+    """Of one training step on samples as long as any can be."""
+    config, data = assembly.config, assembly.training_data()
+    answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
+    rows, tokens = config.training.batch, data.longest - 1
+    return training_flops(config.model, assembly.vocabulary_size(), rows, tokens, answer)
 
 
 def matmul_flops_per_second(assembly: Assembly) -> float:

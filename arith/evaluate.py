@@ -9,6 +9,7 @@ from arith.assembly import Assembly
 from arith.config import grid_lengths
 from arith.data import Dataset
 from arith.errors import UsageError
+from arith.flops import forward_flops
 from arith.interrupt import Flag
 from arith.intervals import wilson
 from arith.judging import Judged, judged
@@ -185,9 +186,8 @@ def evaluate(
 
 
 def cost(model: Transformer, tokens: int) -> float:
-    """FLOPs of one sample of so many tokens, about: 2 per parameter and token, and attention's two products."""
-    depth = model.config.layers * model.config.loops
-    return tokens * (2.0 * model.parameter_count() * model.config.loops + 4 * depth * model.config.width * tokens)
+    """FLOPs of one sample of so many tokens at most: as if all of them were asked for."""
+    return forward_flops(model.config, model.embedding.num_embeddings, tokens - 1)
 
 
 def _alike(test: Condition, operands: int) -> tuple[int, ...] | None:

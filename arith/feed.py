@@ -115,6 +115,11 @@ class Feed:
         self._writer = ThreadPoolExecutor(1, "arith-feed") if device.type == "cuda" else None
         self._ahead: tuple[int, Future[Prepared]] | None = None
 
+    @property
+    def steps_ahead(self) -> int:
+        """Steps whose samples are written at once, in the beginning."""
+        return min(self._steps, self.config.steps)
+
     def batches(self, step: int) -> list[Batch]:
         """What a step, counted from 0, is computed from; its loss is the sum of their losses."""
         block = self._at(step)

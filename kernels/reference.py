@@ -9,6 +9,8 @@ from torch import Tensor
 
 from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
 
+FEW_SLOTS = 64  # of a table
+
 
 def attention(
     q: Float[Tensor, "b h q d"],
@@ -100,8 +102,7 @@ def scored(
             return scores
         case DistanceTable():
             slot = slots(term.values.shape[1] - 2, term.ids, queries, keys, scores.device)
-            # On a CPU ten times as fast, there and back, as indexing or an embedding of the slots.
-            bias = term.values.index_select(1, slot.flatten()).reshape(-1, *slot.shape)
+            bias = _looked_up(term.values, slot.flatten()).reshape(-1, *slot.shape)
             return scores + rearrange(bias, "h b q k -> b h q k").to(scores.dtype)
         case PairTable():
             ids = term.ids or token_index(queries, keys, scores.device)
@@ -121,6 +122,16 @@ def scored(
             return scores + by_slot.gather(-1, index).masked_fill(unplaced[:, None], 0)
         case ScoreMod():
             return term.function(scores)
+
+
+def _looked_up(values: Float[Tensor, "h s"], slot: Int[Tensor, " p"]) -> Float[Tensor, "h p"]:
+    """The value of each slot."""
+    if torch.compiler.is_compiling() and slot.device.type == "cpu" and values.shape[1] <= FEW_SLOTS:
+        # Compiled, the gradient of a selection is a race of all threads for the same few numbers; that of a product
+        # is a product.
+        return values @ (slot == torch.arange(values.shape[1], device=slot.device)[:, None]).to(values.dtype)
+    # On a CPU ten times as fast, there and back, as indexing or an embedding of the slots.
+    return values.index_select(1, slot)
 
 
 def slots(doubled_radius: int, ids: Ids | None, queries: int, keys: int, device: torch.device) -> Int[Tensor, "b q k"]:

@@ -7,6 +7,7 @@ from typing import Any
 from arith import __version__
 from arith.cli import (
     ask,
+    bench,
     compare,
     eject,
     evaluate,
@@ -78,6 +79,7 @@ for module in (
     probe,
     reproduce,
     sweep,
+    bench,
     ask,
     plot,
     show,

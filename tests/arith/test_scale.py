@@ -32,8 +32,8 @@ def test_dry_run_announces_memory_and_time(tmp_path: Path, monkeypatch: pytest.M
     assert found["tokens_per_step"] == 4 * (2 * 15 + 30 + 4)
     # Weights, gradients and two moments in float32.
     assert found["state_bytes"] == 16 * found["parameters"]
-    # 6 N per token and little more for attention, at 64 tokens.
-    assert 1.0 < found["flops_per_step"] / (6 * found["parameters"] * found["tokens_per_step"]) < 1.05
+    # 6 N per token and little more for attention, at 63 tokens; what nobody asks the last layer for is saved.
+    assert 0.95 < found["flops_per_step"] / (6 * found["parameters"] * found["tokens_per_step"]) < 1.05
     assert found["training_seconds"] > 0
     assert found["test_seconds"] > 0
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,62 @@
+"""What known GPUs can do at most, for a share of it to be told: dense bfloat16 products, and bytes of memory moved."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The data sheet of a GPU.
+
+    Args:
+        flops: a second, of dense products in bfloat16 that are summed in float32.
+        bandwidth: bytes a second to and from its memory.
+        memory: bytes.
+        source: of the numbers. Data sheets that tell FLOPs of sparse matrices tell twice the dense ones.
+    """
+
+    flops: float
+    bandwidth: float
+    memory: float
+    source: str
+
+
+H100 = "NVIDIA H100 data sheet, half of its sparse FLOPs"
+H200 = "NVIDIA H200 data sheet, half of its sparse FLOPs"
+A100 = "NVIDIA A100 data sheet"
+
+# By the name that torch.cuda.get_device_name gives.
+GPUS = {
+    "NVIDIA H100 80GB HBM3": Gpu(989.4e12, 3.35e12, 80e9, f"{H100}, SXM"),
+    "NVIDIA H100 PCIe": Gpu(756.5e12, 2.0e12, 80e9, f"{H100}, PCIe (product brief PB-11133)"),
+    "NVIDIA H100 NVL": Gpu(835.5e12, 3.9e12, 94e9, f"{H100}, NVL"),
+    "NVIDIA H200": Gpu(989.4e12, 4.8e12, 141e9, f"{H200}, SXM"),
+    "NVIDIA H200 NVL": Gpu(835.5e12, 4.8e12, 141e9, f"{H200}, NVL"),
+    "NVIDIA GH200 480GB": Gpu(989.4e12, 4.0e12, 96e9, "NVIDIA GH200 data sheet, half of its sparse FLOPs"),
+    "NVIDIA B200": Gpu(2250e12, 8.0e12, 180e9, "NVIDIA HGX B200 data sheet, a sixteenth of 8 GPUs' sparse FLOPs"),
+    "NVIDIA A100-SXM4-40GB": Gpu(312e12, 1.555e12, 40e9, f"{A100}, SXM 40 GB"),
+    "NVIDIA A100-SXM4-80GB": Gpu(312e12, 2.039e12, 80e9, f"{A100}, SXM 80 GB"),
+    "NVIDIA A100-PCIE-40GB": Gpu(312e12, 1.555e12, 40e9, f"{A100}, PCIe 40 GB"),
+    "NVIDIA A100 80GB PCIe": Gpu(312e12, 1.935e12, 80e9, f"{A100}, PCIe 80 GB"),
+    "NVIDIA L4": Gpu(121e12, 0.3e12, 24e9, "NVIDIA L4 data sheet, half of its sparse FLOPs"),
+    "NVIDIA L40S": Gpu(362e12, 0.864e12, 48e9, "NVIDIA L40S data sheet"),
+}
+
+
+def utilisation(device: str, precision: str, flops: float, seconds: float) -> tuple[float | None, str]:
+    """The share of a device's peak that so many FLOPs in so many seconds are, and the peak; None, and why not.
+
+    Args:
+        device: as torch names it.
+        precision: of the products.
+
+    >>> utilisation("NVIDIA H100 80GB HBM3", "bfloat16", 494.7e12, 1.0)[0]
+    0.5
+    >>> utilisation("2 CPU cores", "bfloat16", 1e12, 1.0)
+    (None, 'the peak of 2 CPU cores is not known')
+    """
+    if device not in GPUS:
+        return None, f"the peak of {device} is not known"
+    if precision != "bfloat16":
+        return None, f"the peak is known for products in bfloat16, and these are in {precision}"
+    peak = GPUS[device]
+    return flops / seconds / peak.flops, f"{peak.flops / 1e12:.0f} TFLOP/s in bfloat16, {peak.source}"
