@@ -81,7 +81,8 @@ def attention(
         if GAIN * blocks.keys.shape[2] > keys:
             return reference.attention(q, k, v, terms, causal, valid, documents, scale)
         return _attended(blocks, q, k, v, terms, causal, valid, documents, scale)
-    layouts = [found for window in windows if (found := layout(_with_ids(window, queries, keys, q.device))) is not None]
+    tried = [layout(_with_ids(window, queries, keys, q.device), causal) for window in windows]
+    layouts = [found for found in tried if found is not None]
     if not layouts:
         return reference.attention(q, k, v, terms, causal, valid, documents, scale)
     best = min(layouts, key=lambda own: own.nearby.keys.shape[2])
@@ -94,7 +95,7 @@ def attention(
     return _blocked(in_order, best.places.argsort(1)[:, None])
 
 
-def layout(window: Window) -> Layout | None:
+def layout(window: Window, causal: bool) -> Layout | None:
     """Blocks for a window on ids; None if they would have a large part of all pairs."""
     assert window.ids is not None
     ids_k, places_k = window.ids.k.sort(dim=1, stable=True)
@@ -117,8 +118,8 @@ def layout(window: Window) -> Layout | None:
     count = -(-placed // size)
     place = torch.arange(dense, dense + count * size, device=ids_q.device).clamp(max=queries - 1).view(count, size)
     first, end = stretch(ids_q[:, place[:, 0]], ids_q[:, place[:, -1]])
-    # Of the keys without a position, those behind every other query are for no one else: padding at the end.
-    last = places_q[:, dense:].amax(1, keepdim=True) + keys - queries
+    # Keys without a position are for all; but under causality, not what stands behind all these queries: padding.
+    last = places_q[:, dense:].amax(1, keepdim=True) + keys - queries if causal else keys
     unplaced = ((ids_k == 0) & (places_k <= last)).sum(1, keepdim=True)
     widths = int(unplaced.max()), max(int((end - first).max()), 0)
     if GAIN * (dense * keys + count * size * sum(widths)) > queries * keys:

@@ -77,14 +77,15 @@ def test_windows_on_token_indices(queries: int, causal: bool, pairs: list[int]) 
     assert pairs[0] < pairs[1] / windowed.GAIN
 
 
+@pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("unplaced", [0, 1, 20])
 @pytest.mark.parametrize("asked", [None, 100, 1])
-def test_windows_on_ids(unplaced: int, asked: int | None, pairs: list[int]) -> None:
+def test_windows_on_ids(unplaced: int, asked: int | None, causal: bool, pairs: list[int]) -> None:
     placed = coupled_ids(2, 100, unplaced)
     n = placed.shape[1]
     queries = asked or n
     ids = Ids(placed[:, n - queries :], placed)
-    compare((Window(1, 1, ids), *tables(ids)[:2], *tables(None)[:1]), queries, n)
+    compare((Window(1, 1, ids), *tables(ids)[:2], *tables(None)[:1]), queries, n, causal=causal)
     if queries > 8 * unplaced:
         assert sum(pairs[:-1]) < pairs[-1] / windowed.GAIN
 
