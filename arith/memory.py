@@ -24,6 +24,7 @@ def enough_memory(config: TrainingConfig, tokens: int) -> Iterator[None]:
             raise
         raise RunError(
             f"out of memory with {config.batch} samples a step of up to {tokens} tokens in {config.precision}. "
-            "Lower --batch or the longest --digits, take a smaller --model or --precision bfloat16 on a GPU; "
+            "Lower --batch or the longest --digits, raise training.microbatches, take a smaller --model or --precision "
+            "bfloat16 on a GPU; "
             "--dry-run tells what a run needs"
         ) from error
