@@ -21,6 +21,8 @@ STEP = [
     "15",
     "--samples",
     "8",
+    "--set",
+    "evaluation.grid=",
 ]
 
 
