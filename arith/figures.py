@@ -77,7 +77,7 @@ def draw_accuracy(
             labels.write(axes, written, width, height)
         figure.text(0.05 / full_width, 0.05 / full_height, key, fontsize=5, color="0.35", va="bottom", linespacing=1.3)
         if title:
-            figure.text(0.5, 1 - 0.06 / full_height, title, fontsize=8, va="top", ha="center", parse_math=False)
+            style.headline(figure, title)
         files = style.saved(figure, path)
     return [*files, write_csv(drawn, path)]
 

@@ -39,7 +39,7 @@ def draw_language(rows: Sequence[Language], path: Path, title: str = "") -> list
         panel.set_xlabel("bits a character of dialogue, digits left out\n(small: a seed; large: the median)")
         panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=6, handletextpad=0.2)
         if title:
-            figure.text(0.5, 1 - 0.06 / height, title, fontsize=8, va="top", ha="center", parse_math=False)
+            style.headline(figure, title)
         files = style.saved(figure, path)
     about = ("label", "encoding", "wording", "model_seed", "data_seed", "lines", "characters", "words")
     measured = ("bits_a_character", "perplexity_a_word")

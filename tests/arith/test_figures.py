@@ -380,3 +380,8 @@ def test_a_figure_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(RunError, match="cannot be written"):
         style.saved(pyplot.figure(), tmp_path / "file" / "figure")
+
+
+def test_a_long_title_is_written_smaller(tmp_path: Path, kept: list[Figure]) -> None:
+    draw_accuracy(curves([cell(digits=digits) for digits in (1, 4, 9)], "random"), tmp_path / "figure", "A title " * 12)
+    check_layout(kept[-1])
