@@ -60,7 +60,9 @@ def _about(config: RunConfig, first: Cell, parameters: int) -> str:
         )
     aware = "told" if first.structure_aware else "not told"
     encoding = f"positional encoding `{config.encoding}`, which is {aware} which digits belong together"
-    return f"A transformer of {parameters:,} parameters, trained on {task} with the\n{encoding}.\n{reads}"
+    told = "It was told every step of an algorithm: compare it with none that learned from answers.\n"
+    steps = told if first.supervision == "algorithm" else ""
+    return f"A transformer of {parameters:,} parameters, trained on {task} with the\n{encoding}.\n{steps}{reads}"
 
 
 def _example(config: RunConfig) -> tuple[str, str]:

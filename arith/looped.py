@@ -127,14 +127,22 @@ def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], 
 @torch.no_grad()
 def answer(model: Looped, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "b new"]:
     """What the model answers to prompts of equal length whose format tells how long the answer is."""
-    width, pad = prompt.answer_width, vocabulary.token(vocabulary.PAD)
+    assert prompt.answer_width is not None
+    said = answer_logits(model, prompt, key, capacity).argmax(-1)
+    column = torch.arange(said.shape[1], device=said.device)
+    return said.masked_fill(column > prompt.answer_width[:, None], vocabulary.token(vocabulary.PAD))
+
+
+@torch.no_grad()
+def answer_logits(model: Looped, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Float[Tensor, "b new v"]:
+    """The logits of all tokens of these answers, end marks included."""
+    width = prompt.answer_width
     assert width is not None
-    column = torch.arange(int(width.max()) + 1, device=width.device)
-    blank = torch.where(column[:-1] < width[:, None], 0, pad)
+    column = torch.arange(int(width.max()), device=width.device)
+    blank = torch.where(column < width[:, None], 0, vocabulary.token(vocabulary.PAD))
     tokens = torch.cat([prompt.tokens, blank], dim=1)
-    ids = model.encoding.full(prompt, tokens, key, capacity)
-    said: Tensor = model(tokens, ids, queries=len(column)).argmax(-1)
-    return said.masked_fill(column > width[:, None], pad)
+    logits: Tensor = model(tokens, model.encoding.full(prompt, tokens, key, capacity), queries=len(column) + 1)
+    return logits
 
 
 def trace_loss(model: Looped, batch: Batch) -> Float[Tensor, ""]:

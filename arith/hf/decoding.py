@@ -11,6 +11,7 @@ from torch import Tensor
 from arith.cache import Cache
 from arith.encodings.compose import Ids
 from arith.hf.prompts import Prompts
+from arith.looped import Looped, answer_logits
 from arith.model import Transformer
 
 
@@ -22,11 +23,13 @@ class Group:
         rows: their places in the batch.
         cache: keys, values and ids so far.
         states: what each scheme carries from token to token.
+        answer: the logits that are still to be given, of a model whose answer comes all at once.
     """
 
     rows: Int[Tensor, " r"]
     cache: Cache
     states: tuple[Any, ...]
+    answer: Float[Tensor, "r new v"] | None = None
 
 
 class Decoding:
@@ -60,7 +63,11 @@ class Decoding:
         ids, states = self.model.encoding.start(prompt, key, self.capacity)
         group = Group(rows, Cache(), states)
         self.groups.append(group)
-        logits: Tensor = self.model(tokens[:, :cut], ids, queries=1, cache=group.cache)
+        if isinstance(self.model, Looped):
+            group.answer = answer_logits(self.model, prompt, key, self.capacity)
+            logits = group.answer[:, :1]
+        else:
+            logits = self.model(tokens[:, :cut], ids, queries=1, cache=group.cache)
         for place in range(cut, tokens.shape[1]):  # of an answer that is begun
             logits = self._step(group, tokens[:, place])
         return logits
@@ -73,6 +80,9 @@ class Decoding:
         return _in_rows([(group.rows, self._step(group, tokens[group.rows, 0])) for group in self.groups])
 
     def _step(self, group: Group, token: Int[Tensor, " r"]) -> Float[Tensor, "r 1 v"]:
+        if group.answer is not None:  # its last logits are those of the end mark
+            group.answer = group.answer[:, -max(1, group.answer.shape[1] - 1) :]
+            return group.answer[:, :1]
         ids: Ids
         ids, group.states = self.model.encoding.step(token, group.states)
         beyond = self.model.encoding.beyond(ids)
@@ -91,6 +101,7 @@ class Decoding:
             place = {int(row): at for at, row in enumerate(group.rows)}
             order = torch.tensor([place[int(beams[row])] for row in group.rows], device=group.rows.device)
             group.cache.reorder(order)
+            group.answer = None if group.answer is None else group.answer[order]
             group.states = tuple(_ordered(state, order) for state in group.states)
 
 

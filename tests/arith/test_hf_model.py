@@ -250,3 +250,13 @@ def test_nothing_of_hugging_face_is_needed_to_ask(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert ran.stdout == "123+456 = 579   right\n", ran.stderr
+
+
+def test_an_answer_that_comes_all_at_once_is_generated_token_by_token() -> None:
+    folder = shipped.FOLDER / "multiplication"
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    prompts = ["12*34=", "0999*1234=", "7*8="]
+    given = tokenizer(prompts, return_tensors="pt", padding=True)
+    for beams in (1, 2):
+        said = model.generate(**given, max_new_tokens=10, num_beams=beams)[:, given["input_ids"].shape[1] :]
+        assert [tokenizer.decode(row).partition("$")[0] for row in said] == ["8040", "66723210", "65"]
