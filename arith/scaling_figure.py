@@ -1,5 +1,6 @@
 """Time and memory of training and evaluation against digits, parameters and batch."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def draw_scaling(rows: Sequence[dict[str, Any]], path: Path, title: str = "") ->
             _memory(panels[1][column], own, axis)
             values = [row[axis] for row in own]
             panels[1][column].set_xlabel(name, labelpad=2)
-            panels[1][column].set_xticks(values, [_short(value) for value in values])
+            panels[1][column].set_xticks(values, _labels(values))
             panels[1][column].xaxis.set_minor_locator(ticker.NullLocator())
         panels[0][0].set_ylabel("seconds")
         panels[1][0].set_ylabel("memory (MiB)")
@@ -51,6 +52,17 @@ def draw_scaling(rows: Sequence[dict[str, Any]], path: Path, title: str = "") ->
         "test_seconds",
     ]
     return [*files, style.table(path, header, [[row[name] for name in header] for row in rows])]
+
+
+def _labels(values: Sequence[float]) -> list[str]:
+    """Of ticks on a logarithmic axis; none where it would touch the one before."""
+    apart = 0.12 * math.log(values[-1] / values[0])
+    labels, last = [_short(values[0])], values[0]
+    for value in values[1:]:
+        room = math.log(value / last) >= apart
+        labels.append(_short(value) if room else "")
+        last = value if room else last
+    return labels
 
 
 def _short(value: float) -> str:

@@ -165,8 +165,8 @@ class Trial:
     def seconds(self, steps: int) -> tuple[float, ...]:
         """Of each of the first steps."""
         laps = Laps(self.feed.device, self.clock)
-        laps.mark("begin")
         with few_collections():
+            laps.mark("begin")
             for step in range(steps):
                 self.run(step)
                 laps.mark("step")
