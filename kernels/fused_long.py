@@ -295,7 +295,8 @@ def _radius(table: Tensor | None) -> int:
 
 def _sizes(q: Tensor, k: Tensor, table: Tensor | None, id_table: Tensor | None) -> tuple[int, ...]:
     """Query heads, queries, keys, query heads of a key head, radii."""
-    return q.shape[1], q.shape[2], k.shape[2], q.shape[1] // k.shape[1], _radius(table), _radius(id_table)
+    radii = _radius(table), _radius(id_table)
+    return q.shape[1], q.shape[2], k.shape[2], q.shape[1] // k.shape[1], *radii
 
 
 def _config(kernel: LongKernel, q: Tensor) -> LongConfig:

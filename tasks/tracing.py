@@ -33,7 +33,7 @@ def states(
     >>> a, b = Numbers.of([99]), Numbers.of([99])
     >>> found, loops = states(CarrySave(), (a, b), b.lengths, columns=4)
     >>> found[:, 0, ::-1, 0].tolist(), loops.tolist()
-    ([[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, 1], [0, 8, 0, 1], [9, 8, 0, 1]], [4])
+    ([[0, 0, 0, 0], [0, 0, 1, 1], [0, 9, 0, 1], [8, 8, 0, 1], [9, 8, 0, 1]], [4])
     """
     state = np.zeros((len(done), columns, trace.parts), np.uint8)
     found, loops = [state], np.zeros_like(done)
