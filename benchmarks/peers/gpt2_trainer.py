@@ -58,6 +58,7 @@ def gpt2(assembly: Assembly) -> GPT2LMHeadModel:
             use_cache=False,
             bos_token_id=None,
             eos_token_id=None,
+            loss_type="ForCausalLM",  # named, or a warning breaks the compiled graph
         )
     )
 
