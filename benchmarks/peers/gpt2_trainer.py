@@ -44,7 +44,7 @@ def gpt2(assembly: Assembly) -> GPT2LMHeadModel:
     """A GPT-2 of our model's shape."""
     model = assembly.config.model
     torch.manual_seed(model.seed)
-    return GPT2LMHeadModel(
+    built = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=assembly.vocabulary_size(),
             n_positions=assembly.tokens,
@@ -61,6 +61,8 @@ def gpt2(assembly: Assembly) -> GPT2LMHeadModel:
             loss_type="ForCausalLM",  # named, or a warning breaks the compiled graph
         )
     )
+    built.loss_type = "ForCausalLM"  # what it takes anyway, after a warning that breaks the compiled graph
+    return built
 
 
 class Ends(TrainerCallback):
