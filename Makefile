@@ -47,7 +47,7 @@ $(VENV)/installed-test: $(VENV)/installed
 $(VENV)/installed-slow: $(VENV)/installed-test
 	@echo "Installing what the slow tests need."
 	@$(BIN)/python -m pip install -q --no-deps --target $(VENV)/oldest --upgrade triton==3.6.0 "numpy<2.4" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
-	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tensorboard,slurm,ray]" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
+	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tensorboard,slurm,ray,harness]" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

@@ -12,7 +12,7 @@ from arith.assembly import Assembly
 from arith.data import as_batch, reading
 from arith.decode import greedy
 from arith.errors import UsageError
-from arith.runs import Run
+from arith.taken import opened
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers
@@ -42,8 +42,12 @@ class Reply:
 
 
 def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
-    """Replies of the run in a folder, one a problem."""
-    run = Run.open(folder)
+    """Replies of a model, one a problem.
+
+    Args:
+        folder: of a run or an exported model, or the name of a shipped one.
+    """
+    run = opened(folder)
     assembly = Assembly.of(run.config)
     task, form = assembly.tested_task, assembly.tested_format
     operands = [operands_of(problem, task) for problem in problems]

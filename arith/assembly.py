@@ -1,25 +1,36 @@
 """From a configuration to its parts, all mistakes in it found before any work is done."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 
 from arith.build import encoding
 from arith.catalogue import import_file
 from arith.config import RunConfig
-from arith.data import Dataset, reading
-from arith.encodings.compose import Composed
+from arith.data import Dataset, Samples, reading
+from arith.encodings.compose import Composed, Part
+from arith.encodings.nope import NoPE
+from arith.encodings.positions import Sequential
 from arith.errors import UsageError, did_you_mean
+from arith.extras import needs
+from arith.looped import Looped
 from arith.model import Transformer
 from arith.naming import format_named, task_named
+from arith.pretrained import ENCODING as PRETRAINED
 from arith.problems import Share, shares, training_problems
+from arith.supervision import Supervision
 from arith.tasks import vocabulary
-from arith.tasks.base import Task
+from arith.tasks.base import Task, Traced
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 from arith.tasks.sampling import Source
 from arith.tasks.stream import check_seed
 from arith.tasks.suites import SUITES, Suite, SuiteName
+
+if TYPE_CHECKING:
+    from arith.hf.pretrained import Start
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class Assembly:
         tested_task, tested_format: of the tests.
         tokens: of the longest sequence in training or tests.
         digits: of the longest number in training or tests.
+        supervision: of a looped model; None: any other, which learns from answers.
     """
 
     config: RunConfig
@@ -41,6 +53,7 @@ class Assembly:
     tested_format: Format
     tokens: int
     digits: int
+    supervision: Supervision | None
 
     @staticmethod
     def of(config: RunConfig) -> "Assembly":
@@ -54,7 +67,7 @@ class Assembly:
         data = Dataset(training_problems(config.task, config.data, "train"), format_named(config.format))
         pairs = zip(trained, data.problems.sources, strict=True)
         lines = [(own.name, config.format, source.longest) for own, source in pairs]
-        lines += [(*tested, max(evaluation.digits, default=1))]
+        lines += [(*tested, evaluation.longest)]
         lines.sort(key=lambda line: line[2], reverse=True)  # a refusal names the longest
         tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
         assembly = Assembly(
@@ -65,11 +78,24 @@ class Assembly:
             format_named(tested[1]),
             tokens,
             digits,
+            supervision_of(config, trained),
         )
         assembly._check_numbers()
         assembly._check_tests()
+        if (config.model.init is None) != (config.encoding != PRETRAINED):
+            raise UsageError(
+                f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
+                f"'{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER alone"
+            )
+        if config.model.init is not None and config.training.loss == "line":
+            raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
         with torch.device("meta"):
-            assembly.encoding()
+            encoded = assembly.encoding()
+        if assembly.supervision is not None and not encoded.slides:
+            raise UsageError(
+                f"with trace.kind loops are told apart by ids that slide, and those of '{config.encoding}' stay. "
+                "Use sliding-window, or put an encoding @multiplicand and @multiplier"
+            )
         return assembly
 
     def _check_numbers(self) -> None:
@@ -83,6 +109,7 @@ class Assembly:
             "training.checkpoint_every": training.checkpoint_every,
             "training.keep": training.keep,
             "evaluation.samples": evaluation.samples,
+            "evaluation.grid_samples": evaluation.grid_samples,
             "evaluation.long_samples": evaluation.long_samples,
             "model.layers": model.layers,
             "model.loops": model.loops,
@@ -124,6 +151,10 @@ class Assembly:
                 raise UsageError(
                     f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}"
                 )
+        if evaluation.grid and self.tested_task.operands != 2:
+            raise UsageError(
+                f"a grid is of two operands' lengths, and {self.config.tested_task} has {self.tested_task.operands}"
+            )
         try:
             for digits in evaluation.digits:
                 for suite in self.suites():
@@ -141,6 +172,8 @@ class Assembly:
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""
         model = self.config.model
+        if model.init is not None:
+            return Composed([Part(NoPE(), Sequential())])  # of ids that nobody looks at
         built = encoding(
             self.config.encoding,
             width=model.width,
@@ -165,24 +198,83 @@ class Assembly:
         return min(lows), max(highs)
 
     def vocabulary_size(self) -> int:
-        """Tokens that training or tests can have."""
+        """Tokens that training or tests can have; of a pretrained model none that are ours."""
+        if self.config.model.init is not None:
+            return 0
         symbols = [self.format.symbols(own.task) for own in self.trained]
         return vocabulary.size("".join([*symbols, self.tested_format.symbols(self.tested_task)]))
 
     def model(self) -> Transformer:
         """The model as it is before training."""
         torch.manual_seed(self.config.model.seed)
-        return Transformer(self.config.model, self.vocabulary_size(), self.encoding())
+        if self.config.model.init is not None:
+            return self._pretrained().model()
+        parts = self.config.model, self.vocabulary_size(), self.encoding()
+        return Transformer(*parts) if self.supervision is None else Looped(*parts, self.supervision.trace.parts)
+
+    @property
+    def supervised_by(self) -> str:
+        """What training tells: answers, or the steps of an algorithm, loop by loop or before the answer."""
+        told = self.supervision is not None or self.format.working is not None
+        return "algorithm" if told else "answers"
 
     def training_data(self) -> Dataset:
-        return Dataset(training_problems(self.config.task, self.config.data, "train"), self.format)
+        problems = training_problems(self.config.task, self.config.data, "train")
+        whole = replace(problems, whole=self.config.training.loss == "line")
+        return replace(self.dataset(whole, self.format), supervision=self.supervision)
 
     def validation_data(self) -> Dataset:
-        return Dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
+        return self.dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
 
     def test_data(self, suite: SuiteName, digits: int) -> Dataset:
         source = Source(self.tested_task, Suite(suite, digits), self.config.evaluation.seed, "test")
-        return Dataset(Mixture([source]), self.tested_format)
+        return self.dataset(Mixture([source]), self.tested_format)
+
+    def dataset(self, problems: Samples, form: Format) -> Dataset:
+        """Problems as the model reads them."""
+        if self.config.model.init is None:
+            return Dataset(problems, form)
+        return Dataset(self._pretrained().tokenized(problems, form), form)
+
+    def _pretrained(self) -> "Start":
+        needs("transformers", "hf")
+        from arith.hf.pretrained import Start
+
+        return Start.of(str(self.config.model.init))
+
+
+def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision | None:
+    """What a looped model is told, if the configuration asks for one."""
+    kind = config.trace.kind
+    if kind is None:
+        return None
+    task = trained[0].task
+    if not isinstance(task, Traced) or len(trained) > 1 or config.data.samples is not None:
+        raise UsageError(
+            f"traces are learned from one task that has them, each sample new: multiplication. Got {config.task}, "
+            f"data.mix {list(config.data.mix)} and data.samples {config.data.samples}; or leave trace.kind out"
+        )
+    if config.model.init is not None:
+        raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
+    if config.model.loops != 1:
+        raise UsageError(
+            f"with trace.kind the problem says how many loops there are: leave model.loops at 1, "
+            f"got {config.model.loops}"
+        )
+    if config.training.microbatches != 1 or config.training.loss != "answer":
+        raise UsageError(
+            f"with trace.kind the loss is of one loop of all samples: leave training.microbatches at 1 and "
+            f"training.loss at answer, got {config.training.microbatches} and {config.training.loss}"
+        )
+    if not 0 <= config.trace.random <= 1:
+        raise UsageError(f"trace.random is a share from 0 to 1, got {config.trace.random}")
+    try:
+        supervision = Supervision(task.trace(kind), config.trace.random)
+        for name in {config.format, config.tested_format}:
+            supervision.check(name, format_named(name))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return supervision
 
 
 def _kind(task: Task) -> tuple[str, int, str]:

@@ -76,7 +76,7 @@ def attended(model: Transformer, batch: Batch) -> list[Float[Tensor, "b h q k"]]
 
     hooks = [module.register_forward_pre_hook(keep) for module in model.modules() if isinstance(module, Attention)]
     try:
-        model(batch.tokens, model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity))
+        model(batch.tokens, batch.placed_by(model.encoding))
     finally:
         for hook in hooks:
             hook.remove()

@@ -21,7 +21,14 @@ MANY = 2**40  # more than any tensor has: a larger setting would overflow in tor
 
 
 def encoding(
-    text: str, *, width: int, heads: int, layers: int, tokens: int = 1024, digits: int | None = None
+    text: str,
+    *,
+    width: int,
+    heads: int,
+    layers: int,
+    tokens: int = 1024,
+    digits: int | None = None,
+    head_width: int | None = None,
 ) -> Composed:
     """The encoding that a text names, for a model of this shape.
 
@@ -30,6 +37,7 @@ def encoding(
         width, heads, layers: of the model.
         tokens: of the longest sequence it will see; a table of positions gets the rows for it.
         digits: of the longest number it will see; `tokens` if not given.
+        head_width: dimensions of a head; width / heads if not given.
 
     A constructor is given those of `width, heads, head_width, layers, tokens, digits, highest` (the largest id its
     scheme gives), `resolution` (ids per position of its scheme) and `levels` (ids per token of its scheme) that it
@@ -46,19 +54,15 @@ def encoding(
     if not isinstance(text, str):
         raise UsageError(f"an encoding is named by a text such as 'rope' or 't5@coupled', got {text!r}")
     digits = tokens if digits is None else digits
-    for name, value in (
-        ("width", width),
-        ("heads", heads),
-        ("layers", layers),
-        ("tokens", tokens),
-        ("digits", digits),
-    ):
+    facts = {"width": width, "heads": heads, "layers": layers, "tokens": tokens, "digits": digits}
+    facts |= {} if head_width is None else {"head_width": head_width}
+    for name, value in facts.items():
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MANY:
             raise UsageError(f"{name} is a whole number from 1 on, got {value!r}")
-    if width % heads:
-        raise UsageError(f"a model's width is a multiple of its heads: got width {width} and {heads} heads")
-    facts = {"width": width, "heads": heads, "head_width": width // heads, "layers": layers}
-    facts |= {"tokens": tokens, "digits": digits}
+    if head_width is None:
+        if width % heads:
+            raise UsageError(f"a model's width is a multiple of its heads: got width {width} and {heads} heads")
+        facts["head_width"] = width // heads
     parts = [_part(part, facts) for part in parse(text)]
     with told(text):
         composed = Composed(parts)

@@ -1,39 +1,95 @@
 """What a decoder keeps of the tokens it has read."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from arith.encodings.base import Memory, Positions
+from arith.encodings.base import SHARED, Memory, Positions
+
+
+class Growing:
+    """A tensor that grows at the end of one dimension.
+
+    There is room for as much again, so that n steps cost a time that grows with n, not with its square.
+
+    Args:
+        dim: along which it grows.
+
+    >>> whole = Growing(dim=0)
+    >>> for part in (torch.tensor([1, 2]), torch.tensor([3])):
+    ...     found = whole.extended(part)
+    >>> found
+    tensor([1, 2, 3])
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim, self.size = dim, 0
+        self.room: Tensor | None = None
+
+    def extended(self, x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """All so far, with `x` at the end. A dimension of 1 takes the size that it has in `x`."""
+        start, self.size = self.size, self.size + x.shape[self.dim]
+        others = [size for dim, size in enumerate(x.shape) if dim != self.dim]
+        if self.room is None:
+            self.room = x
+        elif x.requires_grad or self.room.shape[self.dim] < self.size or self._others() != others:
+            # What backward needs is never written over.
+            shape = [-1 if dim == self.dim else size for dim, size in enumerate(x.shape)]
+            parts = [self.room.narrow(self.dim, 0, start).expand(shape), x]
+            if not x.requires_grad:
+                parts += [torch.empty_like(part) for part in parts]
+            self.room = torch.cat(parts, self.dim)
+        else:
+            self.room.narrow(self.dim, start, x.shape[self.dim]).copy_(x)
+        return self.room.narrow(self.dim, 0, self.size)
+
+    def reorder(self, rows: Int[Tensor, " r"], dim: int) -> None:
+        """Keep these rows of another dimension, in this order."""
+        if self.room is not None:
+            self.room = self.room.index_select(dim, rows)
+
+    def _others(self) -> list[int]:
+        assert self.room is not None
+        return [size for dim, size in enumerate(self.room.shape) if dim != self.dim]
 
 
 @dataclass
 class Cache:
     """Keys, values and position ids so far, and what content-dependent terms remember, for each layer of each loop."""
 
-    keys: dict[int, Float[Tensor, "b g k d"]] = field(default_factory=dict)
-    values: dict[int, Float[Tensor, "b g k d"]] = field(default_factory=dict)
-    memories: dict[int, Memory] = field(default_factory=dict)
-    ids: tuple[Int[Tensor, "levels b k"], ...] = ()
+    keys: defaultdict[int, Growing] = field(default_factory=lambda: defaultdict(lambda: Growing(dim=2)))
+    values: defaultdict[int, Growing] = field(default_factory=lambda: defaultdict(lambda: Growing(dim=2)))
+    memories: defaultdict[int, Memory] = field(default_factory=lambda: defaultdict(dict))
+    ids: defaultdict[int, Growing] = field(default_factory=lambda: defaultdict(lambda: Growing(dim=2)))
 
     def place(self, positions: tuple[Positions, ...]) -> tuple[Positions, ...]:
         """The new tokens' positions, with those of earlier tokens among the keys."""
-        if self.ids:
-            positions = tuple(new.after(ids) for new, ids in zip(positions, self.ids, strict=True))
-        self.ids = tuple(new.k for new in positions)
-        return positions
+        return tuple(Positions(new.q, self.ids[scheme].extended(new.k)) for scheme, new in enumerate(positions))
 
     def extend(
         self, layer: int, k: Float[Tensor, "b g n d"], v: Float[Tensor, "b g n d"]
     ) -> tuple[Float[Tensor, "b g k d"], Float[Tensor, "b g k d"]]:
         """All keys and values of a layer, the new ones last."""
-        if layer in self.keys:
-            k = torch.cat([self.keys[layer], k], dim=2)
-            v = torch.cat([self.values[layer], v], dim=2)
-        self.keys[layer], self.values[layer] = k, v
-        return k, v
+        return self.keys[layer].extended(k), self.values[layer].extended(v)
 
     def memory(self, layer: int) -> Memory:
-        return self.memories.setdefault(layer, {})
+        return self.memories[layer]
+
+    def reorder(self, rows: Int[Tensor, " r"]) -> None:
+        """Keep these rows, in this order, as beams do."""
+        for kept in (*self.keys.values(), *self.values.values()):
+            kept.reorder(rows, dim=0)
+        for ids in self.ids.values():
+            if ids.room is not None and ids.room.shape[1] > 1:  # a single row is all samples'
+                ids.reorder(rows, dim=1)
+        self.memories.update({layer: _reordered(memory, rows) for layer, memory in self.memories.items()})
+
+
+def _reordered(memory: Memory, rows: Int[Tensor, " r"]) -> Memory:
+    return {
+        name: _reordered(own, rows) if isinstance(own, dict) else own if name.startswith(SHARED) else own[rows]
+        for name, own in memory.items()
+    }

@@ -149,6 +149,10 @@ ALIASES = {
         "(relative:radius=1+window:left=1,right=1)@coupled",
         "bias and window on differences of coupled ids: sees its own significance and one on each side",
     ),
+    "sliding-window": (
+        "(relative:radius=1+window:left=1,right=1)@multiplicand+(relative:radius=1+window:left=1,right=1)@multiplier",
+        "for looped multiplication: each loop sees one digit of each factor, and a neighbour on each side",
+    ),
     "random-tags": (
         "random-embedding@tags",
         "the random embedding of Shen et al.: fresh random vectors for each sequence",
@@ -212,6 +216,14 @@ SCHEMES = Catalogue(
         "coupled": (
             "arith.encodings.coupled:Coupled",
             "the significance of a digit, in operands and answer alike; levels=2 adds which number it is of",
+        ),
+        "multiplicand": (
+            "arith.encodings.sliding:Multiplicand",
+            "the significance of a digit; the first factor moves along the answer, a column each loop",
+        ),
+        "multiplier": (
+            "arith.encodings.sliding:Multiplier",
+            "the significance of a digit; all of the answer moves along the second factor, a digit each loop",
         ),
         "pose": ("arith.encodings.pose:PoSE", "the index of the token; in training it skips ahead at random places"),
         "randomized": ("arith.encodings.randomized:Randomized", "ascending ids, drawn at random from many"),

@@ -70,11 +70,18 @@ def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled |
     wanted = config.training.compile
     if wanted == "off" or (wanted == "auto" and not (device.type == "cuda" and pays(config, tokens))):
         return None
-    why_not = missing(device)
+    if config.trace.kind is not None:
+        why_not: str | None = "the loops of a trace differ from sample to sample"
+    elif config.model.init is not None:
+        why_not = "a pretrained model has code of its own"
+    else:
+        why_not = missing(device)
     if why_not is not None:
         say(f"training runs without compilation: {why_not}")
         return None
-    graphs = device.type == "cuda" and batch_flops(config, tokens) < GRAPHED_FLOPS
+    # A graph writes gradients where its last replay left them, so that those of several batches would not add up.
+    alone = config.training.microbatches == 1
+    graphs = device.type == "cuda" and alone and batch_flops(config, tokens) < GRAPHED_FLOPS
     return Compiled(graphs=graphs)
 
 

@@ -1,6 +1,7 @@
 """What a run is. Everything that decides its numbers stands here, and is saved with it."""
 
 import dataclasses
+import itertools
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class ModelConfig:
         embedding_std: of the token embedding at the start.
         loops: how often the stack of layers is applied.
         seed: of the parameters at the start.
+        init: `hf:FOLDER`, a pretrained model of Hugging Face that is trained on in place of one of arith's; its shape,
+            tokens and positions are its own, and nothing but this is looked at. The encoding is then `pretrained`.
     """
 
     layers: int = 1
@@ -59,6 +62,7 @@ class ModelConfig:
     embedding_std: float = 1.0
     loops: int = 1
     seed: int = 0
+    init: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class TrainingConfig:
 
     Args:
         weight_decay: on matrices; not on embeddings, tables and norms.
+        loss: on the answer, or on the whole line as language models have it, the prompt too.
         evaluate_every, checkpoint_every, log_every: in steps; the last step always.
         evaluate_samples: problems of the validation split in a periodic evaluation.
         keep: latest checkpoints kept.
@@ -87,6 +92,7 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.0
     clip: float = 1.0
+    loss: Literal["answer", "line"] = "answer"
     log_every: int = 50
     evaluate_every: int = 200
     evaluate_samples: int = 512
@@ -101,12 +107,27 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class TraceConfig:
+    """Supervision in depth: an answer that is revised loop by loop, and a loss on the state after each loop.
+
+    Args:
+        kind: of the task's traces, such as carry-save or running-sum of a multiplication; None: no such model.
+        random: share of training samples that start from random digits instead of a state of their own problem.
+    """
+
+    kind: str | None = None
+    random: float = 0.5
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """Tests after training.
 
     Args:
         digits: of the longer operand, one test set for each length and suite.
         suites: see `arith.tasks.suites.Suite`; none named: random and, of two operands or more, unequal.
+        grid: pairs of operand lengths that are tested too, such as `1-15` or `1-15x1-3`.
+        grid_samples: problems of each pair.
         samples: problems in a test set.
         long_samples: problems in a test set of more than 100 digits.
         seed: of the tests; the same for all runs, so that they are compared on the same problems.
@@ -115,11 +136,18 @@ class EvaluationConfig:
 
     digits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
     suites: tuple[str, ...] = ()
+    grid: str | None = None
+    grid_samples: int = 100
     samples: int = 1000
     long_samples: int = 400
     seed: int = 2311
     task: str | None = None
     format: str | None = None
+
+    @property
+    def longest(self) -> int:
+        """Digits of the longest operand that is tested."""
+        return max((*self.digits, *itertools.chain(*(grid_lengths(self.grid) if self.grid else []))), default=1)
 
     def samples_at(self, digits: int) -> int:
         return self.samples if digits <= 100 else self.long_samples
@@ -139,6 +167,7 @@ class RunConfig:
     imports: tuple[str, ...] = ()
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    trace: TraceConfig = field(default_factory=TraceConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
@@ -216,6 +245,16 @@ def digit_range(text: str) -> tuple[int, int]:
     if not 1 <= found[0] <= found[1]:
         raise UsageError(f"operands have 1 digit or more, and a range rises: got '{text}'")
     return found
+
+
+def grid_lengths(text: str) -> list[tuple[int, int]]:
+    """Pairs of operand lengths: of one list, or of another one for the second operand.
+
+    >>> grid_lengths("2x1-3")
+    [(2, 1), (2, 2), (2, 3)]
+    """
+    first, times, second = text.partition("x")
+    return list(itertools.product(digit_list(first), digit_list(second if times else first)))
 
 
 def digit_list(text: str) -> tuple[int, ...]:

@@ -92,6 +92,13 @@ class Curve:
         return self.first.encoding
 
     @property
+    def group(self) -> str:
+        """What it is told beyond answers; accuracies of two groups are not ranked together."""
+        if self.first.supervision == "algorithm":
+            return "algorithm-supervised: the steps are given in training"
+        return "structure-aware: digit alignment built in" if self.first.structure_aware else "structure-free"
+
+    @property
     def reaches(self) -> int:
         """The longest tested length up to which the worst seed's interval begins at 99% or more; 0 if none."""
         reached = 0

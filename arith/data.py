@@ -1,5 +1,6 @@
 """From problems to what a model is trained and tested on."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +11,17 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt64
 from torch import Tensor
 
-from arith.encodings.compose import Ids
+from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Kind, Prompt, Reading, TokenTable
 from arith.errors import UsageError
 from arith.resident import Resident
+from arith.supervision import Laid, Supervision
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
-from arith.tasks.stream import Split
+from arith.tasks.stream import Draws, Split
 
 DRAWN = 2**14  # samples that are drawn together and put into batches by length
 SLACK = 16  # a batch's longest sample has at most a 16th more tokens than its shortest
@@ -73,11 +75,12 @@ class Batch:
         samples: as they lie on the device.
         table: the vocabulary, for schemes.
         reading: how their numbers stand.
-        shortest_prompt: tokens of the shortest prompt, or fewer.
+        shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
         tested: whether a model is measured on them, not trained.
         ids: of the tokens for each scheme, where they are known already.
-        total: answer tokens of the whole step that the batch is a part of; None: the batch is all of it.
+        total: tokens asked for in the whole step that the batch is a part of; None: the batch is all of it.
+        loops: of each sample one to learn, where training is on traces.
     """
 
     samples: Resident
@@ -88,6 +91,7 @@ class Batch:
     tested: bool
     ids: Ids | None = None
     total: Float[Tensor, ""] | None = None
+    loops: Laid | None = None
 
     @property
     def tokens(self) -> Int[Tensor, "b n"]:
@@ -96,7 +100,7 @@ class Batch:
 
     @property
     def answer_mask(self) -> Bool[Tensor, "b n"]:
-        """The tokens a model is asked for: the answer and the end mark."""
+        """The tokens a model is asked for: the answer and the end mark, or the whole line."""
         return self.samples.asked
 
     @property
@@ -109,6 +113,12 @@ class Batch:
     def key(self) -> Int[Tensor, " b"]:
         """A random key for each sample."""
         return self.samples.key
+
+    def placed_by(self, encoding: Composed) -> Ids:
+        """Position ids of the tokens for each of an encoding's schemes."""
+        if self.ids is not None:
+            return self.ids
+        return encoding.full(self.prompt, self.tokens, self.key, self.capacity)
 
     @property
     def length(self) -> Int[Tensor, " b"]:
@@ -123,10 +133,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples: problems in a format."""
+    """Samples: problems in a format.
+
+    Args:
+        supervision: what batches hold beside answers; it takes problems of one source.
+    """
 
     problems: Samples
     format: Format
+    supervision: Supervision | None = None
 
     def __post_init__(self) -> None:
         if self.format.interleaved and len({source.task.operands for source in self.problems.sources}) > 1:
@@ -140,7 +155,17 @@ class Dataset:
     def batch(self, start: int, count: int, device: torch.device) -> Batch:
         """Samples `start` to `start + count - 1`."""
         written = self.problems.written(self.format, start, count)
-        return self.as_batch(written, self.problems.keys(start, count), device)
+        batch = self.as_batch(written, self.problems.keys(start, count), device)
+        loops = self.loops(written, start)
+        return batch if loops is None else dataclasses.replace(batch, loops=loops.to(device))
+
+    def loops(self, written: Written, start: int) -> Laid | None:
+        """Of each of the samples from `start` on, which are written, one loop to learn; None: loops are not told."""
+        if self.supervision is None:
+            return None
+        count = len(written.lengths)
+        draws = Draws(self.problems.keys(start, count), self.problems.split)
+        return self.supervision.loops(written, self.problems.sources[0].operands(start, count), draws)
 
     def batches(
         self, count: int, rows_at: Callable[[int], int], device: torch.device
@@ -168,7 +193,7 @@ class Dataset:
 
     def as_batch(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
         """Written samples of these problems on a device."""
-        return self.placed(Resident.of(written, keys, device), int(written.prompt_lengths.min()))
+        return self.placed(Resident.of(written, keys, device), int(written.begins.min()))
 
     def placed(self, samples: Resident, shortest_prompt: int) -> Batch:
         """Samples of these problems that are on a device."""
@@ -199,7 +224,7 @@ def as_batch(
         tested: whether a model is measured on them, not trained.
     """
     samples = Resident.of(written, key.numpy(), device)
-    return Batch(samples, token_table(device), reading, int(written.prompt_lengths.min()), capacity, tested)
+    return Batch(samples, token_table(device), reading, int(written.begins.min()), capacity, tested)
 
 
 def reading(form: Format, operands: int) -> Reading:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from arith.cache import Cache
 from arith.encodings.positions import Prompt
+from arith.looped import Looped, answer
 from arith.model import Transformer
 from arith.tasks import vocabulary
 
@@ -24,18 +25,20 @@ def greedy(
     """
     if not bool((prompt.length == prompt.tokens.shape[1]).all()):
         raise ValueError("greedy decoding takes prompts of equal length; decode each length by itself")
+    if isinstance(model, Looped):
+        return answer(model, prompt, key, capacity)
     end, pad = vocabulary.token(vocabulary.END), vocabulary.token(vocabulary.PAD)
     cache = Cache()
     ids, states = model.encoding.start(prompt, key, capacity)
     logits = model(prompt.tokens, ids, queries=1, cache=cache)
     ended = torch.zeros_like(prompt.length, dtype=torch.bool)
-    answer: list[Tensor] = []
+    written: list[Tensor] = []
     while True:
         token = logits[:, -1].argmax(-1).masked_fill(ended, pad)
-        answer.append(token)
+        written.append(token)
         ended |= token == end
-        if len(answer) == new_tokens or bool(ended.all()):
-            return torch.stack(answer, dim=1)
+        if len(written) == new_tokens or bool(ended.all()):
+            return torch.stack(written, dim=1)
         ids, states = model.encoding.step(token, states)
         beyond = model.encoding.beyond(ids)
         if beyond is not None:

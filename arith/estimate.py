@@ -1,5 +1,6 @@
 """What a run will take, before it is begun: parameters, arithmetic, memory, time."""
 
+import functools
 import json
 import time
 from collections.abc import Sequence
@@ -80,19 +81,23 @@ def flops_per_step(assembly: Assembly) -> int:
     return training_flops(config.model, assembly.vocabulary_size(), rows, tokens, answer)
 
 
-def matmul_flops_per_second(assembly: Assembly, budget: float = 0.2) -> float:
+def matmul_flops_per_second(assembly: Assembly) -> float:
     """What a product of the MLP's shape reaches on the device, halved for all that is no product."""
     device = device_named(assembly.config.training.device)
     dtype = torch.bfloat16 if assembly.config.training.precision == "bfloat16" else torch.float32
-    model = assembly.config.model
-    x = torch.randn(1024, model.width, device=device, dtype=dtype)
-    w = torch.randn(model.width, model.hidden, device=device, dtype=dtype)
+    return _timed_product(assembly.config.model.width, assembly.config.model.hidden, device, dtype)
+
+
+@functools.cache  # the runs of a recipe are of a few shapes
+def _timed_product(width: int, hidden: int, device: torch.device, dtype: torch.dtype, budget: float = 0.2) -> float:
+    x = torch.randn(1024, width, device=device, dtype=dtype)
+    w = torch.randn(width, hidden, device=device, dtype=dtype)
     float((x @ w).sum())
     began, products = time.perf_counter(), 0
     while time.perf_counter() - began < budget:
         float((x @ w)[0, 0])
         products += 1
-    return 0.5 * products * 2 * 1024 * model.width * model.hidden / (time.perf_counter() - began)
+    return 0.5 * products * 2 * 1024 * width * hidden / (time.perf_counter() - began)
 
 
 def _readable(name: str, value: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from arith.assembly import Assembly
-from arith.config import digit_list
+from arith.config import grid_lengths
 from arith.data import Dataset
 from arith.errors import UsageError
 from arith.flops import forward_flops
@@ -60,13 +60,14 @@ class Recorder(Protocol):
 
 
 def conditions(assembly: Assembly) -> list[Condition]:
-    """The cells that a configuration asks for, short lengths first."""
+    """The cells that a configuration asks for, short lengths first, then those of its grid."""
     evaluation = assembly.config.evaluation
-    return [
+    found = [
         Condition(suite, digits, evaluation.samples_at(digits))
         for digits in sorted(set(evaluation.digits))
         for suite in assembly.suites()
     ]
+    return found + (grid_conditions(assembly, evaluation.grid, evaluation.grid_samples) if evaluation.grid else [])
 
 
 def every_suite(assembly: Assembly) -> tuple[str, ...]:
@@ -96,9 +97,7 @@ def grid_conditions(assembly: Assembly, grid: str, n: int) -> list[Condition]:
         raise UsageError(f"a grid is of two operands' lengths, and {assembly.config.tested_task} has {operands}")
     if n < 1:
         raise UsageError(f"a cell of a grid has 1 problem or more, got {n}")
-    first, times, second = grid.partition("x")
-    pairs = itertools.product(digit_list(first), digit_list(second if times else first))
-    found = [Condition(GRID, max(pair), n, pair) for pair in pairs]
+    found = [Condition(GRID, max(pair), n, pair) for pair in grid_lengths(grid)]
     return sorted(found, key=lambda test: (test.digits, test.operand_lengths))
 
 
@@ -116,10 +115,8 @@ def _data(assembly: Assembly, sets: Sequence[Condition], digits: int) -> Dataset
     if sets[0].suite != GRID:
         return assembly.test_data(next(name for name in SUITES if name == sets[0].suite), digits)
     lengths = tuple(test.operand_lengths or () for test in sets)
-    return Dataset(
-        Cells(assembly.tested_task, lengths, sets[0].n, assembly.config.evaluation.seed, "test"),
-        assembly.tested_format,
-    )
+    cells = Cells(assembly.tested_task, lengths, sets[0].n, assembly.config.evaluation.seed, "test")
+    return assembly.dataset(cells, assembly.tested_format)
 
 
 def evaluate(
@@ -184,6 +181,7 @@ def evaluate(
                 high=bounds[1],
                 seen=seen[test],
                 training_seconds=round(training_seconds, 1),
+                supervision=assembly.supervised_by,
             )
 
 

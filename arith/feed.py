@@ -17,6 +17,7 @@ from arith.config import TrainingConfig
 from arith.data import DRAWN, Batch, Dataset
 from arith.encodings.compose import Composed, Ids
 from arith.resident import Resident
+from arith.supervision import Laid
 from arith.tasks import vocabulary
 from arith.tasks.lines import Written
 from arith.world import ALONE, World
@@ -33,7 +34,7 @@ class Part:
     Args:
         start, stop: their places.
         width: tokens, padding included.
-        shortest_prompt: tokens of the shortest prompt, or fewer.
+        shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
         tokens: of all samples, without padding.
     """
 
@@ -49,12 +50,14 @@ class Prepared:
     """What this process takes of some steps, still on the host.
 
     Args:
+        loops: of each sample one to learn, where training is on traces.
         parts: of each step.
-        totals: answer tokens of each step, in all processes.
+        totals: tokens asked for in each step, in all processes.
     """
 
     written: Written
     keys: Int[np.ndarray, " n"]
+    loops: Laid | None
     parts: list[list[Part]]
     totals: Float[np.ndarray, " steps"]
 
@@ -66,11 +69,13 @@ class Block:
     Args:
         first: of the steps.
         ids: for each scheme of the encoding.
+        loops: of each sample one to learn, where training is on traces.
     """
 
     first: int
     samples: Resident
     ids: Ids
+    loops: Laid | None
     parts: list[list[Part]]
     totals: Float[Tensor, " steps"]
 
@@ -136,7 +141,8 @@ class Feed:
             shortest = min(part.shortest_prompt for parts in prepared.parts for part in parts)
             whole = self.data.placed(samples, shortest)
             ids = self.encoding.full(whole.prompt, whole.tokens, whole.key, whole.capacity)
-            self._block = Block(step, samples, ids, prepared.parts, totals)
+            loops = None if prepared.loops is None else prepared.loops.to(self.device)
+            self._block = Block(step, samples, ids, loops, prepared.parts, totals)
             following = step + len(prepared.parts)
             if self._writer is not None and following < self.config.steps:
                 self._ahead = following, self._writer.submit(self._prepared, following)
@@ -147,14 +153,15 @@ class Feed:
         samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt)
         # Ids that all samples share have one row.
         ids = tuple(own[:, rows if own.shape[1] > 1 else slice(None), : part.width] for own in block.ids)
-        return replace(samples, ids=ids, total=total)
+        loops = None if block.loops is None else block.loops.rows(rows, part.width)
+        return replace(samples, ids=ids, total=total, loops=loops)
 
     def _prepared(self, first: int) -> Prepared:
         batch = self.config.batch
         steps = min(self._steps, self.config.steps - first) if first < self.config.steps else self._steps
         start, count = first * batch, steps * batch
         written = self.data.problems.written(self.data.format, start, count)
-        asked = written.lengths - written.prompt_lengths
+        asked = written.lengths - written.begins
         if written.given is not None:
             asked = written.loss_mask.sum(axis=1)
         rows = [own for step in range(steps) for own in self._rows(step * batch, written.lengths)]
@@ -164,9 +171,11 @@ class Feed:
         mine = np.concatenate(rows)
         keys = self.data.problems.keys(start, count)[mine]
         widest = max(part.width for part in flat)
+        loops = self.data.loops(written, start)
         return Prepared(
             _as_wide(written.rows(mine), widest),
             keys,
+            None if loops is None else loops.rows(torch.from_numpy(mine), widest),
             [flat[place : place + each] for place in range(0, len(flat), each)],
             asked.reshape(steps, batch).sum(axis=1).astype(np.float32),
         )
@@ -181,7 +190,7 @@ class Feed:
         return np.array_split(mine[np.argsort(lengths[mine], kind="stable")], parts)
 
     def _part(self, rows: Int[np.ndarray, " b"], bounds: tuple[int, int], written: Written) -> Part:
-        width, shortest = int(written.lengths[rows].max()), int(written.prompt_lengths[rows].min())
+        width, shortest = int(written.lengths[rows].max()), int(written.begins[rows].min())
         if self.static:  # the last token is not read, only asked for
             width = min(-(-(width - 1) // MULTIPLE) * MULTIPLE + 1, self.data.longest)
             shortest = (shortest - 1) // MULTIPLE * MULTIPLE + 1

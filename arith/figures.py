@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib import pyplot, ticker
@@ -11,11 +12,15 @@ from matplotlib.lines import Line2D
 from arith import labels, style
 from arith.curves import Curve
 from arith.labels import Label
+from arith.look import PLAIN, Claim, Look
 from arith.style import COLOURS, DASHES, MARKERS
 
 LEFT, BOTTOM, TOP, RIGHT = 0.48, 0.62, 0.26, 0.05  # inches around a panel
+UNDER = 0.42  # inches for an axis, of the lowest ones apart from the key
 LABELS = 1.28  # inches for the labels beside it
 LOWEST = 1.65  # inches of a panel; it grows with its labels
+ACROSS = 2  # panels of a page's width
+GROUPS = ("structure-free", "structure-aware", "algorithm-supervised")  # in this order
 KEY = (
     "Line: median of {seeds}. Band: 95% bootstrap over seeds and problems.\n"
     "Bars: 95% Wilson, worst to best seed. Hollow: unfitted (below 99% in training lengths)."
@@ -23,50 +28,106 @@ KEY = (
 
 
 def draw_accuracy(
-    drawn: Sequence[Curve], path: Path, title: str = "", notes: dict[str, str] | None = None
+    drawn: Sequence[Curve],
+    path: Path,
+    title: str = "",
+    notes: dict[str, str] | None = None,
+    look: Look = PLAIN,
 ) -> list[Path]:
     """Draw curves into `path` with the endings png, pdf, svg, and write their numbers as csv.
 
-    Encodings that know which digits belong together are drawn apart from those that do not.
+    Encodings that know which digits belong together are drawn apart from those that do not, and models that were told
+    an algorithm, by the format or loop by loop, apart from both.
 
     Args:
         drawn: one curve a label.
         path: of the figure, without ending.
         title: above all.
         notes: what is said of a label beside its curve.
+        look: panels, and what is marked in them.
     """
-    groups = [
-        ("structure-free", [curve for curve in drawn if not curve.first.structure_aware]),
-        ("structure-aware: digit alignment built in", [curve for curve in drawn if curve.first.structure_aware]),
-    ]
-    shown = [(name, members) for name, members in groups if members]
+    shown = panels(drawn, look.by_format)
     texts = {curve.label: _label(curve, notes or {}, drawn) for curve in drawn}
-    height = max(LOWEST, *(labels.total_height([texts[c.label] for c in members]) for _, members in shown))
-    top = TOP + (0.22 if title else 0)
-    full_width, full_height = style.COLUMN if len(shown) == 1 else style.PAGE, BOTTOM + height + top
-    each = full_width / len(shown)
+    height = max(LOWEST, *(labels.total_height([texts[c.label] for c in panel.curves]) for panel in shown))
+    above = 0.22 if title else 0.0
+    across = min(len(shown), ACROSS)
+    rows = -(-len(shown) // across)
+    full_width = style.COLUMN if across == 1 else style.PAGE
+    row_height = UNDER + height + TOP
+    full_height = rows * row_height + BOTTOM - UNDER + above
+    each = full_width / across
     width = each - LEFT - LABELS - RIGHT
     lengths = sorted({point.digits for curve in drawn for point in curve.points})
-    styles = {curve.label: place for place, curve in enumerate(drawn)}
+    styles = _styles(drawn, shown, look.by_format)
     seeds = {curve.seeds for curve in drawn}
     key = KEY.format(seeds="the seeds" if len(seeds) > 1 or 1 in seeds else f"{max(seeds)} seeds")
     with pyplot.rc_context(style.STYLE):
         figure = pyplot.figure(figsize=(full_width, full_height))
-        for place, (name, members) in enumerate(shown):
-            left = place * each + LEFT
-            box = (left / full_width, BOTTOM / full_height, width / full_width, height / full_height)
-            panel = figure.add_axes(box)
-            panel.set_title(name, loc="left")
-            ends = _panel(panel, members, lengths, styles)
-            if place == 0:
-                panel.set_ylabel("exact match (%)")
-            written = [Label(texts[c.label], end, line) for c, (end, line) in zip(members, ends, strict=True)]
-            labels.write(panel, written, width, height)
+        for place, own in enumerate(shown):
+            row, column = divmod(place, across)
+            left, bottom = column * each + LEFT, BOTTOM + (rows - 1 - row) * row_height
+            box = (left / full_width, bottom / full_height, width / full_width, height / full_height)
+            axes = figure.add_axes(box)
+            axes.set_title(own.name, loc="left", parse_math=False)
+            ends = _panel(axes, own.curves, lengths, styles)
+            _mark(axes, [claim for claim in look.claims if claim.format in (None, own.curves[0].first.format)])
+            if column == 0:
+                axes.set_ylabel("exact match (%)")
+            written = [Label(texts[c.label], end, line) for c, (end, line) in zip(own.curves, ends, strict=True)]
+            labels.write(axes, written, width, height)
         figure.text(0.05 / full_width, 0.05 / full_height, key, fontsize=5, color="0.35", va="bottom", linespacing=1.3)
         if title:
-            figure.text(0.5, 1 - 0.06 / full_height, title, fontsize=8, va="top", ha="center", parse_math=False)
+            style.headline(figure, title)
         files = style.saved(figure, path)
     return [*files, write_csv(drawn, path)]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves that are drawn together."""
+
+    name: str
+    curves: list[Curve]
+
+
+def panels(drawn: Sequence[Curve], by_format: bool = False) -> list[Panel]:
+    """What may be compared together: curves of one group and, if asked for, of one format."""
+    found: dict[tuple[str, str], list[Curve]] = {}
+    for curve in drawn:
+        found.setdefault((curve.first.format if by_format else "", curve.group), []).append(curve)
+    order = list(dict.fromkeys(name for name, _ in found))
+    keys = sorted(found, key=lambda key: (GROUPS.index(key[1].partition(":")[0]), order.index(key[0])))
+    return [Panel(f"{name}, {group.partition(':')[0]}" if name else group, found[name, group]) for name, group in keys]
+
+
+def _styles(drawn: Sequence[Curve], shown: Sequence[Panel], by_format: bool) -> dict[str, int]:
+    """Which colour, marker and dashes each curve has; where panels are of formats, each encoding has its own."""
+    if not by_format:
+        return {curve.label: place for place, curve in enumerate(drawn)}
+    encodings = list(dict.fromkeys(curve.encoding for own in shown for curve in own.curves))
+    return {curve.label: encodings.index(curve.encoding) for curve in drawn}
+
+
+def _mark(panel: Axes, claims: Sequence[Claim]) -> None:
+    """Say up to which length others report success, along a line; those beyond the tested lengths are left out."""
+    low, high = panel.get_xlim()
+    for claim in claims:
+        if not low < claim.digits < high:
+            continue
+        panel.axvline(claim.digits, color="0.3", lw=0.7, ls=":", zorder=1)
+        panel.annotate(
+            claim.text,
+            (claim.digits, 3),
+            xytext=(-1, 0),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="bottom",
+            fontsize=4.5,
+            color="0.3",
+            parse_math=False,
+            zorder=4,
+        )
 
 
 def _label(curve: Curve, notes: dict[str, str], drawn: Sequence[Curve]) -> str:
@@ -90,7 +151,8 @@ def _panel(
     limits = (lengths[0] / 1.2, lengths[-1] * 1.2) if wide else (lengths[0] - 0.6, lengths[-1] + 0.6)
     panel.set_xlim(*limits)
     trained = (low / 1.06, high * 1.06) if wide else (low - 0.3, high + 0.3)
-    if trained[0] < limits[1] and limits[0] < trained[1]:
+    alike = all(curve.first.train_lengths == (low, high) for curve in drawn)
+    if alike and trained[0] < limits[1] and limits[0] < trained[1]:
         left, right = max(trained[0], limits[0]), min(trained[1], limits[1])
         panel.axvspan(left, right, color="0.92", lw=0, zorder=0)
         middle = math.sqrt(left * right) if wide else (left + right) / 2

@@ -101,7 +101,7 @@ def draw_grids(drawn: Sequence[Grid], path: Path, title: str = "") -> list[Path]
         scale = ScalarMappable(Normalize(0, 100), style.MAP)
         figure.colorbar(scale, cax=bar, ticks=[0, 50, 100]).set_label("exact match (%)", labelpad=1)
         if title:
-            figure.text(0.5, 1 - 0.06 / height, title, fontsize=8, va="top", ha="center", parse_math=False)
+            style.headline(figure, title)
         files = style.saved(figure, path)
     return [*files, _write_csv(drawn, path)]
 

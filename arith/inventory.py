@@ -48,19 +48,20 @@ def _found(described: Path) -> Found:
     saved = step_folders(folder / "checkpoints")
     step = int(saved[0].name.removeprefix("step-")) if saved else 0
     try:
-        claim = _claim(folder / "results.json")
+        told = claim(folder / "results.json")
     except UsageError as error:
         return Found(folder, "unreadable results.json", step, steps, str(error))
     if in_use(folder):
         state = "running"
-    elif step == steps and claim:
+    elif step == steps and told:
         state = "finished"
     else:
         state = "failed" if (folder / FAILED).is_file() else "stopped"
-    return Found(folder, state, step, steps, claim)
+    return Found(folder, state, step, steps, told)
 
 
-def _claim(path: Path) -> str:
+def claim(path: Path) -> str:
+    """What a results file of one curve says about random problems, in a line; nothing if there is no file."""
     if not path.is_file():
         return ""
     found = curves(Results.load(path).cells, "random")

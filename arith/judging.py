@@ -80,9 +80,9 @@ def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:
     Args:
         moved: added to every position id but 0, which stays "no position".
     """
-    ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+    ids = batch.placed_by(model.encoding)
     if moved:
-        ids = tuple(own + moved * (own > 0) for own in ids)
+        ids = model.encoding.moved(ids, moved)
     logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
     likeliest, token = logits.max(-1)

@@ -49,6 +49,6 @@ def _alike(model: Transformer, longer: Transformer, trained: Assembly) -> bool:
     batch = trained.training_data().batch(0, SAMPLES, torch.device("cpu"))
     said = []
     for own in (model, longer):
-        ids = own.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+        ids = batch.placed_by(own.encoding)
         said.append(own(batch.tokens, ids))
     return torch.allclose(said[0], said[1], rtol=1e-4, atol=1e-4)

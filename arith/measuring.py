@@ -1,6 +1,7 @@
 """Test a model, and go on where an earlier test of it stopped."""
 
 import contextlib
+import dataclasses
 import hashlib
 import time
 from collections import Counter
@@ -8,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from arith.assembly import Assembly
 from arith.errors import UsageError
 from arith.evaluate import Condition, Recorder, conditions, cost, evaluate
 from arith.interrupt import interrupts
+from arith.language import language
 from arith.model import Transformer
 from arith.progress import progress
 from arith.results import GRID, Anatomy, Cell, Results
@@ -74,7 +77,7 @@ def fingerprint(model: nn.Module) -> str:
     hashed = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         hashed.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        hashed.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+        hashed.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return hashed.hexdigest()[:16]
 
 
@@ -128,7 +131,7 @@ def measured(
             record=record,
         )
         for cell in cells:
-            found[_condition(cell)] = cell
+            found[condition_of(cell)] = cell
             note = f"{cell.suite} {cell.digits} digits {cell.accuracy:.1%}"
             if time.monotonic() - kept_at > SAVE_EVERY:
                 kept.save(list(found.values()))
@@ -138,14 +141,14 @@ def measured(
             raise KeyboardInterrupt
         shown.update(100, note)
     about = {"model": kept.model, "runs": {run.folder.name: provenance(assembly.config)}}
-    return Results(tuple(found[test] for test in sets), about)
+    return Results(tuple(found[test] for test in sets), about, language=language(assembly, model, label))
 
 
 def known(assembly: Assembly, model: Transformer, step: int, label: str, path: Path) -> dict[Condition, Cell]:
     """What was measured before of this very model, task, format and test seed."""
     config = assembly.config
     this = label, config.tested_task, config.tested_format, config.evaluation.seed, step
-    return {_condition(cell): cell for cell in Kept(fingerprint(model), path).cells() if _test(cell) == this}
+    return {condition_of(cell): cell for cell in Kept(fingerprint(model), path).cells() if _test(cell) == this}
 
 
 def check_same_test(held: Sequence[Cell], assembly: Assembly, path: Path, any_weights: bool) -> None:
@@ -190,11 +193,12 @@ def saved(results: Results, path: Path, keep_others: bool = False) -> None:
             for own in kept.anatomy()
             if (own.suite, own.digits) not in told and own.n == tested[own.suite, own.digits]
         ]
-    Results(tuple(cells), results.about, tuple(anatomy)).save(path)
+    dataclasses.replace(results, cells=tuple(cells), anatomy=tuple(anatomy)).save(path)
     kept.partial.unlink(missing_ok=True)
 
 
-def _condition(cell: Cell) -> Condition:
+def condition_of(cell: Cell) -> Condition:
+    """What a cell is the result of."""
     return Condition(cell.suite, cell.digits, cell.n, cell.operand_lengths if cell.suite == GRID else None)
 
 

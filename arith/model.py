@@ -156,14 +156,29 @@ class Transformer(nn.Module):
         new = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
         everything = new if cache is None else cache.place(new)
         x = self.encoding.embed(self.embedding(tokens), new)
-        depth = self.config.loops * self.config.layers
-        for place in range(depth):
-            loop, layer = divmod(place, self.config.layers)
-            asked = queries if place == depth - 1 and queries is not None else tokens.shape[1]
-            encoding = self.encoding.at(layer, loop)
-            x = self.blocks[layer](x, LayerContext(place, encoding, asked, new, everything, cache))
+        for loop in range(self.config.loops):
+            last = loop == self.config.loops - 1
+            own, all_own = self.encoding.slid(new, loop), self.encoding.slid(everything, loop)
+            x = self.stack(x, loop, queries if last else None, own, all_own, cache)
         logits: Tensor = self.head(self.norm(x))
         return logits
+
+    def stack(
+        self,
+        x: Float[Tensor, "b n w"],
+        loop: int,
+        queries: int | None,
+        new: tuple[Positions, ...],
+        everything: tuple[Positions, ...],
+        cache: Cache | None,
+    ) -> Float[Tensor, "b q w"]:
+        """All layers once; for the arguments see `forward` and `LayerContext`."""
+        layers = self.config.layers
+        for layer, block in enumerate(self.blocks):
+            asked = queries if layer == layers - 1 and queries is not None else x.shape[1]
+            context = LayerContext(loop * layers + layer, self.encoding.at(layer, loop), asked, new, everything, cache)
+            x = block(x, context)
+        return x
 
     def parameter_count(self) -> int:
         """Trained numbers, shared ones once."""

@@ -131,7 +131,7 @@ def answered(model: Transformer, variant: Variant, seed: int) -> list[bool] | No
     device = model.embedding.weight.device
     for rows, batch in data.in_batches(written, keys, lambda tokens: rows_at(model, tokens), device):
         batch = with_marks(batch, variant.marks)
-        ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+        ids = batch.placed_by(model.encoding)
         beyond = model.encoding.beyond(tuple(own + variant.moved * (own > 0) for own in ids))
         if beyond is not None and bool(beyond.any()):
             return None

@@ -1,4 +1,8 @@
-"""Recipes: named runs, and figures of several runs, as TOML files."""
+"""Recipes: named runs, and figures of several runs, as TOML files.
+
+A file may hold one recipe at several scales: what stands under `[scales.laptop]` replaces what stands above it, and
+`addition.toml` is then the recipes addition-laptop and addition-paper.
+"""
 
 import json
 import tomllib
@@ -8,6 +12,8 @@ from typing import Any
 
 from arith.config import RunConfig, merged
 from arith.errors import UsageError, did_you_mean
+from arith.look import PLAIN, Claim, Look
+from arith.results import made
 
 FILES = (".toml", ".json")
 FOLDER = Path(__file__).parent / "recipes"
@@ -25,6 +31,7 @@ class Recipe:
         live: labels that the demo trains; the others are drawn from committed results.
         seeds: of model and data, for published results.
         published: what all runs have otherwise when their results are published: more test problems.
+        look: of the figure.
     """
 
     name: str
@@ -34,6 +41,7 @@ class Recipe:
     live: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     published: dict[str, Any] = field(default_factory=dict)
+    look: Look = PLAIN
 
     def for_publication(self) -> "Recipe":
         """The same runs, tested as published results are."""
@@ -61,24 +69,37 @@ class Recipe:
 
 
 def names() -> list[str]:
-    """The recipes that come with arith."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    """The recipes that come with arith, those of several scales at each of them."""
+    found = []
+    for path in sorted(FOLDER.glob("*.toml")):
+        scales = tomllib.loads(path.read_text()).get("scales", {})
+        found += [f"{path.stem}-{scale}" for scale in scales] or [path.stem]
+    return found
 
 
-def load(name: str) -> Recipe:
-    """The recipe of a name, of a path to a TOML file, or of a run's run.json, which replays it."""
-    path = Path(name) if name.endswith(FILES) else FOLDER / f"{name}.toml"
-    if not path.is_file():
-        raise UsageError(
-            f"no recipe is called '{name}'.{did_you_mean(name, names())} "
-            f"Recipes: {', '.join(names())}, or a path to a .toml file or a run.json"
-        )
+def load(name: str, scale: str | None = None) -> Recipe:
+    """The recipe of a name, of a path to a TOML file, or of a run's run.json, which replays it.
+
+    Args:
+        scale: of a recipe that has several; the first one, if None.
+
+    >>> load("multiplication", "paper").name
+    'multiplication-paper'
+    """
+    path, scale = file_and_scale(name, scale)
     if path.suffix == ".json":
         return Recipe(path.parent.name, _replayed(path))
     try:
         values = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
+    scales = values.pop("scales", {})
+    if scale is None:
+        scale = next(iter(scales), None)
+    elif scale not in scales:
+        known = f"Scales: {', '.join(scales)}" if scales else "It has no scales"
+        raise UsageError(f"recipe '{path.stem}' has no scale '{scale}'.{did_you_mean(scale, scales)} {known}")
+    values = merged(values, scales[scale]) if scale else values
     if "imports" in values:
         values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
     curves = values.pop("curves", {})
@@ -91,13 +112,35 @@ def load(name: str) -> Recipe:
     if unknown:
         raise UsageError(f"{path}: live names '{unknown[0]}', and there is no such curve")
     return Recipe(
-        name=path.stem,
+        name=f"{path.stem}-{scale}" if scale else path.stem,
         title=values.pop("title", ""),
         live=tuple(values.pop("live", ())),
         seeds=tuple(values.pop("seeds", (0,))),
         curves=tuple(curves.items()),
         published=values.pop("published", {}),
+        look=Look(
+            values.pop("by_format", False),
+            tuple(_claim(claim, f"{path}: claim {place}") for place, claim in enumerate(values.pop("claims", []))),
+        ),
         values=values,
+    )
+
+
+def _claim(values: Any, where: str) -> Claim:
+    return made(Claim, {"format": None, **values} if isinstance(values, dict) else values, where)
+
+
+def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | None]:
+    """The file that a name stands for, and the scale if the name ends with one."""
+    path = Path(name) if name.endswith(FILES) else FOLDER / f"{name}.toml"
+    if path.is_file():
+        return path, scale
+    if not name.endswith(FILES) and scale is None and name in names():
+        stem, _, scale = name.rpartition("-")
+        return FOLDER / f"{stem}.toml", scale
+    raise UsageError(
+        f"no recipe is called '{name}'.{did_you_mean(name, names())} "
+        f"Recipes: {', '.join(names())}, or a path to a .toml file or a run.json"
     )
 
 
@@ -123,4 +166,4 @@ def _replayed(path: Path) -> dict[str, Any]:
 
 def description(name: str) -> str:
     """The first comment line of a recipe, which says what it is."""
-    return (FOLDER / f"{name}.toml").read_text().partition("\n")[0].lstrip("# ")
+    return file_and_scale(name)[0].read_text().partition("\n")[0].lstrip("# ")

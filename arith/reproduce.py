@@ -1,5 +1,6 @@
 """Train the runs of a recipe, test them, and draw one figure from all."""
 
+import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ from arith.evaluate import conditions
 from arith.executors import threads_of, work_off
 from arith.figures import draw_accuracy
 from arith.files import disk_errors
+from arith.heatmap import draw_grids, grids
 from arith.interrupt import Interrupted
+from arith.language import language_table
+from arith.language_figure import draw_language
 from arith.lock import locked
-from arith.measuring import measured, saved
+from arith.look import PLAIN, Look
+from arith.measuring import condition_of, measured, saved
 from arith.memory import enough_memory
 from arith.progress import say
 from arith.recipe import Recipe
@@ -101,10 +106,14 @@ def reproduce(
         found.append(done)
         results = joined(recipe, found)
         results.save(out / "results.json")
-        everything = Results((*results.cells, *committed))
+        everything = dataclasses.replace(results, cells=(*results.cells, *committed))
         notes = _notes(results.cells, committed)
-        drawn, files = drawn_and_saved(everything, out, recipe.name, recipe.title, notes, recipe.labels())
+        drawn, files = drawn_and_saved(
+            everything, out / "figures" / recipe.name, recipe.title, notes, recipe.labels(), recipe.look
+        )
     lines = [accuracy_table(drawn)]
+    if results.language:
+        lines.append(language_table(results.language))
     if committed:
         here = ", ".join(dict.fromkeys(label for label, _ in plan))
         there = ", ".join(dict.fromkeys(cell.label for cell in committed))
@@ -128,7 +137,8 @@ def work_side_by_side(recipe: Recipe, plan: Sequence[tuple[str, int]], out: Path
 def joined(recipe: Recipe, parts: Sequence[Results]) -> Results:
     """Results of several runs, with this command, which gives them again, and where and when each was made."""
     about = {"recipe": recipe.name, "command": current_command(), "runs": made(parts)}
-    return Results(tuple(cell for part in parts for cell in part.cells), about)
+    cells = tuple(cell for part in parts for cell in part.cells)
+    return Results(cells, about, language=tuple(row for part in parts for row in part.language))
 
 
 def made(parts: Iterable[Results]) -> dict[str, Any]:
@@ -142,18 +152,25 @@ def made(parts: Iterable[Results]) -> dict[str, Any]:
 
 def drawn_and_saved(
     results: Results,
-    out: Path,
-    name: str,
+    path: Path,
     title: str,
     notes: dict[str, str] | None = None,
     order: Sequence[str] = (),
+    look: Look = PLAIN,
 ) -> tuple[list[Curve], list[Path]]:
-    """Curves of every suite for the table, and the files of the figure, which shows the first suite."""
+    """Curves of every suite for the table, and the files of the figure, which shows the first suite.
+
+    Grids of operand lengths, and what was measured of language, have figures of their own beside it.
+    """
     suites = list(dict.fromkeys(cell.suite for cell in results.cells if cell.suite != GRID))
     by_suite = {suite: curves(results.cells, suite) for suite in suites}
     for found in by_suite.values():
         found.sort(key=lambda curve: order.index(curve.label) if curve.label in order else len(order))
-    files = draw_accuracy(by_suite[suites[0]], out / "figures" / name, title, notes)
+    files = draw_accuracy(by_suite[suites[0]], path, title, notes, look)
+    if any(cell.suite == GRID for cell in results.cells):
+        files += draw_grids(grids(results.cells), path.with_name(f"{path.name}-grid"), title)
+    if results.language:
+        files += draw_language(results.language, path.with_name(f"{path.name}-language"), title)
     return [curve for suite in suites for curve in by_suite[suite]], files
 
 
@@ -167,8 +184,8 @@ def finished_results(folder: Path, assembly: Assembly, label: str) -> Results | 
         return None
     results = Results.load(run.results)
     seed, steps = assembly.config.evaluation.seed, assembly.config.training.steps
-    wanted = [(label, steps, seed, test.suite, test.digits, test.n) for test in conditions(assembly)]
-    there = [(cell.label, cell.step, cell.test_seed, cell.suite, cell.digits, cell.n) for cell in results.cells]
+    wanted = [(label, steps, seed, test) for test in conditions(assembly)]
+    there = [(cell.label, cell.step, cell.test_seed, condition_of(cell)) for cell in results.cells]
     return results if there == wanted else None
 
 
@@ -206,8 +223,7 @@ def published(recipe: Recipe, results: Results) -> list[Path]:
     folder.mkdir(exist_ok=True)
     path = folder / f"{recipe.name}.json"
     results.save(path)
-    suites = [cell.suite for cell in results.cells]
-    files = draw_accuracy(curves(results.cells, suites[0]), folder / recipe.name, recipe.title)
+    _, files = drawn_and_saved(results, folder / recipe.name, recipe.title, look=recipe.look)
     return [path, *files]
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Integer
 from torch import Tensor
 
 from arith.tasks.lines import Written
@@ -20,21 +20,34 @@ class Resident(NamedTuple):
         key: of each sample.
         answer_width: digits of each answer where the format fixes them.
         given: tokens after the prompt that no model can know. None: there are none.
+        whole: whether a model is asked for the prompt too.
     """
 
-    tokens: UInt8[Tensor, "b n"]
+    tokens: Integer[Tensor, "b n"]
     prompt_length: Int[Tensor, " b"]
     length: Int[Tensor, " b"]
     key: Int[Tensor, " b"]
     answer_width: Int[Tensor, " b"] | None
     given: Bool[Tensor, "b n"] | None
+    whole: bool
 
     @staticmethod
     def of(written: Written, key: Int[np.ndarray, " b"], device: torch.device) -> "Resident":
         """On a GPU the copy goes on while the host does other things."""
-        given = (written.prompt_lengths, written.lengths, key, written.answer_widths, written.given)
-        tokens = np.ascontiguousarray(written.tokens, dtype=np.uint8)
-        return Resident(*(None if array is None else _on(array, device) for array in (tokens, *given)))  # type: ignore[arg-type]
+        tokens, width, given = (
+            _narrow(written.tokens),
+            written.answer_widths,
+            written.given,
+        )
+        return Resident(
+            _on(tokens, device),
+            _on(written.prompt_lengths, device),
+            _on(written.lengths, device),
+            _on(key, device),
+            None if width is None else _on(width, device),
+            None if given is None else _on(given, device),
+            written.whole,
+        )
 
     def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "Resident":
         """Some of the samples, cut to a width."""
@@ -45,14 +58,21 @@ class Resident(NamedTuple):
             self.key[rows],
             None if self.answer_width is None else self.answer_width[rows],
             None if self.given is None else self.given[rows, :width],
+            self.whole,
         )
 
     @property
     def asked(self) -> Bool[Tensor, "b n"]:
-        """The tokens a model is asked for: answer and end mark."""
+        """The tokens a model is asked for: answer and end mark, or the whole line."""
         index = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        asked = (index >= self.prompt_length[:, None]) & (index < self.length[:, None])
+        begins = 1 if self.whole else self.prompt_length[:, None]
+        asked = (index >= begins) & (index < self.length[:, None])
         return asked if self.given is None else asked & ~self.given
+
+
+def _narrow(tokens: Integer[np.ndarray, "b n"]) -> Integer[np.ndarray, "b n"]:
+    """A byte a token, if the vocabulary is arith's; those of pretrained models are larger."""
+    return np.ascontiguousarray(tokens, dtype=np.uint8 if tokens.dtype == np.uint8 else np.int32)
 
 
 def _on(array: np.ndarray, device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import json
 import math
 import typing
@@ -33,6 +34,8 @@ class Cell:
         low, high: 95% Wilson interval of the accuracy.
         seen: problems that the training data held too.
         training_seconds: of the run, evaluation apart.
+        supervision: what was learned from, answers or each step of an algorithm; the two are not ranked together.
+            Files without it are of answers.
     """
 
     label: str
@@ -58,6 +61,7 @@ class Cell:
     high: float
     seen: int
     training_seconds: float
+    supervision: str = "answers"
 
 
 CLASSES = ("dropped", "spurious", "misaligned", "copied", "length", "other")  # of wrong answers
@@ -85,24 +89,55 @@ class Anatomy:
 
 
 @dataclass(frozen=True)
+class Language:
+    """How well one model knows the words of dialogue.
+
+    Args:
+        wording: seen in training, or held out.
+        lines, characters, words: of the text; its digits are left out.
+        nats: negative log likelihood of all the characters.
+    """
+
+    label: str
+    encoding: str
+    wording: str
+    model_seed: int
+    data_seed: int
+    lines: int
+    characters: int
+    words: int
+    nats: float
+
+    @property
+    def bits_a_character(self) -> float:
+        return self.nats / self.characters / math.log(2)
+
+    @property
+    def perplexity_a_word(self) -> float:
+        return math.exp(self.nats / self.words)
+
+
+@dataclass(frozen=True)
 class Results:
     """Cells, and under "runs" in `about` where, when and by which code each run was made.
 
     Args:
         anatomy: of some of the cells' answers, if it was asked for. A file without it is of the same version.
+        language: of models that learned whole lines of dialogue; left out of files likewise.
     """
 
     cells: tuple[Cell, ...]
     about: dict[str, Any] = field(default_factory=dict)
     anatomy: tuple[Anatomy, ...] = ()
+    language: tuple[Language, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write all or nothing."""
-        cells, anatomy = ([json.dumps(dataclasses.asdict(row)) for row in rows] for rows in (self.cells, self.anatomy))
-        about = json.dumps(self.about, indent=1)
-        text = f'{{"version": {VERSION},\n"about": {about},\n"cells": [\n' + ",\n".join(cells) + "\n]"
-        if anatomy:
-            text += ',\n"anatomy": [\n' + ",\n".join(anatomy) + "\n]"
+        parts: dict[str, tuple[Any, ...]] = {"cells": self.cells}
+        parts |= {name: rows for name, rows in (("anatomy", self.anatomy), ("language", self.language)) if rows}
+        text = f'{{"version": {VERSION},\n"about": {json.dumps(self.about, indent=1)}'
+        for name, rows in parts.items():
+            text += f',\n"{name}": [\n' + ",\n".join(json.dumps(dataclasses.asdict(row)) for row in rows) + "\n]"
         write_whole(path, text + "}\n")
 
     @staticmethod
@@ -118,8 +153,9 @@ class Results:
             raise UsageError(f"{path} is no results file: it has no 'version' or no 'cells'")
         if values["version"] != VERSION:
             raise UsageError(f"{path} is of schema version {values['version']}, and this arith reads {VERSION}")
-        about, anatomy = values.get("about", {}), values.get("anatomy", [])
-        for name, part, kind in (("cells", values["cells"], list), ("about", about, dict), ("anatomy", anatomy, list)):
+        about, anatomy, language = values.get("about", {}), values.get("anatomy", []), values.get("language", [])
+        lists = (("cells", values["cells"], list), ("anatomy", anatomy, list), ("language", language, list))
+        for name, part, kind in (*lists, ("about", about, dict)):
             if not isinstance(part, kind):
                 raise UsageError(f"{path}: '{name}' is a {kind.__name__}, got {part!r:.60}")
         cells = tuple(made(Cell, row, f"{path}, cell {place}") for place, row in enumerate(values["cells"]))
@@ -128,7 +164,10 @@ class Results:
         found = tuple(made(Anatomy, row, f"{path}, anatomy {place}") for place, row in enumerate(anatomy))
         for place, own in enumerate(found):
             _check_anatomy(own, f"{path}, anatomy {place}")
-        return Results(cells, about, found)
+        told = tuple(made(Language, row, f"{path}, language {place}") for place, row in enumerate(language))
+        for place, words in enumerate(told):
+            _check_language(words, f"{path}, language {place}")
+        return Results(cells, about, found, told)
 
 
 Made = TypeVar("Made")
@@ -146,10 +185,17 @@ def made(kind: Callable[..., Made], row: Any, where: str) -> Made:
     if not isinstance(row, dict):
         raise UsageError(f"{where} is a table of fields, got {row!r:.60}")
     types = _types(kind)
-    wrong = sorted(set(types) ^ set(row))
+    wrong = sorted((set(types) ^ set(row)) - (_optional(kind) - set(row)))
     if wrong:
         raise UsageError(f"{where}: field '{wrong[0]}' is {'missing' if wrong[0] in types else 'unknown'}")
-    return kind(**{name: _typed(row[name], types[name], f"{where}: field '{name}'") for name in types})
+    return kind(**{name: _typed(row[name], types[name], f"{where}: field '{name}'") for name in types if name in row})
+
+
+@functools.cache
+def _optional(kind: Callable[..., Any]) -> frozenset[str]:
+    """Fields that files of the same version may lack."""
+    parameters = inspect.signature(kind).parameters.items()
+    return frozenset(name for name, own in parameters if own.default is not inspect.Parameter.empty)
 
 
 @functools.cache
@@ -193,6 +239,12 @@ def _check_numbers(cell: Cell, where: str) -> None:
         if not good:
             got = f"{getattr(cell, name)} of n = {cell.n}, {cell.correct} right"
             raise UsageError(f"{where}: field '{name}' cannot be so, got {got}")
+
+
+def _check_language(own: Language, where: str) -> None:
+    for name in ("lines", "characters", "words", "nats"):
+        if not getattr(own, name) > 0:
+            raise UsageError(f"{where}: field '{name}' cannot be so, got {getattr(own, name)!r}")
 
 
 def _check_anatomy(own: Anatomy, where: str) -> None:

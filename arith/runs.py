@@ -39,6 +39,7 @@ FREE_ON_RESUME = (
     "evaluation.samples",
     "evaluation.long_samples",
     "evaluation.suites",
+    "evaluation.grid",
     "evaluation.seed",
 )
 

@@ -52,7 +52,7 @@ def _tested(row: dict[str, Any]) -> dict[str, Any]:
 
 def foretold() -> list[dict[str, Any]]:
     """The recipe for products of 15 digits, and wider and longer ones, on one H100 and on many."""
-    base = run_named("multiplication")
+    base = run_named("multiplication-paper:padded-reversed-15")
     found = []
     for preset in ("small", "gpt2-small", "100m"):
         for digits in (15, 50, 100):

@@ -32,6 +32,15 @@ def made(make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, 
         facts: arguments by name.
         given: arguments that are no settings.
     """
+    arguments = arguments_of(make, named, kind, facts, given)
+    with told(named):
+        return make(**arguments)
+
+
+def arguments_of(
+    make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, Any], given: Collection[str]
+) -> dict[str, Any]:
+    """What `made` calls a constructor with."""
     named_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     try:
         signature = inspect.signature(make).parameters
@@ -54,8 +63,7 @@ def made(make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, 
     missing = [name for name in needed if name not in arguments]
     if missing:
         raise UsageError(f"{kind} '{named.name}' needs {', '.join(missing)}: write {named.name}:{missing[0]}=...")
-    with told(named):
-        return make(**arguments)
+    return arguments
 
 
 def _value(text: str, kind: Any, name: str) -> Any:

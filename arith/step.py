@@ -1,4 +1,4 @@
-"""One step of training: loss of the answer tokens, gradient, AdamW."""
+"""One step of training: loss of the tokens asked for, gradient, AdamW."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ from torch.nn import functional
 from arith.config import TrainingConfig
 from arith.data import Batch
 from arith.errors import RunError
+from arith.looped import Looped, trace_loss
 from arith.model import Transformer
 from arith.world import ALONE, World
 
@@ -57,11 +58,14 @@ def training_step(
 
 
 def answer_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
-    """Cross entropy of the answer tokens and the end mark, summed, and divided by how many the whole step has."""
+    """Cross entropy of the tokens asked for, summed, and divided by how many the whole step has.
+
+    Of a model that learns loops of a trace, `trace_loss`.
+    """
+    if isinstance(model, Looped):
+        return trace_loss(model, batch)
     tokens = batch.tokens
-    ids = batch.ids
-    if ids is None:
-        ids = model.encoding.full(batch.prompt, tokens, batch.key, batch.capacity)
+    ids = batch.placed_by(model.encoding)
     logits = model(tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
     # Tokens that are not asked for are left out by weight: to pick the others would wait for their number.
@@ -78,7 +82,9 @@ def _finite(loss: Tensor, norm: Tensor) -> Bool[Tensor, ""]:
 
 def adamw(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW; only the matrices of linear maps decay."""
-    matrices = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    # GPT-2 of transformers has linear maps that are no nn.Linear.
+    linear = [own for own in model.modules() if isinstance(own, nn.Linear) or type(own).__name__ == "Conv1D"]
+    matrices = {id(module.weight) for module in linear}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if id(p) in matrices], "weight_decay": config.weight_decay},

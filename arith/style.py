@@ -60,3 +60,11 @@ def table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -
         writer.writerow(header)
         writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
     return file
+
+
+def headline(figure: Figure, title: str) -> None:
+    """Write a title over all panels, smaller if it would not fit."""
+    width, height = figure.get_size_inches()
+    text = figure.text(0.5, 1 - 0.06 / height, title, fontsize=8, va="top", ha="center", parse_math=False)
+    needed = text.get_window_extent().width / figure.dpi
+    text.set_fontsize(8 * min(1.0, (width - 0.1) / needed))

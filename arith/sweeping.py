@@ -76,7 +76,9 @@ def _sweep(plan: Sweep, means: Means) -> str:
     results.save(means.folder / "results.json")
     labels = list(dict.fromkeys(job.label for job in jobs))
     notes = {label: f"best of {len(plan.searched)} settings" for label in labels} if plan.searched else {}
-    drawn, files = drawn_and_saved(results, means.folder, plan.name, plan.title or plan.name, notes, labels)
+    drawn, files = drawn_and_saved(
+        results, means.folder / "figures" / plan.name, plan.title or plan.name, notes, labels
+    )
     where = [means.folder / "results.json", *files]
     return "\n".join([accuracy_table(drawn), *(f"{_kind(path)}{path}" for path in where)])
 

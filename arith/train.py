@@ -44,6 +44,8 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
         raise UsageError(
             f"each of {world.size} processes takes 1 sample or more of a batch: got --batch {config.batch}"
         )
+    if assembly.supervision is not None and world.size > 1:
+        raise UsageError(f"with trace.kind a model is trained by one process: got {world.size}")
     device = local_device(device_named(config.device))
     model = assembly.model().to(device)
     optimizer = adamw(model, config)

@@ -38,7 +38,11 @@ MODELS: dict[str, tuple[RunConfig, int, float | None]] = {
         100,
         None,
     ),
-    "12x768": (recipe.run_named("multiplication").with_values({"training": {"batch": 8}}), 4, 1.1),
+    "12x768": (
+        recipe.run_named("multiplication-paper:padded-reversed-15").with_values({"training": {"batch": 8}}),
+        4,
+        1.1,
+    ),
 }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -30,17 +29,19 @@ class Positions:
     def level(self, level: int) -> Ids:
         return Ids(self.q[level], self.k[level])
 
-    def after(self, earlier: Int[Tensor, "levels b k"]) -> "Positions":
-        """The same tokens, with earlier ones among the keys."""
-        rows = self.k.shape[1]
-        return Positions(self.q, torch.cat([earlier.expand(-1, rows, -1), self.k], dim=2))
-
     def last(self, queries: int) -> "Positions":
         """Only the last tokens ask."""
         return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
 
+    def slid(self, loop: int | Int[Tensor, "#b 1"]) -> "Positions":
+        """In a loop counted from 0, of each sample: the second level is what every loop adds to the first."""
+        return Positions((self.q[0] + loop * self.q[1])[None], (self.k[0] + loop * self.k[1])[None])
 
-Memory = dict[str, Any]  # what one layer's content-dependent terms keep while decoding, beside the cache
+
+# What one layer's content-dependent terms keep while decoding, beside the cache: tensors with a row a sample, or, under
+# names that begin so, what all samples share.
+Memory = dict[str, Any]
+SHARED = "shared "
 
 
 class LayerEncoding(nn.Module):

@@ -46,6 +46,11 @@ class Composed(nn.Module):
         self.which = [self.schemes.index(part.scheme) for part in parts]
         self.parts = nn.ModuleList(part.encoding for part in parts)
 
+    @property
+    def slides(self) -> bool:
+        """Whether ids depend on the loop."""
+        return any(_slides(scheme) for scheme in self.schemes)
+
     def encodings(self) -> list[tuple[Encoding, int]]:
         """Each encoding with the place of its scheme."""
         return [(part, which) for part, which in zip(self.parts, self.which, strict=True) if isinstance(part, Encoding)]
@@ -92,8 +97,27 @@ class Composed(nn.Module):
             x = encoding.embed(x, positions[which])
         return x
 
+    def slid(self, positions: Sequence[Positions], loop: int | Int[Tensor, "#b 1"]) -> tuple[Positions, ...]:
+        """Where tokens stand in a loop, counted from 0: the ids of most schemes stay."""
+        pairs = zip(positions, self.schemes, strict=True)
+        return tuple(own.slid(loop) if _slides(scheme) else own for own, scheme in pairs)
+
+    def moved(self, ids: Ids, by: int) -> Ids:
+        """All ids but 0, which stays "no position", moved."""
+        found = []
+        for own, scheme in zip(ids, self.schemes, strict=True):
+            further = own + by * (own > 0)
+            if _slides(scheme):
+                further[1] = own[1]  # no ids but steps
+            found.append(further)
+        return tuple(found)
+
     def at(self, layer: int, loop: int = 0) -> "ComposedLayer":
         return ComposedLayer([(encoding.at(layer, loop), which) for encoding, which in self.encodings()])
+
+
+def _slides(scheme: Scheme) -> bool:
+    return getattr(scheme, "slides", False)  # a scheme of one's own need not know of loops
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def rank(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"]) -> Int[Tensor, "
     counted = digit.cumsum(1)
     ends_number = (kind != Kind.DIGIT) & (kind != Kind.GAP)
     border = answer[:, 1:] != answer[:, :-1]
-    new_part = torch.cat([torch.zeros_like(border[:, :1]), border], dim=1)
+    new_part = torch.cat([torch.zeros_like(answer[:, :1]), border], dim=1)
     before_number = (counted * ends_number).maximum((counted - digit) * new_part).cummax(1).values
     return counted - digit - before_number
 

@@ -14,9 +14,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from arith.encodings.base import Encoding, LayerEncoding, Memory, Positions
+from arith.encodings.base import SHARED, Encoding, LayerEncoding, Memory, Positions
 from arith.encodings.biases import exact
 from arith.kernels.terms import Ids, PairTable, ScoreMod
+
+TABLE = f"{SHARED}table"  # of every pair of ids, kept while decoding
 
 
 class FIRE(Encoding):
@@ -119,11 +121,11 @@ class FIRELayer(LayerEncoding):
         ids = positions.ids
         if ids.k.shape[0] == 1:
             return (PairTable(self.table(ids.k[0])),)
-        if "table" not in memory and ids.q.numel() * ids.k.shape[1] < self.highest**2:
+        if TABLE not in memory and ids.q.numel() * ids.k.shape[1] < self.highest**2:
             return (ScoreMod(partial(self._added, ids)),)
-        if "table" not in memory:
-            memory["table"] = self.table(torch.arange(1, self.highest + 1, device=ids.k.device))
-        return (PairTable(memory["table"], ids),)
+        if TABLE not in memory:
+            memory[TABLE] = self.table(torch.arange(1, self.highest + 1, device=ids.k.device))
+        return (PairTable(memory[TABLE], ids),)
 
     def extra_repr(self) -> str:
         return f"highest={self.highest}"

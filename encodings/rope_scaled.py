@@ -1,6 +1,6 @@
 """RoPE for more positions than training had: frequencies are lowered, all or the low ones.
 
-    s = max(1, highest / trained)       how far positions are stretched
+    s = max(1, highest / trained)       how far positions are stretched, unless `stretch` says it
     f[i] = base ** (-2 i / d)           the frequencies of RoPE, which become
 
     interpolated   f[i] / s
@@ -39,6 +39,8 @@ class Scaled(RoPE):
         trained: the largest id that training shows, or has shown to the model that is stretched.
         base: of the wavelengths before the scaling.
         share: of a head's dimensions that are rotated, the first.
+        stretch: s, of a model that is made for more positions than are asked for here; by default as above.
+        kept: share of the frequencies that turn, as in RoPE.
 
     Attributes:
         stretch: how far positions are stretched.
@@ -47,12 +49,23 @@ class Scaled(RoPE):
 
     sharpness: float = 1.0
 
-    def __init__(self, head_width: int, highest: int, trained: int, base: float = 10000.0, share: float = 1.0) -> None:
+    def __init__(
+        self,
+        head_width: int,
+        highest: int,
+        trained: int,
+        base: float = 10000.0,
+        share: float = 1.0,
+        stretch: float | None = None,
+        kept: float = 1.0,
+    ) -> None:
         if trained < 2:
             raise ValueError(f"trained is the largest id that training shows, 2 or more: got {trained}")
-        super().__init__(head_width, base, share)
+        if stretch is not None and not 1 <= stretch < math.inf:
+            raise ValueError(f"stretch is 1 or more: got {stretch}")
+        super().__init__(head_width, base, share, kept)
         self.trained = trained
-        self.stretch = max(1.0, highest / trained)
+        self.stretch = max(1.0, highest / trained) if stretch is None else stretch
 
     def computed(self, dtype: torch.dtype) -> dict[str, Tensor]:
         return {"frequencies": self._scaled(self._plain(dtype))}
@@ -83,14 +96,23 @@ class Interpolated(Scaled):
     """Position interpolation: the highest id gets the angles that the trained one had.
 
     Args:
-        head_width, highest, trained, base, share: see `Scaled`.
+        head_width, highest, trained, base, share, stretch, kept: see `Scaled`.
 
     >>> Interpolated(head_width=4, highest=40, trained=10, base=100.0).frequencies.tolist()
     [0.25, 0.02500000037252903]
     """
 
-    def __init__(self, head_width: int, highest: int, trained: int, base: float = 10000.0, share: float = 1.0) -> None:
-        super().__init__(head_width, highest, trained, base, share)
+    def __init__(
+        self,
+        head_width: int,
+        highest: int,
+        trained: int,
+        base: float = 10000.0,
+        share: float = 1.0,
+        stretch: float | None = None,
+        kept: float = 1.0,
+    ) -> None:
+        super().__init__(head_width, highest, trained, base, share, stretch, kept)
         self.compute()
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
@@ -103,7 +125,7 @@ class NTK(Scaled):
     Dynamic NTK takes s = alpha * length / trained - (alpha - 1); with the capacity as its length it is this encoding.
 
     Args:
-        head_width, highest, trained, base, share: see `Scaled`.
+        head_width, highest, trained, base, share, stretch: see `Scaled`.
         alpha: of dynamic NTK, by which the stretch beyond 1 is multiplied.
 
     >>> NTK(head_width=4, highest=40, trained=10, base=100.0).frequencies.tolist()
@@ -118,8 +140,9 @@ class NTK(Scaled):
         base: float = 10000.0,
         share: float = 1.0,
         alpha: float = 1.0,
+        stretch: float | None = None,
     ) -> None:
-        super().__init__(head_width, highest, trained, base, share)
+        super().__init__(head_width, highest, trained, base, share, stretch)
         if alpha < 1:
             raise ValueError(f"alpha is 1 or more, got {alpha}")
         if self.pairs < 2:
@@ -141,9 +164,11 @@ class YaRN(Scaled):
     ends would leave the first ones as they are. The paper's text has it linear in the turns, as Llama 3 does.
 
     Args:
-        head_width, highest, trained, base, share: see `Scaled`.
+        head_width, highest, trained, base, share, stretch: see `Scaled`.
         fast: turns within the trained ids from which on a frequency stays.
         slow: turns up to which it is interpolated.
+        sharpness: what queries and keys are multiplied by, if not as above.
+        rounded: the ends of the ramp are rounded outwards, to whole i.
 
     >>> YaRN(head_width=8, highest=4000, trained=1000)
     YaRN(trained=1000, stretch=4)
@@ -158,22 +183,27 @@ class YaRN(Scaled):
         share: float = 1.0,
         fast: float = 32.0,
         slow: float = 1.0,
+        stretch: float | None = None,
+        sharpness: float | None = None,
+        rounded: bool = True,
     ) -> None:
-        super().__init__(head_width, highest, trained, base, share)
+        super().__init__(head_width, highest, trained, base, share, stretch)
         if base <= 1:
             raise ValueError(f"yarn's ramp needs frequencies that fall: a base above 1, got {base}")
         if not 0 < slow < fast:
             raise ValueError(f"turns are 0 < slow < fast, got slow={slow} and fast={fast}")
-        self.fast, self.slow = fast, slow
-        self.sharpness = 0.1 * math.log(self.stretch) + 1
+        self.fast, self.slow, self.rounded = fast, slow, rounded
+        self.sharpness = 0.1 * math.log(self.stretch) + 1 if sharpness is None else _positive(sharpness)
         self.compute()
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
         def place(turns: float) -> float:
             return self.pairs * math.log(self.trained / (2 * math.pi * turns)) / math.log(self.base)
 
-        begin = max(math.floor(place(self.fast)), 0)
-        end = min(math.ceil(place(self.slow)), 2 * self.pairs - 1)
+        begin, end = place(self.fast), place(self.slow)
+        if self.rounded:
+            begin, end = math.floor(begin), math.ceil(end)
+        begin, end = max(begin, 0), min(end, 2 * self.pairs - 1)
         ramp = ((torch.arange(self.pairs).double() - begin) / max(end - begin, 0.001)).clamp(0, 1)
         # The rounded ends are meant for thousands of ids; where there are few, even the first frequency may be slow.
         return self._interpolated(plain, torch.where(self._turns(plain) < self.slow, 1.0, ramp))
@@ -183,7 +213,7 @@ class Llama3(Scaled):
     """High frequencies stay, low ones are interpolated, between them a ramp over the turns.
 
     Args:
-        head_width, highest, trained, base, share: see `Scaled`. Llama 3.1 has trained=8192, highest=65536.
+        head_width, highest, trained, base, share, stretch: see `Scaled`. Llama 3.1 has trained=8192, stretch=8.
         low: turns within the trained ids up to which a frequency is interpolated.
         high: turns from which on it stays.
 
@@ -200,8 +230,9 @@ class Llama3(Scaled):
         share: float = 1.0,
         low: float = 1.0,
         high: float = 4.0,
+        stretch: float | None = None,
     ) -> None:
-        super().__init__(head_width, highest, trained, base, share)
+        super().__init__(head_width, highest, trained, base, share, stretch)
         if not 0 <= low < high:
             raise ValueError(f"turns are 0 <= low < high, got low={low} and high={high}")
         self.low, self.high = low, high
@@ -219,8 +250,9 @@ class LongRoPE(Scaled):
     depend on differences only.
 
     Args:
-        head_width, highest, trained, base, share: see `Scaled`.
+        head_width, highest, trained, base, share, stretch: see `Scaled`.
         factors: one for each rotated pair of dimensions, the highest frequency's first; as text with dashes between.
+        sharpness: what queries and keys are multiplied by, if not as above.
 
     >>> LongRoPE(head_width=4, highest=40, trained=10, factors="1-5", base=100.0).frequencies.tolist()
     [1.0, 0.019999999552965164]
@@ -234,19 +266,28 @@ class LongRoPE(Scaled):
         factors: str | Sequence[float],
         base: float = 10000.0,
         share: float = 1.0,
+        stretch: float | None = None,
+        sharpness: float | None = None,
     ) -> None:
-        super().__init__(head_width, highest, trained, base, share)
+        super().__init__(head_width, highest, trained, base, share, stretch)
         self.divisors = _numbers(factors)
         if len(self.divisors) != self.pairs or not all(0 < divisor < math.inf for divisor in self.divisors):
             raise ValueError(
                 f"factors are {self.pairs} numbers above 0, one for each pair of dimensions, such as "
                 f"{'-'.join(str(1 + place) for place in range(self.pairs))}: got {factors}"
             )
-        self.sharpness = math.sqrt(1 + math.log(self.stretch) / math.log(trained))
+        natural = math.sqrt(1 + math.log(self.stretch) / math.log(trained))
+        self.sharpness = natural if sharpness is None else _positive(sharpness)
         self.compute()
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
         return plain if self.stretch == 1 else plain / torch.tensor(self.divisors, dtype=plain.dtype)
+
+
+def _positive(sharpness: float) -> float:
+    if not 0 < sharpness < math.inf:
+        raise ValueError(f"sharpness is above 0: got {sharpness}")
+    return sharpness
 
 
 def _numbers(factors: str | Sequence[float]) -> list[float]:

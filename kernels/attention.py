@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from arith.kernels import reference
+from arith.kernels import reference, windowed
+from arith.kernels.configs import LONGEST
 from arith.kernels.routing import Backend, route, working_dtype
 from arith.kernels.terms import Ids, PairTable, Term
 
@@ -54,13 +55,17 @@ def attention(
     _check(q, k, v, terms, valid, documents)
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
     chosen, why = route(q, k, v, terms, backend)
-    if chosen == "reference":
+    if chosen != "triton":
         if q.device.type == "cuda" and backend == "auto" and not torch.compiler.is_compiling():
             _say_once(why)
-        return reference.attention(q, k, v, terms, causal, valid, documents, scale)
-    from arith.kernels import folding, fused
+        plain = windowed.attention if chosen == "windowed" else reference.attention
+        return plain(q, k, v, terms, causal, valid, documents, scale)
+    from arith.kernels import folding, fused, fused_long
 
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))
+    if k.shape[2] > LONGEST:
+        long = folding.fold_long(terms, q.shape[1], k.shape[2], causal)
+        return fused_long.attention(q, k, v, long, valid, documents, scale)
     folded = folding.fold(terms, q.shape[1], q.shape[2], k.shape[2], q.device)
     return fused.attention(q, k, v, folded, causal, valid, documents, scale)
 

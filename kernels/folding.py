@@ -96,3 +96,44 @@ def _pairs(values: Float[Tensor, "h p p"], q: Int[Tensor, " q"], k: Int[Tensor, 
     pair = pair.masked_fill((q > rows)[:, None] | (k > width), none + 1)  # beyond the table, which raises
     flat = torch.cat([rearrange(values, "h p r -> h (p r)"), values.new_zeros(values.shape[0], 1)], dim=1)
     return gather(flat, pair)
+
+
+@dataclass(frozen=True)
+class Long:
+    """What the terms of one call come to where a tile of all scores would be too large.
+
+    Args:
+        left, right: how far a query sees by token index; causality is a `right` of 0.
+        table: a score for each distance of token indices.
+        id_table: a score for each distance of `ids`.
+        ids: of each sample or of all.
+        window: on ids.
+    """
+
+    left: int
+    right: int
+    table: Float[Tensor, "h 2r+2"] | None = None
+    id_table: Float[Tensor, "h 2r+2"] | None = None
+    ids: Ids | None = None
+    window: Window | None = None
+
+
+def fold_long(terms: Sequence[Term], heads: int, keys: int, causal: bool) -> Long:
+    """Add up the terms; both tables are differentiable in them."""
+    by_token, by_id = Folded(), Folded()
+    left, right = keys, 0 if causal else keys
+    ids: Ids | None = None
+    window: Window | None = None
+    for term in terms:
+        match term:
+            case DistanceTable(values, None):
+                by_token = by_token.with_table(values, heads)
+            case DistanceTable(values):
+                by_id, ids = by_id.with_table(values, heads), term.ids
+            case Window(_, _, None):
+                left, right = min(left, term.left), min(right, term.right)
+            case Window():
+                window = term
+            case _:
+                raise TypeError(f"{type(term).__name__} is not for long sequences")
+    return Long(left, right, by_token.table, by_id.table, ids, window)

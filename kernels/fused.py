@@ -11,6 +11,7 @@ from torch import Tensor
 
 from arith.kernels.configs import BLOCK_IDS, LONGEST, PACKED, Blocks, Config, blocks, capability, config
 from arith.kernels.folding import Folded
+from arith.kernels.launching import empty_sums, exact, multiprocessors, options, run, strides, token_major
 from arith.kernels.short import short_backward, short_forward
 from arith.kernels.short_table import short_table_gradient
 
@@ -72,22 +73,22 @@ def short_attention(
 ) -> Tensor:
     """Attention with what `fold` made of the terms."""
     q, k, v = _dense(q), _dense(k), _dense(v)
-    out = _token_major(q)
+    out = token_major(q)
     size = blocks(q.shape[2], k.shape[2], q.shape[3])
     launch = config("forward", size, q.dtype.itemsize, capability(q.device))
-    _run(
+    run(
         short_forward, _grid(launch, size.pack, q),
         q, k, v, out, tile, table, ids_q, ids_k, window_q, window_k, valid, documents,
-        *_strides(q, k, v, out),
+        *strides(q, k, v, out),
         *_sizes(q, k, table), left, right, scale,
-        **_constants(q, k, size, causal, alike=_alike(q, k, v)), PACK=size.pack, **_options(launch),
+        **_constants(q, k, size, causal, alike=_alike(q, k, v)), PACK=size.pack, **options(launch),
     )  # fmt: skip
     return out
 
 
 @short_attention.register_fake
 def _(q: Tensor, *rest: Any) -> Tensor:
-    return _token_major(q)
+    return token_major(q)
 
 
 @torch.library.custom_op("arith::short_attention_backward", mutates_args=())
@@ -114,24 +115,24 @@ def short_attention_backward(
     """Gradients of q, k, v, tile and table; empty for the last two where they are not asked for."""
     dout, q, k, v = _dense(dout), _dense(q), _dense(k), _dense(v)
     group = q.shape[1] // k.shape[1]
-    dq = _token_major(q)
+    dq = token_major(q)
     # Query heads that share a key head write side by side, and are added up afterwards.
     each = torch.float32 if group > 1 and q.dtype.itemsize == 2 else q.dtype
-    dk, dv = (_token_major(k, q.shape[1], each) for _ in range(2))
+    dk, dv = (token_major(k, q.shape[1], each) for _ in range(2))
     size = blocks(q.shape[2], k.shape[2], q.shape[3])
     full = tile_gradient or table is not None  # of registers
     launch = config("backward and tile" if full else "backward", size, q.dtype.itemsize, capability(q.device))
     grid = _grid(launch, size.pack, q)
     dtile = parts = None
     if tile_gradient:
-        parts = _parts(q, grid[0], q.shape[1], size.pack * size.queries, size.pack * size.keys)
+        parts = empty_sums(q, grid[0], q.shape[1], size.pack * size.queries, size.pack * size.keys)
     given = (tile, table, ids_q, ids_k, window_q, window_k, valid, documents)
-    _run(
+    run(
         short_backward, grid,
         q, k, v, dout, dq, dk, dv, parts, *given,
-        *_strides(q, k, v, dout), dq.stride(0), dk.stride(0), *dq.stride()[1:3],
+        *strides(q, k, v, dout), dq.stride(0), dk.stride(0), *dq.stride()[1:3],
         *_sizes(q, k, table), left, right, scale,
-        **_constants(q, k, size, causal, alike=_alike(q, k, v, dout)), PACK=size.pack, **_options(launch),
+        **_constants(q, k, size, causal, alike=_alike(q, k, v, dout)), PACK=size.pack, **options(launch),
     )  # fmt: skip
     if parts is not None:
         sums = rearrange(parts.sum(0), "h (s i) (t j) -> h i j s t", s=size.pack, t=size.pack)
@@ -141,7 +142,7 @@ def short_attention_backward(
         assert table is not None
         dtable = _table_gradient(dout, q, k, v, given, table, left, right, causal, scale)
     if group > 1:
-        dk, dv = (_token_major(k).copy_(reduce(d, "b (g c) k d -> b g k d", "sum", c=group)) for d in (dk, dv))
+        dk, dv = (token_major(k).copy_(reduce(d, "b (g c) k d -> b g k d", "sum", c=group)) for d in (dk, dv))
     none = q.new_empty(0, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
     return dq, dk, dv, none if dtile is None else dtile, none.clone() if dtable is None else dtable
 
@@ -149,10 +150,10 @@ def short_attention_backward(
 @short_attention_backward.register_fake
 def _(dout: Tensor, q: Tensor, k: Tensor, v: Tensor, tile: Tensor | None, table: Tensor | None, *rest: Any) -> Any:
     tile_gradient, table_gradient = rest[-2:]
-    none = _parts(q, 0)
-    dtile = _parts(q, q.shape[1], q.shape[2], k.shape[2]) if tile_gradient else none
-    dtable = _parts(q, *table.shape) if table_gradient and table is not None else none.clone()
-    return _token_major(q), _token_major(k), _token_major(k), dtile, dtable
+    none = empty_sums(q, 0)
+    dtile = empty_sums(q, q.shape[1], q.shape[2], k.shape[2]) if tile_gradient else none
+    dtable = empty_sums(q, *table.shape) if table_gradient and table is not None else none.clone()
+    return token_major(q), token_major(k), token_major(k), dtile, dtable
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -187,16 +188,16 @@ def _table_gradient(
     # Pairs closer than the radius lie on these diagonals of blocks, the middle one and as many to either side.
     side = (radius + BLOCK_IDS - 2) // BLOCK_IDS
     grid = (*_grid(launch, 1, q), 2 * side + 1)
-    near = _parts(q, *grid, 2, BLOCK_IDS)
-    far = _parts(q, *grid, 3)
-    _run(
+    near = empty_sums(q, *grid, 2, BLOCK_IDS)
+    far = empty_sums(q, *grid, 3)
+    run(
         short_table_gradient, grid,
         q, k, v, dout, near, far, *given,
-        *_strides(q, k, v, dout),
+        *strides(q, k, v, dout),
         *_sizes(q, k, table), left, right, scale,
         **_constants(q, k, size, causal, alike=_alike(q, k, v, dout)),
         BLOCK_IDS=BLOCK_IDS, SPLIT=q.dtype.itemsize == 2,
-        **_options(launch),
+        **options(launch),
     )  # fmt: skip
     # Each diagonal has sums for distances below and above its middle; neighbours overlap.
     below, above = rearrange(near.sum(0), "h diagonal half x -> half h (diagonal x)")
@@ -208,31 +209,10 @@ def _table_gradient(
     return torch.cat([behind, by_distance[:, middle - radius + 1 : middle + radius], ahead, unplaced], dim=1)
 
 
-def _run(kernel: Any, grid: tuple[int, ...], first: Tensor, *arguments: Any, **constants: Any) -> None:
-    """Launch where the tensors are, which need not be the current device."""
-    with torch.cuda.device_of(first):  # type: ignore[no-untyped-call]
-        kernel[grid](first, *arguments, **constants)
-
-
 def _dense(x: Tensor) -> Tensor:
     """The same numbers as the kernels can read them: rows whole, and the offsets inside a tile in 32 bits."""
     near = x.shape[2] > PACKED // 2 or PACKED * x.stride(0) < 2**31  # where tiles hold several samples
     return x if x.stride(-1) == 1 and near and LONGEST * x.stride(2) < 2**31 else x.contiguous()
-
-
-def _token_major(x: Tensor, heads: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
-    """An empty "b h n d" that lies in memory as "b n h d", the layout that a projection over all heads reads."""
-    b, h, n, d = x.shape
-    return torch.empty(b, n, heads or h, d, dtype=dtype or x.dtype, device=x.device).transpose(1, 2)
-
-
-def _parts(q: Tensor, *shape: int) -> Tensor:
-    """Empty sums, in 32 bits or in those of doubles."""
-    return q.new_empty(shape, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
-
-
-def _strides(*tensors: Tensor) -> tuple[int, ...]:
-    return tuple(stride for x in tensors for stride in x.stride()[:3])
 
 
 def _sizes(q: Tensor, k: Tensor, table: Tensor | None) -> tuple[int, ...]:
@@ -252,29 +232,12 @@ def _constants(q: Tensor, k: Tensor, size: Blocks, causal: bool, alike: bool) ->
         "ALIKE": alike,
         "CAUSAL": causal,
         "ACC": tl.float64 if q.dtype == torch.float64 else tl.float32,
-        "PRECISION": "tf32x3" if q.dtype == torch.float32 and _exact() else "tf32",
+        "PRECISION": "tf32x3" if q.dtype == torch.float32 and exact() else "tf32",
     }
-
-
-def _exact() -> bool:
-    """Whether products of 32-bit numbers are asked for in full."""
-    try:
-        return torch.get_float32_matmul_precision() == "highest"
-    except RuntimeError:  # it was set through torch's newer, finer settings
-        return bool(torch.backends.cuda.matmul.fp32_precision != "tf32")
-
-
-def _options(launch: Config) -> dict[str, Any]:
-    return {"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": True}
 
 
 def _grid(launch: Config, pack: int, q: Tensor) -> tuple[int, int]:
     """Programs that share the batch, as many as stay on the device at once, each with an equal part; and heads."""
     packs = triton.cdiv(q.shape[0], pack)
-    multiprocessors = 2 if q.device.type == "cpu" else _multiprocessors(q.device)
-    at_once = max(1, multiprocessors * launch.programs // q.shape[1])
+    at_once = max(1, multiprocessors(q.device) * launch.programs // q.shape[1])
     return triton.cdiv(packs, triton.cdiv(packs, at_once)), q.shape[1]
-
-
-def _multiprocessors(device: torch.device) -> int:
-    return int(torch.cuda.get_device_properties(device).multi_processor_count)

@@ -7,6 +7,7 @@ the inputs are, and so have a bound of their own. Tests run this in Triton's int
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -102,6 +103,36 @@ def cases(small: bool = True) -> Iterator[Case]:
                     yield Case(n, n, width, torch.bfloat16, terms, batch=300, heads=12, key_heads=12, radius=64)
         yield Case(16, 16, 64, torch.bfloat16, ("table",), batch=70_000, heads=2)
         yield Case(128, 128, 32, torch.float32, ("table", "ids"), batch=50)
+
+
+def long_cases(small: bool = True) -> Iterator[Case]:
+    """The same for sequences of several tiles; small, so that the interpreter takes some seconds for each."""
+    few: dict[str, Any] = {"batch": 1, "heads": 2, "key_heads": 1}
+    everything = ("alibi", "table", "window", "ids", "id-window")
+    yield Case(129, 129, **few)
+    yield Case(200, 200, masks=(), dtype=torch.bfloat16, **few)
+    for radius in (5, 70, 300):
+        yield Case(200, 200, terms=("table",), radius=radius, dtype=torch.bfloat16, **few)
+    yield Case(200, 200, terms=("table",), masks=(), radius=30, **few)
+    yield Case(200, 200, terms=("window", "table"), masks=(), dtype=torch.float16, radius=30, **few)
+    for masks in (("valid",), ("causal", "documents")):
+        yield Case(140, 140, terms=("table",), masks=masks, **few)
+    yield Case(140, 140, terms=("ids",), radius=70, spread=90, dtype=torch.bfloat16, **few)
+    yield Case(190, 190, terms=("id-window", "ids"), spread=60, **few)
+    for queries in (1, 70):
+        yield Case(150, queries, terms=("table", "ids", "window"), **few)
+    yield Case(140, 140, 80, terms=("table",), dtype=torch.float16, **few)
+    yield Case(140, 140, terms=everything, masks=("valid",), dtype=torch.bfloat16, batch=2, heads=1, key_heads=1)
+    if not small:
+        for n in (1000, 2048):
+            for width in (64, 128):
+                for terms in ((), ("table",), ("ids",), ("table", "ids", "id-window")):
+                    for radius in (32, n):
+                        yield Case(n, n, width, torch.bfloat16, terms, batch=2, heads=4, radius=radius)
+        yield Case(700, 700, 64, torch.float32, ("table", "ids"), radius=64)
+        yield Case(700, 700, 128, torch.float32, ("table", "window"), ())
+        yield Case(4096, 4096, 64, torch.bfloat16, ("table", "ids", "id-window"), batch=1, radius=64)
+        yield Case(8192, 8192, 64, torch.bfloat16, ("table",), radius=128, **few)
 
 
 def findings(case: Case, device: torch.device, backend: Backend = "auto") -> list[Finding]:

@@ -76,7 +76,8 @@ def _may_see_nothing(terms: Sequence[Term], valid: Tensor | None, documents: Ten
     return valid is not None or documents is not None or any(isinstance(term, Window) for term in terms)
 
 
-def _token_index(queries: int, keys: int, device: torch.device) -> Ids:
+def token_index(queries: int, keys: int, device: torch.device) -> Ids:
+    """What a term's ids are where it has none."""
     index = torch.arange(1, keys + 1, device=device)[None]
     return Ids(index[:, keys - queries :], index)
 
@@ -86,7 +87,7 @@ def _distance(
 ) -> tuple[Int[Tensor, "b q k"], Bool[Tensor, "b q k"] | None]:
     """k - q for each pair, and which pairs hold an id of 0 (None: no pair can)."""
     placed = ids is None
-    ids = ids or _token_index(queries, keys, device)
+    ids = ids or token_index(queries, keys, device)
     q, k = rearrange(ids.q, "b q -> b q 1"), rearrange(ids.k, "b k -> b 1 k")
     return k - q, None if placed else (q == 0) | (k == 0)
 
@@ -104,7 +105,7 @@ def scored(
             bias = _looked_up(term.values, slot.flatten()).reshape(-1, *slot.shape)
             return scores + rearrange(bias, "h b q k -> b h q k").to(scores.dtype)
         case PairTable():
-            ids = term.ids or _token_index(queries, keys, scores.device)
+            ids = term.ids or token_index(queries, keys, scores.device)
             rows = rearrange(ids.q, "b q -> b q 1") - 1
             columns = rearrange(ids.k, "b k -> b 1 k") - 1
             placed = (rows >= 0) & (columns >= 0)

@@ -151,7 +151,7 @@ def compiled(case: Case, capability: int) -> Resources:
         target=GPUTarget("cuda", capability, 32),
         options={"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": True},
     )
-    return _read(made.asm["cubin"], made.metadata.shared)
+    return read(made.asm["cubin"], made.metadata.shared)
 
 
 def sources() -> str:
@@ -179,7 +179,12 @@ def _type(name: str, case: Case) -> str:
     return "*fp32" if name in ("TILE", "DTILE", "TABLE", "NEAR", "FAR") else "*i32"
 
 
-def _read(cubin: bytes, shared: int) -> Resources:
+def read(cubin: bytes, shared: int) -> Resources:
+    """What machine code says of itself.
+
+    Args:
+        shared: bytes of shared memory, which stand beside it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "kernel.cubin")
         Path(path).write_bytes(cubin)

@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from arith.kernels import windowed
 from arith.kernels.configs import LONGEST, WIDEST, capability, too_large, unfit
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
 
 Backend = Literal["auto", "triton", "reference"]
+Route = Literal["triton", "windowed", "reference"]
 
 
 def route(
@@ -21,8 +23,10 @@ def route(
     v: Float[Tensor, "b g k d"],
     terms: Sequence[Term] = (),
     backend: Backend = "auto",
-) -> tuple[Literal["triton", "reference"], str]:
+) -> tuple[Route, str]:
     """Which implementation runs a call, and why.
+
+    "windowed" is the reference without most of what windows hide.
 
     Raises:
         ValueError: the backend is not known, or cannot run the call.
@@ -38,10 +42,10 @@ def route(
         return "reference", "asked for"
     why_not = _not_fused(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
     if why_not is None:
-        return "triton", f"the fused kernels run up to {LONGEST} tokens and head widths up to {WIDEST}"
+        return "triton", f"the fused kernels run head widths up to {WIDEST}"
     if backend == "triton":
         raise ValueError(f"the fused kernels cannot run this: {why_not}. Use backend='auto' or 'reference'")
-    return "reference", why_not
+    return "windowed" if windowed.takes(terms, k.shape[2]) else "reference", why_not
 
 
 def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:
@@ -63,7 +67,8 @@ def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpret
             return why_not
         if dtype == torch.float32 and capability(q.device) < 90:
             return "numbers of 32 bits need a GPU of compute capability 9.0 for the fused kernels"
-    return too_large(k.shape[2], q.shape[3], dtype.itemsize) or _unfusable(terms)
+    in_a_tile = k.shape[2] if k.shape[2] <= LONGEST else 1  # longer ones go tile by tile
+    return too_large(in_a_tile, q.shape[3], dtype.itemsize) or _unfusable(terms, k.shape[2])
 
 
 def working_dtype(q: Tensor, k: Tensor, v: Tensor) -> torch.dtype | None:
@@ -79,16 +84,20 @@ def _interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _unfusable(terms: Sequence[Term]) -> str | None:
+def _unfusable(terms: Sequence[Term], keys: int) -> str | None:
     """Why the fused kernels cannot take these terms; None if they can."""
     tables: list[Ids] = []
     windows = 0
+    many = keys > LONGEST
     for term in terms:
         if not isinstance(term, DistanceTable | PairTable | Window):
             return f"{type(term).__name__} runs in plain torch only"
         if isinstance(term, Window) and min(term.left, term.right) < 0:
             return "a window that leaves out the token itself runs in plain torch only"
-        if term.ids is None or term.ids.shared:
+        if many and isinstance(term, PairTable):
+            return f"a table by pairs of more than {LONGEST} tokens runs in plain torch only"
+        # What all samples share is one tile of scores, if all scores are.
+        if term.ids is None or (term.ids.shared and not many):
             continue
         match term:
             case PairTable():
@@ -97,7 +106,8 @@ def _unfusable(terms: Sequence[Term]) -> str | None:
                 tables.append(term.ids)
             case Window():
                 windows += 1
+    which = "ids" if many else "ids that differ between samples"
     # Equal values in other tensors are not looked for: that would wait for the device.
     if any(ids.q is not tables[0].q or ids.k is not tables[0].k for ids in tables):
-        return "tables by distance on two sets of ids that differ between samples run in plain torch only"
-    return "two windows on ids that differ between samples run in plain torch only" if windows > 1 else None
+        return f"tables by distance on two sets of {which} run in plain torch only"
+    return f"two windows on {which} run in plain torch only" if windows > 1 else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt8
 
 from arith.tasks.digits import Numbers
 from arith.tasks.lines import Piece
@@ -73,6 +73,42 @@ class Worded(Task, Protocol):
 
     def wording(self, rows: int, draws: Draws | None) -> Wording:
         """The words of each row; without draws the longest there are."""
+        ...
+
+
+State = UInt8[np.ndarray, "b columns parts"]  # numbers below ten in each column of the answer, the digit first
+
+
+class Trace(Protocol):
+    """The states through which a task's answers come about, from all zeros, every column at the same time."""
+
+    @property
+    def parts(self) -> int:
+        """Numbers in a column."""
+        ...
+
+    def advanced(
+        self, state: State, operands: tuple[Numbers, ...], done: Int[np.ndarray, " b"], loop: Int[np.ndarray, " b"]
+    ) -> State:
+        """The state after one more loop.
+
+        Args:
+            done: loops that each problem takes before only carries are left.
+            loop: of each row, from 0.
+        """
+        ...
+
+    def drawn(self, draws: Draws, columns: int) -> State:
+        """Random states, whether or not any problem has them."""
+        ...
+
+
+@runtime_checkable
+class Traced(Task, Protocol):
+    """A task that can tell how its answers come about."""
+
+    def trace(self, kind: str) -> Trace:
+        """Raises a ValueError if there is no such kind."""
         ...
 
 

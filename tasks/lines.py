@@ -26,6 +26,7 @@ class Written:
         lengths: tokens up to and with the end mark.
         answer_widths: digits the answer is padded to, where the format fixes them.
         given: tokens after the prompt that no model can know, such as random spaces. None: there are none.
+        whole: whether a model is asked for the prompt too, as language models are, and not for the answer alone.
     """
 
     tokens: Integer[np.ndarray, "b n"]
@@ -33,13 +34,19 @@ class Written:
     lengths: Int[np.ndarray, " b"]
     answer_widths: Int[np.ndarray, " b"] | None = None
     given: Bool[np.ndarray, "b n"] | None = None
+    whole: bool = False
+
+    @property
+    def begins(self) -> Int[np.ndarray, " b"]:
+        """Tokens before the first that a model is asked for."""
+        return np.ones_like(self.prompt_lengths) if self.whole else self.prompt_lengths
 
     @property
     def loss_mask(self) -> Bool[np.ndarray, "b n"]:
-        """The tokens a model is asked for: answer and end mark."""
+        """The tokens a model is asked for: answer and end mark, or the whole line."""
         # Comparing narrow integers takes half the time, and a tenth of what all of a batch takes.
         index = np.arange(self.tokens.shape[1], dtype=np.int32)
-        begins, ends = self.prompt_lengths.astype(np.int32), self.lengths.astype(np.int32)
+        begins, ends = self.begins.astype(np.int32), self.lengths.astype(np.int32)
         asked = (index >= begins[:, None]) & (index < ends[:, None])
         return asked if self.given is None else asked & ~self.given
 
@@ -52,6 +59,7 @@ class Written:
             self.lengths[rows],
             None if self.answer_widths is None else self.answer_widths[rows],
             None if self.given is None else self.given[rows, :width],
+            self.whole,
         )
 
 

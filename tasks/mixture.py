@@ -1,7 +1,7 @@
 """Problems of one source or of several, endless or a fixed set."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +39,7 @@ class Mixture:
         sources: of one seed and split.
         shares: that sum to 1.
         samples: of a fixed set, gone through again and again; None: every sample is new.
+        whole: whether a model is asked for whole lines, prompt and all.
 
     >>> from arith.tasks.addition import Addition
     >>> from arith.tasks.multiplication import Multiplication
@@ -52,6 +53,7 @@ class Mixture:
     sources: Sequence[Source]
     shares: Sequence[float] = (1.0,)
     samples: int | None = None
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sources) != len(self.shares) or abs(sum(self.shares) - 1) > 1e-9:
@@ -80,7 +82,7 @@ class Mixture:
         """Samples `start` to `start + count - 1` as tokens."""
         parts = self.parts(start, count)
         written = [form.write(self.sources[part.source].task, part.problems, part.draws) for part in parts]
-        return _in_rows(written, [part.rows for part in parts])
+        return replace(_in_rows(written, [part.rows for part in parts]), whole=self.whole)
 
     def parts(self, start: int, count: int) -> list[Part]:
         """The problems of these samples, by the sources they come from."""

@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int
 
-from arith.tasks.base import Alphabet
+from arith.tasks.base import Alphabet, Trace
 from arith.tasks.digits import Numbers, multiply
+from arith.tasks.schoolbook import KINDS
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,8 @@ class Multiplication:
 
     def answer_width(self, width: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         return 2 * width
+
+    def trace(self, kind: str) -> Trace:
+        if kind not in KINDS:
+            raise ValueError(f"multiplication is traced as {' or '.join(KINDS)}, got '{kind}'")
+        return KINDS[kind]

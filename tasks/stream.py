@@ -96,6 +96,8 @@ class Use(IntEnum):
     WORDING = 4
     MIXTURE = 5
     OPERANDS = 6
+    STATES = 7
+    LOOPS = 8
 
 
 @dataclass(frozen=True)

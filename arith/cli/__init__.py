@@ -9,7 +9,9 @@ from arith.cli import (
     ask,
     bench,
     compare,
+    eject,
     evaluate,
+    export,
     generate,
     listing,
     plot,
@@ -69,7 +71,23 @@ def cli() -> None:
     """Say which problem, how its digits are written and how positions are encoded; train, test far beyond, draw."""
 
 
-for module in (train, evaluate, rescore, compare, probe, reproduce, sweep, bench, ask, plot, show, listing, generate):
+for module in (
+    train,
+    evaluate,
+    rescore,
+    compare,
+    probe,
+    reproduce,
+    sweep,
+    bench,
+    ask,
+    plot,
+    show,
+    listing,
+    generate,
+    eject,
+    export,
+):
     cli.add_command(module.command)
 
 

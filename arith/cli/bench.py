@@ -15,7 +15,8 @@ def command() -> None:
 
 
 @command.command(
-    "train", epilog="Examples: arith bench train --recipe coupled-window; arith bench train --recipe multiplication"
+    "train",
+    epilog="Examples: arith bench train --recipe coupled-window; arith bench train --recipe encodings:t5 --compare",
 )
 @click.argument("task", required=False)
 @run_options

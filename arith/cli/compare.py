@@ -33,7 +33,7 @@ def command(
     """
     from arith.assembly import Assembly, device_named
     from arith.comparing import answers_of_file, answers_of_run, compared, comparison_table
-    from arith.runs import Run
+    from arith.taken import opened
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more, or two files of predictions or more; got one")
@@ -51,8 +51,8 @@ def command(
             raise UsageError(f"what predictions are of is decided when they are made: leave out --{told}")
         answers = [answers_of_file(path) for path in runs]
     else:
-        opened = [Run.open(path) for path in runs]
-        base = opened[0].config
+        trained = [opened(path) for path in runs]
+        base = trained[0].config
         own = base.evaluation
         test: dict[str, Any] = {
             "task": base.tested_task,
@@ -62,9 +62,9 @@ def command(
             "samples": own.samples if samples is None else samples,
             "long_samples": own.long_samples if samples is None else samples,
         }
-        tests = [Assembly.of(run.config.with_values({"evaluation": test})) for run in opened]
+        tests = [Assembly.of(run.config.with_values({"evaluation": test})) for run in trained]
         where = device_named(device)
-        answers = [answers_of_run(run, own, where) for run, own in zip(opened, tests, strict=True)]
+        answers = [answers_of_run(run, own, where) for run, own in zip(trained, tests, strict=True)]
     rows = compared(names, answers)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(row) for row in rows]))

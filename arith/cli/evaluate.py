@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from arith.cli.evaluate_text import tested_by_text, text_options
 from arith.cli.framework import click
 from arith.cli.options import json_option
 from arith.errors import UsageError
@@ -17,9 +18,11 @@ SHOWN = 16  # cells of a grid that are listed; more are shown as a map
 @click.command(
     "evaluate",
     epilog="Examples: arith evaluate runs/addition-rope-0 --test-digits 1-10 --suites random,chain; "
-    "arith evaluate runs/addition-rope-0 --grid 1-15 --samples 100",
+    "arith evaluate runs/addition-rope-0 --grid 1-15 --samples 100; "
+    "arith evaluate --hf models/gpt2 --test-digits 1-5 --shots 4; "
+    "arith evaluate --prompts ask.jsonl --test-digits 1-5; arith evaluate --replies answered.jsonl",
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--task", help="Of the tests: arith list tasks.  [default: the run's]")
 @click.option("--format", "format_name", help="Of the tests: arith list formats.  [default: the run's]")
 @click.option("--test-digits", help="Digits of operands, such as 1-6,10,20.  [default: the run's]")
@@ -33,9 +36,10 @@ SHOWN = 16  # cells of a grid that are listed; more are shown as a map
 @click.option("--out", type=click.Path(path_type=Path), help="Results file.  [default: RUN/evaluation.json]")
 @click.option("--device", default="auto", help="auto, cpu or cuda.")
 @click.option("--dry-run", is_flag=True, help="Print the test sets and about how long they take, and stop.")
+@text_options
 @json_option
 def command(
-    run: Path,
+    run: Path | None,
     task: str | None,
     format_name: str | None,
     test_digits: str | None,
@@ -50,15 +54,36 @@ def command(
     device: str,
     dry_run: bool,
     as_json: bool,
+    **by_text: Any,
 ) -> None:
-    """Test a trained run: exact match by digit length and by operand lengths, with intervals.
+    """Test a model: exact match by digit length and by operand lengths, with intervals.
 
-    What the results file holds of the same model and test is not measured again, so an interrupted command goes on.
+    RUN is a run, a folder that arith export wrote, or a name of `arith list shipped`. Without it, --hf tests a local
+    model of Hugging Face by text, and --prompts and --replies any other. What the results file holds of the same model
+    and test is not measured again, so an interrupted command goes on.
     """
+    if run is None:
+        refused = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}
+        given = next((name for name, value in refused.items() if value), None)
+        if given is not None:
+            raise UsageError(f"{given} is for runs of arith. Replies of other models are kept by --prompts FILE")
+        tests: dict[str, Any] = {
+            "task": task,
+            "format": format_name,
+            "test_digits": test_digits,
+            "suites": suites,
+            "grid": grid,
+        }
+        tests |= {"samples": samples, "seed": seed}
+        tested_by_text(tests, out, device, dry_run, as_json, **by_text)
+        return
+    given = next((name for name, value in by_text.items() if value is not None), None)
+    if given is not None:
+        raise UsageError(f"--{given.replace('_', '-')} is for models that are tested by text: leave RUN or it out")
     from arith import measuring
     from arith.assembly import Assembly, device_named
     from arith.commands import command_line
-    from arith.config import digit_list
+    from arith.config import grid_lengths
     from arith.estimate import test_seconds
     from arith.evaluate import conditions, every_suite, grid_conditions
     from arith.failures import Gathered, Recording, anatomy_table, failure_table
@@ -66,10 +91,11 @@ def command(
     from arith.longer import model_for
     from arith.predictions import Subject, Writer
     from arith.results import GRID, Results
-    from arith.runs import Run
+    from arith.shipped import results_place
     from arith.tables import interval_table
+    from arith.taken import opened
 
-    trained = Run.open(run)
+    trained = opened(run, pretrained=not (failures or anatomy or predictions))
     changes: dict[str, Any] = {
         name: value
         for name, value in (("task", task), ("format", format_name), ("suites", suites), ("seed", seed))
@@ -80,14 +106,16 @@ def command(
     if test_digits is not None:
         changes["digits"] = test_digits
     elif grid is not None:
-        changes["digits"] = [max(digit_list(grid.replace("x", ",")))]
+        changes["digits"] = [max(max(pair) for pair in grid_lengths(grid))]
+    if grid is not None:
+        changes["grid"] = None  # it is tested instead of the run's
     tested = Assembly.of(trained.config.with_values({"evaluation": changes}))
     if suites is None:
         tested = Assembly.of(tested.config.with_values({"evaluation": {"suites": every_suite(tested)}}))
     sets = conditions(tested) if grid is None or test_digits is not None or suites is not None else []
     if grid is not None:
         sets += grid_conditions(tested, grid, tested.config.evaluation.samples)
-    path = out or run / "evaluation.json"
+    path = out or results_place(run)
     for file in (path, predictions or path):
         if not file.parent.is_dir():
             raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")

@@ -4,13 +4,13 @@ import dataclasses
 import json
 from pathlib import Path
 
-from arith import recipe
+from arith import recipe, shipped
 from arith.catalogue import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS, import_file
 from arith.cli.framework import click
 from arith.cli.options import import_option, json_option
 from arith.presets import PRESETS, block_parameters
 
-KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes")
+KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes", "shipped")
 RUNS = "runs"
 
 
@@ -20,7 +20,7 @@ RUNS = "runs"
 @import_option
 @json_option
 def command(kind: str | None, folder: Path, imports: tuple[str, ...], as_json: bool) -> None:
-    """What there is: encodings, schemes, formats, tasks, models, suites, recipes, runs."""
+    """What there is: encodings, schemes, formats, tasks, models, suites, recipes, shipped models, runs."""
     for path in imports:
         import_file(path)
     if kind == RUNS:
@@ -32,7 +32,7 @@ def command(kind: str | None, folder: Path, imports: tuple[str, ...], as_json: b
         return
     for name, lines in found.items():
         click.echo(click.style(name, bold=True))
-        width = max(map(len, lines))
+        width = max(map(len, lines), default=0)
         for entry, line in lines.items():
             click.echo(f"  {entry:{width}}  {line}")
 
@@ -72,5 +72,7 @@ def entries(kind: str) -> dict[str, str]:
             from arith.tasks.suites import SUITES
 
             return {str(name): line for name, line in SUITES.items()}
+        case "shipped":
+            return {name: shipped.line(name) for name in shipped.names()}
         case _:
             return {name: recipe.description(name) for name in recipe.names()}

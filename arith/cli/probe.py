@@ -22,9 +22,9 @@ def command(run: Path, digits: int | None, samples: int, seed: int | None, devic
     from arith.evaluate import Condition
     from arith.longer import model_for
     from arith.probes import MOVES, probe_table, probes
-    from arith.runs import Run
+    from arith.taken import opened
 
-    trained = Run.open(run)
+    trained = opened(run)
     length = digits if digits is not None else trained.config.data.digits[1]
     changes: dict[str, Any] = {"digits": [length]} | ({} if seed is None else {"seed": seed})
     tested = Assembly.of(trained.config.with_values({"evaluation": changes}))

@@ -11,9 +11,11 @@ from arith.errors import UsageError
 
 @click.command(
     "reproduce",
-    epilog="Examples: arith reproduce extrapolation; arith reproduce extrapolation --all --seeds 5 --publish",
+    epilog="Examples: arith reproduce extrapolation; arith reproduce addition --scale paper --dry-run; "
+    "arith reproduce extrapolation --all --seeds 5 --publish",
 )
 @click.argument("recipe_name", metavar="RECIPE", default="extrapolation")
+@click.option("--scale", help="Of recipes that have several, such as laptop and paper.  [default: the first]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the runs.  [default: runs/RECIPE]")
 @click.option("--seeds", type=click.IntRange(1), default=1, help="How many of the recipe's seeds are trained.")
 @click.option("--all", "everything", is_flag=True, help="Train every curve here, draw none from committed results.")
@@ -25,6 +27,7 @@ from arith.errors import UsageError
 @json_option
 def command(
     recipe_name: str,
+    scale: str | None,
     out: Path | None,
     seeds: int,
     everything: bool,
@@ -46,7 +49,7 @@ def command(
     from arith.errors import did_you_mean
     from arith.interrupt import Interrupted
 
-    loaded = recipe.load(recipe_name)
+    loaded = recipe.load(recipe_name, scale)
     unknown = [label for label in only if label not in loaded.labels()]
     if unknown:
         raise UsageError(

@@ -32,9 +32,11 @@ def gallery(pictures: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")
 def encoding(name: str, out: Path | None) -> None:
     """One encoding: what it is, its settings, formula and source."""
+    from arith.commands import command_line
     from arith.gallery import encoding_card
 
     click.echo(_without_picture(encoding_card(name)))
+    click.echo(f"\nTo take it along as one file: {command_line('eject', name)}")
     if out is not None:
         from arith.pictures import draw_files
 
@@ -98,9 +100,9 @@ def attention(run: Path, problem: str, out: Path) -> None:
     """What each head looks at in one problem: png, pdf, svg and csv."""
     from arith.assembly import Assembly
     from arith.attending import attention_maps, draw_attention
-    from arith.runs import Run
+    from arith.taken import opened
 
-    trained = Run.open(run)
+    trained = opened(run)
     assembly = Assembly.of(trained.config)
     model, _ = trained.trained(assembly)
     files = draw_attention(attention_maps(assembly, model, problem), out, trained.config.model.layers)

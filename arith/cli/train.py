@@ -6,18 +6,21 @@ from typing import Any
 from arith.cli.framework import click
 from arith.cli.options import config_from, json_option, run_options
 from arith.errors import UsageError
+from arith.pretrained import ENCODING, located
 
 
 @click.command(
     "train",
     epilog="Examples: arith train addition --encoding rope --digits 1-3 --steps 500; "
-    "arith train --recipe extrapolation:coupled-window --out runs/window",
+    "arith train --recipe extrapolation:coupled-window --out runs/window; "
+    "arith train multiplication --init hf:models/gpt2 --format plain+groups:size=1 --digits 1-5",
 )
 @click.argument("task", required=False)
 @run_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/TASK-ENCODING-SEED]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@click.option("--init", metavar="hf:FOLDER", help="A local pretrained causal model of Hugging Face to train on.")
 @click.option("--minutes", type=float, help="Train for so long: as many steps as fit are measured first.")
 @click.option("--deterministic", is_flag=True, default=None, help="The same bits again, on a GPU too.")
 @click.option("--tensorboard", is_flag=True, default=None, help="Metrics for TensorBoard as well.")
@@ -27,6 +30,7 @@ def command(
     out: Path | None,
     resume: bool,
     overwrite: bool,
+    init: str | None,
     minutes: float | None,
     deterministic: bool | None,
     tensorboard: bool | None,
@@ -41,6 +45,11 @@ def command(
         raise UsageError("--resume needs --out, the folder of the run")
     if resume and minutes is not None:
         raise UsageError("a run's steps were fixed when it began: give --resume without --minutes")
+    if init is not None:
+        if options["encoding"] is not None:
+            raise UsageError("a pretrained model keeps the encoding that it has: give --init without --encoding")
+        options["encoding"] = ENCODING
+        options["assignments"] = (*options["assignments"], f"model.init={located(init)}")
     for name, value in (("deterministic", deterministic), ("tensorboard", tensorboard)):
         if value is not None:
             options["assignments"] = (*options["assignments"], f"training.{name}={str(value).lower()}")
@@ -80,7 +89,7 @@ def command(
             world.wait()
             results = reproduce.run_and_test(run, assembly, config.encoding, world)
             world.wait()
-    drawn, files = reproduce.drawn_and_saved(results, folder, "accuracy", config.encoding)
+    drawn, files = reproduce.drawn_and_saved(results, folder / "figures" / "accuracy", config.encoding)
     if as_json:
         click.echo(run.results.read_text())
         return

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arith.data import Samples
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.decorations import Spaces
@@ -52,18 +53,9 @@ class TokenizedProblems:
     spaced: bool = True
     space: int | None = None
 
-    def texts(self, problems: Mixture, start: int, count: int) -> list[tuple[str, str]]:
+    def texts(self, problems: Samples, start: int, count: int) -> list[tuple[str, str]]:
         """Prompts and answers, without random spaces. A space before the answer belongs to the answer."""
-        written = problems.written(self._bare(), start, count)
-        found = []
-        for tokens, cut in zip(written.tokens, written.prompt_lengths, strict=True):
-            prompt = vocabulary.decode(tokens[:cut])
-            whole = prompt + vocabulary.decode(tokens[cut:])
-            if self.spaced:
-                prompt, whole = (_BETWEEN.sub(" ", text) for text in (prompt, whole))
-            prompt = prompt.rstrip(" ")
-            found.append((prompt, whole[len(prompt) :]))
-        return found
+        return texts(problems, self.format, start, count, self.spaced)
 
     def batch(self, problems: Mixture, start: int, count: int) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask` and `labels` of samples, padded on the right.
@@ -73,16 +65,7 @@ class TokenizedProblems:
         Raises:
             ValueError: a token reaches over the border of prompt and answer, or no token is a space.
         """
-        texts = self.texts(problems, start, count)
-        draws = problems.draws(start, count)
-        written, slots = self._tokenized(texts)
-        decoration = self.format.decoration
-        if isinstance(decoration, Spaces):
-            if not decoration.answer:
-                slots &= np.arange(slots.shape[1]) < written.prompt_lengths[:, None]
-            counts = decoration.counts((len(slots), slots.shape[1]), draws) * slots
-            spaces = np.full_like(written.tokens, self._space())
-            written = inserted(written, counts, spaces, given=decoration.answer, padding=self._padding())
+        written = self.written(problems, start, count)
         index = np.arange(written.tokens.shape[1])
         return {
             "input_ids": torch.from_numpy(written.tokens),
@@ -90,12 +73,27 @@ class TokenizedProblems:
             "labels": torch.from_numpy(np.where(written.loss_mask, written.tokens, NOT_LEARNED)),
         }
 
+    def written(self, problems: Samples, start: int, count: int) -> Written:
+        """Samples as tokens, padded on the right.
+
+        Raises:
+            ValueError: a token reaches over the border of prompt and answer, or no token is a space.
+        """
+        written, slots = self._tokenized(self.texts(problems, start, count))
+        decoration = self.format.decoration
+        if not isinstance(decoration, Spaces):
+            return written
+        if not isinstance(problems, Mixture):
+            raise ValueError("random spaces are drawn for samples of a mixture, not for the cells of a grid")
+        if not decoration.answer:
+            slots &= np.arange(slots.shape[1]) < written.prompt_lengths[:, None]
+        counts = decoration.counts((len(slots), slots.shape[1]), problems.draws(start, count)) * slots
+        spaces = np.full_like(written.tokens, self._space())
+        return inserted(written, counts, spaces, given=decoration.answer, padding=self._padding())
+
     def read(self, task: Task, text: str) -> tuple[tuple[str, ...], str]:
         """Operands and answer of a prompt with a model's reply, as decimal strings."""
-        return self._bare().read(task, _SPACED.sub("", text) if self.spaced else text)
-
-    def _bare(self) -> Format:
-        return replace(self.format, decoration=None) if isinstance(self.format.decoration, Spaces) else self.format
+        return _bare(self.format).read(task, _SPACED.sub("", text) if self.spaced else text)
 
     def _tokenized(self, texts: Sequence[tuple[str, str]]) -> tuple[Written, np.ndarray]:
         """The tokens, and before which of them a random space can stand."""
@@ -137,6 +135,24 @@ class TokenizedProblems:
     def _padding(self) -> int:
         known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
         return int(next(token for token in known if token is not None))
+
+
+def texts(problems: Samples, form: Format, start: int, count: int, spaced: bool = False) -> list[tuple[str, str]]:
+    """Prompts and answers as text, without random spaces. A space before the answer belongs to the answer."""
+    written = problems.written(_bare(form), start, count)
+    found = []
+    for tokens, cut in zip(written.tokens, written.prompt_lengths, strict=True):
+        prompt = vocabulary.decode(tokens[:cut])
+        whole = prompt + vocabulary.decode(tokens[cut:])
+        if spaced:
+            prompt, whole = (_BETWEEN.sub(" ", text) for text in (prompt, whole))
+        prompt = prompt.rstrip(" ")
+        found.append((prompt, whole[len(prompt) :]))
+    return found
+
+
+def _bare(form: Format) -> Format:
+    return replace(form, decoration=None) if isinstance(form.decoration, Spaces) else form
 
 
 def _after_digit(text: str, first: int) -> bool:

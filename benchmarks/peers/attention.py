@@ -98,7 +98,8 @@ def flex(inputs: list[Tensor], table: Tensor | None) -> Run:
 
     def biased(score: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         assert table is not None
-        return score + table[h, k - q + middle]
+        distance = k - q if middle >= n - 1 else torch.clamp(k - q, -middle, middle)
+        return score + table[h, distance + middle]
 
     score_mod = None if table is None else biased
     run = compiled(flex_attention)
@@ -130,3 +131,5 @@ PEERS = (
     Peer("FlexAttention, no bias", flex, biased=False, learns=False, slow_to_compile=True),
     Peer("flash-attn, no bias", flash, biased=False, learns=False),
 )
+# All scores by ids, and compiled math with all scores in memory, say nothing about long sequences.
+LONG_PEERS = tuple(peer for peer in PEERS if peer.make not in (ours_by_ids, compiled_math))

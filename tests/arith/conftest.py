@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,3 +18,101 @@ def arith(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
         return CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny GPT-2: random weights, large enough for replies to differ, and a tokenizer trained on additions."""
+    # Here, or every test of the command line would wait for transformers.
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    from arith.hf.text import texts
+    from arith.naming import format_named, task_named
+    from arith.tasks.mixture import Mixture
+    from arith.tasks.samplers import Uniform
+    from arith.tasks.sampling import Source
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    built = Tokenizer(models.BPE())
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    built.decoder = decoders.ByteLevel()
+    problems = Mixture([Source(task_named("addition"), Uniform(1, 4), 0, "train")])
+    lines = ["".join(pair) for pair in texts(problems, format_named("plain"), 0, 500)]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=["<end>"], initial_alphabet=alphabet)
+    built.train_from_iterator(lines, trainer)
+    PreTrainedTokenizerFast(tokenizer_object=built, eos_token="<end>").save_pretrained(folder)
+    torch.manual_seed(3)
+    config = GPT2Config(vocab_size=330, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0)
+    model = GPT2LMHeadModel(config)
+    for parameter in model.parameters():
+        parameter.data *= 8
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Any]:
+    """A small causal model of transformers by the name of its family, with weights large enough to show differences."""
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    kinds = {
+        "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel, {"attn_pdrop": 0.0}),
+        "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM, {"num_key_value_heads": 2}),
+        "phi": (transformers.PhiConfig, transformers.PhiForCausalLM, {}),
+        "phi3": (transformers.Phi3Config, transformers.Phi3ForCausalLM, {"num_key_value_heads": 2}),
+        "gpt-neox": (transformers.GPTNeoXConfig, transformers.GPTNeoXForCausalLM, {}),
+        "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM, {"num_key_value_heads": 2, "head_dim": 16}),
+        "mistral": (
+            transformers.MistralConfig,
+            transformers.MistralForCausalLM,
+            {"num_key_value_heads": 2, "sliding_window": 4},
+        ),
+        "gemma2": (transformers.Gemma2Config, transformers.Gemma2ForCausalLM, {"head_dim": 8}),
+        "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM, {"head_dim": 8, "sliding_window": 4}),
+        "bloom": (transformers.BloomConfig, transformers.BloomForCausalLM, {}),
+        "cohere": (transformers.CohereConfig, transformers.CohereForCausalLM, {}),
+    }
+    common = {
+        "vocab_size": 20,
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.2,
+        "pad_token_id": 0,
+        "bos_token_id": None,
+        "eos_token_id": 1,
+    }
+
+    def build(family: str, **config: Any) -> Any:
+        make, model, own = kinds[family]
+        torch.manual_seed(0)
+        return model(make(**{**common, **own, **config})).eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def digit_tokenizer() -> Callable[..., Any]:
+    """A tokenizer of 20 tokens, each digit one of them; or of more, with groups of digits from the left."""
+    from itertools import product
+
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    def build(group: int = 1) -> Any:
+        numbers = ["".join(digits) for size in range(1, group + 1) for digits in product("0123456789", repeat=size)]
+        symbols = ["<pad>", "<eos>", "<unk>", "\n", " ", "+", "-", "*", "=", "x", *numbers]
+        tokenizer = Tokenizer(models.WordLevel({own: place for place, own in enumerate(symbols)}, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(rf"[0-9]{{1,{group}}}|[^0-9]"), "isolated")
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
+        )
+
+    return build

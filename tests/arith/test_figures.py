@@ -27,6 +27,7 @@ from arith.figures import draw_accuracy
 from arith.heatmap import draw_grids, grids, summary
 from arith.intervals import wilson
 from arith.labels import spread
+from arith.look import Claim, Look
 from arith.results import Anatomy, Cell, Results
 from arith.terminal import accuracy_text, grid_text
 from arith.training_figure import Training, draw_training, read_training
@@ -113,6 +114,43 @@ def test_no_label_is_cut_or_covered(tmp_path: Path, kept: list[Figure], count: i
         draw_accuracy(curves(cells, "random"), tmp_path / "figure", "A title over all")
         check_layout(kept[-1])
     assert max(kept[-1].get_size_inches()) <= 8
+
+
+def test_groups_and_formats_have_panels_of_their_own(tmp_path: Path, kept: list[Figure]) -> None:
+    formats = {"plain": "answers", "plain+spaces": "answers", "plain+recursive": "algorithm"}
+    cells = [
+        cell(
+            *(f"{form}-{name}", digits, 400),
+            **{"format": form, "encoding": name, "structure_aware": name == "coupled", "supervision": told},
+        )
+        for form, told in formats.items()
+        for name in ("rope", "coupled")
+        for digits in (2, 4, 5, 6, 8)
+    ]
+    drawn = curves(cells, "random")
+    claims = (Claim(4, "Some: 4 digits"), Claim(6, "Others: 6 digits"), Claim(5, "Here: 5", "plain"), Claim(90, "Far"))
+    draw_accuracy(drawn, tmp_path / "figure", "Title", look=Look(by_format=True, claims=claims))
+    check_layout(kept[-1])
+    titles = [panel.get_title(loc="left") for panel in kept[-1].axes]
+    assert titles == [
+        "plain, structure-free",
+        "plain+spaces, structure-free",
+        "plain, structure-aware",
+        "plain+spaces, structure-aware",
+        "plain+recursive, algorithm-supervised",
+    ]
+    said = [{text.get_text() for text in panel.texts} for panel in kept[-1].axes]
+    assert ["Here: 5" in texts for texts in said] == [True, False, True, False, False]
+    assert all("Some: 4 digits" in texts and "Far" not in texts for texts in said)
+    # One encoding is drawn alike in every panel.
+    lines = [panel.lines[0].get_color() for panel in kept[-1].axes if panel.get_title(loc="left").endswith("free")]
+    assert len(set(lines)) == 1
+    draw_accuracy(drawn, tmp_path / "figure")
+    assert [panel.get_title(loc="left").partition(":")[0] for panel in kept[-1].axes] == [
+        "structure-free",
+        "structure-aware",
+        "algorithm-supervised",
+    ]
 
 
 def test_other_figures_are_not_cut_or_covered_either(tmp_path: Path, kept: list[Figure]) -> None:
@@ -342,3 +380,8 @@ def test_a_figure_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(RunError, match="cannot be written"):
         style.saved(pyplot.figure(), tmp_path / "file" / "figure")
+
+
+def test_a_long_title_is_written_smaller(tmp_path: Path, kept: list[Figure]) -> None:
+    draw_accuracy(curves([cell(digits=digits) for digits in (1, 4, 9)], "random"), tmp_path / "figure", "A title " * 12)
+    check_layout(kept[-1])

@@ -98,7 +98,7 @@ def test_a_training_that_takes_too_long_is_tested_where_it_is(
 
 
 def test_full_sizes_are_what_is_asked_for(benchmark: ModuleType) -> None:
-    base = run_named("multiplication")
+    base = run_named("multiplication-paper:padded-reversed-15")
     for name, most, least in (("85M", 90e6, 84e6), ("10M", 12e6, 9e6)):
         assembly = Assembly.of(base.with_values(benchmark.FULL.models[name]))
         with torch.device("meta"):
@@ -115,7 +115,7 @@ def test_full_sizes_are_what_is_asked_for(benchmark: ModuleType) -> None:
 
 
 def test_a_grid_takes_less_than_a_twentieth_of_one_pass_over_300_thousand_samples() -> None:
-    assembly = Assembly.of(run_named("multiplication"))
+    assembly = Assembly.of(run_named("multiplication-paper:padded-reversed-15"))
     with torch.device("meta"):
         model = assembly.model()
     tests = grid_conditions(assembly, "1-15", 100)

@@ -142,4 +142,4 @@ def test_conditions_are_told_from_cells() -> None:
     assembly = untrained()
     sets = [Condition("random", 2, 9), *grid_conditions(assembly, "1-2", 9)]
     cells = evaluate.evaluate(assembly, assembly.model().eval(), sets, label="x", step=1, training_seconds=0)
-    assert [measuring._condition(cell) for cell in cells] == sets
+    assert [measuring.condition_of(cell) for cell in cells] == sets

@@ -1,5 +1,6 @@
 """Recipes, and what arith reproduce makes of them."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from arith import recipe
-from arith.results import Results
+from arith.results import GRID, Results
 
 Arith = Callable[..., Result]
 
@@ -18,7 +19,7 @@ SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-
 @pytest.mark.parametrize("name", recipe.names())
 def test_every_recipe_dry_runs(arith: Arith, tmp_path: Path, name: str) -> None:
     loaded = recipe.load(name)
-    text = (recipe.FOLDER / f"{name}.toml").read_text()
+    text = recipe.file_and_scale(name)[0].read_text()
     assert text.startswith("# "), "the first line says what it is"
     assert "# arith " in text, "and the next ones the command"
     command = ["reproduce", name, "--all"] if loaded.curves else ["train", "--recipe", name]
@@ -26,6 +27,40 @@ def test_every_recipe_dry_runs(arith: Arith, tmp_path: Path, name: str) -> None:
     assert shown.exit_code == 0, shown.output
     assert "parameters" in shown.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_recipe_has_scales(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "mini.toml").write_text(
+        "[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n[evaluation]\ndigits = [2]\nsamples = 4\n"
+        "[curves.a]\nencoding = 'rope'\n"
+        "[scales.short]\ntitle = 'Short'\n"
+        "[scales.long]\nseeds = [7]\ntraining = { steps = 3 }\ncurves = { b = { encoding = 'nope' } }\n"
+    )
+    first = recipe.load(str(tmp_path / "mini.toml"))
+    assert (first.name, first.title, first.labels()) == ("mini-short", "Short", ["a"])
+    ran = arith("reproduce", "mini.toml", "--scale", "long", "--out", "out")
+    assert ran.exit_code == 0, ran.output
+    cells = Results.load(tmp_path / "out" / "results.json").cells
+    assert {(cell.label, cell.model_seed, cell.step) for cell in cells} == {("a", 7, 3), ("b", 7, 3)}
+    unknown = arith("reproduce", "mini.toml", "--scale", "lon")
+    assert unknown.exit_code == 2
+    assert "has no scale 'lon'. Did you mean 'long'? Scales: short, long" in unknown.stderr
+    assert "has no scale 'long'. It has no scales" in arith("reproduce", "extrapolation", "--scale", "long").stderr
+
+
+def test_a_grid_in_a_recipe_is_measured_and_drawn(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "mini.toml").write_text(
+        "[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n[curves.a]\nencoding = 'rope'\n"
+        "[evaluation]\ndigits = [2]\nsamples = 4\ngrid = '1-3x2'\ngrid_samples = 5\n"
+    )
+    ran = arith("reproduce", "mini.toml", "--out", "out")
+    assert ran.exit_code == 0, ran.output
+    cells = [cell for cell in Results.load(tmp_path / "out" / "results.json").cells if cell.suite == GRID]
+    assert [(cell.operand_lengths, cell.n) for cell in cells] == [((1, 2), 5), ((2, 2), 5), ((3, 2), 5)]
+    assert (tmp_path / "out" / "figures" / "mini-grid.png").stat().st_size
+    assert "finished earlier" in arith("reproduce", "mini.toml", "--out", "out").stderr
+    other = arith("evaluate", "out/a-0", "--grid", "1-2", "--samples", "3", "--json")
+    assert [cell["operand_lengths"] for cell in json.loads(other.stdout)["cells"]] == [[1, 1], [1, 2], [2, 1], [2, 2]]
 
 
 def test_reproduce_draws_and_takes_up_what_is_done(arith: Arith, tmp_path: Path) -> None:

@@ -9,7 +9,21 @@ from click.testing import CliRunner
 from arith.cli import cli
 from arith.results import Results
 
-STEP = ["train", "--recipe", "multiplication", "--steps", "1", "--batch", "4", "--test-digits", "15", "--samples", "8"]
+STEP = [
+    "train",
+    "--recipe",
+    "multiplication-paper:padded-reversed-15",
+    "--steps",
+    "1",
+    "--batch",
+    "4",
+    "--test-digits",
+    "15",
+    "--samples",
+    "8",
+    "--set",
+    "evaluation.grid=",
+]
 
 
 def test_dry_run_announces_memory_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

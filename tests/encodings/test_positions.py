@@ -23,6 +23,7 @@ from arith.encodings.pose import PoSE
 from arith.encodings.positions import Kind, Prompt, Scheme, Sequential
 from arith.encodings.randomized import Randomized
 from arith.encodings.segments import Segments
+from arith.encodings.sliding import Multiplicand, Multiplier
 from arith.naming import format_named
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
@@ -52,6 +53,8 @@ SCHEMES: list[Scheme] = [
     Randomized(span=500),
     Randomized(span=500, tested="even"),
     PoSE(tokens=500, chunks=4),
+    Multiplicand(DIGITS),
+    Multiplier(DIGITS),
 ]
 OF_DIGITS = [scheme for scheme in SCHEMES if scheme.structure_aware]
 LONGEST = 400  # tokens that any of the samples may grow to

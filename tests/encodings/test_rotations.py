@@ -472,6 +472,8 @@ def test_the_scheme_gives_the_length_to_reach() -> None:
         ("rope-llama3:trained=10,low=5", "0 <= low < high, got low=5.0 and high=4.0"),
         ("rope-ntk:trained=10,alpha=0.5", "alpha is 1 or more, got 0.5"),
         ("rope-ntk:trained=10,share=0.25", "rotate 4 or more, got 2"),
+        ("rope-llama3:trained=10,stretch=0.5", "stretch is 1 or more: got 0.5"),
+        ("rope-yarn:trained=10,sharpness=0", "sharpness is above 0: got 0.0"),
         ("rope-long:trained=10", "needs factors"),
         ("rope-long:trained=10,factors=1-2", "4 numbers above 0.*1-2-3-4: got 1-2"),
         ("rope-long:trained=10,factors=1-2-0-4", "4 numbers above 0"),

@@ -85,6 +85,41 @@ def test_gates_compare_the_largest_batch(benchmark: ModuleType) -> None:
     assert not by_name["n=128: no right result of ours"]["passed"]
 
 
+def test_long_gates_compare_like_with_like(benchmark: ModuleType) -> None:
+    def row(peer: str, radius: int | None, forward: float, backward: float, peak: int) -> dict[str, Any]:
+        times = {"forward_ms": forward, "backward_ms": backward, "both_ms": forward + backward}
+        return {"peer": peer, "n": 8192, "radius": radius, **times, "peak_bytes": peak}
+
+    found = [
+        row("arith, learnable", 128, 1.0, 2.0, 100),
+        row("arith, frozen", 128, 1.0, 1.6, 100),
+        row("arith, no bias", 128, 0.95, 1.6, 100),
+        row("SDPA, dense learnable bias", 128, 4.0, 6.0, 2100),
+        row("FlexAttention, learnable", 128, 1.0, 5.0, 100),
+        row("FlexAttention, learnable", None, 1.0, 500.0, 100),
+        {"peer": "FlexAttention, frozen", "n": 8192, "radius": 128, "skipped": "wrong"},
+    ]
+    by_name = {gate["gate"].removeprefix("n=8192, up to 128: "): gate for gate in benchmark.long_gates(found)}
+    told = {name: (gate["value"], gate["passed"]) for name, gate in by_name.items() if not name.startswith("n=")}
+    assert told == {
+        "forward, times as fast as without a bias": (0.95, True),
+        "table's gradient, backward's time": (1.25, False),
+        "times as fast as SDPA, dense learnable bias": (pytest.approx(10 / 3), True),
+        "memory beside SDPA, dense learnable bias": (pytest.approx(1 / 21), True),
+        "backward, FlexAttention, learnable": (2.5, False),
+        "forward, FlexAttention, frozen": (None, False),
+        "forward, FlexAttention, no bias": (None, False),
+    }
+
+
+def test_long_peers_are_right_at_small_sizes(benchmark: ModuleType) -> None:
+    for radius in (None, 8):
+        shape = benchmark.Shape(batch=2, n=140, width=16, heads=3, radius=radius)
+        for peer in benchmark.LONG_PEERS:
+            if "Flex" not in peer.name and "flash" not in peer.name:
+                assert benchmark.is_right(peer, shape, CPU), peer.name
+
+
 def test_shapes_cover_what_was_asked(benchmark: ModuleType) -> None:
     tokens = [shape.batch * shape.n for shape in benchmark.SHAPES]
     assert min(tokens) < 33_000
@@ -96,7 +131,8 @@ def test_shapes_cover_what_was_asked(benchmark: ModuleType) -> None:
 
 def test_wrong_cases_are_named(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     few = [proof.Case(5, 5), proof.Case(6, 6)]
-    monkeypatch.setattr(proof, "cases", lambda small: few)
+    monkeypatch.setattr(proof, "cases", lambda small: few[:1])
+    monkeypatch.setattr(proof, "long_cases", lambda small: few[1:])
     assert benchmark.wrong_cases((0, 1, "cpu")) == []
     bad = proof.Finding("out", 1.0, 0.1)
     monkeypatch.setattr(proof, "findings", lambda case, device, backend: [bad])
@@ -113,15 +149,19 @@ def test_figure_is_drawn(benchmark: ModuleType, tmp_path: Path) -> None:
 
 def test_report_is_written_whole(benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "cases", lambda small: [proof.Case(5, 5)])
+    monkeypatch.setattr(proof, "long_cases", lambda small: [proof.Case(130, 130, batch=1, heads=1, key_heads=1)])
     monkeypatch.setattr(benchmark, "PEERS", benchmark.PEERS[:2])
+    monkeypatch.setattr(benchmark, "LONG_PEERS", benchmark.PEERS[:1])
     shapes = (benchmark.Shape(batch=3, n=64, width=64, heads=2), benchmark.Shape(batch=3, n=128, width=64, heads=2))
-    wrong = benchmark.report(CPU, "NVIDIA Tiny GPU", shapes, timer, time.monotonic() + 60, tmp_path / "new", 1000)
+    long = (benchmark.Shape(batch=2, n=140, width=16, heads=2, radius=8),)
+    deadline = time.monotonic() + 60
+    wrong = benchmark.report(CPU, "NVIDIA Tiny GPU", shapes, long, timer, deadline, tmp_path / "new", 1000)
     assert wrong == []
     told = json.loads((tmp_path / "new" / "kernels-Tiny-GPU.json").read_text())
-    assert [row["peer"] for row in told["rows"]] == ["arith, learnable", "arith, frozen"] * 2
+    assert [row["peer"] for row in told["rows"]] == [*["arith, learnable", "arith, frozen"] * 2, "arith, learnable"]
     assert told["copy_gbs"] == pytest.approx(2e-3)
     assert told["rows"][0]["both_share"] == pytest.approx(told["rows"][0]["both_gbs"] / told["copy_gbs"])
-    assert len(told["gates"]) == 11
+    assert len(told["gates"]) == 11 + 4 * 6 + 2 * 4
     assert (tmp_path / "new" / "kernels-Tiny-GPU.svg").exists()
 
 

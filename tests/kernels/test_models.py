@@ -7,8 +7,10 @@ import torch
 
 import arith
 from arith import model as model_module
+from arith.cache import Cache
 from arith.config import ModelConfig
 from arith.data import Dataset
+from arith.kernels import windowed
 from arith.kernels.attention import attention
 from arith.model import Transformer
 from arith.tasks.addition import Addition
@@ -60,6 +62,27 @@ def test_models_are_the_same_through_the_kernels(spec: str, monkeypatch: pytest.
     assert len(gradients) == len(plain_gradients)
     for ours, theirs in zip(gradients, plain_gradients, strict=True):
         assert (ours - theirs).norm() <= 1e-4 * theirs.norm() + 1e-6
+
+
+@pytest.mark.parametrize("spec", ["coupled-window", "window:left=5+t5"])
+def test_narrow_windows_change_nothing_far_beyond_a_tile(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one pass, where blocks of queries see few keys, and decoding, where a query does."""
+    data = Dataset(Mixture([Source(Addition(), Uniform(120, 120), 0, "train")]), NAMED["padded-reversed"])
+    batch = data.batch(0, 2, torch.device("cpu"))
+    assert batch.tokens.shape[1] > windowed.SHORTEST
+    made = built(spec)
+    ids = made.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+    with torch.no_grad():
+        ours = made(batch.tokens, ids)
+        cache, cut = Cache(), batch.tokens.shape[1] - 4
+        parts = [made(batch.tokens[:, :cut], tuple(own[:, :, :cut] for own in ids), cache=cache)]
+        for place in range(cut, batch.tokens.shape[1]):
+            new = tuple(own[:, :, place : place + 1] for own in ids)
+            parts.append(made(batch.tokens[:, place : place + 1], new, cache=cache))
+        monkeypatch.setattr(model_module, "attention", functools.partial(attention, backend="reference"))
+        plain = made(batch.tokens, ids)
+    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(torch.cat(parts, dim=1), plain, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("spec", PLAIN)

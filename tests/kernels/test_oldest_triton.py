@@ -19,6 +19,7 @@ def test_kernels_run_with_the_oldest_triton_supported(root: Path) -> None:
     assert (
         subprocess.run(version, env=environment, capture_output=True, text=True, check=True).stdout.strip() == "3.6.0"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/kernels/test_short.py"]
+    tests = ["tests/kernels/test_short.py", "tests/kernels/test_long.py", "-m", "not slow"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from arith.kernels import resources
+from arith.kernels import long_resources, resources
 from arith.kernels.resources import SHARED_BYTES
 
-TABLE = Path(__file__).parents[1] / "golden" / "kernel-resources.txt"
-AGAIN = "python -m arith.kernels.resources > tests/golden/kernel-resources.txt"
+GOLDEN = Path(__file__).parents[1] / "golden"
+TABLES = {"resources": GOLDEN / "kernel-resources.txt", "long_resources": GOLDEN / "long-kernel-resources.txt"}
+MODULES = {"resources": resources, "long_resources": long_resources}
 SHARDS = 4
 
 ROW = re.compile(r"sm_(\d+) (.*) \| registers=(\d+) stack=(\d+) shared=(\d+) wgmma=(\d+) atomics=(\d+)")
 
 
-def recorded() -> dict[tuple[int, str], dict[str, int]]:
+def recorded(which: str) -> dict[tuple[int, str], dict[str, int]]:
     found = {}
-    for line in TABLE.read_text().splitlines()[1:]:
+    for line in TABLES[which].read_text().splitlines()[1:]:
         match = ROW.fullmatch(line)
         assert match, line
         names = ("registers", "stack", "shared", "wgmma", "atomics")
@@ -29,11 +30,11 @@ def recorded() -> dict[tuple[int, str], dict[str, int]]:
     return found
 
 
-def compiled(chosen: str) -> dict[tuple[int, str], dict[str, int]]:
+def compiled(which: str, chosen: str) -> dict[tuple[int, str], dict[str, int]]:
     """Compile the cases that a Python expression over `capability` and `index` chooses."""
     script = (
         "import json, sys\n"
-        "from arith.kernels.resources import cases, compiled\n"
+        f"from arith.kernels.{which} import cases, compiled\n"
         "chosen = eval('lambda capability, index: ' + sys.argv[1])\n"
         "for capability in (90, 80):\n"
         "    for index, case in enumerate(cases(capability)):\n"
@@ -48,12 +49,12 @@ def compiled(chosen: str) -> dict[tuple[int, str], dict[str, int]]:
     return {(capability, case): values for capability, case, values in map(json.loads, done.stdout.splitlines())}
 
 
-def check(found: dict[tuple[int, str], dict[str, int]]) -> None:
+def check(which: str, found: dict[tuple[int, str], dict[str, int]]) -> None:
     """No more than recorded by this version of Triton; by another, what must hold for all."""
     import triton
 
-    same = f"triton {triton.__version__}" in TABLE.read_text().splitlines()[0]
-    table = recorded()
+    same = f"triton {triton.__version__}" in TABLES[which].read_text().splitlines()[0]
+    table = recorded(which)
     assert found
     for (capability, case), values in found.items():
         before = table[capability, case]
@@ -66,38 +67,53 @@ def check(found: dict[tuple[int, str], dict[str, int]]) -> None:
             assert values["registers"] <= before["registers"], where
 
 
-def test_table_is_of_these_sources() -> None:
-    first = TABLE.read_text().splitlines()[0]
-    assert f"sources {resources.sources()} " in first, f"the kernels have changed since the table was made: {AGAIN}"
+@pytest.mark.parametrize("which", TABLES)
+def test_table_is_of_these_sources(which: str) -> None:
+    first = TABLES[which].read_text().splitlines()[0]
+    again = f"python -m arith.kernels.{which} > tests/golden/{TABLES[which].name}"
+    sources = MODULES[which].sources()  # type: ignore[attr-defined]
+    assert f"sources {sources} " in first, f"the kernels have changed since the table was made: {again}"
 
 
-def test_table_has_every_case_and_all_fit() -> None:
-    table = recorded()
-    assert set(table) == {(capability, str(case)) for capability in (90, 80) for case in resources.cases(capability)}
+@pytest.mark.parametrize("which", TABLES)
+def test_table_has_every_case_and_all_fit(which: str) -> None:
+    table, cases = recorded(which), MODULES[which].cases  # type: ignore[attr-defined]
+    assert set(table) == {(capability, str(case)) for capability in (90, 80) for case in cases(capability)}
     for (capability, case), values in table.items():
         assert values["atomics"] == 0, case
         assert values["shared"] <= SHARED_BYTES[capability], case
-        if capability == 90 and " fp32 " not in case and not case.startswith("forward 1x"):
+        if capability == 90 and " fp32" not in case and not case.startswith("forward 1x"):
             assert values["wgmma"] > 0, case
-    # What the speed at 64 tokens rests on.
+
+
+def test_what_speed_rests_on_spills_nothing() -> None:
     for kernel in ("forward", "backward", "backward and tile"):
-        assert table[90, f"{kernel} 64x64x64 bf16 TILE"]["stack"] == 0
+        assert recorded("resources")[90, f"{kernel} 64x64x64 bf16 TILE"]["stack"] == 0
+    for case in (
+        "forward 64 bf16 plain",
+        "forward 64 bf16 TABLE",
+        "queries 64 bf16 TABLE learned",
+        "table 64 bf16 TABLE",
+    ):
+        assert recorded("long_resources")[90, f"long {case}"]["stack"] == 0
 
 
-def test_one_kernel_compiles_as_recorded() -> None:
-    check(compiled("capability == 90 and index == 2"))
+@pytest.mark.parametrize(("which", "index"), [("resources", 2), ("long_resources", 0)])
+def test_one_kernel_compiles_as_recorded(which: str, index: int) -> None:
+    check(which, compiled(which, f"capability == 90 and index == {index}"))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("half", range(2))
-def test_all_kernels_compile_as_recorded(half: int, root: Path) -> None:
+@pytest.mark.parametrize("which", TABLES)
+def test_all_kernels_compile_as_recorded(which: str, half: int, root: Path) -> None:
     """A quarter of the table at each commit, in two processes."""
     count = subprocess.run(
         ["git", "rev-list", "--count", "HEAD"], cwd=root, capture_output=True, text=True, check=False
     )
     shard = int(count.stdout or 0) % SHARDS
-    check(compiled(f"index % {2 * SHARDS} == {shard + SHARDS * half}"))
+    check(which, compiled(which, f"index % {2 * SHARDS} == {shard + SHARDS * half}"))
 
 
 def test_atomics_are_seen(tmp_path: Path) -> None:
@@ -107,14 +123,14 @@ def test_atomics_are_seen(tmp_path: Path) -> None:
         "import triton, triton.language as tl\n"
         "from triton.backends.compiler import GPUTarget\n"
         "from triton.compiler import ASTSource\n"
-        "from arith.kernels.resources import _read\n"
+        "from arith.kernels.resources import read\n"
         "@triton.jit\n"
         "def add(X):\n"
         "    tl.atomic_add(X + tl.program_id(0) // 2, 1.0, sem='relaxed')\n"
         "for capability in (90, 80):\n"
         "    made = triton.compile(ASTSource(fn=add, signature={'X': '*fp32'}, constexprs={}),"
         " target=GPUTarget('cuda', capability, 32), options={'enable_fp_fusion': True})\n"
-        "    print(_read(made.asm['cubin'], 0).atomics)\n"
+        "    print(read(made.asm['cubin'], 0).atomics)\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)

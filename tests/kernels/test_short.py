@@ -127,8 +127,8 @@ def test_kernels_read_and_write_only_what_is_theirs(keys: int, queries: int, mon
 
     generator = torch.Generator().manual_seed(0)
     q, k, v = islands(queries), islands(keys), islands(keys)
-    monkeypatch.setattr(fused, "_token_major", framed)
-    monkeypatch.setattr(fused, "_parts", framed_parts)
+    monkeypatch.setattr(fused, "token_major", framed)
+    monkeypatch.setattr(fused, "empty_sums", framed_parts)
     none = [None] * 8
     dout = torch.randn(3, 2, queries, 16, generator=generator)
     out = fused.short_attention._init_fn(q, k, v, *none, 0, 0, True, 0.25)
@@ -369,7 +369,6 @@ def q_of(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("terms", "n", "width", "why"),
     [
-        ((), 129, 16, "hold up to 128 tokens"),
         ((), 8, 130, "head widths up to 128"),
         ((), 128, 128, "more than 64 tokens with heads wider than 64, in 32 bits"),
         ((Decay(torch.zeros(2, 2, 8)),), 8, 16, "Decay runs in plain torch"),

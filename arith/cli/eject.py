@@ -1,0 +1,36 @@
+"""arith eject"""
+
+from pathlib import Path
+
+from arith.cli.framework import click
+from arith.cli.options import import_option
+
+
+@click.command(
+    "eject",
+    epilog="Examples: arith eject coupled-window > positional.py; "
+    "arith eject t5:buckets=8@coupled --kernel --out positional.py",
+)
+@click.argument("encoding")
+@click.option("--kernel", is_flag=True, help="With the Triton kernels, for an NVIDIA GPU; the file then needs triton.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: print it]")
+@import_option
+def command(encoding: str, kernel: bool, out: Path | None, imports: tuple[str, ...]) -> None:
+    """Print an encoding as one readable file: its code, its scheme's, and attention's, on torch alone."""
+    from arith.catalogue import import_file
+    from arith.eject import ejected
+    from arith.errors import UsageError
+
+    for path in imports:
+        import_file(path)
+    file = ejected(encoding, kernel)
+    if out is None:
+        click.echo(file, nl=False)
+        return
+    if out.exists():
+        raise UsageError(f"{out} exists. Choose another --out, or remove it")
+    try:
+        out.write_text(file)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}. Choose another --out") from error
+    click.echo(f"file     {out}")

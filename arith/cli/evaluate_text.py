@@ -1,0 +1,127 @@
+"""arith evaluate for models that read text: local ones of Hugging Face, and those behind any interface."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from arith.cli.framework import click
+from arith.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+TASK, FORMAT, DIGITS, SAMPLES, SEED = "addition", "plain", "1-5", 100, 2311
+
+_OPTIONS: tuple[tuple[str, Any, str], ...] = (
+    ("--hf", click.Path(path_type=Path), "Local folder of any causal model of Hugging Face, which replies to text."),
+    ("--prompts", click.Path(path_type=Path), "File for prompts, a JSON line each; with --hf, for replies too."),
+    ("--replies", click.Path(path_type=Path), "File of prompts' ids with replies, which are scored."),
+    ("--shots", click.IntRange(0), "Solved problems before each prompt.  [default: 0]"),
+    ("--at-once", click.IntRange(1), "Prompts in a batch of --hf.  [default: 32]"),
+    ("--label", str, "What results call the model.  [default: the folder's or file's name]"),
+    ("--trained-digits", str, "Digits of operands that the model was trained on, such as 1-4, for figures."),
+)
+
+
+def text_options(command: Command) -> Command:
+    """Options for models that read text."""
+    for option, kind, text in reversed(_OPTIONS):
+        command = click.option(option, type=kind, help=text)(command)
+    return command
+
+
+def tested_by_text(
+    tests: dict[str, Any],
+    out: Path | None,
+    device: str,
+    dry_run: bool,
+    as_json: bool,
+    *,
+    hf: Path | None,
+    prompts: Path | None,
+    replies: Path | None,
+    shots: int | None,
+    at_once: int | None,
+    label: str | None,
+    trained_digits: str | None,
+) -> None:
+    """Write prompts, ask a local model, or score replies.
+
+    Args:
+        tests: the options that say what is asked, None where not given.
+    """
+    from arith.assembly import device_named
+    from arith.commands import command_line
+    from arith.config import digit_list, digit_range
+    from arith.files import as_file_name
+    from arith.interrupt import Interrupted
+    from arith.results import Results
+    from arith.shipped import tested
+    from arith.tables import interval_table
+    from arith.text_measuring import asked_by_text, of_replies, saved_with_others
+    from arith.text_tests import UNKNOWN, Asked, TextTest, write_prompts
+
+    if hf is None and prompts is None and replies is None:
+        raise UsageError("name a run, a local model by --hf, or a file by --prompts or --replies")
+    if replies is not None and (hf is not None or prompts is not None):
+        raise UsageError("--replies scores what was replied: give it without --hf and --prompts")
+    trained = UNKNOWN if trained_digits is None else digit_range(trained_digits)
+    subject = hf or replies
+    name = label or (subject.stem if subject is not None else "") + (f", {shots} shots" if shots else "")
+    path = out or Path(f"{as_file_name(name)}-evaluation.json")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
+    if replies is not None:
+        told = next((option for option, value in tests.items() if value is not None), None)
+        if told is not None or shots is not None:
+            said = (told or "shots").replace("_", "-")
+            raise UsageError(f"the ids of replies say what was asked: leave out --{said}")
+        results = of_replies(replies, Asked(name, train_lengths=trained))
+    else:
+        own = {} if hf is None else tested(hf)
+        of = TextTest(
+            tests["task"] or own.get("task", TASK),
+            tests["format"] or own.get("format", FORMAT),
+            SEED if tests["seed"] is None else tests["seed"],
+            shots or 0,
+        )
+        samples = SAMPLES if tests["samples"] is None else tests["samples"]
+        sets = []
+        suites = None if tests["suites"] is None else tests["suites"].split(",")
+        if tests["grid"] is None or tests["test_digits"] is not None or suites is not None:
+            sets = of.sets(digit_list(tests["test_digits"] or DIGITS), suites or ("random",), samples)
+        if tests["grid"] is not None:
+            sets += of.grid(tests["grid"], samples)
+        if dry_run:
+            click.echo("\n".join(f"{test.suite} {test.digits} digits, {test.n} problems" for test in sets))
+            click.echo(f"for example\n{of.problems(sets[-1]).prompts[0]}")
+            return
+        if hf is None:
+            assert prompts is not None
+            if prompts.exists():
+                raise UsageError(f"{prompts} exists. Choose another --prompts, or remove it")
+            count = write_prompts(prompts, of, sets)
+            click.echo(f"prompts  {prompts}, {count:,} lines")
+            click.echo("Write a reply to each, as JSON lines of id and reply, and score them:")
+            click.echo(command_line("evaluate", "--replies", "FILE"))
+            return
+        from arith.extras import needs
+
+        needs("transformers", "hf")
+        from arith.hf.generation import TextModel
+
+        model = TextModel.load(hf, device_named(device))
+        parameters = sum(own.numel() for own in model.model.parameters())
+        who = Asked(name, model.model.config.model_type, parameters, trained)
+        try:
+            results = asked_by_text(model, of, sets, who, path, prompts, at_once or 32)
+        except KeyboardInterrupt:
+            raise Interrupted(command_line(*sys.argv[1:])) from None
+    kept = saved_with_others(results, path)
+    if as_json:
+        click.echo(json.dumps({"cells": [dataclasses.asdict(cell) for cell in kept.cells]}))
+        return
+    click.echo(interval_table(Results(results.cells).cells))
+    click.echo("Right is a reply whose last number, in its first line for --hf, is the answer.")
+    click.echo(f"results  {path}")

@@ -1,0 +1,51 @@
+"""arith export"""
+
+from pathlib import Path
+
+from arith.cli.framework import click
+from arith.errors import UsageError
+
+
+@click.command(
+    "export",
+    epilog="Examples: arith export runs/addition-rope-0 --to adder; "
+    "arith export runs/extrapolation/coupled-window-301 --ship addition",
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
+@click.option("--ship", metavar="NAME", help="Instead: make it one of the models that come with arith (a checkout).")
+@click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
+def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -> None:
+    """Write a run's model as a folder of Hugging Face, with tokenizer, results and a card made from them.
+
+    AutoModelForCausalLM loads it after `import arith.hf.model`, or with trust_remote_code.
+    """
+    if (folder is None) == (ship is None):
+        raise UsageError("give the folder to make, --to DIR, or a name to ship it under, --ship NAME")
+
+    from arith import shipped
+    from arith.commands import command_line
+    from arith.extras import needs
+
+    needs("transformers", "hf")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    from arith.hf.exporting import exported
+    from arith.taken import opened
+
+    place = folder if folder is not None else shipped.FOLDER / str(ship)
+    if place.exists() and any(place.iterdir()):
+        if not shipped.is_model(place):
+            raise UsageError(f"{place} exists and is no exported model, so it is left alone. Choose another")
+        if not overwrite:
+            raise UsageError(f"{place} exists. Replace it by --overwrite, or choose another")
+    exported(opened(run, pretrained=True), place, ship or place.name)
+    weights = (place / "model.safetensors").stat().st_size
+    if ship and weights > shipped.LARGEST:
+        raise UsageError(
+            f"{place} is written, but its {weights:,} bytes are more than the {shipped.LARGEST:,} of a model that is "
+            f"shipped. Remove it, or train a smaller one"
+        )
+    click.echo(f"model    {place}, {weights:,} bytes\ncard     {place / 'README.md'}")
+    click.echo(f"ask it   {command_line('ask', ship or str(place), 'PROBLEM')}")

@@ -1,0 +1,84 @@
+"""A run's model as a folder that Hugging Face's `from_pretrained`, lm-evaluation-harness and `arith ask` read."""
+
+import shutil
+from pathlib import Path
+
+import arith
+from arith.assembly import Assembly
+from arith.card import card
+from arith.errors import UsageError
+from arith.hf.model import ArithConfig, ArithForCausalLM
+from arith.hf.pretrained import Pretrained, Start
+from arith.hf.tokenizer import character_tokenizer
+from arith.model import Transformer
+from arith.reproduce import made
+from arith.results import Results
+from arith.runs import Run, git_commit
+from arith.shipped import RESULTS
+from arith.taken import config_of
+
+STUB = "arith_hf.py"
+# For programs that load models with trust_remote_code, and do not import arith by themselves.
+STUB_TEXT = '''"""The model's code is arith: pip install 'arith-toolkit[hf]'."""
+
+from arith.hf.model import ArithConfig, ArithForCausalLM
+
+__all__ = ["ArithConfig", "ArithForCausalLM"]
+'''
+
+
+def exported(run: Run, folder: Path, name: str) -> None:
+    """Write the model of a run's last step, its tokenizer, its results and a card made from them.
+
+    Args:
+        folder: that is made; what is in it goes.
+        name: what the card calls the model.
+
+    Raises:
+        UsageError: the run has no results of its last step, or is of an encoding of the user's own.
+    """
+    config_of(run.config.as_dict())
+    assembly = Assembly.of(run.config)
+    model, checkpoint = run.trained(assembly)
+    results = _results_of(run, checkpoint.step)
+    if folder.exists():
+        shutil.rmtree(folder)
+    if isinstance(model, Pretrained):
+        model.inner.save_pretrained(folder)
+        Start.of(str(run.config.model.init)).tokenizer.save_pretrained(folder)
+    else:
+        _save(model, assembly, checkpoint.step, folder)
+    # Where and by which code, but no paths of this machine.
+    Results(results.cells, {"runs": made([results])}, results.anatomy).save(folder / RESULTS)
+    (folder / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
+
+
+def _save(model: Transformer, assembly: Assembly, step: int, folder: Path) -> None:
+    config = ArithConfig(
+        run=assembly.config.as_dict(),
+        step=step,
+        arith_version=arith.__version__,
+        arith_commit=git_commit(),
+        auto_map={
+            "AutoConfig": "arith_hf.ArithConfig",
+            "AutoModelForCausalLM": "arith_hf.ArithForCausalLM",
+        },
+    )
+    taken = ArithForCausalLM(config)
+    taken.transformer.load_state_dict(model.state_dict())
+    taken.save_pretrained(folder)
+    character_tokenizer(assembly.vocabulary_size()).save_pretrained(folder)
+    (folder / STUB).write_text(STUB_TEXT)
+
+
+def _results_of(run: Run, step: int) -> Results:
+    if not run.results.is_file():
+        raise UsageError(f"{run.folder} has no results.json, from which its card is made. Finish it with arith train")
+    results = Results.load(run.results)
+    steps = {cell.step for cell in results.cells}
+    if steps != {step}:
+        raise UsageError(
+            f"{run.results} is about step {', '.join(map(str, sorted(steps)))}, and the model is of step {step}. "
+            "Go on with the run, which is tested at its end"
+        )
+    return results

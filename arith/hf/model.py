@@ -1,0 +1,143 @@
+"""arith's models as models of Hugging Face: import this, and `AutoModelForCausalLM` knows them.
+
+import arith.hf.model
+model = AutoModelForCausalLM.from_pretrained(FOLDER)      # one that `arith export` wrote
+model.save_pretrained(OTHER); model.push_to_hub("you/adder")
+"""
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from arith.assembly import Assembly
+from arith.config import RunConfig
+from arith.hf.decoding import Decoding
+from arith.hf.prompts import Prompts
+from arith.model import Transformer
+from arith.taken import config_of, key_of
+from arith.tasks import vocabulary
+
+NOT_LEARNED = -100
+
+
+class ArithConfig(PreTrainedConfig):
+    """The configuration of a run, as run.json holds it.
+
+    Args:
+        run: nested tables; the defaults if None.
+    """
+
+    model_type = "arith"
+
+    def __init__(self, run: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        self.run = RunConfig().as_dict() if run is None else run
+        for name, mark in (("bos", vocabulary.BEGIN), ("eos", vocabulary.END), ("pad", vocabulary.PAD)):
+            kwargs.setdefault(f"{name}_token_id", vocabulary.token(mark))
+        super().__init__(**kwargs)
+
+
+class ArithForCausalLM(PreTrainedModel, GenerationMixin):
+    """A trained transformer with its encoding. Tokens are `arith.hf.tokenizer`'s, texts those of the run's format.
+
+    Position ids need no arguments: where the answer begins is read off the tokens. What an encoding draws for a sample
+    is the same for all.
+    """
+
+    config_class = ArithConfig
+    base_model_prefix = "transformer"
+    _is_stateful = True  # what it keeps cannot go back a token
+
+    def __init__(self, config: ArithConfig) -> None:
+        super().__init__(config)
+        self.assembly = assembly = Assembly.of(config_of(config.run))
+        self.transformer = self._built()
+        self.prompts = Prompts(assembly.tested_task, assembly.tested_format)
+        self.key, self.capacity = key_of(assembly), assembly.tokens
+        self.post_init()
+        if self.generation_config is not None:
+            self.generation_config.max_length = assembly.tokens  # instead of 20
+
+    def _init_weights(self, module: Any) -> None:
+        """Weights have been, as arith does it. What is computed and not saved, loading leaves empty."""
+        computed = [name for name in module._buffers if name in module._non_persistent_buffers_set]
+        if computed:
+            place = next(name for name, own in self.transformer.named_modules() if own is module)
+            fresh = self._built().get_submodule(place)
+            for name in computed:
+                module.get_buffer(name).copy_(fresh.get_buffer(name))
+
+    def _built(self) -> Transformer:
+        """The model before training; nothing outside it notices."""
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            return self.assembly.model()
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False  # `Decoding` it is
+
+    def get_input_embeddings(self) -> torch.nn.Embedding:
+        return self.transformer.embedding
+
+    def get_output_embeddings(self) -> torch.nn.Linear:
+        return self.transformer.head
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "b n"],
+        attention_mask: Int[Tensor, "b n"] | None = None,
+        past_key_values: Decoding | None = None,
+        labels: Int[Tensor, "b n"] | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """Logits of every token, or of the next one where something is kept (`use_cache`).
+
+        Args:
+            attention_mask: 0 where there is padding, on one side or the other.
+            past_key_values: what the last step gave.
+            labels: the tokens that are learned, -100 elsewhere; the loss is on each one's prediction.
+        """
+        if past_key_values is not None:
+            logits = past_key_values.step(input_ids)
+            return _kept(logits, past_key_values)
+        valid = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        if use_cache and labels is None:
+            decoding = Decoding(self.transformer, self.prompts, self.key, self.capacity)
+            return _kept(decoding.begin(input_ids, valid), decoding)
+        logits = self._whole(input_ids, valid)
+        loss = None
+        if labels is not None:
+            loss = functional.cross_entropy(
+                logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=NOT_LEARNED
+            )
+        return CausalLMOutputWithPast(loss=loss, logits=logits)
+
+    def _whole(self, tokens: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Float[Tensor, "b n v"]:
+        """One pass over sequences, with padding put to the right, where it is nobody's past."""
+        index = torch.arange(tokens.shape[1], device=tokens.device)
+        start = valid.long().argmax(1, keepdim=True)
+        pad = vocabulary.token(vocabulary.PAD)
+        moved = tokens.masked_fill(~valid, pad).gather(1, (index + start) % tokens.shape[1])
+        lengths = torch.minimum(self.prompts.lengths(moved), valid.sum(1))
+        key = torch.full_like(lengths, self.key)
+        ids = self.transformer.encoding.full(self.prompts.prompt(moved, lengths), moved, key, self.capacity)
+        beyond = self.transformer.encoding.beyond(ids)
+        if beyond is not None:  # of an answer that never ends, as in decoding
+            ids = tuple(own.masked_fill(beyond, 0) for own in ids)
+        logits: Tensor = self.transformer(moved, ids)
+        back = ((index - start) % tokens.shape[1])[..., None].expand(-1, -1, logits.shape[2])
+        return logits.gather(1, back)
+
+
+def _kept(logits: Float[Tensor, "b 1 v"], decoding: Decoding) -> CausalLMOutputWithPast:
+    # transformers names caches by their own class, and asks for nothing that `Decoding` lacks.
+    return CausalLMOutputWithPast(logits=logits, past_key_values=cast(Any, decoding))
+
+
+AutoConfig.register("arith", ArithConfig, exist_ok=True)
+AutoModelForCausalLM.register(ArithConfig, ArithForCausalLM, exist_ok=True)

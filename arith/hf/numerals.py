@@ -1,0 +1,148 @@
+"""What the tokens of any tokenizer are to numbers: digits, alone or in groups, signs, gaps, or something else."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from arith.encodings.digit_positions import rank
+from arith.encodings.positions import Kind, Reading
+from arith.errors import UsageError
+
+MIXED = -1  # digits of a token that holds a digit beside a sign, or digits of two numbers
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # how SentencePiece writes a byte
+_KINDS = {"+": Kind.OPERATOR, "-": Kind.OPERATOR, "*": Kind.OPERATOR, "=": Kind.EQUALS, "": Kind.GAP}
+
+
+class Vocabulary(Protocol):
+    """What is asked of a tokenizer of transformers."""
+
+    all_special_ids: Any
+
+    def __len__(self) -> int: ...
+
+    def convert_ids_to_tokens(self, ids: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Numerals:
+    """For each entry of a vocabulary.
+
+    Args:
+        kind: what it is to a position scheme; a group of digits is one digit to it.
+        digits: how many it holds; `MIXED` where no place can be given to them.
+        ends_line: whether the problem ends with it: a line break, or a mark such as the end of a text.
+    """
+
+    kind: Int[Tensor, " v"]
+    digits: Int[Tensor, " v"]
+    ends_line: Bool[Tensor, " v"]
+
+    @staticmethod
+    def of(tokenizer: Vocabulary, vocabulary: int) -> "Numerals":
+        """Those of a tokenizer.
+
+        Args:
+            vocabulary: of the model, which may be larger.
+        """
+        size = len(tokenizer)
+        if size > vocabulary:
+            raise UsageError(
+                f"the tokenizer has {size} tokens and the model {vocabulary}: it is another model's tokenizer, or the "
+                f"model lacks model.resize_token_embeddings({size})"
+            )
+        special = set(tokenizer.all_special_ids)
+        texts = [_text(piece) for piece in tokenizer.convert_ids_to_tokens(list(range(size)))]
+        kind = torch.full((vocabulary,), Kind.OTHER, dtype=torch.int8)
+        digits = torch.zeros(vocabulary, dtype=torch.int8)
+        ends_line = torch.zeros(vocabulary, dtype=torch.bool)
+        for token, text in enumerate(texts):
+            ends_line[token] = token in special or "\n" in text
+            if not ends_line[token]:
+                kind[token], digits[token] = _classified(text.strip(" "))
+        return Numerals(kind, digits, ends_line)
+
+
+def _text(piece: str | None) -> str:
+    """A token as it is written: byte-level vocabularies have Ġ and Ċ for space and line break, SentencePiece ▁."""
+    if piece is None:
+        return ""
+    byte = _BYTE.fullmatch(piece)
+    if byte:
+        return chr(int(byte[1], 16))
+    return piece.replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n").removeprefix("##")
+
+
+def _classified(text: str) -> tuple[Kind, int]:
+    """
+    >>> _classified("123"), _classified("3D"), _classified("=7")
+    ((<Kind.DIGIT: 0>, 3), (<Kind.OTHER: 4>, 0), (<Kind.OTHER: 4>, -1))
+    """
+    if re.fullmatch("[0-9]+", text):
+        return Kind.DIGIT, len(text)
+    if re.search("[0-9]", text) and re.fullmatch(r"[0-9+\-*= ]+", text):
+        return Kind.OTHER, MIXED
+    return _KINDS.get(text, Kind.OTHER), 0
+
+
+def check_alignment(
+    kind: Int[Tensor, "b n"],
+    digits: Int[Tensor, "b n"],
+    widest: Int[Tensor, " b"],
+    answer: Bool[Tensor, "b n"],
+    reading: Reading,
+) -> None:
+    """Raise if digits of one significance do not always have one place in their group.
+
+    Groups of g digits must be counted from the units: all but the group of the most significant digits hold g.
+
+    Args:
+        kind, digits: of lines of tokens, as in `Numerals`.
+        widest: most digits of a token, in the text that each line is of.
+        answer: which tokens come after the prompt.
+        reading: which digit comes first.
+    """
+    if bool((digits == MIXED).any()):
+        raise UsageError(
+            f"a token holds a digit and a sign, or digits of two numbers: one id cannot place them. {_ADVICE}"
+        )
+    digit = kind == Kind.DIGIT
+    first = rank(kind, answer) == 0
+    last = rank(kind.flip(1), answer.flip(1)).flip(1) == 0
+    most_significant = torch.where(answer, _edge(reading.answer, first, last), _edge(reading.operands, first, last))
+    wrong = digit & ~most_significant & (digits != rearrange(widest, "b -> b 1"))
+    if bool(wrong.any()):
+        line = int(wrong.any(1).long().argmax())
+        sizes = _number_at(digit[line].tolist(), digits[line].tolist(), int(wrong[line].long().argmax()))
+        order = "most" if reading.operands == "msb" else "least"
+        raise UsageError(
+            f"a number stands in tokens of {'+'.join(map(str, sizes))} digits beside one of {int(widest[line])}: "
+            f"groups that are not counted from the units, so that digits of one significance have no common place "
+            f"(operands have their {order} significant digit first). {_ADVICE}"
+        )
+
+
+_ADVICE = (
+    "Write digits with spaces between them, as arith.hf.text.TokenizedProblems(spaced=True) does, so that each is a "
+    "token; or take an encoding on sequential ids"
+)
+
+
+def _edge(order: str, first: Bool[Tensor, "b n"], last: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+    return first if order == "msb" else last
+
+
+def _number_at(digit: Sequence[bool], held: Sequence[int], place: int) -> list[int]:
+    """Digits of each token of the number around a place; numbers whose tokens have gaps between are shown in part."""
+    start = place
+    while start and digit[start - 1]:
+        start -= 1
+    stop = place
+    while stop < len(digit) and digit[stop]:
+        stop += 1
+    return list(held[start:stop])

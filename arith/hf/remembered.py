@@ -1,0 +1,119 @@
+"""What an encoding keeps of the tokens so far: in transformers' own cache, as one more layer of it.
+
+So it follows the keys and values wherever they go: beams are reordered, rows repeated and dropped, tokens taken back,
+and a copied cache brings its own.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers.cache_utils import Cache, DummyLayer, StaticLayer
+
+from arith.encodings.base import SHARED, Memory
+from arith.encodings.compose import Ids
+from arith.errors import UsageError
+
+
+class Remembered(DummyLayer):
+    """Tokens so far, their position ids, and the memory of terms that look at content.
+
+    Args:
+        layers: of the model.
+    """
+
+    is_compileable = False
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.memories: list[Memory] = [{} for _ in range(layers)]
+        self.tokens: Int[Tensor, "b n"] | None = None
+        self.key: Int[Tensor, " b"] | None = None
+        self.ids: Ids = ()
+
+    @staticmethod
+    def of(cache: Any, layers: int) -> "Remembered":
+        """The one in a model's cache, put there if the cache is empty.
+
+        Args:
+            layers: of the model.
+        """
+        if not isinstance(cache, Cache) or not isinstance(cache.layers, list):
+            raise UsageError(
+                f"decoding with an encoding of arith takes a cache such as transformers.DynamicCache, got "
+                f"{type(cache).__name__}"
+            )
+        while cache.layer_class_to_replicate is not None and len(cache.layers) < layers:
+            cache.layers.append(cache.layer_class_to_replicate())
+        if any(isinstance(layer, StaticLayer) for layer in cache.layers):
+            raise UsageError(
+                "a static cache has keys that no token has filled yet, and arith's attention takes its queries as the "
+                "last of the keys. Leave cache_implementation out: the default cache grows"
+            )
+        if len(cache.layers) == layers:
+            if cache.get_seq_length() > 0:
+                raise UsageError(
+                    "this cache was filled without the attached encoding, so the positions of its tokens are not "
+                    "known. Begin with an empty cache"
+                )
+            cache.layers.append(Remembered(layers))
+        found = cache.layers[-1]
+        if not isinstance(found, Remembered) or len(found.memories) != layers:
+            raise UsageError(f"this cache is not one of a model of {layers} layers")
+        return found
+
+    @property
+    def length(self) -> int:
+        return 0 if self.tokens is None else self.tokens.shape[1]
+
+    @property
+    def is_croppable(self) -> bool:  # type: ignore[override]
+        """Sums over the content of tokens cannot be taken back."""
+        return not any(map(_rows, self.memories))
+
+    def crop(self, tokens_to_remove: int) -> None:
+        kept = self.length - abs(tokens_to_remove)
+        if not tokens_to_remove or self.tokens is None:
+            return
+        if not self.is_croppable:
+            raise UsageError("an encoding that sums over the content of tokens cannot take tokens back")
+        self.tokens = self.tokens[:, :kept]
+        self.ids = tuple(own[..., :kept] for own in self.ids)
+
+    def reset(self) -> None:
+        self.__init__(len(self.memories))  # type: ignore[misc]
+
+    def reorder_cache(self, beam_idx: Int[Tensor, " b"]) -> None:
+        self._each_row(lambda own: own.index_select(0, beam_idx.to(own.device)))
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        self._each_row(lambda own: own.repeat_interleave(repeats, dim=0))
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        self._each_row(lambda own: own[indices])
+
+    def _each_row(self, change: Callable[[Tensor], Tensor]) -> None:
+        if self.tokens is None or self.key is None:
+            return
+        self.tokens, self.key = change(self.tokens), change(self.key)
+        self.ids = tuple(_by_row(own, change) for own in self.ids)
+        self.memories = [_changed(memory, change) for memory in self.memories]
+
+
+def _by_row(ids: Int[Tensor, "levels #b n"], change: Callable[[Tensor], Tensor]) -> Int[Tensor, "levels #b n"]:
+    """Ids that all samples share stay."""
+    return ids if ids.shape[1] == 1 else torch.stack([change(level) for level in ids])
+
+
+def _changed(memory: Memory, change: Callable[[Tensor], Tensor]) -> Memory:
+    return {
+        name: _changed(own, change) if isinstance(own, dict) else own if name.startswith(SHARED) else change(own)
+        for name, own in memory.items()
+    }
+
+
+def _rows(memory: Memory) -> bool:
+    """Whether it holds tensors of samples."""
+    return any(_rows(own) if isinstance(own, dict) else not name.startswith(SHARED) for name, own in memory.items())

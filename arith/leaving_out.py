@@ -1,0 +1,102 @@
+"""What an ejected file leaves out of the code that it is made of."""
+
+import ast
+import functools
+from collections.abc import Iterator
+
+from arith.bundling import Cut, Edit
+from arith.sources import Piece, Source, source
+
+ATTENTION = "arith.kernels.attention"
+
+
+def cuts(kernel: bool, unused: frozenset[str]) -> Cut:
+    """What is left out.
+
+    Args:
+        kernel: the file has the kernels; otherwise it has one path, and no choice of it.
+        unused: terms that the encoding does not make.
+    """
+
+    @functools.cache
+    def of(piece: Piece) -> tuple[Edit, ...]:
+        inside = source(piece.module)
+        found = [*_registered(piece, inside), *_imported_inside(piece, inside), *_of_terms(piece, inside, unused)]
+        if not kernel and piece.module == ATTENTION and "attention" in piece.names:
+            found += _one_path(piece, inside)
+        return tuple(found)
+
+    return of
+
+
+def _lines(inside: Source, first: int, last: int) -> Edit:
+    return inside.starts[first - 1], inside.starts[last], b""
+
+
+def _registered(piece: Piece, inside: Source) -> Iterator[Edit]:
+    """`@ENCODINGS.register("tilt")`"""
+    for decorator in getattr(piece.node, "decorator_list", []):
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("S.register"):
+            yield _lines(inside, decorator.lineno, decorator.end_lineno or decorator.lineno)
+
+
+def _imported_inside(piece: Piece, inside: Source) -> Iterator[Edit]:
+    """Imports of ours in a function, with the blank line after them."""
+    lines = inside.text.splitlines()
+    for node in ast.walk(piece.node):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("arith."):
+            last = node.end_lineno or node.lineno
+            yield _lines(inside, node.lineno, last + (not lines[last].strip()))
+
+
+def _of_terms(piece: Piece, inside: Source, unused: frozenset[str]) -> Iterator[Edit]:
+    """Cases and checks of terms that are not in the file."""
+    lines = inside.text.splitlines()
+    for node in ast.walk(piece.node):
+        if isinstance(node, ast.match_case) and ast.unparse(node.pattern).partition("(")[0] in unused:
+            last = node.body[-1]
+            first = node.pattern.lineno
+            yield _lines(inside, first, last.end_lineno or last.lineno)
+        if isinstance(node, ast.If):
+            test = node.test.values[0] if isinstance(node.test, ast.BoolOp) else node.test
+            asked = test.args[1:] if isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance" else []
+            if asked and ast.unparse(asked[0]) in unused and not node.orelse:
+                first = node.lineno
+                while lines[first - 2].lstrip().startswith(b"#"):
+                    first -= 1
+                yield _lines(inside, first, node.end_lineno or node.lineno)
+    if "Term" in piece.names and isinstance(piece.node, ast.Assign):
+        yield from _of_union(piece.node.value, inside, unused)
+
+
+def _of_union(union: ast.expr, inside: Source, unused: frozenset[str]) -> Iterator[Edit]:
+    """`A | B | C` without those that are not in the file."""
+    names: list[ast.expr] = []
+    while isinstance(union, ast.BinOp):
+        names.insert(0, union.right)
+        union = union.left
+    names.insert(0, union)
+    starts = [inside.offset(name.lineno, name.col_offset) for name in names]
+    ends = [inside.offset(name.lineno, name.end_col_offset or 0) for name in names]
+    for place, name in enumerate(names):
+        if ast.unparse(name) in unused:
+            yield (starts[0], starts[1], b"") if place == 0 else (ends[place - 1], ends[place], b"")
+
+
+def _one_path(piece: Piece, inside: Source) -> Iterator[Edit]:
+    """The op without a choice of backend: its checks, and plain torch."""
+    function = piece.node
+    assert isinstance(function, ast.FunctionDef)
+    lines = inside.text.splitlines()
+    for argument in function.args.kwonlyargs:
+        if argument.arg == "backend":
+            yield _lines(inside, argument.lineno, argument.lineno)
+    said = function.body[0]
+    for number in range(said.lineno, said.end_lineno or said.lineno):
+        if lines[number - 1].strip().startswith(b"backend: "):
+            yield _lines(inside, number, number)
+    routed = next(
+        node for node in function.body if "route" in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    )
+    first, last, _ = _lines(inside, routed.lineno, function.end_lineno or function.lineno)
+    yield first, last, b"    return plain_attention(q, k, v, terms, causal, valid, documents, scale)\n"

@@ -1,0 +1,33 @@
+"""How a recipe wants its figure to look, and what it is set beside."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What others say was reached, to be marked in a figure.
+
+    Args:
+        digits: up to which it was.
+        text: by whom, and with what.
+        format: in whose panels it is marked; None: in all.
+    """
+
+    digits: int
+    text: str
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """
+    Args:
+        by_format: each format has panels of its own.
+        claims: what others say was reached.
+    """
+
+    by_format: bool = False
+    claims: tuple[Claim, ...] = ()
+
+
+PLAIN = Look()

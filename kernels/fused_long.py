@@ -1,0 +1,323 @@
+"""The fused kernels for sequences of any length as torch operators, differentiable and known to `torch.compile`."""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from arith.kernels.configs import SIZES, capability
+from arith.kernels.folding import Long
+from arith.kernels.launching import empty_sums, exact, multiprocessors, run, strides, token_major
+from arith.kernels.long import long_forward
+from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_config
+from arith.kernels.long_gradients import long_backward_keys, long_backward_queries, long_delta
+from arith.kernels.long_table import long_id_table_gradient, long_table_gradient
+from arith.kernels.tiling import Masks, lists, shown, spans
+
+AT_ONCE = 2  # programs of a table's gradient that a multiprocessor should find to do
+
+
+def attention(
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b g k d"],
+    v: Float[Tensor, "b g k d"],
+    folded: Long,
+    valid: Bool[Tensor, "b k"] | None,
+    documents: Int[Tensor, "b k"] | None,
+    scale: float,
+) -> Float[Tensor, "b h q d"]:
+    """Softmax attention of the last q of k tokens, tile by tile."""
+
+    def rows(ids: Int[Tensor, "#b n"] | None) -> Int[Tensor, "b n"] | None:
+        return None if ids is None else ids.expand(q.shape[0], -1).to(torch.int32).contiguous()
+
+    ids, window = folded.ids, folded.window
+    seen = None if window is None else window.ids
+    tables = [None if table is None else table.contiguous() for table in (folded.table, folded.id_table)]
+    out: Tensor = long_attention(
+        q,
+        k,
+        v,
+        *tables,
+        rows(None if ids is None else ids.q),
+        rows(None if ids is None else ids.k),
+        rows(None if seen is None else seen.q),
+        rows(None if seen is None else seen.k),
+        rows(valid),
+        None if documents is None else documents.expand(q.shape[0], -1).contiguous(),
+        folded.left,
+        folded.right,
+        0 if window is None else window.left,
+        0 if window is None else window.right,
+        scale,
+    )[0]
+    return out
+
+
+@torch.library.custom_op("arith::long_attention", mutates_args=())
+def long_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    table: Tensor | None,
+    id_table: Tensor | None,
+    ids_q: Tensor | None,
+    ids_k: Tensor | None,
+    window_q: Tensor | None,
+    window_k: Tensor | None,
+    valid: Tensor | None,
+    documents: Tensor | None,
+    left: int,
+    right: int,
+    id_left: int,
+    id_right: int,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """The output, and the logarithms of the rows' sums."""
+    q, k, v = _dense(q), _dense(k), _dense(v)
+    out = token_major(q)
+    logsum = empty_sums(q, *q.shape[:3])
+    launch = _config("long forward", q)
+    given = (table, id_table, ids_q, ids_k, window_q, window_k, valid, documents)
+    limits = (left, right, id_left, id_right)
+    listed = _lists(_masks(q, k, given, limits), launch)
+    run(
+        long_forward, (triton.cdiv(q.shape[2], launch.queries) * q.shape[0] * q.shape[1],),
+        q, k, v, out, logsum, *given, *listed,
+        *strides(q, k, v, out), *_sizes(q, k, table, id_table), *limits, scale,
+        BOTH=right > 0, **_constants(q, launch),
+    )  # fmt: skip
+    return out, logsum
+
+
+@long_attention.register_fake
+def _(q: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return token_major(q), empty_sums(q, *q.shape[:3])
+
+
+@torch.library.custom_op("arith::long_attention_backward", mutates_args=())
+def long_attention_backward(
+    dout: Tensor,
+    out: Tensor,
+    logsum: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    table: Tensor | None,
+    id_table: Tensor | None,
+    ids_q: Tensor | None,
+    ids_k: Tensor | None,
+    window_q: Tensor | None,
+    window_k: Tensor | None,
+    valid: Tensor | None,
+    documents: Tensor | None,
+    left: int,
+    right: int,
+    id_left: int,
+    id_right: int,
+    scale: float,
+    table_gradient: bool,
+    id_table_gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of q, k, v and both tables; empty for the last two where they are not asked for."""
+    dout, q, k, v = _dense(dout), _dense(q), _dense(k), _dense(v)
+    b, h, queries, _ = q.shape
+    given = (table, id_table, ids_q, ids_k, window_q, window_k, valid, documents)
+    limits = (left, right, id_left, id_right)
+    masks = _masks(q, k, given, limits)
+    sizes = (*_sizes(q, k, table, id_table), *limits, scale)
+    delta = empty_sums(q, b, h, queries)
+    launch = _config("long queries", q)
+    constants = _constants(q, launch)
+    tiles = triton.cdiv(queries, launch.queries)
+    few = {name: constants[name] for name in ("WIDTH", "BLOCK_Q", "BLOCK_D", "ACC", "num_warps")}
+    run(
+        long_delta, (tiles * b * h,),
+        out, dout, delta, *strides(out, dout), h, queries, **few,
+    )  # fmt: skip
+    dq, dk, dv = token_major(q), token_major(k), token_major(k)
+    exact_delta = empty_sums(q, b, h, queries) if table_gradient or id_table_gradient else None
+    behind = empty_sums(q, b, h, tiles) if table_gradient and right > 0 else None
+    far_ids = empty_sums(q, b, h, tiles, 4) if id_table_gradient else None
+    run(
+        long_backward_queries, (tiles * b * h,),
+        q, k, v, dout, dq, logsum, delta, exact_delta, behind, far_ids, *given, *_lists(masks, launch),
+        *strides(q, k, v, dout, dq), *sizes, BOTH=right > 0, **constants,
+    )  # fmt: skip
+    launch = _config("long keys", q)
+    run(
+        long_backward_keys, (triton.cdiv(k.shape[2], launch.keys) * b * k.shape[1],),
+        q, k, v, dout, dk, dv, logsum, delta, *given, *_lists(masks, launch, by_key=True),
+        *strides(q, k, v, dout, dk), *sizes, BOTH=right > 0, **_constants(q, launch),
+    )  # fmt: skip
+    rows = (q, k, v, dout, logsum, delta if exact_delta is None else exact_delta)
+    dtable, did_table = empty_sums(q, 0), empty_sums(q, 0)
+    if table_gradient:
+        assert table is not None
+        dtable = _table_gradient(rows, given, table, masks, sizes, behind)
+    if far_ids is not None:
+        assert id_table is not None
+        did_table = _id_table_gradient(rows, given, id_table, masks, sizes, far_ids)
+    return dq, dk, dv, dtable, did_table
+
+
+@long_attention_backward.register_fake
+def _(dout: Tensor, out: Tensor, logsum: Tensor, q: Tensor, k: Tensor, v: Tensor, *others: Any) -> Any:
+    found = [
+        empty_sums(q, *table.shape) if wanted else empty_sums(q, 0)
+        for table, wanted in zip(others[:2], others[-2:], strict=True)
+    ]
+    return token_major(q), token_major(k), token_major(k), *found
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    tensors, ctx.rest = inputs[:11], inputs[11:]
+    ctx.save_for_backward(*output, *tensors)
+
+
+def _backward(ctx: Any, dout: Tensor, *unused: Tensor) -> tuple[Any, ...]:
+    wanted = ctx.needs_input_grad[3:5]
+    *found, dtable, did_table = long_attention_backward(dout, *ctx.saved_tensors, *ctx.rest, *wanted)
+    tables = [own if asked else None for own, asked in zip((dtable, did_table), wanted, strict=True)]
+    return *found, *tables, *([None] * 11)
+
+
+long_attention.register_autograd(_backward, setup_context=_save)
+
+
+def _table_gradient(
+    rows: tuple[Tensor, ...],
+    given: tuple[Tensor | None, ...],
+    table: Float[Tensor, "h 2r+2"],
+    masks: Masks,
+    sizes: tuple[Any, ...],
+    behind: Float[Tensor, "b h t"] | None,
+) -> Float[Tensor, "h 2r+2"]:
+    q = rows[0]
+    radius, earlier = _radius(table), masks.keys - masks.queries
+    # Distances within the radius that a query can see, and the diagonals of tiles that hold them.
+    nearest = max(1 - radius, -masks.left, 1 - masks.keys), min(radius - 1, masks.right, masks.keys - 1)
+    lowest = -((LONG_TABLE - 1 - nearest[0] - earlier) // LONG_TABLE)
+    diagonals = (nearest[1] + earlier + LONG_TABLE - 1) // LONG_TABLE - lowest + 1
+    near = empty_sums(q, q.shape[0], q.shape[1], diagonals, 2, LONG_TABLE)
+    launch = _config("long table", q)
+    visible = shown(masks, LONG_TABLE, LONG_TABLE).expand(q.shape[0], -1, -1) if masks.by_sample else None
+    run(
+        long_table_gradient, (diagonals * q.shape[0] * q.shape[1],),
+        *rows, near, *given, None if visible is None else visible.to(torch.int8).contiguous(),
+        *strides(*rows[:4]), *sizes, lowest, diagonals, **_table_constants(q, launch),
+    )  # fmt: skip
+    within = _by_distance(near, LONG_TABLE * lowest - earlier, radius)
+    # Rows of dS sum to 0, and so do these sums; where no pair is so far, there is nothing to make up for.
+    missing = -within.sum(1, keepdim=True)
+    none = torch.zeros_like(missing)
+    if behind is None:
+        ends = missing if min(masks.left, masks.keys - 1) >= radius else none, none
+    else:
+        first = behind.sum((0, 2))[:, None]
+        ends = first, missing - first if min(masks.right, masks.keys - 1) >= radius else none
+    return torch.cat([ends[0], within, ends[1], none], dim=1)
+
+
+def _id_table_gradient(
+    rows: tuple[Tensor, ...],
+    given: tuple[Tensor | None, ...],
+    table: Float[Tensor, "h 2r+2"],
+    masks: Masks,
+    sizes: tuple[Any, ...],
+    far: Float[Tensor, "b h t 4"],
+) -> Float[Tensor, "h 2r+2"]:
+    q = rows[0]
+    b, h = q.shape[:2]
+    radius = _radius(table)
+    side = (radius + LONG_TABLE - 2) // LONG_TABLE
+    diagonals = 2 * side + 1
+    busy = AT_ONCE * multiprocessors(q.device)
+    chunks = min(triton.cdiv(busy, b * h * diagonals), triton.cdiv(masks.queries, LONG_TABLE))
+    near = empty_sums(q, b, h, chunks, diagonals, 2, LONG_TABLE)
+    launch = _config("long table", q)
+    ids_q, ids_k = given[2:4]
+    assert ids_q is not None
+    assert ids_k is not None
+    blocks = [torch.stack(spans(ids, LONG_TABLE), dim=2) // LONG_TABLE for ids in (ids_q, ids_k)]
+    run(
+        long_id_table_gradient, (diagonals * chunks * b * h,),
+        *rows, near, *given[:4], *(own.to(torch.int32).contiguous() for own in blocks), *given[4:],
+        *_lists(masks, launch), *strides(*rows[:4]), *sizes, diagonals, chunks,
+        SPLIT=q.dtype.itemsize == 2, **_table_constants(q, launch),
+    )  # fmt: skip
+    within = _by_distance(near.sum(2), -LONG_TABLE * side, radius)
+    _, behind, ahead, unplaced = rearrange(far.sum((0, 2)), "h part -> part h 1")
+    return torch.cat([behind, within, ahead, unplaced], dim=1)
+
+
+def _by_distance(near: Float[Tensor, "b h diagonals 2 x"], lowest: int, radius: int) -> Float[Tensor, "h 2r-1"]:
+    """Sums for distances from 1 - radius to radius - 1; the first diagonal has distance `lowest` in its middle."""
+    below, above = rearrange(near.sum(0), "h diagonal half x -> half h (diagonal x)")
+    block = near.shape[-1]
+    sums = near.new_zeros(near.shape[1], below.shape[1] + block)
+    sums[:, :-block] += below
+    sums[:, block:] += above
+    first = lowest - block
+    begin, end = max(1 - radius, first), min(radius, first + sums.shape[1])
+    within = near.new_zeros(near.shape[1], 2 * radius - 1)
+    within[:, begin + radius - 1 : end + radius - 1] = sums[:, begin - first : end - first]
+    return within
+
+
+def _masks(q: Tensor, k: Tensor, given: tuple[Tensor | None, ...], limits: tuple[int, ...]) -> Masks:
+    window_q, window_k, valid, documents = given[4:]
+    window = None if window_q is None or window_k is None else (window_q, window_k)
+    left, right, id_left, id_right = limits
+    return Masks(q.shape[2], k.shape[2], left, right, window, id_left, id_right, valid, documents)
+
+
+def _lists(masks: Masks, launch: LongConfig, by_key: bool = False) -> tuple[Tensor | None, Tensor | None]:
+    """Which tiles of keys each tile of queries visits, or the other way around; None where a range says it all."""
+    if not masks.by_sample:
+        return None, None
+    visible = shown(masks, launch.queries, launch.keys)
+    return lists(visible.transpose(1, 2) if by_key else visible)
+
+
+def _dense(x: Tensor) -> Tensor:
+    """The same numbers as the kernels can read them: rows whole, and the offsets inside a tile in 32 bits."""
+    return x if x.stride(-1) == 1 and max(SIZES) * x.stride(2) < 2**31 else x.contiguous()
+
+
+def _radius(table: Tensor | None) -> int:
+    return 0 if table is None else table.shape[1] // 2 - 1
+
+
+def _sizes(q: Tensor, k: Tensor, table: Tensor | None, id_table: Tensor | None) -> tuple[int, ...]:
+    """Query heads, queries, keys, query heads of a key head, radii."""
+    radii = _radius(table), _radius(id_table)
+    return q.shape[1], q.shape[2], k.shape[2], q.shape[1] // k.shape[1], *radii
+
+
+def _config(kernel: LongKernel, q: Tensor) -> LongConfig:
+    return long_config(kernel, q.shape[3], q.dtype.itemsize, capability(q.device))
+
+
+def _constants(q: Tensor, launch: LongConfig) -> dict[str, Any]:
+    return {
+        "WIDTH": q.shape[3],
+        "BLOCK_Q": launch.queries,
+        "BLOCK_K": launch.keys,
+        "BLOCK_D": next(fits for fits in SIZES if q.shape[3] <= fits),
+        "ACC": tl.float64 if q.dtype == torch.float64 else tl.float32,
+        "PRECISION": "tf32x3" if q.dtype == torch.float32 and exact() else "tf32",
+        "num_warps": launch.warps,
+        "num_stages": launch.stages,
+        "enable_fp_fusion": True,
+    }
+
+
+def _table_constants(q: Tensor, launch: LongConfig) -> dict[str, Any]:
+    constants = _constants(q, launch)
+    del constants["BLOCK_Q"], constants["BLOCK_K"]
+    return {**constants, "BLOCK": LONG_TABLE}

@@ -1,0 +1,201 @@
+"""Attention of any length as Triton kernels, tile by tile: the forward pass.
+
+A program has a tile of queries of one sample and head, and walks over tiles of keys with running sums. Its walk is in
+segments, so that no loop asks what a tile needs: tiles at the edges of what is visible are masked; of the others, those
+beyond the table's radius all have one score to add, and only those near the queries look scores up.
+Where samples differ in what is visible, the walk follows a list of the tiles that show anything (`tiling.py`).
+README.md beside this file has the mathematics.
+"""
+
+import triton
+import triton.language as tl
+
+from arith.kernels.short import HIDDEN, LOG2E, SEEN
+
+NOTHING = tl.constexpr(1e30)  # instead of the logarithm of a sum over no key: every exponential less it is 0
+
+
+@triton.jit
+def load_tile(
+    pointer, start, tokens, stride,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """Rows from `start` on. Where there is none, the last: less than a mask, and hidden later."""
+    row, d = tl.arange(0, BLOCK), tl.arange(0, BLOCK_D)
+    if MASKED:
+        row = tl.minimum(row, tokens - 1 - start)
+    pointers = pointer + tl.cast(start, tl.int64) * stride + (row[:, None] * stride + d[None, :])
+    if WIDTH == BLOCK_D:
+        return tl.load(pointers)
+    return tl.load(pointers, mask=(d < WIDTH)[None, :], other=0.0)
+
+
+@triton.jit
+def store_tile(pointer, values, start, tokens, stride, WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr):
+    """Write the rows that exist."""
+    row, d = tl.arange(0, BLOCK), tl.arange(0, BLOCK_D)
+    pointers = pointer + tl.cast(start, tl.int64) * stride + (row[:, None] * stride + d[None, :])
+    there = (start + row < tokens)[:, None] & (d < WIDTH)[None, :]
+    tl.store(pointers, values.to(pointer.dtype.element_ty), mask=there)
+
+
+@triton.jit
+def clamped(x, low, high):
+    """The nearest number from `low` to `high`."""
+    return tl.minimum(tl.maximum(x, low), high)
+
+
+@triton.jit
+def key_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr):
+    """Where segments of tiles of keys begin for the queries from `start` on, and where the last one ends.
+
+    Masked; whole and behind the radius; whole and near; whole and ahead of the radius; masked. Without a TABLE
+    all whole ones are near; if not BOTH, none lies ahead of queries.
+    """
+    queries, keys, radius, left, right = sizes
+    low = start + keys - queries  # places of the first and the last query among the keys
+    high = tl.minimum(low + BLOCK_Q, keys) - 1
+    first = tl.maximum(low - left, 0) // BLOCK_K
+    end = tl.cdiv(tl.minimum(high + right, keys - 1) + 1, BLOCK_K)
+    whole = clamped(tl.cdiv(tl.maximum(high - left, 0), BLOCK_K), first, end)
+    ragged = clamped((tl.minimum(low + right, keys - 1) + 1) // BLOCK_K, whole, end)
+    near, far = whole, ragged
+    if TABLE:
+        near = clamped(tl.maximum(low - radius + 1, 0) // BLOCK_K, whole, ragged)
+        if BOTH:
+            far = clamped(tl.cdiv(tl.maximum(high + radius, 0), BLOCK_K), near, ragged)
+    return first, whole, near, far, ragged, end
+
+
+@triton.jit
+def far_scores(TABLE, head, radius, ACC: tl.constexpr):
+    """What is added to all scores of each segment: that of the end of the table where it is not looked up."""
+    row = TABLE + head * (2 * radius + 2)
+    behind, ahead = tl.load(row).to(ACC) * LOG2E, tl.load(row + 2 * radius).to(ACC) * LOG2E
+    return behind, behind, behind, ahead, ahead
+
+
+@triton.jit
+def ids_at(pointer, sample, token, tokens):
+    """An integer for each token of a sample; 0 where there is none."""
+    return tl.load(pointer + sample * tokens + token, mask=token < tokens, other=0)
+
+
+@triton.jit
+def tile_scores(
+    q, k, i, j, constant, terms, sizes, factor,
+    NEAR: tl.constexpr, MASKED: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Scores of a tile in powers of two, HIDDEN or below where a query must not look.
+
+    Args:
+        i, j: queries and keys.
+        constant: added to all scores if not NEAR; otherwise they are looked up in the table.
+        MASKED: some pairs do not exist or lie outside `left` and `right`, causality included.
+    """
+    queries, keys, radius, left, right = sizes
+    (
+        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+    ) = terms  # fmt: skip
+    scores = tl.dot(q, tl.trans(k), out_dtype=ACC, input_precision=PRECISION) * factor
+    distance = j[None, :] - (i + keys - queries)[:, None]
+    if TABLE is not None:
+        if NEAR:
+            slot = clamped(distance, -radius, radius) + radius
+            scores += tl.load(TABLE + head * (2 * radius + 2) + slot).to(ACC) * LOG2E
+        else:
+            scores += constant
+    if ID_TABLE is not None:
+        own, other = ids_at(IDS_Q, sample, i, queries)[:, None], ids_at(IDS_K, sample, j, keys)[None, :]
+        slot = clamped(other - own, -id_radius, id_radius) + id_radius
+        slot = tl.where((own == 0) | (other == 0), 2 * id_radius + 1, slot)
+        scores += tl.load(ID_TABLE + head * (2 * id_radius + 2) + slot).to(ACC) * LOG2E
+    if WINDOW_Q is not None:
+        own, other = ids_at(WINDOW_Q, sample, i, queries)[:, None], ids_at(WINDOW_K, sample, j, keys)[None, :]
+        inside = (other - own >= -id_left) & (other - own <= id_right)
+        scores = tl.where(inside | (own == 0) | (other == 0), scores, HIDDEN)
+    if VALID is not None:
+        scores = tl.where((ids_at(VALID, sample, j, keys) != 0)[None, :], scores, HIDDEN)
+    if DOCUMENTS is not None:
+        own = ids_at(DOCUMENTS, sample, i + keys - queries, keys)[:, None]
+        scores = tl.where(own == ids_at(DOCUMENTS, sample, j, keys)[None, :], scores, HIDDEN)
+    if MASKED:
+        fits = (i < queries)[:, None] & (j < keys)[None, :] & (distance >= -left) & (distance <= right)
+        scores = tl.where(fits, scores, HIDDEN)
+    return scores
+
+
+@triton.jit
+def forward_tiles(
+    state, q, i, first, end, constant, K, V, k_n, v_n, LIST, terms, sizes, factor,
+    NEAR: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Go on over one segment: highest scores so far, sums of exponentials beside them, and sums of values."""
+    highest, total, out = state
+    keys = sizes[1]
+    for place in tl.range(first, end):
+        tile = place
+        if LIST is not None:
+            tile = tl.load(LIST + place)
+        start = tile * BLOCK_K
+        k = load_tile(K, start, keys, k_n, WIDTH, BLOCK_K, BLOCK_D, MASKED)
+        j = start + tl.arange(0, BLOCK_K)
+        scores = tile_scores(q, k, i, j, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
+        higher = tl.maximum(highest, tl.max(scores, 1))
+        powers = tl.exp2(scores - higher[:, None])
+        fading = tl.exp2(highest - higher)
+        total = total * fading + tl.sum(powers, 1)
+        v = load_tile(V, start, keys, v_n, WIDTH, BLOCK_K, BLOCK_D, MASKED)
+        out = tl.dot(powers.to(v.dtype), v, out * fading[:, None], out_dtype=ACC, input_precision=PRECISION)
+        highest = higher
+    return highest, total, out
+
+
+@triton.jit
+def long_forward(
+    Q, K, V, OUT, LOGSUM, TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
+    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, out_b, out_h, out_n,
+    heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale,
+    WIDTH: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """out = softmax(scores) v, and the logarithm of each row's sum. Grid: tiles of queries of all heads and samples.
+
+    BOTH: keys may lie ahead of queries.
+    """
+    tiles = tl.cdiv(queries, BLOCK_Q)
+    tile = tiles - 1 - tl.program_id(0) % tiles  # under causality the last have most to do, and come first
+    row = tl.program_id(0) // tiles
+    sample, head = (row // heads).to(tl.int64), (row % heads).to(tl.int64)
+    sizes = (queries, keys, radius, left, right)
+    terms = (
+        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+    )  # fmt: skip
+    start = tile * BLOCK_Q
+    i = start + tl.arange(0, BLOCK_Q)
+    K += sample * k_b + head // group * k_h
+    V += sample * v_b + head // group * v_h
+    constants = (0.0, 0.0, 0.0, 0.0, 0.0)
+    if TABLE is not None:
+        constants = far_scores(TABLE, head, radius, ACC)
+    bounds = key_segments(start, sizes, TABLE is not None, BOTH, BLOCK_Q, BLOCK_K)
+    if LIST is not None:
+        LIST += (sample * tiles + tile) * tl.cdiv(keys, BLOCK_K)
+        bounds = (0, 0, 0, 0, 0, tl.load(COUNT + sample * tiles + tile))
+    factor = tl.cast(scale, ACC) * LOG2E
+    q = load_tile(Q + sample * q_b + head * q_h, start, queries, q_n, WIDTH, BLOCK_Q, BLOCK_D, True)
+    highest = tl.full((BLOCK_Q,), HIDDEN, ACC)
+    total = tl.zeros((BLOCK_Q,), ACC)
+    out = tl.zeros((BLOCK_Q, BLOCK_D), ACC)
+    for segment in tl.static_range(5):
+        if (segment == 4) | ((LIST is None) & (TABLE is not None or segment % 2 == 0) & (BOTH or segment != 3)):
+            highest, total, out = forward_tiles(
+                (highest, total, out), q, i, bounds[segment], bounds[segment + 1], constants[segment], K, V, k_n, v_n,
+                LIST, terms, sizes, factor, segment % 2 == 0, segment % 4 == 0, WIDTH, BLOCK_K, BLOCK_D, ACC, PRECISION,
+            )  # fmt: skip
+    sees = highest > SEEN
+    out = out * tl.where(sees, 1.0 / total, 0.0)[:, None]
+    store_tile(OUT + sample * out_b + head * out_h, out, start, queries, out_n, WIDTH, BLOCK_Q, BLOCK_D)
+    logsum = tl.where(sees, highest + tl.log2(total), NOTHING)
+    tl.store(LOGSUM + (sample * heads + head) * queries + i, logsum, mask=i < queries)

@@ -1,0 +1,44 @@
+"""How each kernel for sequences of any length is launched."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+LongKernel = Literal["long forward", "long queries", "long keys", "long table"]
+
+
+@dataclass(frozen=True)
+class LongConfig:
+    """Of a kernel for sequences of any length.
+
+    Args:
+        queries, keys: of a tile.
+        warps, stages: as in `Config`.
+    """
+
+    queries: int
+    keys: int
+    warps: int
+    stages: int
+
+
+LONG_TABLE = 64  # tokens along either side of the tiles whose diagonals make a table's gradient
+# By kernel and whether heads are wider than 64; in 16 bits.
+LONG: dict[tuple[LongKernel, bool], LongConfig] = {
+    ("long forward", False): LongConfig(128, 64, warps=8, stages=2),
+    ("long forward", True): LongConfig(128, 64, warps=8, stages=2),
+    ("long queries", False): LongConfig(64, 64, warps=4, stages=2),
+    ("long queries", True): LongConfig(64, 64, warps=8, stages=2),
+    ("long keys", False): LongConfig(64, 64, warps=4, stages=2),
+    ("long keys", True): LongConfig(64, 64, warps=8, stages=2),
+    ("long table", False): LongConfig(LONG_TABLE, LONG_TABLE, warps=8, stages=1),
+    ("long table", True): LongConfig(LONG_TABLE, LONG_TABLE, warps=8, stages=1),
+}
+
+
+def long_config(kernel: LongKernel, width: int, itemsize: int, capability: int = 90) -> LongConfig:
+    """How to launch a kernel for sequences of any length; arguments as those of `config`."""
+    found = LONG[kernel, width > 64]
+    if itemsize > 2:
+        size = LONG_TABLE if kernel == "long table" else 32
+        found = replace(found, queries=size, keys=size, warps=8, stages=1)
+    return found if capability >= 90 else replace(found, stages=1, warps=8)

@@ -1,0 +1,159 @@
+"""What the kernels for sequences of any length take, compiled for GPUs that need not be there.
+
+    python -m arith.kernels.long_resources > tests/golden/long-kernel-resources.txt
+
+As `resources.py` for short ones.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from arith.kernels import long, long_gradients, long_table
+from arith.kernels.configs import SIZES
+from arith.kernels.long_configs import LONG_TABLE, LongKernel, long_config
+from arith.kernels.resources import ROWS, Resources, read
+
+Feature = Literal["TABLE", "IDS", "WINDOW", "VALID", "DOCUMENTS"]
+POINTERS: dict[Feature, tuple[str, ...]] = {
+    "TABLE": ("TABLE",),
+    "IDS": ("ID_TABLE", "IDS_Q", "IDS_K", "SPAN_Q", "SPAN_K"),
+    "WINDOW": ("WINDOW_Q", "WINDOW_K", "LIST", "COUNT", "SHOWN"),
+    "VALID": ("VALID", "LIST", "COUNT", "SHOWN"),
+    "DOCUMENTS": ("DOCUMENTS", "LIST", "COUNT", "SHOWN"),
+}
+KERNELS: dict[str, tuple[LongKernel, Any]] = {
+    "forward": ("long forward", long.long_forward),
+    "queries": ("long queries", long_gradients.long_backward_queries),
+    "keys": ("long keys", long_gradients.long_backward_keys),
+    "table": ("long table", long_table.long_table_gradient),
+    "id table": ("long table", long_table.long_id_table_gradient),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One compilation.
+
+    Args:
+        kernel: which of KERNELS.
+        width: of heads.
+        dtype: of queries, keys and values, as Triton names it.
+        features: what is given.
+        both: keys may lie ahead of queries.
+        learned: tables have gradients, which the kernel of queries prepares.
+    """
+
+    kernel: str
+    width: int = 64
+    dtype: str = "bf16"
+    features: tuple[Feature, ...] = ()
+    both: bool = False
+    learned: bool = False
+
+    def __str__(self) -> str:
+        extra = (" both" if self.both else "") + (" learned" if self.learned else "")
+        return f"long {self.kernel} {self.width} {self.dtype} {'+'.join(self.features) or 'plain'}{extra}"
+
+
+def cases(capability: int) -> Iterator[Case]:
+    """Everything shipped for a compute capability, in every size of tile."""
+    masks: tuple[Feature, ...] = ("WINDOW", "VALID", "DOCUMENTS")
+    for width in (64, 128):
+        for kernel in ("forward", "queries", "keys"):
+            yield Case(kernel, width)
+            for both in (False, True):
+                yield Case(kernel, width, features=("TABLE",), both=both, learned=kernel == "queries")
+            yield Case(kernel, width, features=("IDS",), learned=kernel == "queries")
+            yield Case(kernel, width, features=("IDS", "WINDOW"), learned=kernel == "queries")
+            yield Case(kernel, width, features=("TABLE", "IDS", *masks), both=True, learned=kernel == "queries")
+        yield Case("table", width, features=("TABLE",))
+        yield Case("table", width, features=("TABLE", "IDS", *masks))
+        yield Case("id table", width, features=("IDS",))
+        yield Case("id table", width, features=("TABLE", "IDS", *masks))
+        if capability >= 90:  # 32 bits are not shipped for less
+            for kernel in ("forward", "queries", "keys", "table"):
+                yield Case(kernel, width, "fp32", ("TABLE",), learned=kernel == "queries")
+            yield Case("id table", width, "fp32", ("IDS", "WINDOW"))
+    for kernel in ("forward", "queries", "keys"):
+        yield Case(kernel, 16, features=("TABLE",))
+        yield Case(kernel, 64, "fp16", ("TABLE",))
+
+
+def compiled(case: Case, capability: int) -> Resources:
+    """Compile one case for GPUs of a compute capability."""
+    name, kernel = KERNELS[case.kernel]
+    launch = long_config(name, case.width, 4 if case.dtype == "fp32" else 2, capability)
+    constants: dict[str, Any] = {
+        "WIDTH": case.width,
+        "BOTH": case.both,
+        "BLOCK_Q": launch.queries,
+        "BLOCK_K": launch.keys,
+        "BLOCK_D": next(fits for fits in SIZES if case.width <= fits),
+        "BLOCK": LONG_TABLE,
+        "SPLIT": case.dtype != "fp32",
+        "ACC": tl.float32,
+        "PRECISION": "tf32x3",
+        "group": 1,  # Triton specialises on ones
+    }
+    given = {*ROWS, "LOGSUM", "DELTA", "NEAR", *(pointer for feature in case.features for pointer in POINTERS[feature])}
+    if case.learned:
+        given |= {"EXACT", *(["FAR"] if case.both and "TABLE" in case.features else [])}
+        given |= {"FAR_IDS"} if "IDS" in case.features else set()
+    signature: dict[str, str] = {}
+    values: dict[tuple[int, ...], Any] = {}
+    attributes: dict[tuple[int, ...], Any] = {}
+    for index, argument in enumerate(kernel.arg_names):
+        if argument in constants:
+            signature[argument], values[index,] = "constexpr", constants[argument]
+        elif argument.isupper() and argument not in given:
+            signature[argument], values[index,] = "constexpr", None
+        else:
+            signature[argument] = _type(argument, case)
+            if argument.isupper() or argument[-2:] in ("_b", "_h", "_n"):
+                attributes[index,] = [["tt.divisibility", 16]]
+    made = triton.compile(
+        ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes),
+        target=GPUTarget("cuda", capability, 32),
+        options={"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": True},
+    )
+    return read(made.asm["cubin"], made.metadata.shared)
+
+
+def sources() -> str:
+    """A hash of the kernels' sources and of how they are launched."""
+    digest = hashlib.sha256()
+    for name in ("long", "long_gradients", "long_table", "short_table", "long_configs"):
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def main(capabilities: tuple[int, ...] = (90, 80)) -> None:
+    """Print the table."""
+    print(f"sources {sources()} triton {triton.__version__}")
+    for capability in capabilities:
+        for case in cases(capability):
+            print(f"sm_{capability} {case} | {compiled(case, capability)}", flush=True)
+            print(f"sm_{capability} {case}", file=sys.stderr)
+
+
+def _type(name: str, case: Case) -> str:
+    if not name.isupper():
+        return "fp32" if name == "scale" else "i32"
+    if name in ROWS:
+        return f"*{case.dtype}"
+    whole = {"SHOWN": "*i8", "DOCUMENTS": "*i64"}
+    counted = ("IDS_Q", "IDS_K", "SPAN_Q", "SPAN_K", "WINDOW_Q", "WINDOW_K", "VALID", "LIST", "COUNT")
+    return whole.get(name, "*i32" if name in counted else "*fp32")
+
+
+if __name__ == "__main__":
+    main()

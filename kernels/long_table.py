@@ -1,0 +1,144 @@
+"""Gradients of tables of scores by distance, for attention of any length: diagonals instead of atomics.
+
+By token distance, tiles on one diagonal hold the same distances: a program walks along it, adds up the tiles' dS in
+registers, and turns the sum into sums by distance at the end. Only diagonals within the table's radius are walked; what
+lies beyond comes from the backward pass of queries, or from the rows' sums, which are 0. Memory grows with n.
+
+By ids of each sample, pairs are first sorted by products with one-hot matrices, as in `short_table.py`.
+"""
+
+import triton
+import triton.language as tl
+
+from arith.kernels.long import ids_at, key_segments, load_tile, tile_scores
+from arith.kernels.long_gradients import weights_of
+from arith.kernels.short import LOG2E
+from arith.kernels.short_table import picked_columns, picked_rows
+
+
+@triton.jit
+def tile_gradients(
+    Q, K, V, DOUT, LOGSUM, DELTA, q_n, k_n, v_n, dout_n, i_start, j_start, terms, sizes, factor,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """dS of one tile; 0 where a pair is hidden or does not exist."""
+    queries, keys = sizes[0], sizes[1]
+    i, j = i_start + tl.arange(0, BLOCK), j_start + tl.arange(0, BLOCK)
+    q = load_tile(Q, i_start, queries, q_n, WIDTH, BLOCK, BLOCK_D, True)
+    dout = load_tile(DOUT, i_start, queries, dout_n, WIDTH, BLOCK, BLOCK_D, True)
+    k = load_tile(K, j_start, keys, k_n, WIDTH, BLOCK, BLOCK_D, True)
+    v = load_tile(V, j_start, keys, v_n, WIDTH, BLOCK, BLOCK_D, True)
+    own = tl.minimum(i, queries - 1)
+    scores = tile_scores(q, k, i, j, 0.0, terms, sizes, factor, True, True, ACC, PRECISION)
+    weights, dweights = weights_of(scores, tl.load(LOGSUM + own), dout, v, ACC, PRECISION)
+    return weights * (dweights - tl.load(DELTA + own)[:, None])
+
+
+@triton.jit
+def store_diagonals(NEAR, near, part, BLOCK: tl.constexpr):
+    """Sums by distance of a block: first for those below its middle diagonal, -BLOCK to -1, then for 0 to BLOCK - 1."""
+    x = tl.arange(0, BLOCK)
+    # Row p begins at its own diagonal: column x then holds p' - p = x, or x - BLOCK where it wrapped.
+    turned = tl.gather(near, (x[:, None] + x[None, :]) % BLOCK, 1)
+    wrapped = x[:, None] + x[None, :] >= BLOCK
+    tl.store(NEAR + part * 2 * BLOCK + x, tl.sum(tl.where(wrapped, turned, 0.0), 0))
+    tl.store(NEAR + part * 2 * BLOCK + BLOCK + x, tl.sum(tl.where(wrapped, 0.0, turned), 0))
+
+
+@triton.jit
+def long_table_gradient(
+    Q, K, V, DOUT, LOGSUM, DELTA, NEAR,
+    TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, SHOWN,
+    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n,
+    heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale, lowest, diagonals,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Sums of dS on the diagonals of tiles from `lowest` on. Grid: diagonals of all heads and samples."""
+    diagonal = lowest + tl.program_id(0) % diagonals
+    row = tl.program_id(0) // diagonals
+    sample, head = (row // heads).to(tl.int64), (row % heads).to(tl.int64)
+    Q += sample * q_b + head * q_h
+    K += sample * k_b + head // group * k_h
+    V += sample * v_b + head // group * v_h
+    DOUT += sample * dout_b + head * dout_h
+    LOGSUM += (sample * heads + head) * queries
+    DELTA += (sample * heads + head) * queries
+    sizes = (queries, keys, radius, left, right)
+    terms = (
+        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+    )  # fmt: skip
+    factor = tl.cast(scale, ACC) * LOG2E
+    tiles_q, tiles_k = tl.cdiv(queries, BLOCK), tl.cdiv(keys, BLOCK)
+    if SHOWN is not None:
+        SHOWN += sample * tiles_q * tiles_k
+    near = tl.zeros((BLOCK, BLOCK), ACC)
+    for tile in tl.range(tl.maximum(0, -diagonal), tl.minimum(tiles_q, tiles_k - diagonal)):
+        shown = True
+        if SHOWN is not None:
+            shown = tl.load(SHOWN + tile * tiles_k + tile + diagonal) != 0
+        if shown:
+            near += tile_gradients(
+                Q, K, V, DOUT, LOGSUM, DELTA, q_n, k_n, v_n, dout_n, tile * BLOCK, (tile + diagonal) * BLOCK,
+                terms, sizes, factor, WIDTH, BLOCK, BLOCK_D, ACC, PRECISION,
+            )  # fmt: skip
+    store_diagonals(NEAR, near, tl.program_id(0).to(tl.int64), BLOCK)
+
+
+@triton.jit
+def long_id_table_gradient(
+    Q, K, V, DOUT, LOGSUM, DELTA, NEAR,
+    TABLE, ID_TABLE, IDS_Q, IDS_K, SPAN_Q, SPAN_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
+    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n,
+    heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale, diagonals, chunks,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, SPLIT: tl.constexpr, ACC: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Sums of dS on diagonals of blocks of ids. Grid: diagonals and parts of the queries of all heads and samples.
+
+    SPAN holds the lowest and the highest block of ids in each tile, so that tiles off the diagonal are left out.
+    """
+    diagonal = tl.program_id(0) % diagonals - diagonals // 2
+    chunk = tl.program_id(0) // diagonals % chunks
+    row = tl.program_id(0) // (diagonals * chunks)
+    sample, head = (row // heads).to(tl.int64), (row % heads).to(tl.int64)
+    Q += sample * q_b + head * q_h
+    K += sample * k_b + head // group * k_h
+    V += sample * v_b + head // group * v_h
+    DOUT += sample * dout_b + head * dout_h
+    LOGSUM += (sample * heads + head) * queries
+    DELTA += (sample * heads + head) * queries
+    tiles_q, tiles_k = tl.cdiv(queries, BLOCK), tl.cdiv(keys, BLOCK)
+    sizes = (queries, keys, radius, left, right)
+    terms = (
+        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+    )  # fmt: skip
+    SPAN_Q += sample * tiles_q * 2
+    SPAN_K += sample * tiles_k * 2
+    factor = tl.cast(scale, ACC) * LOG2E
+    id_ = tl.arange(0, BLOCK)
+    near = tl.zeros((BLOCK, BLOCK), ACC)
+    for tile in tl.range(chunk, tiles_q, chunks):
+        low_q, high_q = tl.load(SPAN_Q + 2 * tile), tl.load(SPAN_Q + 2 * tile + 1)
+        first, _, _, _, _, end = key_segments(tile * BLOCK, sizes, False, True, BLOCK, BLOCK)
+        if LIST is not None:
+            first, end = 0, tl.load(COUNT + sample * tiles_q + tile)
+        for place in tl.range(first, end):
+            other = place
+            if LIST is not None:
+                other = tl.load(LIST + (sample * tiles_q + tile) * tiles_k + place)
+            low = tl.maximum(low_q, tl.load(SPAN_K + 2 * other) - diagonal)
+            high = tl.minimum(high_q, tl.load(SPAN_K + 2 * other + 1) - diagonal)
+            if low <= high:
+                dscores = tile_gradients(
+                    Q, K, V, DOUT, LOGSUM, DELTA, q_n, k_n, v_n, dout_n, tile * BLOCK, other * BLOCK,
+                    terms, sizes, factor, WIDTH, BLOCK, BLOCK_D, ACC, PRECISION,
+                )  # fmt: skip
+                place_q = ids_at(IDS_Q, sample, tile * BLOCK + id_, queries)
+                place_k = ids_at(IDS_K, sample, other * BLOCK + id_, keys)
+                place_q = tl.where(place_q == 0, -1, place_q)
+                place_k = tl.where(place_k == 0, -1, place_k)
+                for block in tl.range(low, high + 1):
+                    hot_q = place_q[None, :] == block * BLOCK + id_[:, None]
+                    hot_k = place_k[:, None] == (block + diagonal) * BLOCK + id_[None, :]
+                    near += picked_rows(hot_q, picked_columns(dscores, hot_k, SPLIT, ACC), SPLIT, ACC)
+    store_diagonals(NEAR, near, tl.program_id(0).to(tl.int64), BLOCK)

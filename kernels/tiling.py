@@ -1,0 +1,89 @@
+"""Which tiles of a long attention show anything, worked out on the device: no program visits the others."""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+
+FARTHEST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What hides keys from queries, the last of the keys.
+
+    Args:
+        left, right: how far a query sees by token index; causality is a `right` of 0.
+        window: ids of queries and keys for a window on them.
+        id_left, id_right: its sides.
+        valid: keys that are no padding.
+        documents: whose tokens see each other only.
+    """
+
+    queries: int
+    keys: int
+    left: int
+    right: int
+    window: tuple[Int[Tensor, "b q"], Int[Tensor, "b k"]] | None = None
+    id_left: int = 0
+    id_right: int = 0
+    valid: Int[Tensor, "b k"] | None = None
+    documents: Int[Tensor, "b k"] | None = None
+
+    @property
+    def by_sample(self) -> bool:
+        """Whether samples differ in what is visible, so that lists of tiles pay."""
+        return self.window is not None or self.valid is not None or self.documents is not None
+
+
+def shown(masks: Masks, block_q: int, block_k: int) -> Bool[Tensor, "b q k"]:
+    """Tiles that may show a pair, by the extremes of what is in them; a tile that is left out shows none."""
+    given = next(x for x in (masks.documents, masks.valid, masks.window and masks.window[1]) if x is not None)
+    device = given.device
+    earlier = masks.keys - masks.queries
+    low_q = torch.arange(earlier, masks.keys, block_q, device=device)[:, None]
+    low_k = torch.arange(0, masks.keys, block_k, device=device)
+    high_q = (low_q + block_q).clamp(max=masks.keys) - 1
+    high_k = (low_k + block_k).clamp(max=masks.keys) - 1
+    visible = ((low_k - high_q <= masks.right) & (high_k - low_q >= -masks.left))[None]
+    if masks.valid is not None:
+        visible = visible & (tiles(masks.valid, block_k) != 0).any(2)[:, None, :]
+    if masks.documents is not None:
+        low_q, high_q = (x[..., None] for x in _extremes(masks.documents[:, earlier:], block_q))
+        low_k, high_k = (x[:, None] for x in _extremes(masks.documents, block_k))
+        visible = visible & (low_k <= high_q) & (high_k >= low_q)
+    if masks.window is not None:
+        low_q, high_q = (x[..., None] for x in spans(masks.window[0], block_q))
+        low_k, high_k = (x[:, None] for x in spans(masks.window[1], block_k))
+        near = (low_k - high_q <= masks.id_right) & (high_k - low_q >= -masks.id_left)
+        own, other = (
+            (tiles(ids, block) == 0).any(2) for ids, block in zip(masks.window, (block_q, block_k), strict=True)
+        )
+        visible = visible & (near | own[..., None] | other[:, None])
+    return visible
+
+
+def lists(visible: Bool[Tensor, "b q k"]) -> tuple[Int[Tensor, "b q k"], Int[Tensor, "b q"]]:
+    """For each tile of queries the tiles of keys to visit, in order, and how many."""
+    order = visible.logical_not().to(torch.int8).sort(dim=2, stable=True).indices
+    return order.to(torch.int32).contiguous(), visible.sum(2, dtype=torch.int32)
+
+
+def spans(ids: Int[Tensor, "b n"], block: int) -> tuple[Int[Tensor, "b t"], Int[Tensor, "b t"]]:
+    """The lowest and the highest id but 0 of each tile; the lowest above the highest where there is none."""
+    ids = ids.long()
+    low = tiles(ids.masked_fill(ids == 0, FARTHEST), block).amin(2)
+    return low, tiles(ids.masked_fill(ids == 0, -FARTHEST), block).amax(2)
+
+
+def _extremes(x: Int[Tensor, "b n"], block: int) -> tuple[Int[Tensor, "b t"], Int[Tensor, "b t"]]:
+    by_tile = tiles(x, block)
+    return by_tile.amin(2), by_tile.amax(2)
+
+
+def tiles(x: Shaped[Tensor, "b n"], block: int) -> Shaped[Tensor, "b t block"]:
+    """Tokens by tile; the last one is filled up with the last token."""
+    whole = torch.cat([x, x[:, -1:].expand(-1, -x.shape[1] % block)], dim=1)
+    return rearrange(whole, "b (t block) -> b t block", block=block)

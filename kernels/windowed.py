@@ -1,0 +1,209 @@
+"""Attention behind narrow windows in plain torch: its cost grows with the tokens, not with their square.
+
+Tokens are put in the order of their ids. A block of queries then sees keys of one stretch only, ids from its lowest
+less `left` to its highest plus `right`, and the keys without a position. The reference attends to the blocks as if they
+were samples of a batch. Queries without a position see every key; they are few, and a block of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from arith.kernels import reference
+from arith.kernels.terms import DistanceTable, Ids, KeyTable, PairTable, Term, Window
+
+SHORTEST = 256  # keys; with fewer, sorting costs more than it saves
+GAIN = 4  # times fewer pairs than there are, or the reference does them all
+SMALLEST, LARGEST = 16, 128  # queries of a block
+Placed = DistanceTable | PairTable | KeyTable | Window  # terms that know a pair by its ids alone
+AnyPlaced = TypeVar("AnyPlaced", bound=Placed)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Queries that look at the same keys.
+
+    Args:
+        queries, keys: their places among the tokens.
+        there: which keys are no padding of the block.
+    """
+
+    queries: Int[Tensor, "#b m i"]
+    keys: Int[Tensor, "#b m j"]
+    there: Bool[Tensor, "#b m j"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All queries in blocks.
+
+    Args:
+        everywhere: the queries without a position, who see all keys; None if there are none.
+        nearby: all others in the order of their ids, the last block padded with copies of the last query.
+        places: where each query stands, those of `everywhere` first.
+    """
+
+    everywhere: Blocks | None
+    nearby: Blocks
+    places: Int[Tensor, "#b q"]
+
+
+def takes(terms: Sequence[Term], keys: int) -> bool:
+    """Whether a window may leave out most of the keys. That takes a look at ids, which compiled graphs cannot take."""
+    return (
+        keys >= SHORTEST
+        and all(isinstance(term, Placed) for term in terms)
+        and any(isinstance(term, Window) for term in terms)
+        and not torch.compiler.is_compiling()
+    )
+
+
+def attention(
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b g k d"],
+    v: Float[Tensor, "b g k d"],
+    terms: Sequence[Term],
+    causal: bool,
+    valid: Bool[Tensor, "b k"] | None,
+    documents: Int[Tensor, "b k"] | None,
+    scale: float,
+) -> Float[Tensor, "b h q d"]:
+    """As the reference, without most of the pairs that no window shows; where windows are wide, with all."""
+    queries, keys = q.shape[2], k.shape[2]
+    windows = [term for term in terms if isinstance(term, Window)]
+    if queries == 1:
+        blocks = _seen(windows, keys, q.device)
+        if GAIN * blocks.keys.shape[2] > keys:
+            return reference.attention(q, k, v, terms, causal, valid, documents, scale)
+        return _attended(blocks, q, k, v, terms, causal, valid, documents, scale)
+    tried = [layout(_with_ids(window, queries, keys, q.device), causal) for window in windows]
+    layouts = [found for found in tried if found is not None]
+    if not layouts:
+        return reference.attention(q, k, v, terms, causal, valid, documents, scale)
+    best = min(layouts, key=lambda own: own.nearby.keys.shape[2])
+    parts = [
+        _attended(blocks, q, k, v, terms, causal, valid, documents, scale)
+        for blocks in (best.everywhere, best.nearby)
+        if blocks is not None
+    ]
+    in_order = torch.cat(parts, dim=2)[:, :, :queries]
+    return _blocked(in_order, best.places.argsort(1)[:, None])
+
+
+def layout(window: Window, causal: bool) -> Layout | None:
+    """Blocks for a window on ids; None if they would have a large part of all pairs."""
+    assert window.ids is not None
+    ids_k, places_k = window.ids.k.sort(dim=1, stable=True)
+    ids_q, places_q = window.ids.q.sort(dim=1, stable=True)
+    rows = max(len(ids_q), len(ids_k))
+    ids_k, places_k, ids_q, places_q = (x.expand(rows, -1).contiguous() for x in (ids_k, places_k, ids_q, places_q))
+    queries, keys = ids_q.shape[1], ids_k.shape[1]
+    dense = int((ids_q == 0).sum(1).max())
+    placed = queries - dense
+    if GAIN * dense * keys > queries * keys or not placed:
+        return None
+
+    def stretch(lowest: Int[Tensor, "b m"], highest: Int[Tensor, "b m"]) -> tuple[Int[Tensor, "b m"], ...]:
+        first = torch.searchsorted(ids_k, (lowest - window.left).clamp(min=1))
+        return first, torch.searchsorted(ids_k, highest + window.right, right=True)
+
+    first, end = stretch(ids_q[:, dense:], ids_q[:, dense:])
+    typical = int((end - first).float().mean())
+    size = min(max(1 << typical.bit_length(), SMALLEST), LARGEST)
+    count = -(-placed // size)
+    place = torch.arange(dense, dense + count * size, device=ids_q.device).clamp(max=queries - 1).view(count, size)
+    first, end = stretch(ids_q[:, place[:, 0]], ids_q[:, place[:, -1]])
+    # Keys without a position are for all; but under causality, not what stands behind all these queries: padding.
+    last = places_q[:, dense:].amax(1, keepdim=True) + keys - queries if causal else keys
+    unplaced = ((ids_k == 0) & (places_k <= last)).sum(1, keepdim=True)
+    widths = int(unplaced.max()), max(int((end - first).max()), 0)
+    if GAIN * (dense * keys + count * size * sum(widths)) > queries * keys:
+        return None
+    offsets = [torch.arange(width, device=ids_q.device) for width in widths]
+    nowhere, stretched = offsets[0].expand(rows, count, -1), first[..., None] + offsets[1]
+    there = torch.cat([nowhere < unplaced[..., None], stretched < end[..., None]], dim=2)
+    order = torch.cat([nowhere, stretched], dim=2).clamp(max=keys - 1)
+    nearby = Blocks(places_q[:, place], _at(places_k, order), there)
+    if not dense:
+        return Layout(None, nearby, places_q)
+    all_keys = torch.arange(keys, device=ids_q.device)[None, None]
+    everywhere = Blocks(places_q[:, None, :dense], all_keys, torch.ones_like(all_keys, dtype=torch.bool))
+    return Layout(everywhere, nearby, places_q)
+
+
+def _seen(windows: Sequence[Window], keys: int, device: torch.device) -> Blocks:
+    """One block: a single query of each sample, and the keys that one of them sees."""
+    visible = reference.visibility(1, keys, windows, False, None, None, device)
+    assert visible is not None
+    seen = visible.any(0).flatten().nonzero()[None, None, :, 0]
+    return Blocks(seen.new_zeros(1, 1, 1), seen, torch.ones_like(seen, dtype=torch.bool))
+
+
+def _attended(
+    blocks: Blocks,
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b g k d"],
+    v: Float[Tensor, "b g k d"],
+    terms: Sequence[Term],
+    causal: bool,
+    valid: Bool[Tensor, "b k"] | None,
+    documents: Int[Tensor, "b k"] | None,
+    scale: float,
+) -> Float[Tensor, "b h m*i d"]:
+    """Attention inside each block, the blocks of a sample one after the other."""
+    batch, queries, keys = q.shape[0], q.shape[2], k.shape[2]
+
+    def inside(ids: Ids) -> Ids:
+        return Ids(
+            _at(ids.q, blocks.queries, batch).flatten(0, 1),
+            _at(ids.k, blocks.keys, batch).flatten(0, 1),
+        )
+
+    # Every mask becomes a window on ids, none of which is 0.
+    every = [_with_ids(term, queries, keys, q.device) for term in terms if isinstance(term, Placed)]
+    if causal:
+        every.append(_with_ids(Window(keys, 0), queries, keys, q.device))
+    if documents is not None:
+        named = torch.unique(documents, return_inverse=True)[1] + 1
+        every.append(Window(0, 0, Ids(named[:, keys - queries :], named)))
+    own = [replace(term, ids=inside(term.ids)) for term in every if term.ids is not None]
+    there = blocks.there if valid is None else blocks.there & _at(valid, blocks.keys)
+    out = reference.attention(
+        _blocked(q, blocks.queries),
+        _blocked(k, blocks.keys),
+        _blocked(v, blocks.keys),
+        own,
+        False,
+        there.expand(batch, -1, -1).flatten(0, 1),
+        None,
+        scale,
+    )
+    return rearrange(out, "(b m) h i d -> b h (m i) d", b=batch)
+
+
+def _with_ids(term: AnyPlaced, queries: int, keys: int, device: torch.device) -> AnyPlaced:
+    """The same term with ids, the token index where it had none."""
+    return term if term.ids is not None else replace(term, ids=reference.token_index(queries, keys, device))
+
+
+def _at(x: Shaped[Tensor, "#b n"], places: Int[Tensor, "#b m i"], rows: int = 1) -> Shaped[Tensor, "b m i"]:
+    """What stands at places."""
+    rows = max(rows, len(x), len(places))
+    places = places.expand(rows, -1, -1)
+    return x.expand(rows, -1).gather(1, places.flatten(1)).view_as(places)
+
+
+def _blocked(x: Float[Tensor, "b h n d"], places: Int[Tensor, "#b m i"]) -> Float[Tensor, "b*m h i d"]:
+    """The tokens at places, each block as a sample."""
+    m, i = places.shape[1:]
+    if len(places) == 1:
+        return rearrange(x.index_select(2, places.flatten()), "b h (m i) d -> (b m) h i d", m=m)
+    b, n = x.shape[0], x.shape[2]
+    flat = places + n * torch.arange(b, device=x.device)[:, None, None]
+    picked = rearrange(x, "b h n d -> (b n) h d").index_select(0, flat.flatten())
+    return rearrange(picked, "(c i) h d -> c h i d", i=i)
