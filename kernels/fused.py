@@ -4,14 +4,22 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from einops import rearrange, reduce
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from arith.kernels.configs import BLOCK_IDS, LONGEST, PACKED, Blocks, Config, blocks, capability, config
 from arith.kernels.folding import Folded
-from arith.kernels.launching import empty_sums, exact, multiprocessors, options, run, strides, token_major
+from arith.kernels.launching import (
+    arithmetic,
+    empty_sums,
+    multiprocessors,
+    options,
+    run,
+    sample_rows,
+    strides,
+    token_major,
+)
 from arith.kernels.short import short_backward, short_forward
 from arith.kernels.short_table import short_table_gradient
 
@@ -27,11 +35,7 @@ def attention(
     scale: float,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of at most 128 tokens."""
-
-    def rows(ids: Int[Tensor, "#b n"] | None) -> Int[Tensor, "b n"] | None:
-        return None if ids is None else ids.expand(q.shape[0], -1).to(torch.int32).contiguous()
-
-    ids, window = folded.ids, folded.window
+    ids, window, batch = folded.ids, folded.window, q.shape[0]
     seen = None if window is None else window.ids
     out: Tensor = short_attention(
         q,
@@ -39,12 +43,12 @@ def attention(
         v,
         None if folded.tile is None else folded.tile.contiguous(),
         None if folded.table is None else folded.table.contiguous(),
-        rows(None if ids is None else ids.q),
-        rows(None if ids is None else ids.k),
-        rows(None if seen is None else seen.q),
-        rows(None if seen is None else seen.k),
-        rows(valid),
-        None if documents is None else documents.expand(q.shape[0], -1).contiguous(),
+        sample_rows(None if ids is None else ids.q, batch),
+        sample_rows(None if ids is None else ids.k, batch),
+        sample_rows(None if seen is None else seen.q, batch),
+        sample_rows(None if seen is None else seen.k, batch),
+        sample_rows(valid, batch),
+        None if documents is None else documents.expand(batch, -1).contiguous(),
         0 if window is None else window.left,
         0 if window is None else window.right,
         causal,
@@ -226,14 +230,8 @@ def _alike(*tensors: Tensor) -> bool:
 
 
 def _constants(q: Tensor, k: Tensor, size: Blocks, causal: bool, alike: bool) -> dict[str, Any]:
-    # Three products of 19-bit numbers keep the precision of 32 bits on the fast units.
-    return {
-        **size.constants(q.shape[2], k.shape[2], q.shape[3]),
-        "ALIKE": alike,
-        "CAUSAL": causal,
-        "ACC": tl.float64 if q.dtype == torch.float64 else tl.float32,
-        "PRECISION": "tf32x3" if q.dtype == torch.float32 and exact() else "tf32",
-    }
+    shape = size.constants(q.shape[2], k.shape[2], q.shape[3])
+    return {**shape, **arithmetic(q), "ALIKE": alike, "CAUSAL": causal}
 
 
 def _grid(launch: Config, pack: int, q: Tensor) -> tuple[int, int]:

@@ -4,14 +4,22 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from arith.kernels.configs import SIZES, capability
 from arith.kernels.folding import Long
-from arith.kernels.launching import empty_sums, exact, multiprocessors, run, strides, token_major
+from arith.kernels.launching import (
+    arithmetic,
+    empty_sums,
+    multiprocessors,
+    options,
+    run,
+    sample_rows,
+    strides,
+    token_major,
+)
 from arith.kernels.long import long_forward
 from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_config
 from arith.kernels.long_gradients import long_backward_keys, long_backward_queries, long_delta
@@ -31,11 +39,7 @@ def attention(
     scale: float,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of k tokens, tile by tile."""
-
-    def rows(ids: Int[Tensor, "#b n"] | None) -> Int[Tensor, "b n"] | None:
-        return None if ids is None else ids.expand(q.shape[0], -1).to(torch.int32).contiguous()
-
-    ids, window = folded.ids, folded.window
+    ids, window, batch = folded.ids, folded.window, q.shape[0]
     seen = None if window is None else window.ids
     tables = [None if table is None else table.contiguous() for table in (folded.table, folded.id_table)]
     out: Tensor = long_attention(
@@ -43,12 +47,12 @@ def attention(
         k,
         v,
         *tables,
-        rows(None if ids is None else ids.q),
-        rows(None if ids is None else ids.k),
-        rows(None if seen is None else seen.q),
-        rows(None if seen is None else seen.k),
-        rows(valid),
-        None if documents is None else documents.expand(q.shape[0], -1).contiguous(),
+        sample_rows(None if ids is None else ids.q, batch),
+        sample_rows(None if ids is None else ids.k, batch),
+        sample_rows(None if seen is None else seen.q, batch),
+        sample_rows(None if seen is None else seen.k, batch),
+        sample_rows(valid, batch),
+        None if documents is None else documents.expand(batch, -1).contiguous(),
         folded.left,
         folded.right,
         0 if window is None else window.left,
@@ -309,11 +313,8 @@ def _constants(q: Tensor, launch: LongConfig) -> dict[str, Any]:
         "BLOCK_Q": launch.queries,
         "BLOCK_K": launch.keys,
         "BLOCK_D": next(fits for fits in SIZES if q.shape[3] <= fits),
-        "ACC": tl.float64 if q.dtype == torch.float64 else tl.float32,
-        "PRECISION": "tf32x3" if q.dtype == torch.float32 and exact() else "tf32",
-        "num_warps": launch.warps,
-        "num_stages": launch.stages,
-        "enable_fp_fusion": True,
+        **arithmetic(q),
+        **options(launch),
     }
 
 

@@ -3,9 +3,12 @@
 from typing import Any
 
 import torch
+import triton.language as tl
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from arith.kernels.configs import Config
+from arith.kernels.long_configs import LongConfig
 
 
 def run(kernel: Any, grid: tuple[int, ...], first: Tensor, *arguments: Any, **constants: Any) -> None:
@@ -30,7 +33,21 @@ def strides(*tensors: Tensor) -> tuple[int, ...]:
     return tuple(stride for x in tensors for stride in x.stride()[:3])
 
 
-def exact() -> bool:
+def sample_rows(x: Int[Tensor, "#b n"] | Bool[Tensor, "#b n"] | None, batch: int) -> Int[Tensor, "b n"] | None:
+    """Ids or flags of each sample, as kernels read them."""
+    return None if x is None else x.expand(batch, -1).to(torch.int32).contiguous()
+
+
+def arithmetic(q: Tensor) -> dict[str, Any]:
+    """What sums are kept in, and how products of 32-bit numbers are made."""
+    # Three products of 19-bit numbers keep the precision of 32 bits on the fast units.
+    return {
+        "ACC": tl.float64 if q.dtype == torch.float64 else tl.float32,
+        "PRECISION": "tf32x3" if q.dtype == torch.float32 and _exact() else "tf32",
+    }
+
+
+def _exact() -> bool:
     """Whether products of 32-bit numbers are asked for in full."""
     try:
         return torch.get_float32_matmul_precision() == "highest"
@@ -38,7 +55,7 @@ def exact() -> bool:
         return bool(torch.backends.cuda.matmul.fp32_precision != "tf32")
 
 
-def options(launch: Config) -> dict[str, Any]:
+def options(launch: Config | LongConfig) -> dict[str, Any]:
     """As Triton takes them."""
     return {"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": True}
 

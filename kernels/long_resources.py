@@ -5,22 +5,18 @@
 As `resources.py` for short ones.
 """
 
-import hashlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-import triton
 import triton.language as tl
-from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from arith.kernels import long, long_gradients, long_table
 from arith.kernels.configs import SIZES
+from arith.kernels.launching import options
 from arith.kernels.long_configs import LONG_TABLE, LongKernel, long_config
-from arith.kernels.resources import ROWS, Resources, read
+from arith.kernels.resources import ROWS, Resources, built, print_table, source_hash
 
 Feature = Literal["TABLE", "IDS", "WINDOW", "VALID", "DOCUMENTS"]
 POINTERS: dict[Feature, tuple[str, ...]] = {
@@ -120,29 +116,18 @@ def compiled(case: Case, capability: int) -> Resources:
             signature[argument] = _type(argument, case)
             if argument.isupper() or argument[-2:] in ("_b", "_h", "_n"):
                 attributes[index,] = [["tt.divisibility", 16]]
-    made = triton.compile(
-        ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes),
-        target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": True},
-    )
-    return read(made.asm["cubin"], made.metadata.shared)
+    source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
+    return built(source, options(launch), capability)
 
 
 def sources() -> str:
     """A hash of the kernels' sources and of how they are launched."""
-    digest = hashlib.sha256()
-    for name in ("long", "long_gradients", "long_table", "short_table", "long_configs"):
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
-    return digest.hexdigest()[:16]
+    return source_hash("long", "long_gradients", "long_table", "short_table", "long_configs")
 
 
-def main(capabilities: tuple[int, ...] = (90, 80)) -> None:
+def main() -> None:
     """Print the table."""
-    print(f"sources {sources()} triton {triton.__version__}")
-    for capability in capabilities:
-        for case in cases(capability):
-            print(f"sm_{capability} {case} | {compiled(case, capability)}", flush=True)
-            print(f"sm_{capability} {case}", file=sys.stderr)
+    print_table(sources(), cases, compiled)
 
 
 def _type(name: str, case: Case) -> str:

@@ -12,10 +12,10 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import triton
 import triton.language as tl
@@ -24,6 +24,7 @@ from triton.compiler import ASTSource
 
 from arith.kernels import short, short_table
 from arith.kernels.configs import BLOCK_IDS, Kernel, blocks, config
+from arith.kernels.launching import options
 
 SHARED_BYTES = {90: 232_448, 80: 166_912}  # that a program may have, by compute capability
 KERNELS: dict[Kernel, Any] = {
@@ -33,6 +34,7 @@ KERNELS: dict[Kernel, Any] = {
     "table": short_table.short_table_gradient,
 }
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+AnyCase = TypeVar("AnyCase")
 ROWS = ("Q", "K", "V", "OUT", "DOUT", "DQ", "DK", "DV")  # pointers to what has a head width
 
 
@@ -146,26 +148,40 @@ def compiled(case: Case, capability: int) -> Resources:
                 attributes[index,] = [["tt.divisibility", 16]]
     full = case.kernel == "backward" and "TABLE" in case.features
     launch = config("backward and tile" if full else case.kernel, tile, 4 if case.dtype == "fp32" else 2, capability)
-    made = triton.compile(
-        ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes),
-        target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": True},
-    )
-    return read(made.asm["cubin"], made.metadata.shared)
+    source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
+    return built(source, options(launch), capability)
 
 
 def sources() -> str:
     """A hash of the kernels' sources and of how they are launched."""
+    return source_hash("short", "short_table", "configs")
+
+
+def main() -> None:
+    """Print the table."""
+    print_table(sources(), cases, compiled)
+
+
+def built(source: ASTSource, launch: dict[str, Any], capability: int) -> Resources:
+    """Compile for GPUs of a compute capability."""
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=launch)
+    return read(made.asm["cubin"], made.metadata.shared)
+
+
+def source_hash(*names: str) -> str:
+    """Of files beside this one."""
     digest = hashlib.sha256()
-    for name in ("short", "short_table", "configs"):
+    for name in names:
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()[:16]
 
 
-def main(capabilities: tuple[int, ...] = (90, 80)) -> None:
-    """Print the table."""
-    print(f"sources {sources()} triton {triton.__version__}")
-    for capability in capabilities:
+def print_table(
+    sources: str, cases: Callable[[int], Iterator[AnyCase]], compiled: Callable[[AnyCase, int], Resources]
+) -> None:
+    """What every case takes, with the sources that it holds for."""
+    print(f"sources {sources} triton {triton.__version__}")
+    for capability in (90, 80):
         for case in cases(capability):
             print(f"sm_{capability} {case} | {compiled(case, capability)}", flush=True)
             print(f"sm_{capability} {case}", file=sys.stderr)
