@@ -131,7 +131,7 @@ class Attachment(nn.Module):
         self.settings = settings
         self.shape = architecture.shape
         self.encoding = self.shape.encoding(settings.encoding, settings.tokens, settings.digits)
-        if getattr(self.encoding, "slides", False):
+        if self.encoding.slides:
             raise UsageError(f"'{settings.encoding}' moves ids from loop to loop, and {self.shape.family} has no loops")
         self.looks_at_digits = any(scheme.structure_aware for scheme in self.encoding.schemes)
         # Nothing in a text says how wide its answers are padded.
