@@ -1,6 +1,7 @@
 """What several tests need."""
 
 import os
+import signal
 from pathlib import Path
 
 # Asked for before anything imports Triton: the fused kernels run in its interpreter, without a GPU.
@@ -10,6 +11,10 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parent.parent
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # Shells start what runs in the background like this; tests of Ctrl-C, and the processes that they start, need it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
