@@ -106,6 +106,8 @@ def _complete(text: str) -> str:
 def _header(text: str, kernel: bool) -> str:
     written = "+".join(map(str, parse(text)))
     meaning = "" if written == text else f"\n    {text} = {written}\n"
+    if any(len(line) > WIDTH for line in meaning.splitlines()):
+        meaning = f"\n    {text} =\n        " + written.replace("+", "\n        +") + "\n"
     needs = "torch and triton" if kernel else "torch alone"
     command = f"arith eject '{text}'" if re.search(r"[()]", text) else f"arith eject {text}"
     made = (
