@@ -19,15 +19,31 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Contest:
+    """Two curves of one scale: how far is the first ahead?
+
+    Args:
+        of, over: their labels.
+        scale: what stands under them: digits, samples, parameters.
+    """
+
+    of: str
+    over: str
+    scale: str
+
+
+@dataclass(frozen=True)
 class Look:
     """
     Args:
         by_format: each format has panels of its own.
         claims: what others say was reached.
+        contests: whose advantage is drawn against scale, in this order.
     """
 
     by_format: bool = False
     claims: tuple[Claim, ...] = ()
+    contests: tuple[Contest, ...] = ()
 
 
 PLAIN = Look()

@@ -6,13 +6,14 @@ A file may hold one recipe at several scales: what stands under `[scales.laptop]
 
 import json
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from arith.config import RunConfig, merged
 from arith.errors import UsageError, did_you_mean
-from arith.look import PLAIN, Claim, Look
+from arith.look import PLAIN, Claim, Contest, Look
 from arith.results import made
 
 FILES = (".toml", ".json")
@@ -121,6 +122,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
         look=Look(
             values.pop("by_format", False),
             tuple(_claim(claim, f"{path}: claim {place}") for place, claim in enumerate(values.pop("claims", []))),
+            tuple(_contest(own, curves, f"{path}: contest {at}") for at, own in enumerate(values.pop("contests", []))),
         ),
         values=values,
     )
@@ -128,6 +130,14 @@ def load(name: str, scale: str | None = None) -> Recipe:
 
 def _claim(values: Any, where: str) -> Claim:
     return made(Claim, {"format": None, **values} if isinstance(values, dict) else values, where)
+
+
+def _contest(values: Any, curves: Collection[str], where: str) -> Contest:
+    contest = made(Contest, values, where)
+    for label in (contest.of, contest.over):
+        if label not in curves:
+            raise UsageError(f"{where} names '{label}', and there is no such curve.{did_you_mean(label, curves)}")
+    return contest
 
 
 def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | None]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import arith
+from arith.advantage import advantages
+from arith.advantage_figure import draw_advantages
 from arith.assembly import Assembly
 from arith.commands import command_line, current_command
 from arith.config import RunConfig
@@ -160,7 +162,8 @@ def drawn_and_saved(
 ) -> tuple[list[Curve], list[Path]]:
     """Curves of every suite for the table, and the files of the figure, which shows the first suite.
 
-    Grids of operand lengths, and what was measured of language, have figures of their own beside it.
+    Grids of operand lengths, advantages against scale, and what was measured of language, have figures of their own
+    beside it.
     """
     suites = list(dict.fromkeys(cell.suite for cell in results.cells if cell.suite != GRID))
     by_suite = {suite: curves(results.cells, suite) for suite in suites}
@@ -169,6 +172,8 @@ def drawn_and_saved(
     files = draw_accuracy(by_suite[suites[0]], path, title, notes, look)
     if any(cell.suite == GRID for cell in results.cells):
         files += draw_grids(grids(results.cells), path.with_name(f"{path.name}-grid"), title)
+    if leads := advantages(results.cells, look.contests):
+        files += draw_advantages(leads, path.with_name(f"{path.name}-advantage"), title)
     if results.language:
         files += draw_language(results.language, path.with_name(f"{path.name}-language"), title)
     return [curve for suite in suites for curve in by_suite[suite]], files
