@@ -70,7 +70,8 @@ class Architecture:
             raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}.{inner}")
         name, config = type(model).__name__, model.config
         _check_config(name, config)
-        base = model.get_decoder()  # of OPT, what its base model wraps and its causal model calls
+        decoder = model.get_decoder()  # OPT's base model wraps it, and its causal model calls it directly
+        base = decoder if isinstance(decoder, PreTrainedModel) else model.base_model
         attention = {path: own for path, own in base.named_modules() if _dispatches(own)}
         layers = [getattr(own, "layer_idx", None) for own in attention.values()]
         if not attention:
