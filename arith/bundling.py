@@ -1,18 +1,21 @@
 """One readable file from the pieces of several modules that some of their names need."""
 
 import ast
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from arith.einops_to_torch import translated
-from arith.sources import Global, Import, Piece, Source, references, source
+from arith.sources import Global, Import, Piece, Source, docstrings, references, source
 
 WIDTH = 120
 Edit = tuple[int, int, bytes]  # bytes from, bytes to, what takes their place
 Cut = Callable[[Piece], Sequence[Edit]]  # what a file leaves out of a piece
 EINOPS = ("rearrange", "repeat", "reduce")
+_MENTION = re.compile(r"(?<=`)\w+(?=`)|\b\w+(?=\()")  # of a global in a docstring: in backticks or called
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,9 @@ class Bundle:
         for module in dict.fromkeys(piece.module for piece in self.pieces):
             inside = source(module)
             pieces = [piece for piece in self.pieces if piece.module == module]
-            yield _section_heading(inside, len(pieces)) + _joined([(piece, self._text(piece)) for piece in pieces])
+            told = _MENTION.sub(partial(self._mentioned, inside), inside.docstring)
+            heading = _section_heading(inside, told, len(pieces))
+            yield heading + _joined([(piece, self._text(piece)) for piece in pieces])
 
     def _text(self, piece: Piece) -> str:
         inside = source(piece.module)
@@ -120,6 +125,16 @@ class Bundle:
             own = self.names.get((piece.module, getattr(target, "id", "")))
             if own is not None and own != target.id:
                 yield (*place(target), own.encode())
+        for said in docstrings(piece.node):
+            start, end = place(said)
+            text = inside.text[start:end].decode()
+            for mention in _MENTION.finditer(text):
+                at = start + len(text[: mention.start()].encode())
+                yield at, at + len(mention[0].encode()), self._mentioned(inside, mention).encode()
+
+    def _mentioned(self, inside: Source, mention: re.Match[str]) -> str:
+        """What the file calls a global that a docstring mentions; other words as they are."""
+        return self.names.get(_meaning(inside, ast.Name(mention[0])) or ("", ""), mention[0])
 
 
 def _within(offset: int, edits: Sequence[Edit]) -> bool:
@@ -228,12 +243,12 @@ def _import_order(name: str) -> tuple[int, str]:
     return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2), name
 
 
-def _section_heading(inside: Source, pieces: int) -> str:
+def _section_heading(inside: Source, docstring: str, pieces: int) -> str:
     """What a module says of itself, as a comment; only where it comes from, if little of it is here."""
     short = inside.module.rpartition(".")[2]
-    if 2 * pieces < len(inside.pieces) or not inside.docstring:
+    if 2 * pieces < len(inside.pieces) or not docstring:
         return ""
-    paragraphs = f"{short}: {inside.docstring}".split("\n\n")
+    paragraphs = f"{short}: {docstring}".split("\n\n")
     return "#\n".join(map(_commented, paragraphs)) + "\n\n"
 
 

@@ -99,4 +99,4 @@ def _one_path(piece: Piece, inside: Source) -> Iterator[Edit]:
         node for node in function.body if "route" in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     )
     first, last, _ = _lines(inside, routed.lineno, function.end_lineno or function.lineno)
-    yield first, last, b"    return plain_attention(q, k, v, terms, causal, valid, documents, scale)\n"
+    yield first, last, b"    return plain_attention(q, k, v, terms, causal, valid, documents, scale, dropout)\n"

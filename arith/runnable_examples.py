@@ -4,6 +4,8 @@ import ast
 import builtins
 import doctest
 
+from arith.sources import docstrings
+
 
 def with_runnable_examples(file: str) -> str:
     """A module's text, without examples that need what the module does not have.
@@ -15,21 +17,11 @@ def with_runnable_examples(file: str) -> str:
     tree = ast.parse(file)
     known = set(dir(builtins)) | {name for node in tree.body for name in _bound(node)}
     lines = file.split("\n")
-    for node in sorted(_documented(tree), key=lambda own: -own.lineno):
+    documented = [said for said in docstrings(tree) if ">>> " in str(said.value)]
+    for node in sorted(documented, key=lambda own: -own.lineno):
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
         lines[first : last + 1] = _kept(lines[first : last + 1], known)
     return "\n".join(lines)
-
-
-def _documented(tree: ast.Module) -> list[ast.Constant]:
-    """The docstrings that hold examples."""
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.body:
-            said = node.body[0]
-            if isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant) and ">>> " in str(said.value.value):
-                found.append(said.value)
-    return found
 
 
 def _kept(docstring: list[str], known: set[str]) -> list[str]:

@@ -92,7 +92,10 @@ class Run:
         """A run that is there."""
         described = folder / "run.json"
         if not described.is_file():
-            raise UsageError(f"{folder} holds no run (no run.json). A run is made by arith train")
+            what = "A run is made by arith train"
+            if (folder / "config.json").is_file():
+                what = f"It may be a model of Hugging Face: arith evaluate --hf {folder}"
+            raise UsageError(f"{folder} holds no run (no run.json). {what}")
         try:
             values = json.loads(described.read_text())
             config, imports = RunConfig.of(values["config"]), values["imports"]

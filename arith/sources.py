@@ -106,6 +106,15 @@ def references(scope: ast.AST) -> Iterator[ast.Name]:
     yield from _looked_up(scope, frozenset())
 
 
+def docstrings(scope: ast.AST) -> Iterator[ast.Constant]:
+    """Those of a function or class, and of what is defined in it."""
+    for node in ast.walk(scope):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.body:
+            said = node.body[0]
+            if isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant):
+                yield said.value
+
+
 def _looked_up(node: ast.AST, local: frozenset[str]) -> Iterator[ast.Name]:
     inner = local
     if isinstance(node, ast.FunctionDef | ast.Lambda):

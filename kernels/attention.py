@@ -25,6 +25,7 @@ def attention(
     valid: Bool[Tensor, "b k"] | None = None,
     documents: Int[Tensor, "b k"] | None = None,
     scale: float | None = None,
+    dropout: float = 0.0,
     backend: Backend = "auto",
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention with position terms. The queries are the last q of the k tokens, so decoding needs no flag.
@@ -39,6 +40,7 @@ def attention(
         valid: False marks padding among the keys.
         documents: tokens see only tokens of their own document.
         scale: of the product of query and key; 1 / sqrt(d) if None.
+        dropout: share of the weights that are dropped, drawn from torch's generator; the others grow in turn.
         backend: where it runs; see `route`.
 
     A query that sees no key at all gives zeros.
@@ -54,12 +56,13 @@ def attention(
         raise ValueError(f"query heads share key heads evenly: got {q.shape[1]} query and {k.shape[1]} key heads")
     _check(q, k, v, terms, valid, documents)
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
-    chosen, why = route(q, k, v, terms, backend)
+    chosen, why = route(q, k, v, terms, backend, dropout)
     if chosen != "triton":
         if q.device.type == "cuda" and backend == "auto" and not torch.compiler.is_compiling():
             _say_once(why)
-        plain = windowed.attention if chosen == "windowed" else reference.attention
-        return plain(q, k, v, terms, causal, valid, documents, scale)
+        if chosen == "windowed":
+            return windowed.attention(q, k, v, terms, causal, valid, documents, scale)
+        return reference.attention(q, k, v, terms, causal, valid, documents, scale, dropout)
     from arith.kernels import folding, fused, fused_long
 
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))

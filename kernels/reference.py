@@ -6,6 +6,7 @@ import torch
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
 
@@ -21,6 +22,7 @@ def attention(
     valid: Bool[Tensor, "b k"] | None,
     documents: Int[Tensor, "b k"] | None,
     scale: float,
+    dropout: float = 0.0,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of k tokens, every score in memory."""
     groups = q.shape[1] // k.shape[1]
@@ -31,13 +33,14 @@ def attention(
     visible = visibility(q.shape[2], k.shape[2], terms, causal, valid, documents, q.device)
     for term in terms:
         scores = scored(term, scores, q, scale)
-    if visible is None:
-        return scores.softmax(-1) @ v
-    # The lowest finite score instead of -inf: a query that sees nothing must give zeros, not NaN.
-    scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
+    if visible is not None:
+        # The lowest finite score instead of -inf: a query that sees nothing must give zeros, not NaN.
+        scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
     weights = scores.softmax(-1)
-    if _may_see_nothing(terms, valid, documents):
+    if visible is not None and _may_see_nothing(terms, valid, documents):
         weights = weights * visible.any(-1, keepdim=True)
+    if dropout:
+        weights = functional.dropout(weights, dropout)
     return weights @ v
 
 

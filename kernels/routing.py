@@ -23,6 +23,7 @@ def route(
     v: Float[Tensor, "b g k d"],
     terms: Sequence[Term] = (),
     backend: Backend = "auto",
+    dropout: float = 0.0,
 ) -> tuple[Route, str]:
     """Which implementation runs a call, and why.
 
@@ -41,11 +42,13 @@ def route(
     if backend == "reference":
         return "reference", "asked for"
     why_not = _not_fused(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
+    if dropout:
+        why_not = "weights are dropped in plain torch"
     if why_not is None:
         return "triton", f"the fused kernels run head widths up to {WIDEST}"
     if backend == "triton":
         raise ValueError(f"the fused kernels cannot run this: {why_not}. Use backend='auto' or 'reference'")
-    return "windowed" if windowed.takes(terms, k.shape[2]) else "reference", why_not
+    return "windowed" if not dropout and windowed.takes(terms, k.shape[2]) else "reference", why_not
 
 
 def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:

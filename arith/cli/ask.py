@@ -11,10 +11,10 @@ from arith.errors import UsageError
 @click.command(
     "ask", epilog="Examples: arith ask 123+456; arith ask runs/extrapolation/coupled-window-301 123+456 99999+1"
 )
-@click.argument("model", metavar="[MODEL]", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.argument("problems", nargs=-1)
 @json_option
-def command(model: Path, problems: tuple[str, ...], as_json: bool) -> None:
+def command(model: Path | None, problems: tuple[str, ...], as_json: bool) -> None:
     """Let a trained model answer problems such as 123+456, and say whether it is right.
 
     MODEL is a run, a folder that arith export wrote, or a name of `arith list shipped`. Without one, a shipped model
@@ -23,6 +23,8 @@ def command(model: Path, problems: tuple[str, ...], as_json: bool) -> None:
     from arith import shipped
     from arith.asking import ask
 
+    if model is None:
+        raise UsageError("what is to be asked? Write for example: arith ask 123+456")
     if not model.exists() and _is_problem(str(model)):
         problems = (str(model), *problems)
         found = shipped.for_problem(problems[0])
@@ -33,6 +35,11 @@ def command(model: Path, problems: tuple[str, ...], as_json: bool) -> None:
             )
         model = Path(found)
     if not problems:
+        if not model.exists() and str(model) not in shipped.names():
+            raise UsageError(
+                f"'{model}' is no problem, such as 123+456, and no model: a run, a folder that arith export wrote, or "
+                f"one that comes with arith ({', '.join(shipped.names()) or 'none'})"
+            )
         raise UsageError(f"what is to be asked? Write for example: arith ask {model} 123+456")
     for reply in ask(model, problems):
         if as_json:

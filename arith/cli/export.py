@@ -40,7 +40,8 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
             raise UsageError(f"{place} exists and is no exported model, so it is left alone. Choose another")
         if not overwrite:
             raise UsageError(f"{place} exists. Replace it by --overwrite, or choose another")
-    exported(opened(run, pretrained=True), place, ship or place.name)
+    trained = opened(run, pretrained=True)
+    exported(trained, place, ship or place.name)
     weights = (place / "model.safetensors").stat().st_size
     if ship and weights > shipped.LARGEST:
         raise UsageError(
@@ -48,4 +49,8 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
             f"shipped. Remove it, or train a smaller one"
         )
     click.echo(f"model    {place}, {weights:,} bytes\ncard     {place / 'README.md'}")
-    click.echo(f"ask it   {command_line('ask', ship or str(place), 'PROBLEM')}")
+    if trained.config.model.init is None:
+        click.echo(f"ask it   {command_line('ask', ship or str(place), 'PROBLEM')}")
+    else:
+        tested = "--hf", str(place), "--format", trained.config.tested_format
+        click.echo(f"test it  {command_line('evaluate', *tested)}")

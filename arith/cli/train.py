@@ -95,4 +95,7 @@ def command(
         return
     click.echo(accuracy_table(drawn))
     click.echo(f"run      {folder}\nresults  {run.results}\nfigure   {files[0]}")
-    click.echo(f"ask it   {command_line('ask', str(folder), example_problem(assembly.tested_task))}")
+    if config.model.init is None:
+        click.echo(f"ask it   {command_line('ask', str(folder), example_problem(assembly.tested_task))}")
+    else:
+        click.echo(f"write it {command_line('export', str(folder), '--to', 'DIR')}")

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from arith.encodings.compose import Composed
 from arith.errors import UsageError
 
 _DISPATCH = "ALL_ATTENTION_FUNCTIONS"  # what a forward that goes through transformers' attention interface names
+_HANDED_ON = "arith_handed_on"  # a keyword argument that no model has
 _POSITION_TABLE = re.compile(r"(^|\.)(wpe|embed_positions|positions?_embeddings?|pos_embed\w*)$")
 
 
@@ -68,7 +70,8 @@ class Architecture:
             raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}.{inner}")
         name, config = type(model).__name__, model.config
         _check_config(name, config)
-        base = model.base_model
+        decoder = model.get_decoder()  # OPT's base model wraps it, and its causal model calls it directly
+        base = decoder if isinstance(decoder, PreTrainedModel) else model.base_model
         attention = {path: own for path, own in base.named_modules() if _dispatches(own)}
         layers = [getattr(own, "layer_idx", None) for own in attention.values()]
         if not attention:
@@ -96,6 +99,7 @@ class Architecture:
                 f"{name} has neither rotary embeddings nor a position table that could be taken out, so how it knows "
                 f"positions is not known here"
             )
+        _check_handed_on(model, base, blocks[0], next(iter(attention.values())))
         heads = config.num_attention_heads
         head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
         shape = Shape(config.model_type, config.hidden_size, heads, head_width, len(layers), config.vocab_size)
@@ -176,6 +180,44 @@ def _dispatches(module: nn.Module) -> bool:
 def _hands_on(module: nn.Module) -> bool:
     parameters = inspect.signature(module.forward).parameters.values()
     return any(own.kind is inspect.Parameter.VAR_KEYWORD for own in parameters)
+
+
+class _Arrived(Exception):  # noqa: N818  no error: it ends a pass that has shown what it should
+    pass
+
+
+def _check_handed_on(model: Any, base: nn.Module, block: nn.Module, attention: nn.Module) -> None:
+    """Raise unless a keyword argument gets from the base to attention: in a pass of one token, which ends there."""
+    reached: list[nn.Module] = []
+
+    def given(base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return args, {**kwargs, _HANDED_ON: True}
+
+    def seen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if _HANDED_ON in kwargs:
+            reached.append(module)
+        if module is attention:
+            raise _Arrived
+
+    handles = [base.register_forward_pre_hook(given, with_kwargs=True)]
+    handles += [own.register_forward_pre_hook(seen, with_kwargs=True) for own in (block, attention)]
+    training = {own: own.training for own in model.modules()}
+    token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+    try:
+        model.eval()  # dropout would draw
+        with torch.no_grad(), suppress(_Arrived):
+            model(input_ids=token, use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for own, before in training.items():
+            own.training = before
+    for own in (block, attention):
+        if own not in reached:
+            raise UsageError(
+                f"{type(model).__name__} hands no keyword arguments on to {type(own).__name__}, and positions travel "
+                f"as one"
+            )
 
 
 def _is_table(path: str, module: nn.Module) -> bool:

@@ -1,6 +1,7 @@
 """Our encodings in models of transformers: `attach` puts one in the place of a model's own, `detach` takes it out."""
 
 import inspect
+import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -206,6 +207,11 @@ class Attachment(nn.Module):
         remembered = None if cache is None else Remembered.of(cache, self.shape.layers)
         if self.looks_at_digits and call.get("input_ids") is None:
             raise UsageError(f"'{self.settings.encoding}' looks at digits, and inputs_embeds do not show them")
+        if self.looks_at_digits and len(self.kind) != base.config.vocab_size:
+            raise UsageError(
+                f"the model has {base.config.vocab_size} tokens, and had {len(self.kind)} when {self} was attached, "
+                f"which knows those. Detach it, and attach it again after model.resize_token_embeddings"
+            )
         tokens = tokens_of(call)
         earlier = 0 if remembered is None else remembered.length
         valid, documents = visible(call, tokens, earlier, remembered is not None)
@@ -253,14 +259,16 @@ class Attachment(nn.Module):
         beyond = self.encoding.beyond(ids)
         if beyond is None:
             return ids
-        if not (decoding or torch.compiler.is_compiling()) and bool(beyond.any()):
-            largest = max(int(own.max()) for own in ids)
-            raise UsageError(
-                f"'{self.settings.encoding}' is attached for sequences of {self.settings.tokens} tokens and numbers of "
-                f"{self.settings.digits or self.settings.tokens} digits, and here an id is {largest}. Attach it with "
-                f"larger tokens= and digits="
+        if not torch.compiler.is_compiling() and bool(beyond.any()):
+            told = (
+                f"{self} is attached for sequences of {self.settings.tokens} tokens and numbers of "
+                f"{self.settings.digits or self.settings.tokens} digits, and here an id is "
+                f"{max(int(own.max()) for own in ids)}. Attach it with larger tokens= and digits="
             )
-        # A number that a model never ends goes on without positions.
+            if not decoding:
+                raise UsageError(told)
+            # A number that a model never ends must not end the other rows of a batch.
+            warnings.warn(f"{told}. Tokens beyond go on without positions", stacklevel=2)
         return tuple(own.masked_fill(beyond, 0) for own in ids)
 
     def _enter(

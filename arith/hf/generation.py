@@ -42,6 +42,7 @@ class TextModel:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         if tokenizer.pad_token_id is None:
             raise UsageError(f"the tokenizer in {folder} has no token to pad with: set its pad_token")
+        model.generation_config.max_length = None  # each call says how many new tokens it wants
         return TextModel(model.to(device).eval(), tokenizer)
 
     @torch.no_grad()

@@ -110,11 +110,6 @@ def forward(
     for name, does in _UNKNOWN.items():
         if kwargs.get(name) is not None:
             raise UsageError(f"{what} {does}, which arith's attention has no place for")
-    if dropout:
-        raise UsageError(
-            f"{what} drops {dropout:g} of its attention weights in training, which arith's attention does not do. "
-            f"Load the model with attention_dropout=0.0 (GPT-2: attn_pdrop=0.0), or set model.eval()"
-        )
     if query.shape[3] != current.head_width:
         raise UsageError(
             f"the encoding is made for heads of {current.head_width} dimensions, {what} has {query.shape[3]}"
@@ -130,7 +125,7 @@ def forward(
     if sliding_window is not None:
         terms += (Window(sliding_window - 1, 0),)
     valid, documents = _cut(current.valid, keys), _cut(current.documents, keys)
-    mixed = attention(query, key, value, terms=terms, valid=valid, documents=documents, scale=scaling)
+    mixed = attention(query, key, value, terms=terms, valid=valid, documents=documents, scale=scaling, dropout=dropout)
     return rearrange(mixed, "b h q d -> b q h d").contiguous(), None
 
 

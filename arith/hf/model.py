@@ -103,6 +103,11 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
             labels: the tokens that are learned, -100 elsewhere; the loss is on each one's prediction.
         """
         if past_key_values is not None:
+            if not isinstance(past_key_values, Decoding):
+                raise ValueError(
+                    f"past_key_values is what the last step gave, got a {type(past_key_values).__name__}. Leave it out "
+                    f"at the first step"
+                )
             logits = past_key_values.step(input_ids)
             return _kept(logits, past_key_values)
         valid = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()

@@ -50,6 +50,11 @@ class Numerals:
         Args:
             vocabulary: of the model, which may be larger.
         """
+        if not hasattr(tokenizer, "convert_ids_to_tokens"):
+            raise UsageError(
+                f"tokenizer= takes the model's tokenizer, as AutoTokenizer.from_pretrained gives it, got "
+                f"{tokenizer!r:.60}"
+            )
         size = len(tokenizer)
         if size > vocabulary:
             raise UsageError(

@@ -74,7 +74,13 @@ def tiny() -> Callable[..., Any]:
         ),
         "gemma2": (transformers.Gemma2Config, transformers.Gemma2ForCausalLM, {"head_dim": 8}),
         "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM, {"head_dim": 8, "sliding_window": 4}),
+        "stablelm": (transformers.StableLmConfig, transformers.StableLmForCausalLM, {}),
         "bloom": (transformers.BloomConfig, transformers.BloomForCausalLM, {}),
+        "opt": (
+            transformers.OPTConfig,
+            transformers.OPTForCausalLM,
+            {"ffn_dim": 32, "word_embed_proj_dim": 16, "init_std": 0.2},
+        ),
         "cohere": (transformers.CohereConfig, transformers.CohereForCausalLM, {}),
     }
     common = {

@@ -176,6 +176,12 @@ def test_an_ejected_file_needs_torch_alone(tmp_path: Path) -> None:
     assert ran.stdout.count("attention gives (1, 4, 14, 16)") == len(SOME)
 
 
+def test_examples_of_ejected_kernels_run(tmp_path: Path) -> None:
+    file = check_file("alibi", tmp_path, kernel=True)
+    # Two modules of kernels have a class of this name, and both files' docstrings know what theirs is called here.
+    assert "    ConfigsBlocks(pack=2" in (file.blocks.__doc__ or "")
+
+
 def test_ejected_files_are_formatted_and_whole(tmp_path: Path) -> None:
     for number, text in enumerate(SOME):
         for kernel in (False, True):
@@ -202,6 +208,7 @@ def test_what_an_encoding_does_not_use_is_left_out(tmp_path: Path) -> None:
     assert "triton" not in rope
     assert "backend" not in rope
     assert "triton.jit" in ejected("rope", kernel=True)
+    assert "hidden by a `WindowTerm`" in window  # a term, beside the encoding of the same name
 
 
 def test_the_command_writes_prints_and_refuses(arith: Callable[..., Result], tmp_path: Path) -> None:

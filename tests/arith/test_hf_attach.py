@@ -31,7 +31,11 @@ ENCODINGS = [
     "cope",
     "shaw",
 ]
-FEW = [*product(["llama"], ENCODINGS), *product(FAMILIES[:1] + FAMILIES[2:], ["coupled-window", "rope+fire@coupled"])]
+FEW = [
+    *product(["llama"], ENCODINGS),
+    *product(FAMILIES[:1] + FAMILIES[2:], ["coupled-window", "rope+fire@coupled"]),
+    ("opt", "learned@abacus+rope"),  # whose decoder is inside its base model
+]
 REST = [pair for pair in product(FAMILIES, ENCODINGS) if pair not in FEW]
 TEXTS = ["12+345=753", "99*9=198", "x1+203=402"]
 
@@ -246,6 +250,24 @@ def test_the_fused_kernels_serve_it(tiny: Callable[..., Any], monkeypatch: pytes
     torch.testing.assert_close(found[mask.bool()], expected[mask.bool()], atol=1e-4, rtol=1e-4)
 
 
+def test_attention_weights_are_dropped_in_training_as_transformers_drops_them(tiny: Callable[..., Any]) -> None:
+    model, ids = tiny("llama", attention_dropout=0.3), torch.arange(3, 19).reshape(2, 8)
+    model.set_attn_implementation("eager")
+
+    def logits(**options: Any) -> Tensor:
+        torch.manual_seed(5)
+        found: Tensor = model(ids, **options).logits
+        return found
+
+    evaluated, trained = logits(), model.train() and logits()
+    assert not torch.allclose(trained, evaluated, atol=1e-2)
+    attach(model, own_rope(model))
+    keys = torch.zeros(2, dtype=torch.long)  # which would be drawn before weights are
+    torch.testing.assert_close(logits(position_keys=keys), trained, atol=1e-5, rtol=1e-5)
+    model.eval()
+    torch.testing.assert_close(logits(), evaluated, atol=1e-5, rtol=1e-5)
+
+
 def test_samples_draw_in_training_and_repeat_by_their_key(tiny: Callable[..., Any]) -> None:
     model, ids = tiny("llama"), torch.arange(3, 11).repeat(2, 1)
     attach(model, "rope@randomized:span=90", tokens=32)
@@ -275,6 +297,7 @@ REFUSED = [
     ("gemma2", {}, "rope", "caps its scores (attn_logit_softcapping=50.0)"),
     ("gpt2", {"add_cross_attention": True}, "rope", "has cross-attention"),
     ("gpt2", {"hidden_size": 36}, "rope", "a head's width must be even, got 9"),
+    ("stablelm", {}, "rope", "StableLmForCausalLM hands no keyword arguments on to StableLmAttention"),
     ("llama", {}, "ropee", "Did you mean 'rope'?"),
     ("llama", {}, "fire@coupled", "'fire@coupled' looks at digits. Say which tokens hold them: tokenizer=..."),
 ]
@@ -305,24 +328,30 @@ def test_what_cannot_run_says_why(tiny: Callable[..., Any], digit_tokenizer: Cal
         attach(tiny("llama"), "coupled-window", tokenizer=digit_tokenizer(), format="plain")
     with pytest.raises(UsageError, match="the tokenizer has 120 tokens and the model 20"):
         attach(tiny("llama"), "coupled-window", tokenizer=digit_tokenizer(2))
-    model = tiny("llama", attention_dropout=0.1)
+    with pytest.raises(UsageError, match=r"the model's tokenizer, as .* got 'gpt2'"):
+        attach(tiny("llama"), "coupled-window", tokenizer="gpt2")
+    model = tiny("llama")
     attach(model, "learned", tokens=6)
     with pytest.raises(UsageError, match="'learned' is attached already"):
         attach(model, "rope")
     with pytest.raises(UsageError, match=r"sequences of 6 tokens .* here an id is 8"):
         model(ids)
-    assert model.generate(ids[:, :4], max_new_tokens=4, use_cache=True).shape[1] > 4  # it goes on without positions
+    with pytest.warns(UserWarning, match="here an id is 7.* Tokens beyond go on without positions"):
+        assert model.generate(ids[:, :4], max_new_tokens=4, use_cache=True).shape[1] > 4
     with pytest.raises(UsageError, match=r"got \(1, 3\)"):
         model(ids[:, :4], attention_mask=torch.ones(1, 3))
     with pytest.raises(UsageError, match="Leave cache_implementation out"):
         model.generate(ids[:, :4], max_new_tokens=2, cache_implementation="static")
-    with pytest.raises(UsageError, match=r"attention_dropout=0\.0"):
-        model.train()(ids[:, :4])
     fresh = tiny("llama")
     cache = fresh(ids, use_cache=True).past_key_values
     attach(fresh, "rope")
     with pytest.raises(UsageError, match="filled without the attached encoding"):
         fresh(ids, past_key_values=cache)
+    grown = tiny("llama")
+    attach(grown, "coupled-window", tokenizer=digit_tokenizer())
+    grown.resize_token_embeddings(24)
+    with pytest.raises(UsageError, match="the model has 24 tokens, and had 20 when 'coupled-window' was attached"):
+        grown(ids)
 
 
 def test_inputs_embeds_have_places_and_no_digits(tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]) -> None:

@@ -97,3 +97,5 @@ def test_every_family_attaches_and_is_right_or_says_why_not() -> None:
     print(f"attached: {', '.join(sorted(set(found[True])))}\nrefused: {', '.join(sorted(set(found[False])))}")
     assert not failed
     assert len(set(found[True])) >= 55
+    # Their decoders are found in ways of their own.
+    assert {"OPTForCausalLM", "ModernBertDecoderForCausalLM"} <= set(found[True])

@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from huggingface_hub import ModelCard
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import PushToHubMixin
 
 from arith import shipped
@@ -133,6 +133,8 @@ def test_padding_on_the_wrong_side_and_unknown_characters_are_refused(tmp_path: 
         model.generate(**tokenizer(["1+2=", "12+3="], return_tensors="pt", padding=True), max_new_tokens=2)
     with pytest.raises(Exception, match="UNK"):
         tokenizer("1 + 2 =")
+    with pytest.raises(ValueError, match="what the last step gave, got a DynamicCache"):
+        model(torch.tensor([[14, 1, 10, 2, 13]]), past_key_values=DynamicCache())
     assert issubclass(ArithForCausalLM, PushToHubMixin)  # the library's own upload
 
 
@@ -239,6 +241,8 @@ def test_problems_alone_are_answered_by_a_shipped_model(arith: Callable[..., Res
     assert asked.stdout == "123+456 = 579   right\n99999999999+1 = 100000000000   right\n"
     assert "no shipped model answers '3-2'" in arith("ask", "3-2").stderr
     assert "what is to be asked" in arith("ask", "addition").stderr
+    assert "what is to be asked" in arith("ask").stderr
+    assert "'12/4' is no problem, such as 123+456, and no model" in arith("ask", "12/4").stderr
     assert "Did you mean 'addition'" in arith("ask", "additoin", "1+2").stderr
 
 

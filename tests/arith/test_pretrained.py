@@ -36,6 +36,7 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
     whole = arith(*options, "--steps", "8", "--out", "whole")
     assert whole.exit_code == 0, whole.stderr
     assert "pretrained  random" in whole.stdout
+    assert "arith export whole --to DIR\n" in whole.stdout
     # Stopped after four steps and gone on with, it is the same model.
     values = json.loads((tmp_path / "whole" / "run.json").read_text())
     assert values["config"]["model"]["init"] == f"hf:{gpt2}"
@@ -53,6 +54,8 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
     # What is exported is an ordinary model, tied weights and all.
     wrote = arith("export", "whole", "--to", "out")
     assert wrote.exit_code == 0, wrote.stderr
+    assert "arith evaluate --hf out --format plain+groups:size=1\n" in wrote.stdout
+    assert "arith evaluate --hf out" in arith("ask", "out", "1+2").stderr
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
     assert torch.equal(loaded["transformer.wte.weight"], one.model["inner.transformer.wte.weight"])
     assert torch.equal(loaded["lm_head.weight"], loaded["transformer.wte.weight"])

@@ -171,3 +171,15 @@ def test_impossible_shapes_are_refused() -> None:
         attention(torch.randn(B, H, 8, D), k, v)
     with pytest.raises(ValueError, match="4 query and 3 key heads"):
         attention(q, k[:, :3], v[:, :3])
+
+
+def test_dropped_weights_are_none_and_the_others_grow() -> None:
+    q, k, _ = tensors()
+    torch.manual_seed(0)
+    weights = attention(q, k, torch.eye(N, dtype=q.dtype).expand(B, H, N, N))  # the values show them
+    dropped = attention(q, k, torch.eye(N, dtype=q.dtype).expand(B, H, N, N), dropout=0.5)
+    kept = dropped > 0
+    torch.testing.assert_close(dropped[kept], 2 * weights[kept])
+    assert 0.3 < float(kept.sum() / (weights > 0).sum()) < 0.7
+    with pytest.raises(ValueError, match="weights are dropped in plain torch"):
+        attention(q, k, k, dropout=0.5, backend="triton")
