@@ -262,7 +262,7 @@ def _id_table_gradient(
 def _chunks(masks: Masks, q: Tensor, diagonals: int) -> int:
     """Programs that share a diagonal, so that the device has enough to do."""
     busy = AT_ONCE * multiprocessors(q.device)
-    return min(triton.cdiv(busy, q.shape[0] * q.shape[1] * diagonals), triton.cdiv(masks.queries, LONG_TABLE))
+    return int(min(triton.cdiv(busy, q.shape[0] * q.shape[1] * diagonals), triton.cdiv(masks.queries, LONG_TABLE)))
 
 
 def _by_distance(near: Float[Tensor, "b h diagonals 2 x"], lowest: int, radius: int) -> Float[Tensor, "h 2r-1"]:
