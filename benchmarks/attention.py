@@ -12,15 +12,17 @@ Long sequences, 2,048 to 16,384 tokens at head width 64, are bound by arithmetic
 table costs. Gates: the forward pass 0.9 times as fast as without a bias (0.75 where every distance has a score of its
 own); the table's gradient at most 1.1 (1.4) times the time of a backward pass without it; forward and backward 2.5
 times as fast as SDPA with a dense learnable bias, in a 20th of its memory at 8,192 tokens; 3 times as fast backward as
-FlexAttention with a learnable table, 0.9 times forward as with a frozen one or none.
+FlexAttention with a learnable table, 0.9 times forward as with a frozen one or none. A coupled window is to cost each
+digit of an addition of 10,000 digits what it costs each of 1,000 (`coupled_window.py`).
 
 No speed is printed for a case that is not right.
 """
 
 import argparse
+import contextlib
+import functools
 import itertools
 import json
-import math
 import multiprocessing
 import os
 import platform
@@ -33,11 +35,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import coupled_window
 import torch
 import triton
 from peers.attention import LONG_PEERS, PEERS, Peer
+from timing import Timer, gradients, timed
 from torch import Tensor
-from triton.testing import do_bench, do_bench_cudagraph
+from triton.testing import do_bench
 
 from arith.kernels import proof
 from arith.kernels.attention import attention
@@ -48,7 +52,9 @@ from arith.runs import git_commit
 
 FORWARD_PASSES, BACKWARD_PASSES = 4, 7  # tensors of the size of q to and from memory, at least
 DENSE, FLEX = "SDPA, dense learnable bias", "FlexAttention, learnable"
-Timer = Callable[[Callable[[], Any]], float]  # milliseconds
+Part = tuple[slice, slice]  # of samples and heads
+# That the proof may take, and the sanitizer beside it. It compiles 500 kernels, each a second or two of a core.
+PROOF_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -103,11 +109,7 @@ def tensors(shape: Shape, device: torch.device) -> tuple[list[Tensor], Tensor, T
     return [x.requires_grad_() for x in (q, k, v)], dout, table.requires_grad_()
 
 
-def gradients(out: Tensor, inputs: list[Tensor], dout: Tensor, keep: bool = False) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(out, inputs, dout, retain_graph=keep)
-
-
-def parts(shape: Shape, learns: bool) -> Iterator[tuple[slice, slice]]:
+def parts(shape: Shape, learns: bool) -> Iterator[Part]:
     """Samples and heads that are checked together. A table's gradient takes all samples; long ones only some heads."""
     long = shape.n > LONGEST
     step = 1 if long else 64
@@ -117,71 +119,47 @@ def parts(shape: Shape, learns: bool) -> Iterator[tuple[slice, slice]]:
             yield slice(start, start + step), own
 
 
-def is_right(peer: Peer, shape: Shape, device: torch.device) -> bool:
-    """Output and gradients of a few samples, and the table's over the whole batch, against float64."""
+@functools.lru_cache(maxsize=2)  # with and without a bias: all peers of a shape are compared with them
+def truth(shape: Shape, biased: bool, device: torch.device) -> tuple[list[tuple[Part, tuple[Tensor, ...]]], Tensor]:
+    """Output and gradients of q, k and v in float64, part by part, and the table's gradient of all parts."""
     inputs, dout, table = tensors(shape, device)
-    learned = [table] if peer.learns else []
-    run = peer.make(inputs, table if peer.biased else None)
-    out = run()
-    found = [out, *gradients(out, [*inputs, *learned], dout)]
     total = torch.zeros_like(table, dtype=torch.float64)
-    right, checked = True, set()
-    for part in parts(shape, peer.learns):
+    found = []
+    for part in parts(shape, biased):
         exact = [x.detach()[part].double().requires_grad_() for x in inputs]
         wide = table.detach()[part[1]].double().requires_grad_()
-        terms = (DistanceTable(wide),) if peer.biased else ()
-        truth = attention(*exact, terms=terms, backend="reference")
-        wanted = [*exact, wide] if peer.biased else exact
-        sums = gradients(truth, wanted, dout[part].double())
-        if peer.biased:
+        out = attention(*exact, terms=(DistanceTable(wide),) if biased else (), backend="reference")
+        sums = gradients(out, [*exact, wide] if biased else exact, dout[part].double())
+        if biased:
             total[part[1]] += sums[3]
-        checked |= set(range(shape.heads)[part[1]])
-        for ours, theirs in zip(found[:4], (truth, *sums[:3]), strict=True):
-            right &= bool(((ours[part].double() - theirs).norm() <= 0.02 * theirs.norm()).item())
+        found.append((part, (out.detach(), *sums[:3])))
+    return found, total
+
+
+def is_right(peer: Peer, shape: Shape, device: torch.device) -> bool:
+    """Output and gradients of some samples, and the table's over the whole batch, against float64."""
+    inputs, dout, table = tensors(shape, device)
+    learned = [table] if peer.learns else []
+    out = peer.make(inputs, table if peer.biased else None)()
+    found = [out, *gradients(out, [*inputs, *learned], dout)]
+    exact, total = truth(shape, peer.biased, device)
+    right = all(
+        bool((ours[part].double() - theirs).norm() <= 0.02 * theirs.norm())
+        for part, values in exact
+        for ours, theirs in zip(found[:4], values, strict=True)
+    )
     if peer.learns:
         # A peer's gradient may be of the inputs' type; ours has a bound of its own in the proof.
-        heads = sorted(checked)
-        right &= bool(((found[4].double() - total)[heads].norm() <= 0.05 * total[heads].norm()).item())
+        heads = sorted({head for (_, own), _ in exact for head in range(shape.heads)[own]})
+        right &= bool((found[4].double() - total)[heads].norm() <= 0.05 * total[heads].norm())
     return right
 
 
 def measured(peer: Peer, shape: Shape, device: torch.device, timer: Timer) -> dict[str, float]:
-    """Milliseconds, forward, backward and both; and the most memory beyond the inputs."""
+    """What a peer takes."""
     inputs, dout, table = tensors(shape, device)
     run = peer.make(inputs, table if peer.biased else None)
-    wanted = [*inputs, *([table] if peer.learns else [])]
-
-    def both() -> None:
-        gradients(run(), wanted, dout)
-
-    def forward() -> None:
-        with torch.no_grad():
-            run()
-
-    row = {"forward_ms": timer(forward), "both_ms": timer(both)}
-    if device.type == "cuda" and not peer.slow_to_compile:
-        row["graph_both_ms"] = graphed(both)
-    out = run()
-    row["backward_ms"] = timer(lambda: gradients(out, wanted, dout, keep=True))
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-        del out
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        both()
-        row["peak_bytes"] = torch.cuda.max_memory_allocated() - before
-    return row
-
-
-def graphed(run: Callable[[], Any]) -> float:
-    """Milliseconds of a replayed CUDA graph, free of what the host takes to launch; NaN where none can be made."""
-    try:
-        stream = torch.cuda.Stream()
-        with torch.cuda.stream(stream):
-            return float(do_bench_cudagraph(run, rep=40, return_mode="median"))
-    except Exception:  # a peer that synchronises cannot be captured
-        torch.cuda.synchronize()
-        return math.nan
+    return timed(run, [*inputs, *([table] if peer.learns else [])], dout, timer, graph=not peer.slow_to_compile)
 
 
 def rows(
@@ -200,12 +178,12 @@ def rows(
                 yield {**row, "skipped": "out of time"}
                 continue
             try:
+                if device.type == "cuda":
+                    torch.cuda.empty_cache()
                 right = is_right(peer, shape, device)
                 yield {**row, **measured(peer, shape, device, timer)} if right else {**row, "skipped": "wrong"}
             except Exception as error:  # a peer that cannot run a shape must not end the run
                 yield {**row, "skipped": f"{type(error).__name__}: {str(error)[:200]}"}
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
 
 
 def copy_bandwidth(device: torch.device, timer: Timer, size: int) -> float:
@@ -305,6 +283,9 @@ def wrong_cases(part: tuple[int, int, str]) -> list[str]:
             wrong += [f"{case}: {finding}" for finding in bad]
         except Exception as error:
             wrong.append(f"{case}: {type(error).__name__}: {str(error)[:200]}")
+        if device == "cuda":  # which other processes need too
+            with contextlib.suppress(RuntimeError):  # after an illegal access, nothing can be said to a device
+                torch.cuda.empty_cache()
     return wrong
 
 
@@ -326,8 +307,28 @@ def sanitized() -> str:
     return "no errors" if done.returncode == 0 else f"exit {done.returncode}: {(done.stdout + done.stderr)[-500:]}"
 
 
+def proven(device: torch.device, seconds: float = PROOF_SECONDS) -> tuple[list[str], str]:
+    """Cases of the proof that fail, and what the sanitizer says, worked out side by side."""
+    if device.type != "cuda":
+        return wrong_cases((0, 1, device.type)), "needs a GPU"
+    limit = time.monotonic() + seconds
+    workers = min(8, os.cpu_count() or 1)
+    wrong, sanitizer = [], "not finished"
+    with multiprocessing.get_context("spawn").Pool(workers + 1) as pool:
+        told = pool.apply_async(sanitized)
+        parts = [pool.apply_async(wrong_cases, ((start, workers, device.type),)) for start in range(workers)]
+        for start, part in enumerate(parts):
+            try:
+                wrong += part.get(max(0.0, limit - time.monotonic()))
+            except multiprocessing.TimeoutError:  # a process that dies says nothing
+                wrong.append(f"cases {start}, {start + workers}, ...: not finished in {seconds:.0f} s")
+        with contextlib.suppress(multiprocessing.TimeoutError):
+            sanitizer = told.get(max(0.0, limit - time.monotonic()))
+    return wrong, sanitizer
+
+
 def drawn(found: list[dict[str, Any]], path: Path) -> None:
-    """Time of each peer for forward and backward, at 64 and 128 tokens."""
+    """Time of each peer for forward and backward, at 64 and 128 tokens; and of a coupled window, against digits."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -335,12 +336,17 @@ def drawn(found: list[dict[str, Any]], path: Path) -> None:
 
     shown = [row for row in found if "both_ms" in row and row["width"] == 64 and row["n"] in (64, 128)]
     most = max((row["batch"] * row["n"] for row in shown), default=0)
-    figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained", sharey=True)
+    figure, (*axes, curve) = plt.subplots(1, 3, figsize=(10, 2.8), layout="constrained")
+    axes[1].sharey(axes[0])
     for n, axis in zip((64, 128), axes, strict=True):
         bars = [row for row in shown if row["n"] == n and row["batch"] * n == most]
         axis.barh([row["peer"] for row in bars], [row["both_ms"] for row in bars], color="0.55")
         axis.set(title=f"{n} tokens", xlabel="forward and backward (ms)")
     axes[0].invert_yaxis()  # both share it
+    axes[1].tick_params(labelleft=False)
+    measured = sorted((row["digits"], row["both_ms"]) for row in found if "digits" in row and "both_ms" in row)
+    curve.loglog(*zip(*measured, strict=True) if measured else ((), ()), color="0.3", marker="o", markersize=3)
+    curve.set(title="coupled window", xlabel="digits of each operand", ylabel="forward and backward (ms)")
     figure.savefig(path)
     plt.close(figure)
 
@@ -350,6 +356,7 @@ def report(
     name: str,
     shapes: tuple[Shape, ...],
     long_shapes: tuple[Shape, ...],
+    problems: tuple[coupled_window.Problem, ...],
     timer: Timer,
     deadline: float,
     out: Path,
@@ -357,29 +364,34 @@ def report(
 ) -> list[str]:
     """Prove, measure, write the JSON and the figure, and print it all; what is wrong comes back."""
     began = time.monotonic()
-    workers = min(8, os.cpu_count() or 1) if device.type == "cuda" else 1
-    if workers > 1:
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            parts = pool.map(wrong_cases, [(start, workers, device.type) for start in range(workers)])
-    else:
-        parts = [wrong_cases((0, 1, device.type))]
-    wrong = [line for part in parts for line in part]
-    print(f"proof: {len(wrong)} wrong, {time.monotonic() - began:.0f} s", *wrong[:20], sep="\n  ", flush=True)
-    sanitizer = sanitized() if device.type == "cuda" else "needs a GPU"
+    wrong, sanitizer = proven(device)
+    print(f"proof: {len(wrong)} wrong, {time.monotonic() - began:.0f} s", *wrong[:20], sep="\n  ")
+    print(f"compute-sanitizer: {sanitizer}", flush=True)
     if sanitizer.startswith("exit"):
         wrong.append(f"compute-sanitizer: {sanitizer}")
     bandwidth = copy_bandwidth(device, timer, copied)
-    print(f"compute-sanitizer: {sanitizer}, {time.monotonic() - began:.0f} s")
     print(f"a copy moves {bandwidth / 1e9:.0f} GB/s", flush=True)
-    found = []
+    about = {
+        "device": name,
+        "commit": git_commit(),
+        "versions": {"torch": torch.__version__, "triton": triton.__version__, "python": platform.python_version()},
+        "wrong": wrong,
+        "sanitizer": sanitizer,
+        "copy_gbs": bandwidth / 1e9,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"kernels-{name.replace('NVIDIA ', '').replace(' ', '-')}.json"
+    found: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     # What the gates of either are about comes before the rest.
     measurements = itertools.chain(
         rows(shapes[:2], PEERS, device, timer, deadline),
+        coupled_window.rows(problems, device, timer, deadline),
         rows(long_shapes, LONG_PEERS, device, timer, deadline),
         rows(shapes[2:], QUICK, device, timer, deadline),
     )
     for row in measurements:
-        if "both_ms" in row:
+        if "both_ms" in row and row["peer"] != coupled_window.NAME:
             shape = Shape(row["batch"], row["n"], row["width"], row["heads"])
             row["both_tflops"] = 3.5 * shape.flop / row["both_ms"] / 1e9
             passes = {"forward": FORWARD_PASSES, "backward": BACKWARD_PASSES}
@@ -389,19 +401,10 @@ def report(
         found.append(row)
         shown = (f"{key}={value:.3g}" if isinstance(value, float) else str(value) for key, value in row.items())
         print(" ".join(shown), flush=True)
-    lines = [] if wrong else [*gates(found, bandwidth), *long_gates(found)]
-    about = {
-        "device": name,
-        "commit": git_commit(),
-        "versions": {"torch": torch.__version__, "triton": triton.__version__, "python": platform.python_version()},
-        "seconds": round(time.monotonic() - began),
-        "wrong": wrong,
-        "sanitizer": sanitizer,
-        "copy_gbs": bandwidth / 1e9,
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"kernels-{name.replace('NVIDIA ', '').replace(' ', '-')}.json"
-    path.write_text(json.dumps({**about, "gates": lines, "rows": found}, indent=1) + "\n")
+        # Whole after every row: a machine that is lent may be gone before the last.
+        lines = [] if wrong else [*gates(found, bandwidth), *long_gates(found), *coupled_window.gates(found)]
+        seconds = round(time.monotonic() - began)
+        path.write_text(json.dumps({**about, "seconds": seconds, "gates": lines, "rows": found}, indent=1) + "\n")
     drawn(found, path.with_suffix(".svg"))
     for gate in lines:
         value = "no result" if gate["value"] is None else f"{gate['value']:.2f}"
@@ -422,7 +425,9 @@ def main() -> None:
 
     deadline = time.monotonic() + 60 * arguments.minutes
     name = torch.cuda.get_device_name()
-    sys.exit(1 if report(torch.device("cuda"), name, SHAPES, LONG_SHAPES, timer, deadline, arguments.out, 2**29) else 0)
+    device, problems = torch.device("cuda"), coupled_window.PROBLEMS
+    wrong = report(device, name, SHAPES, LONG_SHAPES, problems, timer, deadline, arguments.out, 2**29)
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":

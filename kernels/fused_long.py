@@ -128,7 +128,7 @@ def long_attention_backward(
     id_table_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v and both tables; empty for the last two where they are not asked for."""
-    dout, q, k, v = _dense(dout), _dense(q), _dense(k), _dense(v)
+    dout, out, q, k, v = _dense(dout), _dense(out), _dense(q), _dense(k), _dense(v)
     b, h, queries, _ = q.shape
     given = (table, id_table, ids_q, ids_k, window_q, window_k, valid, documents)
     limits = (left, right, id_left, id_right)
@@ -207,15 +207,16 @@ def _table_gradient(
     nearest = max(1 - radius, -masks.left, 1 - masks.keys), min(radius - 1, masks.right, masks.keys - 1)
     lowest = -((LONG_TABLE - 1 - nearest[0] - earlier) // LONG_TABLE)
     diagonals = (nearest[1] + earlier + LONG_TABLE - 1) // LONG_TABLE - lowest + 1
-    near = empty_sums(q, q.shape[0], q.shape[1], diagonals, 2, LONG_TABLE)
+    chunks = _chunks(masks, q, diagonals)
+    near = empty_sums(q, q.shape[0], q.shape[1], chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
     visible = shown(masks, LONG_TABLE, LONG_TABLE).expand(q.shape[0], -1, -1) if masks.by_sample else None
     run(
-        long_table_gradient, (diagonals * q.shape[0] * q.shape[1],),
+        long_table_gradient, (diagonals * chunks * q.shape[0] * q.shape[1],),
         *rows, near, *given, None if visible is None else visible.to(torch.int8).contiguous(),
-        *strides(*rows[:4]), *sizes, lowest, diagonals, **_table_constants(q, launch),
+        *strides(*rows[:4]), *sizes, lowest, diagonals, chunks, **_table_constants(q, launch),
     )  # fmt: skip
-    within = _by_distance(near, LONG_TABLE * lowest - earlier, radius)
+    within = _by_distance(near.sum(2), LONG_TABLE * lowest - earlier, radius)
     # Rows of dS sum to 0, and so do these sums; where no pair is so far, there is nothing to make up for.
     missing = -within.sum(1, keepdim=True)
     none = torch.zeros_like(missing)
@@ -240,8 +241,7 @@ def _id_table_gradient(
     radius = _radius(table)
     side = (radius + LONG_TABLE - 2) // LONG_TABLE
     diagonals = 2 * side + 1
-    busy = AT_ONCE * multiprocessors(q.device)
-    chunks = min(triton.cdiv(busy, b * h * diagonals), triton.cdiv(masks.queries, LONG_TABLE))
+    chunks = _chunks(masks, q, diagonals)
     near = empty_sums(q, b, h, chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
     ids_q, ids_k = given[2:4]
@@ -257,6 +257,12 @@ def _id_table_gradient(
     within = _by_distance(near.sum(2), -LONG_TABLE * side, radius)
     _, behind, ahead, unplaced = rearrange(far.sum((0, 2)), "h part -> part h 1")
     return torch.cat([behind, within, ahead, unplaced], dim=1)
+
+
+def _chunks(masks: Masks, q: Tensor, diagonals: int) -> int:
+    """Programs that share a diagonal, so that the device has enough to do."""
+    busy = AT_ONCE * multiprocessors(q.device)
+    return int(min(triton.cdiv(busy, q.shape[0] * q.shape[1] * diagonals), triton.cdiv(masks.queries, LONG_TABLE)))
 
 
 def _by_distance(near: Float[Tensor, "b h diagonals 2 x"], lowest: int, radius: int) -> Float[Tensor, "h 2r-1"]:

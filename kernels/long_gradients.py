@@ -140,14 +140,16 @@ def long_backward_queries(
     store_tile(DQ + sample * dq_b + head * dq_h, dq, start, queries, dq_n, WIDTH, BLOCK_Q, BLOCK_D)
     if EXACT is not None:
         tl.store(EXACT + own, exact, mask=i < queries)
-    # dS summed over some pairs is their sum of P * dP, less delta times that of P.
+    # dS summed over some pairs is their sum of P * dP, less delta times that of P. Queries that do not exist may have
+    # weights beyond all numbers.
     less = tl.where(tl.arange(0, 2)[None, :] == 0, 1.0, -exact[:, None])
-    less = tl.where((i < queries)[:, None], less, 0.0)
+    there = (i < queries)[:, None]
     part = row.to(tl.int64) * tiles + tile
     if FAR is not None:
-        tl.store(FAR + part, tl.sum(tl.sum(far * less, 1), 0))
+        tl.store(FAR + part, tl.sum(tl.sum(tl.where(there, far * less, 0.0), 1), 0))
     if FAR_IDS is not None:
-        tl.store(FAR_IDS + part * 4 + tl.arange(0, 4), tl.sum(tl.sum(far_ids * less[:, None, :], 2), 0))
+        parts = tl.where(there[:, None, :], far_ids * less[:, None, :], 0.0)
+        tl.store(FAR_IDS + part * 4 + tl.arange(0, 4), tl.sum(tl.sum(parts, 2), 0))
 
 
 @triton.jit

@@ -15,6 +15,8 @@ from arith.kernels.long_gradients import weights_of
 from arith.kernels.short import LOG2E
 from arith.kernels.short_table import picked_columns, picked_rows
 
+NOWHERE = tl.constexpr(-(2**31))  # instead of an id of 0, which lies inside a block
+
 
 @triton.jit
 def tile_gradients(
@@ -50,12 +52,13 @@ def long_table_gradient(
     Q, K, V, DOUT, LOGSUM, DELTA, NEAR,
     TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, SHOWN,
     q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n,
-    heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale, lowest, diagonals,
+    heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale, lowest, diagonals, chunks,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Sums of dS on the diagonals of tiles from `lowest` on. Grid: diagonals of all heads and samples."""
+    """Sums of dS on the diagonals of tiles from `lowest` on. Grid: diagonals and their parts, heads, samples."""
     diagonal = lowest + tl.program_id(0) % diagonals
-    row = tl.program_id(0) // diagonals
+    chunk = tl.program_id(0) // diagonals % chunks
+    row = tl.program_id(0) // (diagonals * chunks)
     sample, head = (row // heads).to(tl.int64), (row % heads).to(tl.int64)
     Q += sample * q_b + head * q_h
     K += sample * k_b + head // group * k_h
@@ -72,7 +75,7 @@ def long_table_gradient(
     if SHOWN is not None:
         SHOWN += sample * tiles_q * tiles_k
     near = tl.zeros((BLOCK, BLOCK), ACC)
-    for tile in tl.range(tl.maximum(0, -diagonal), tl.minimum(tiles_q, tiles_k - diagonal)):
+    for tile in tl.range(tl.maximum(0, -diagonal) + chunk, tl.minimum(tiles_q, tiles_k - diagonal), chunks):
         shown = True
         if SHOWN is not None:
             shown = tl.load(SHOWN + tile * tiles_k + tile + diagonal) != 0
@@ -135,8 +138,8 @@ def long_id_table_gradient(
                 )  # fmt: skip
                 place_q = ids_at(IDS_Q, sample, tile * BLOCK + id_, queries)
                 place_k = ids_at(IDS_K, sample, other * BLOCK + id_, keys)
-                place_q = tl.where(place_q == 0, -1, place_q)
-                place_k = tl.where(place_k == 0, -1, place_k)
+                place_q = tl.where(place_q == 0, NOWHERE, place_q)
+                place_k = tl.where(place_k == 0, NOWHERE, place_k)
                 for block in tl.range(low, high + 1):
                     hot_q = place_q[None, :] == block * BLOCK + id_[:, None]
                     hot_k = place_k[:, None] == (block + diagonal) * BLOCK + id_[None, :]

@@ -96,13 +96,15 @@ def attention(
 
 
 def layout(window: Window, causal: bool) -> Layout | None:
-    """Blocks for a window on ids; None if they would have a large part of all pairs."""
+    """Blocks for a window on ids; None if they would have a large part of all pairs, or where ids lie below 0."""
     assert window.ids is not None
     ids_k, places_k = window.ids.k.sort(dim=1, stable=True)
     ids_q, places_q = window.ids.q.sort(dim=1, stable=True)
     rows = max(len(ids_q), len(ids_k))
     ids_k, places_k, ids_q, places_q = (x.expand(rows, -1).contiguous() for x in (ids_k, places_k, ids_q, places_q))
     queries, keys = ids_q.shape[1], ids_k.shape[1]
+    if min(int(ids_q[:, 0].min()), int(ids_k[:, 0].min())) < 0:  # ids of 0 would not be the first
+        return None
     dense = int((ids_q == 0).sum(1).max())
     placed = queries - dense
     if GAIN * dense * keys > queries * keys or not placed:

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from arith.kernels import reference
 from arith.kernels.attention import attention
-from arith.kernels.gathering import gather
 from arith.kernels.terms import DistanceTable, Ids
 
 Run = Callable[[], Tensor]
@@ -61,12 +60,14 @@ def sdpa_dense(inputs: list[Tensor], table: Tensor | None) -> Run:
     """The bias as a dense learnable mask in the inputs' type, as models with T5 bias use SDPA."""
     assert table is not None
     n = inputs[0].shape[2]
-    slots = reference.slots(table.shape[1] - 2, None, n, n, table.device)[0]
+    more = n - table.shape[1] // 2  # distances beyond the table on either side, with the score of its end
     hidden = torch.ones(n, n, dtype=torch.bool, device=table.device).triu(1)
 
     def run() -> Tensor:
-        # Looked up by our own kernel: torch's own gradient of table[:, slots] sorts, and takes long.
-        bias = gather(table, slots).masked_fill(hidden, -math.inf).to(inputs[0].dtype)
+        # Rows are stretches of the scores by distance, each a step before the last. Looked up, the gradient would cost
+        # far more than attention: torch sorts all pairs for it, or has them wait for each other.
+        scores = torch.cat([table[:, :1].expand(-1, more), table[:, :-1], table[:, -2:-1].expand(-1, more)], dim=1)
+        bias = scores.unfold(1, n, 1).to(inputs[0].dtype).flip(1).masked_fill(hidden, -math.inf)
         return functional.scaled_dot_product_attention(*inputs, attn_mask=bias[None])
 
     return run

@@ -3,16 +3,25 @@
 import importlib
 import json
 import math
+import multiprocessing
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+import arith
+from arith.data import Dataset
 from arith.kernels import proof
+from arith.kernels.terms import DistanceTable
+from arith.tasks.addition import Addition
+from arith.tasks.formats import NAMED
+from arith.tasks.mixture import Mixture
+from arith.tasks.samplers import Uniform
+from arith.tasks.sampling import Source
 
 CPU = torch.device("cpu")
 
@@ -20,7 +29,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def benchmark(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    for name in ("attention", "peers", "peers.attention"):
+    for name in ("attention", "coupled_window", "timing", "peers", "peers.attention"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("attention")
 
@@ -154,15 +163,99 @@ def test_report_is_written_whole(benchmark: ModuleType, tmp_path: Path, monkeypa
     monkeypatch.setattr(benchmark, "LONG_PEERS", benchmark.PEERS[:1])
     shapes = (benchmark.Shape(batch=3, n=64, width=64, heads=2), benchmark.Shape(batch=3, n=128, width=64, heads=2))
     long = (benchmark.Shape(batch=2, n=140, width=16, heads=2, radius=8),)
+    problems = (benchmark.coupled_window.Problem(90, batch=1, heads=1, width=16),)
     deadline = time.monotonic() + 60
-    wrong = benchmark.report(CPU, "NVIDIA Tiny GPU", shapes, long, timer, deadline, tmp_path / "new", 1000)
+    path = tmp_path / "new" / "kernels-Tiny-GPU.json"
+    before = []
+
+    def noting(run: Any) -> float:
+        before.append(len(json.loads(path.read_text())["rows"]) if path.exists() else 0)
+        return timer(run)
+
+    wrong = benchmark.report(CPU, "NVIDIA Tiny GPU", shapes, long, problems, noting, deadline, path.parent, 1000)
     assert wrong == []
-    told = json.loads((tmp_path / "new" / "kernels-Tiny-GPU.json").read_text())
-    assert [row["peer"] for row in told["rows"]] == [*["arith, learnable", "arith, frozen"] * 2, "arith, learnable"]
+    told = json.loads(path.read_text())
+    ours = ["arith, learnable", "arith, frozen"]
+    assert [row["peer"] for row in told["rows"]] == [*ours * 2, benchmark.coupled_window.NAME, ours[0]]
+    assert set(before) == set(range(6)), "each row is on disk before the next is measured"
     assert told["copy_gbs"] == pytest.approx(2e-3)
     assert told["rows"][0]["both_share"] == pytest.approx(told["rows"][0]["both_gbs"] / told["copy_gbs"])
-    assert len(told["gates"]) == 11 + 4 * 6 + 2 * 4
+    assert len(told["gates"]) == 11 + 4 * 6 + 2 * 4 + 2
     assert (tmp_path / "new" / "kernels-Tiny-GPU.svg").exists()
+
+
+def test_what_the_dense_peer_adds_is_the_table(benchmark: ModuleType) -> None:
+    peer = next(peer for peer in benchmark.PEERS if peer.name == benchmark.DENSE)
+    for radius in (None, 3):
+        inputs, _, table = benchmark.tensors(benchmark.Shape(batch=1, n=9, width=16, heads=2, radius=radius), CPU)
+        exact = benchmark.attention(*inputs, terms=(DistanceTable(table),))
+        torch.testing.assert_close(peer.make(inputs, table)(), exact, atol=0.02, rtol=0.02)
+
+
+def test_ids_of_a_coupled_window_are_those_of_the_encoding(benchmark: ModuleType) -> None:
+    data = Dataset(Mixture([Source(Addition(), Uniform(7, 7), 0, "train")]), NAMED["padded-reversed"])
+    batch = data.batch(0, 1, CPU)
+    encoding = arith.encoding("coupled-window", width=32, heads=2, layers=1, tokens=40, digits=7)
+    (ids,) = encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+    problem = benchmark.coupled_window.Problem(7)
+    assert problem.ids.tolist() == ids[0, 0].tolist()
+    assert problem.n == ids.shape[2]
+
+
+def test_a_coupled_window_that_is_wrong_gets_no_speed(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    window = benchmark.coupled_window
+    problems = (window.Problem(90, batch=2, heads=1, width=16),)
+    (row,) = window.rows(problems, CPU, timer, time.monotonic() + 60)
+    assert (row["digits"], row["n"], row["forward_ms"], row["backward_ms"]) == (90, 275, 1.0, 1.0)
+    attended = window.attended
+
+    def rounded_wrong(inputs: Any, ids: Any) -> Any:
+        out = attended(inputs, ids)
+        return out * 1.1 if out.dtype == torch.bfloat16 else out
+
+    monkeypatch.setattr(window, "attended", rounded_wrong)
+    (row,) = window.rows(problems, CPU, timer, time.monotonic() + 60)
+    assert row["skipped"] == "wrong"
+    (row,) = window.rows(problems, CPU, timer, time.monotonic() - 1)
+    assert row["skipped"] == "out of time"
+
+
+def test_gates_of_a_coupled_window_are_about_growth(benchmark: ModuleType) -> None:
+    window = benchmark.coupled_window
+    short = {"peer": window.NAME, "digits": 1000, "both_ms": 1.0, "peak_bytes": 100}
+    long = {"peer": window.NAME, "digits": 10_000, "both_ms": 14.0, "peak_bytes": 2000}
+    told = [(gate["value"], gate["passed"]) for gate in window.gates([short, long])]
+    assert told == [(pytest.approx(1.4), True), (2.0, False)]
+    assert [gate["passed"] for gate in window.gates([short])] == [False, False]
+
+
+def test_a_proof_that_hangs_or_dies_is_wrong(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of processes: one that answers, one that never does."""
+
+    class Told:
+        def __init__(self, value: Any) -> None:
+            self.value = value
+
+        def get(self, timeout: float) -> Any:
+            if self.value is None:
+                raise multiprocessing.TimeoutError
+            return self.value
+
+    class Pool:
+        def __enter__(self) -> "Pool":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def apply_async(self, function: Any, arguments: Any = None) -> Told:
+            return Told("no errors" if arguments is None else [] if arguments[0][0] else None)
+
+    monkeypatch.setattr(benchmark.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: SimpleNamespace(Pool=lambda count: Pool()))
+    wrong, sanitizer = benchmark.proven(torch.device("cuda"), seconds=5)
+    assert wrong == ["cases 0, 2, ...: not finished in 5 s"]
+    assert sanitizer == "no errors"
 
 
 def test_needs_a_gpu_and_says_so(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,38 @@ def test_queries_that_see_nothing_give_zeros_and_no_gradient(tiny_tiles: None) -
         assert gradient.isfinite().all()
 
 
+def test_rows_beyond_the_last_query_leave_no_trace(tiny_tiles: None) -> None:
+    """Distances that only such rows of the last tile have, and their ids of 0, have scores beyond all others."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, 1, 17, 16, generator=generator) for _ in range(3))
+    tables = [torch.zeros(1, 2 * 20 + 2) for _ in range(2)]
+    tables[0][:, 0] = tables[1][:, -1] = 1000
+    ids = torch.arange(1, 18)[None]
+    found = []
+    for backend in ("triton", "reference"):
+        learned = [table.clone().requires_grad_() for table in tables]
+        terms = (DistanceTable(learned[0]), DistanceTable(learned[1], Ids(ids, ids)))
+        out = attention(q, k, v, terms=terms, causal=False, backend=backend)
+        found.append(torch.autograd.grad(out.square().sum(), learned))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_ids_below_zero_are_ids(tiny_tiles: None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, 1, 40, 16, generator=generator, dtype=torch.float64) for _ in range(3))
+    ids = torch.randint(-20, 5, (1, 40), generator=generator)
+    ids[:, 3] = 0
+    found = []
+    for backend in ("triton", "reference"):
+        table = torch.linspace(0, 2, 42, dtype=torch.float64)[None].requires_grad_()
+        terms = (DistanceTable(table, Ids(ids, ids)), Window(9, 9, Ids(ids, ids)))
+        out = attention(q, k, v, terms=terms, backend=backend)
+        found.append((out, *torch.autograd.grad(out.square().sum(), table)))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_table_gradient_sums_to_zero(tiny_tiles: None) -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, 2, 34, 16, generator=generator) for _ in range(3))

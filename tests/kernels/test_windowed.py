@@ -115,6 +115,11 @@ def test_scattered_ids_of_each_sample() -> None:
     compare((Window(0, 2, ids), Window(100, 100)), N, N, causal=False)
 
 
+def test_ids_below_zero_are_ids() -> None:
+    placed = torch.arange(-150, 150).expand(2, -1)
+    compare((Window(1, 1, Ids(placed, placed)), DistanceTable(drawn(2, 8).requires_grad_(), Ids(placed, placed))), N, N)
+
+
 def test_wide_windows_are_left_to_the_reference(pairs: list[int]) -> None:
     x = drawn(1, 1, N, 4)
     attention(x, x, x, terms=(Window(200, 0),))
