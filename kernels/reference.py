@@ -33,9 +33,9 @@ def attention(
         scores = scored(term, scores, q, scale)
     if visible is None:
         return scores.softmax(-1) @ v
-    # The lowest finite score instead of -inf: a query that sees nothing must give zeros, not NaN.
-    scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
-    weights = scores.softmax(-1)
+    # A finite score instead of -inf: a query that sees nothing must give zeros, not NaN. It is added, not filled in, as
+    # that costs nothing on the way back; to half of the lowest, so that no score beside it makes -inf of it.
+    weights = (scores + (~visible).to(scores.dtype) * (torch.finfo(scores.dtype).min / 2)).softmax(-1)
     if _may_see_nothing(terms, valid, documents):
         weights = weights * visible.any(-1, keepdim=True)
     return weights @ v
