@@ -35,6 +35,7 @@ class Part:
         start, stop: their places.
         width: tokens, padding included.
         shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
+        most_asked: tokens from the first to the last that a model is asked for, in any row, or more.
         tokens: of all samples, without padding.
     """
 
@@ -42,6 +43,7 @@ class Part:
     stop: int
     width: int
     shortest_prompt: int
+    most_asked: int
     tokens: int
 
 
@@ -138,8 +140,9 @@ class Feed:
             prepared = ready or self._prepared(step)
             samples = Resident.of(prepared.written, prepared.keys, self.device)
             totals = torch.from_numpy(prepared.totals).to(self.device)
-            shortest = min(part.shortest_prompt for parts in prepared.parts for part in parts)
-            whole = self.data.placed(samples, shortest)
+            every = [part for parts in prepared.parts for part in parts]
+            shortest, most = min(part.shortest_prompt for part in every), max(part.most_asked for part in every)
+            whole = self.data.placed(samples, shortest, most)
             ids = self.encoding.full(whole.prompt, whole.tokens, whole.key, whole.capacity)
             loops = None if prepared.loops is None else prepared.loops.to(self.device)
             self._block = Block(step, samples, ids, loops, prepared.parts, totals)
@@ -150,7 +153,7 @@ class Feed:
 
     def _batch(self, block: Block, part: Part, total: Float[Tensor, ""]) -> Batch:
         rows = slice(part.start, part.stop)
-        samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt)
+        samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt, part.most_asked)
         # Ids that all samples share have one row.
         ids = tuple(own[:, rows if own.shape[1] > 1 else slice(None), : part.width] for own in block.ids)
         loops = None if block.loops is None else block.loops.rows(rows, part.width)
@@ -191,10 +194,12 @@ class Feed:
 
     def _part(self, rows: Int[np.ndarray, " b"], bounds: tuple[int, int], written: Written) -> Part:
         width, shortest = int(written.lengths[rows].max()), int(written.begins[rows].min())
+        most = int((written.lengths[rows] - written.begins[rows]).max())
         if self.static:  # the last token is not read, only asked for
             width = min(-(-(width - 1) // MULTIPLE) * MULTIPLE + 1, self.data.longest)
             shortest = (shortest - 1) // MULTIPLE * MULTIPLE + 1
-        return Part(*bounds, width, shortest, int(written.lengths[rows].sum()))
+            most = -(-most // MULTIPLE) * MULTIPLE
+        return Part(*bounds, width, shortest, most, int(written.lengths[rows].sum()))
 
 
 def _as_wide(written: Written, width: int) -> Written:

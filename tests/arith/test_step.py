@@ -1,5 +1,6 @@
 """A training step: its data, its parts, and that nothing in it waits for the device."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,20 @@ def test_a_feed_gives_the_samples_of_each_step_from_any_step_on(form: str, monke
             assert all(torch.equal(own, other) for own, other in zip(batch.ids, ids, strict=True))
             assert float(batch.total) == int(alone.answer_mask.sum())
             assert feed.tokens(step) == (int(alone.length.sum()), alone.tokens.numel())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_loss_is_that_of_all_queries(form: str) -> None:
+    """Answers begin at different places, so that few of the queries are asked in any one row."""
+    batch = assembled(format=form, data={"digits": "1-9"}).training_data().batch(0, 64, CPU)
+    model = assembled(format=form, data={"digits": "1-9"}).model().double()
+    assert batch.asked < batch.queries
+    whole = dataclasses.replace(batch, most_asked=batch.queries)
+    assert whole.picked is None
+    losses = [answer_loss(model, own) for own in (batch, whole)]
+    torch.testing.assert_close(*losses)
+    of_few, of_all = (torch.autograd.grad(loss, list(model.parameters())) for loss in losses)
+    torch.testing.assert_close(of_few, of_all)
 
 
 @pytest.mark.parametrize("form", FORMATS)
