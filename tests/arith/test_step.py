@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.backends.common import aot_autograd
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from arith.assembly import Assembly
@@ -220,6 +221,39 @@ def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(capsys: pytest.Ca
         (batch,) = feed.batches(step)
         torch.testing.assert_close(compiled(model, batch), answer_loss(model, batch))
     assert capsys.readouterr().err.count("without compilation") == 1
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_way_back_that_cannot_be_compiled_is_gone_eagerly(parts: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(graph: Any, inputs: Any) -> Any:
+        raise ValueError("no such thing as a linker")
+
+    torch.compiler.reset()
+    assembly = assembled(training={"microbatches": parts})
+    config, feed = assembly.config.training, fed(assembly, static=True)
+    backend = aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=broken)
+    found = []
+    for loss_of in (Compiled(backend=backend), None):  # type: ignore[arg-type]
+        model = assembly.model()
+        optimizer = adamw(model, config)
+        steps = [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
+        found.append([*(number for step in steps for number in step), *model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert capsys.readouterr().err.count("without compilation, which failed: ValueError: no such thing as a lin") == 1
+
+
+def test_without_memory_there_is_no_second_try() -> None:
+    def hungry(graph: Any, inputs: Any) -> Any:
+        raise torch.OutOfMemoryError("out of memory")
+
+    torch.compiler.reset()
+    assembly = assembled()
+    compiled = Compiled(backend=aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=hungry))  # type: ignore[arg-type]
+    model, (batch,) = assembly.model(), fed(assembly, static=True).batches(0)
+    with pytest.raises(torch.OutOfMemoryError):
+        training_step(
+            model, adamw(model, assembly.config.training), [batch], assembly.config.training, loss_of=compiled
+        )
 
 
 def test_rates_count_tokens_without_padding_and_with_it(tmp_path: Path) -> None:
