@@ -164,6 +164,10 @@ class TokenizedSamples:
     def longest(self) -> int:
         return self.problems.longest
 
+    @property
+    def samples(self) -> int | None:
+        return self.problems.samples
+
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         return self.problems.hashes(start, count)
 

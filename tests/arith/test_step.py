@@ -14,9 +14,11 @@ from arith.assembly import Assembly
 from arith.compiling import Compiled, loss_for, missing
 from arith.config import RunConfig
 from arith.feed import Feed
+from arith.fixed import FixedSet
 from arith.norm import RMSNorm
 from arith.runs import Run
 from arith.step import FiniteWatch, adamw, answer_loss, training_step
+from arith.tasks.mixture import Mixture
 from arith.train import train
 from arith.world import World
 
@@ -59,6 +61,39 @@ def test_a_feed_gives_the_samples_of_each_step_from_any_step_on(form: str, monke
             assert all(torch.equal(own, other) for own, other in zip(batch.ids, ids, strict=True))
             assert float(batch.total) == int(alone.answer_mask.sum())
             assert feed.tokens(step) == (int(alone.length.sum()), alone.tokens.numel())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("parts", "static"), [(1, False), (3, True)])
+def test_a_fixed_set_is_written_once_and_gives_the_batches_of_one_written_anew(
+    form: str, parts: int, static: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arith.feed.AHEAD", 600)  # a few steps in each block
+    monkeypatch.setattr("arith.fixed.DRAWN", 32)  # and stretches of other widths
+    assembly = assembled(
+        format=form, encoding="random-tags+t5", data={"samples": 50, "digits": "1-5"}, training={"microbatches": parts}
+    )
+    kept, anew = fed(assembly, static=static), fed(assembly, static=static)
+    kept.batches(0)
+    with monkeypatch.context() as patched:
+        patched.setattr("arith.fixed.MOST_TOKENS", 0)
+        anew.batches(0)
+        expected = [(anew.batches(step), anew.tokens(step)) for step in range(12)]
+    monkeypatch.setattr(Mixture, "written", None)  # nothing is written again
+    for step, (batches, tokens) in enumerate(expected):
+        assert kept.tokens(step) == tokens
+        for own, other in zip(kept.batches(step), batches, strict=True):
+            assert own.samples.tokens.dtype == torch.uint8
+            for name in ("tokens", "answer_mask", "key", "length", "total", "wanted", "ids"):
+                torch.testing.assert_close(getattr(own, name), getattr(other, name), rtol=0, atol=0)
+    with pytest.raises(TypeError):
+        anew.batches(0)
+
+
+@pytest.mark.parametrize(("samples", "kept"), [(None, False), (192, True), (193, False)])
+def test_only_what_comes_again_is_kept(samples: int | None, kept: bool) -> None:
+    assembly = assembled(data={"samples": samples})  # 12 steps of 16
+    assert (FixedSet.of(assembly.training_data(), 12 * 16, CPU) is not None) == kept
 
 
 @pytest.mark.parametrize("form", FORMATS)
