@@ -54,7 +54,7 @@ def at(x: Float[Tensor, "b q w"], places: Int[Tensor, "b a"]) -> Float[Tensor, "
     """
     flat = places + x.shape[1] * torch.arange(len(x), device=x.device)[:, None]
     # There and back half the time of a gather on a CPU.
-    return x.flatten(0, 1).index_select(0, flat.flatten()).unflatten(0, places.shape)
+    return x.flatten(0, 1).index_select(0, flat.flatten()).view(*places.shape, x.shape[2])
 
 
 class Attention(nn.Module):

@@ -268,7 +268,7 @@ def test_a_way_back_that_cannot_be_compiled_is_gone_eagerly(parts: int, capsys: 
     config, feed = assembly.config.training, fed(assembly, static=True)
     backend = aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=broken)
     found = []
-    for loss_of in (Compiled(backend=backend), None):  # type: ignore[arg-type]
+    for loss_of in (Compiled(backend=backend), None):
         model = assembly.model()
         optimizer = adamw(model, config)
         steps = [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
@@ -283,7 +283,7 @@ def test_without_memory_there_is_no_second_try() -> None:
 
     torch.compiler.reset()
     assembly = assembled()
-    compiled = Compiled(backend=aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=hungry))  # type: ignore[arg-type]
+    compiled = Compiled(backend=aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=hungry))
     model, (batch,) = assembly.model(), fed(assembly, static=True).batches(0)
     with pytest.raises(torch.OutOfMemoryError):
         training_step(
