@@ -9,9 +9,10 @@ from arith.config import RunConfig
 from arith.determinism import deterministic
 from arith.errors import UsageError
 from arith.feed import Feed
+from arith.host import keep_memory
 from arith.interrupt import Flag
 from arith.memory import enough_memory
-from arith.step import FiniteWatch, adamw, training_step
+from arith.step import FiniteWatch, adamw, products, training_step
 from arith.train import validation_accuracy
 
 WARM_STEPS, TIMED_STEPS = 3, 12
@@ -56,7 +57,9 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     loss_of = loss_for(config, data.longest, device)
     feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)
     times = []
-    with deterministic(config.training.deterministic), enough_memory(config.training, assembly.tokens):
+    keep_memory()
+    own = config.training
+    with deterministic(own.deterministic), products(own), enough_memory(own, assembly.tokens):
         for step in range(WARM_STEPS + TIMED_STEPS):
             began = time.perf_counter()
             watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), config.training, loss_of=loss_of))

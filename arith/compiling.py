@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch._dynamo import exc
 
 from arith.config import RunConfig
 from arith.data import Batch
@@ -55,10 +54,19 @@ class Compiled:
                     torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
                 found: Tensor = self._compiled(model, batch)
                 return found
-            except (exc.TorchDynamoException, exc.FailOnRecompileLimitHit) as error:
-                say(f"training goes on without compilation, which failed: {_first_line(error)}")
-                self._compiled = None
+            except Exception as error:
+                # Compilers and drivers raise any kind. What is no fault of theirs comes again without them.
+                if not self.gives_up(error):
+                    raise
         return self.loss(model, batch)
+
+    def gives_up(self, error: Exception) -> bool:
+        """Go on without compilation, unless there is none, or memory ran out, which that does not mend."""
+        if self._compiled is None or isinstance(error, torch.OutOfMemoryError):
+            return False
+        say(f"training goes on without compilation, which failed: {_first_line(error)}")
+        self._compiled = None
+        return True
 
 
 def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled | None:

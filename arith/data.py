@@ -25,6 +25,7 @@ from arith.tasks.stream import Draws, Split
 
 DRAWN = 2**14  # samples that are drawn together and put into batches by length
 SLACK = 16  # a batch's longest sample has at most a 16th more tokens than its shortest
+PICKED = 0.75  # of the queries, and no more, are picked out, as that costs time too
 
 
 class Drawn(Protocol):
@@ -58,6 +59,11 @@ class Samples(Protocol):
     @property
     def longest(self) -> int: ...
 
+    @property
+    def samples(self) -> int | None:
+        """Of a fixed set, gone through again and again; None: every sample is new."""
+        ...
+
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]: ...
 
     def written(self, form: Format, start: int, count: int) -> Written: ...
@@ -76,6 +82,7 @@ class Batch:
         table: the vocabulary, for schemes.
         reading: how their numbers stand.
         shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
+        most_asked: tokens from the first to the last that a model is asked for, in any row, or more.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
         tested: whether a model is measured on them, not trained.
         ids: of the tokens for each scheme, where they are known already.
@@ -87,6 +94,7 @@ class Batch:
     table: TokenTable
     reading: Reading
     shortest_prompt: int
+    most_asked: int
     capacity: int
     tested: bool
     ids: Ids | None = None
@@ -129,6 +137,26 @@ class Batch:
     def queries(self) -> int:
         """How many of the last tokens but one predict an answer token in some row."""
         return self.samples.tokens.shape[1] - self.shortest_prompt
+
+    @property
+    def wanted(self) -> tuple[Int[Tensor, "b a"], Bool[Tensor, "b a"]]:
+        """The tokens that stand after those that are `picked`, and which of them a model is asked for."""
+        tokens, asked = self.tokens[:, -self.queries :], self.answer_mask[:, -self.queries :]
+        picked = self.picked
+        return (tokens, asked) if picked is None else (tokens.gather(1, picked), asked.gather(1, picked))
+
+    @property
+    def asked(self) -> int:
+        """How many logits are computed of each row: those that any row is asked for, if it pays to pick them."""
+        return self.queries if self.samples.whole or self.most_asked > PICKED * self.queries else self.most_asked
+
+    @property
+    def picked(self) -> Int[Tensor, "b a"] | None:
+        """Places of `asked` queries, one after the other, with all that predict the row's answer; None: of all."""
+        if self.asked == self.queries:
+            return None
+        first = (self.samples.prompt_length - self.shortest_prompt).clamp(max=self.queries - self.asked)
+        return first[:, None] + torch.arange(self.asked, device=first.device)
 
 
 @dataclass(frozen=True)
@@ -193,13 +221,14 @@ class Dataset:
 
     def as_batch(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
         """Written samples of these problems on a device."""
-        return self.placed(Resident.of(written, keys, device), int(written.begins.min()))
+        most_asked = int((written.lengths - written.begins).max())
+        return self.placed(Resident.of(written, keys, device), int(written.begins.min()), most_asked)
 
-    def placed(self, samples: Resident, shortest_prompt: int) -> Batch:
+    def placed(self, samples: Resident, shortest_prompt: int, most_asked: int) -> Batch:
         """Samples of these problems that are on a device."""
         own = reading(self.format, max(source.task.operands for source in self.problems.sources))
         table, tested = token_table(samples.tokens.device), self.problems.split != "train"
-        return Batch(samples, table, own, shortest_prompt, self.longest, tested)
+        return Batch(samples, table, own, shortest_prompt, most_asked, self.longest, tested)
 
 
 def _alike(lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]) -> Iterator[Int[np.ndarray, " b"]]:
@@ -224,7 +253,8 @@ def as_batch(
         tested: whether a model is measured on them, not trained.
     """
     samples = Resident.of(written, key.numpy(), device)
-    return Batch(samples, token_table(device), reading, int(written.begins.min()), capacity, tested)
+    shortest_prompt, most_asked = int(written.begins.min()), int((written.lengths - written.begins).max())
+    return Batch(samples, token_table(device), reading, shortest_prompt, most_asked, capacity, tested)
 
 
 def reading(form: Format, operands: int) -> Reading:

@@ -3,16 +3,27 @@
 import functools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
 from arith.assembly import Assembly, device_named
+from arith.config import RunConfig, TrainingConfig
+from arith.data import Batch
 from arith.evaluate import Condition, conditions, cost
 from arith.flops import training_flops
 from arith.footprint import STATE_BYTES, activation_bytes
+from arith.host import keep_memory
+from arith.model import Transformer
+from arith.step import answer_loss, autocast, products
 from arith.tables import aligned
+
+PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}  # of one layer there and back, about, unless a step has fewer
+PROBES = 4
+# Of each thread after the first: two do 1.7 times the steps of one, by the small models of results/training-speed.json.
+THREAD_GAIN = 0.7
 
 
 def report(assembly: Assembly, as_json: bool = False) -> str:
@@ -37,7 +48,7 @@ def report(assembly: Assembly, as_json: bool = False) -> str:
 
 
 def estimate(assembly: Assembly) -> dict[str, Any]:
-    """FLOPs and bytes counted from the shapes, time from a short product of matrices on the device; a rough guide."""
+    """FLOPs and bytes counted from the shapes, time from what one layer takes on the device; a rough guide."""
     config, model = assembly.config, assembly.config.model
     with torch.device("meta"):
         model_shapes = assembly.model()
@@ -46,7 +57,7 @@ def estimate(assembly: Assembly) -> dict[str, Any]:
     tokens = assembly.training_data().longest
     rows, precision = config.training.batch, config.training.precision
     step_flops = flops_per_step(assembly)
-    rate = matmul_flops_per_second(assembly)
+    rate = flops_per_second(assembly)
     return {
         "parameters": parameters,
         "longest_sequence_tokens": assembly.tokens,
@@ -62,7 +73,7 @@ def estimate(assembly: Assembly) -> dict[str, Any]:
 
 def test_seconds(assembly: Assembly, sets: Sequence[Condition]) -> float:
     """About how long these tests take."""
-    return test_flops(assembly, sets) / matmul_flops_per_second(assembly)
+    return test_flops(assembly, sets) / flops_per_second(assembly)
 
 
 def test_flops(assembly: Assembly, sets: Sequence[Condition]) -> float:
@@ -81,23 +92,53 @@ def flops_per_step(assembly: Assembly) -> int:
     return training_flops(config.model, assembly.vocabulary_size(), rows, tokens, answer)
 
 
-def matmul_flops_per_second(assembly: Assembly) -> float:
-    """What a product of the MLP's shape reaches on the device, halved for all that is no product."""
-    device = device_named(assembly.config.training.device)
-    dtype = torch.bfloat16 if assembly.config.training.precision == "bfloat16" else torch.float32
-    return _timed_product(assembly.config.model.width, assembly.config.model.hidden, device, dtype)
+def flops_per_second(assembly: Assembly) -> float:
+    """What one layer of the model reaches there and back, its encoding and all that is no product included."""
+    config = assembly.config
+    changes: dict[str, Any] = {"model": {"layers": 1, "loops": 1}}
+    if config.model.init is not None:  # its layer is like one of ours, but for its weights
+        changes = {"model": {**changes["model"], "init": None}, "encoding": "nope"}
+    return _probed(config.with_values(changes))
 
 
-@functools.cache  # the runs of a recipe are of a few shapes
-def _timed_product(width: int, hidden: int, device: torch.device, dtype: torch.dtype, budget: float = 0.2) -> float:
-    x = torch.randn(1024, width, device=device, dtype=dtype)
-    w = torch.randn(width, hidden, device=device, dtype=dtype)
-    float((x @ w).sum())
-    began, products = time.perf_counter(), 0
-    while time.perf_counter() - began < budget:
-        float((x @ w)[0, 0])
-        products += 1
-    return 0.5 * products * 2 * 1024 * width * hidden / (time.perf_counter() - began)
+@functools.cache  # runs that differ in nothing but their layers are of one speed
+def _probed(config: RunConfig) -> float:
+    training, device = config.training, device_named(config.training.device)
+    assembly = Assembly.of(config)
+    most = PROBED_FLOPS[device.type] / (flops_per_step(assembly) / training.batch)
+    batch = assembly.training_data().batch(0, min(training.batch, max(1, int(most))), device)
+    with products(training), _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster:
+        model = assembly.model().to(device)
+        keep_memory()
+        times = [_seconds_there_and_back(model, batch, training) for _ in range(1 + PROBES)]
+    rows, tokens = len(batch.tokens), batch.tokens.shape[1] - 1
+    shape, vocabulary = config.model, assembly.vocabulary_size()
+    flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.asked)
+    return faster * flops / min(times[1:])
+
+
+def _seconds_there_and_back(model: Transformer, batch: Batch, config: TrainingConfig) -> float:
+    """Of a process on a CPU, so that it does not matter what else the machine does; on the wall for a GPU."""
+    device = batch.tokens.device
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    began = clock()
+    with autocast(device, config):
+        loss = answer_loss(model, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - began
+
+
+@contextmanager
+def _one_thread() -> Iterator[float]:
+    """Within, torch computes on one thread; gives how many times as fast it is on all that it had."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield 1 + THREAD_GAIN * (threads - 1)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _readable(name: str, value: float) -> str:

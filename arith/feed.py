@@ -4,6 +4,7 @@ Samples of a step are a function of the step alone. They may be sorted by length
 add up to that of the whole: the same update with less padding, and in less memory.
 """
 
+import functools
 import itertools
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from torch import Tensor
 from arith.config import TrainingConfig
 from arith.data import DRAWN, Batch, Dataset
 from arith.encodings.compose import Composed, Ids
-from arith.resident import Resident
+from arith.fixed import FixedSet
+from arith.resident import Resident, on_device
 from arith.supervision import Laid
 from arith.tasks import vocabulary
 from arith.tasks.lines import Written
@@ -35,6 +37,7 @@ class Part:
         start, stop: their places.
         width: tokens, padding included.
         shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
+        most_asked: tokens from the first to the last that a model is asked for, in any row, or more.
         tokens: of all samples, without padding.
     """
 
@@ -42,6 +45,7 @@ class Part:
     stop: int
     width: int
     shortest_prompt: int
+    most_asked: int
     tokens: int
 
 
@@ -50,12 +54,13 @@ class Prepared:
     """What this process takes of some steps, still on the host.
 
     Args:
+        samples: as written, or their places in a fixed set that is on the device.
         loops: of each sample one to learn, where training is on traces.
         parts: of each step.
         totals: tokens asked for in each step, in all processes.
     """
 
-    written: Written
+    samples: Written | Int[np.ndarray, " n"]
     keys: Int[np.ndarray, " n"]
     loops: Laid | None
     parts: list[list[Part]]
@@ -136,10 +141,11 @@ class Feed:
         if self._block is None or not 0 <= step - self._block.first < len(self._block.parts):
             ready = self._ahead[1].result() if self._ahead is not None and self._ahead[0] == step else None
             prepared = ready or self._prepared(step)
-            samples = Resident.of(prepared.written, prepared.keys, self.device)
-            totals = torch.from_numpy(prepared.totals).to(self.device)
-            shortest = min(part.shortest_prompt for parts in prepared.parts for part in parts)
-            whole = self.data.placed(samples, shortest)
+            samples = self._on_device(prepared)
+            totals = on_device(prepared.totals, self.device)
+            every = [part for parts in prepared.parts for part in parts]
+            shortest, most = min(part.shortest_prompt for part in every), max(part.most_asked for part in every)
+            whole = self.data.placed(samples, shortest, most)
             ids = self.encoding.full(whole.prompt, whole.tokens, whole.key, whole.capacity)
             loops = None if prepared.loops is None else prepared.loops.to(self.device)
             self._block = Block(step, samples, ids, loops, prepared.parts, totals)
@@ -150,17 +156,33 @@ class Feed:
 
     def _batch(self, block: Block, part: Part, total: Float[Tensor, ""]) -> Batch:
         rows = slice(part.start, part.stop)
-        samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt)
+        samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt, part.most_asked)
         # Ids that all samples share have one row.
         ids = tuple(own[:, rows if own.shape[1] > 1 else slice(None), : part.width] for own in block.ids)
         loops = None if block.loops is None else block.loops.rows(rows, part.width)
         return replace(samples, ids=ids, total=total, loops=loops)
 
+    def _on_device(self, prepared: Prepared) -> Resident:
+        if isinstance(prepared.samples, Written):
+            return Resident.of(prepared.samples, prepared.keys, self.device)
+        assert self._fixed is not None
+        widest = max(part.width for parts in prepared.parts for part in parts)
+        places, keys = (on_device(own, self.device) for own in (prepared.samples, prepared.keys))
+        return self._fixed.samples.rows(places, widest)._replace(key=keys)
+
+    @functools.cached_property
+    def _fixed(self) -> FixedSet | None:
+        return FixedSet.of(self.data, self.config.steps * self.config.batch, self.device)
+
     def _prepared(self, first: int) -> Prepared:
         batch = self.config.batch
         steps = min(self._steps, self.config.steps - first) if first < self.config.steps else self._steps
         start, count = first * batch, steps * batch
-        written = self.data.problems.written(self.data.format, start, count)
+        if self._fixed is None:
+            written = self.data.problems.written(self.data.format, start, count)
+        else:
+            places = self._fixed.places(start, count)
+            written = self._fixed.written.rows(places)
         asked = written.lengths - written.begins
         if written.given is not None:
             asked = written.loss_mask.sum(axis=1)
@@ -173,7 +195,7 @@ class Feed:
         widest = max(part.width for part in flat)
         loops = self.data.loops(written, start)
         return Prepared(
-            _as_wide(written.rows(mine), widest),
+            _as_wide(written.rows(mine), widest) if self._fixed is None else places[mine],
             keys,
             None if loops is None else loops.rows(torch.from_numpy(mine), widest),
             [flat[place : place + each] for place in range(0, len(flat), each)],
@@ -191,10 +213,12 @@ class Feed:
 
     def _part(self, rows: Int[np.ndarray, " b"], bounds: tuple[int, int], written: Written) -> Part:
         width, shortest = int(written.lengths[rows].max()), int(written.begins[rows].min())
+        most = int((written.lengths[rows] - written.begins[rows]).max())
         if self.static:  # the last token is not read, only asked for
             width = min(-(-(width - 1) // MULTIPLE) * MULTIPLE + 1, self.data.longest)
             shortest = (shortest - 1) // MULTIPLE * MULTIPLE + 1
-        return Part(*bounds, width, shortest, int(written.lengths[rows].sum()))
+            most = -(-most // MULTIPLE) * MULTIPLE
+        return Part(*bounds, width, shortest, most, int(written.lengths[rows].sum()))
 
 
 def _as_wide(written: Written, width: int) -> Written:

@@ -6,10 +6,11 @@ A product of an a x b matrix with a b x c matrix takes 2abc. Over a whole sequen
     2 n w h m                the MLP of hidden width h; m: 2 matrices, 3 if it is gated
     2 * 2 n n w              queries by keys, weights by values; hidden pairs are computed too
 
-and the head 2 n w v for v tokens of vocabulary. The last layer computes for q of the tokens only: those whose
-answers are asked for. A backward pass takes twice the forward pass: a product each for the gradient of the input and
-of the weights. Norms, activations, softmax and the optimiser are no products and do not count, nor does what an
-encoding multiplies itself (FIRE's function of distance, projected keys of Transformer-XL and such).
+and the head 2 n w v for v tokens of vocabulary. In the last layer only q of the tokens look at others, and what follows
+is computed for those alone whose answers may be asked for. A backward pass takes twice the forward pass: a product each
+for the gradient of the input and of the weights. Norms, activations, softmax and the optimiser are no products and do
+not count, nor does what an encoding multiplies itself (FIRE's function of distance, projected keys of Transformer-XL
+and such).
 """
 
 from arith.config import ModelConfig
@@ -17,38 +18,49 @@ from arith.config import ModelConfig
 PASSES = 3  # of the forward pass, that a training step takes: one forward, two backward
 
 
-def forward_flops(model: ModelConfig, vocabulary: int, tokens: int, queries: int | None = None) -> int:
+def forward_flops(
+    model: ModelConfig, vocabulary: int, tokens: int, queries: int | None = None, asked: int | None = None
+) -> int:
     """FLOPs of one sequence.
 
     Args:
         tokens: that go in.
-        queries: of the last tokens, what logits are asked for; all, if None.
+        queries: of the last tokens, those that look at others in the last layer; all, if None.
+        asked: of those, what logits are computed for; all, if None.
 
     >>> forward_flops(ModelConfig(layers=1, width=64, heads=4, hidden=256), vocabulary=20, tokens=10)
     1361920
     """
     queries = tokens if queries is None else queries
+    asked = queries if asked is None else asked
     depth = model.layers * model.loops
-    whole = (depth - 1) * _layer(model, tokens, tokens) if depth > 1 else 0
-    return whole + _layer(model, tokens, queries) + 2 * queries * model.width * vocabulary
+    whole = (depth - 1) * _layer(model, tokens, tokens, tokens)
+    return whole + _layer(model, tokens, queries, asked) + 2 * asked * model.width * vocabulary
 
 
-def _layer(model: ModelConfig, tokens: int, queries: int) -> int:
+def _layer(model: ModelConfig, tokens: int, queries: int, asked: int) -> int:
     width, keys = model.width, model.width * (model.key_heads or model.heads) // model.heads
     matrices = 3 if model.activation == "gated-gelu" else 2
-    projections = 2 * queries * width * 2 * width + 2 * tokens * width * 2 * keys
+    projections = 2 * (queries + asked) * width * width + 2 * tokens * width * 2 * keys
     attention = 2 * 2 * queries * tokens * width
-    return projections + attention + 2 * queries * width * model.hidden * matrices
+    return projections + attention + 2 * asked * width * model.hidden * matrices
 
 
-def training_flops(model: ModelConfig, vocabulary: int, rows: int, tokens: int, queries: int | None = None) -> int:
+def training_flops(
+    model: ModelConfig,
+    vocabulary: int,
+    rows: int,
+    tokens: int,
+    queries: int | None = None,
+    asked: int | None = None,
+) -> int:
     """FLOPs of one training step on so many sequences.
 
     >>> config = ModelConfig(layers=1, width=64, heads=4, hidden=256)
     >>> training_flops(config, 20, rows=2, tokens=10) == 2 * 3 * forward_flops(config, 20, 10)
     True
     """
-    return PASSES * rows * forward_flops(model, vocabulary, tokens, queries)
+    return PASSES * rows * forward_flops(model, vocabulary, tokens, queries, asked)
 
 
 def palm_flops(model: ModelConfig, parameters: int, tokens: int) -> int:

@@ -23,7 +23,7 @@ from arith.data import Batch
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Prompt
-from arith.model import Transformer
+from arith.model import Transformer, at
 from arith.tasks import vocabulary
 
 _CERTAIN = 1e4  # logit of what the prompt decides: the answer's width, and with it where it ends
@@ -66,15 +66,21 @@ class Looped(Transformer):
         positions = tuple(Positions(own, own) for own in ids)
         x = self.encoding.embed(x, positions)
         slid = self.encoding.slid(positions, loop)
-        x = self.stack(x, 0, queries, slid, slid, None)
+        x = self.stack(x, 0, queries, None, slid, slid, None)
         logits: Tensor = self.head(self.norm(x))
         found: Tensor = rearrange(logits, "b q (parts digit) -> b q parts digit", digit=10)
         return found
 
     def forward(
-        self, tokens: Int[Tensor, "b n"], ids: Ids, *, queries: int | None = None, cache: Cache | None = None
-    ) -> Float[Tensor, "b q v"]:
-        """Logits of the tokens after the last `queries` ones: in the answer, those of the last loop and the end mark.
+        self,
+        tokens: Int[Tensor, "b n"],
+        ids: Ids,
+        *,
+        queries: int | None = None,
+        picked: Int[Tensor, "b a"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "b a v"]:
+        """Logits of those that are picked of the last `queries` tokens: the last loop's answer, and the end mark.
 
         Other models are given the right answer so far; this one reads of it only how long it is.
         """
@@ -94,7 +100,8 @@ class Looped(Transformer):
             new = torch.where(working[:, None, None], logits.argmax(-1), state[:, -queries:])
             state[:, -queries:] = new * inside
             loop = loop + 1
-        return _next_tokens(digit, inside, self.embedding.num_embeddings)
+        logits = _next_tokens(digit, inside, self.embedding.num_embeddings)
+        return logits if picked is None else at(logits, picked)
 
 
 def columns(tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
@@ -151,5 +158,7 @@ def trace_loss(model: Looped, batch: Batch) -> Float[Tensor, ""]:
     loops, ids = batch.loops, batch.placed_by(model.encoding)
     logits = model.revised(batch.tokens, loops.before.long(), ids, loops.loop[:, None], batch.queries)
     inside = columns(batch.tokens)[:, -batch.queries :]
-    target = loops.after[:, -batch.queries :][inside].long()
-    return functional.cross_entropy(logits[inside].flatten(0, 1).float(), target.flatten())
+    target = loops.after[:, -batch.queries :].long()
+    # What is outside is left out by weight: to pick what is inside would wait for its number.
+    each = functional.cross_entropy(logits.flatten(0, 2).float(), target.flatten(), reduction="none")
+    return (each.view_as(target) * inside[..., None]).sum() / (inside.sum() * model.parts)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -23,7 +24,8 @@ class LayerContext:
     Args:
         place: of the layer in the whole depth, loops included; the cache's key.
         encoding: what positions do in it.
-        queries: how many of the last tokens it is asked for.
+        queries: how many of the last tokens look at others.
+        picked: of each sample, which of those it is asked for; all, if None.
         new: positions of the tokens that come in.
         everything: the same, with the tokens in the cache among the keys.
         cache: of one decoding.
@@ -32,9 +34,27 @@ class LayerContext:
     place: int
     encoding: ComposedLayer
     queries: int
+    picked: Int[Tensor, "b a"] | None
     new: tuple[Positions, ...]
     everything: tuple[Positions, ...]
     cache: Cache | None
+
+    def asked(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b a w"]:
+        """What stands at the tokens that the layer is asked for; the last ones of `x` are its queries."""
+        before = x.shape[1] - self.queries
+        return x[:, before:] if self.picked is None else at(x, before + self.picked)
+
+
+def at(x: Float[Tensor, "b q w"], places: Int[Tensor, "b a"]) -> Float[Tensor, "b a w"]:
+    """What stands at places of each sample.
+
+    >>> import torch
+    >>> at(torch.arange(6.0).view(2, 3, 1), torch.tensor([[2, 0], [1, 1]])).flatten().tolist()
+    [2.0, 0.0, 4.0, 4.0]
+    """
+    flat = places + x.shape[1] * torch.arange(len(x), device=x.device)[:, None]
+    # There and back half the time of a gather on a CPU.
+    return x.flatten(0, 1).index_select(0, flat.flatten()).view(*places.shape, x.shape[2])
 
 
 class Attention(nn.Module):
@@ -49,7 +69,7 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, key_heads * head_width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b q w"]:
+    def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b a w"]:
         asking = x[:, x.shape[1] - context.queries :]
         q = rearrange(self.query(asking), "b q (h d) -> b h q d", h=self.heads)
         k = rearrange(self.key(x), "b n (g d) -> b g n d", g=self.key_heads)
@@ -61,7 +81,7 @@ class Attention(nn.Module):
             memory = context.cache.memory(context.place)
         asked = tuple(positions.last(context.queries) for positions in context.everything)
         mixed = attention(q, k, v, terms=context.encoding.terms(x, q, k, asked, memory))
-        out: Tensor = self.out(rearrange(mixed, "b h q d -> b q (h d)"))
+        out: Tensor = self.out(context.asked(rearrange(mixed, "b h q d -> b q (h d)")))
         return out
 
 
@@ -91,10 +111,10 @@ class Block(nn.Module):
         self.after_attention: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
         self.after_mlp: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b q w"]:
+    def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b a w"]:
         x = context.encoding.hidden(x, context.new)
         mixed = self.attention(self.before_attention(x), context)
-        x = x[:, x.shape[1] - context.queries :] + self.after_attention(mixed)
+        x = context.asked(x) + self.after_attention(mixed)
         out: Tensor = x + self.after_mlp(self.mlp(self.before_mlp(x)))
         return out
 
@@ -143,14 +163,16 @@ class Transformer(nn.Module):
         ids: Ids,
         *,
         queries: int | None = None,
+        picked: Int[Tensor, "b a"] | None = None,
         cache: Cache | None = None,
-    ) -> Float[Tensor, "b q v"]:
-        """Logits of the last `queries` tokens (all, if None).
+    ) -> Float[Tensor, "b a v"]:
+        """Logits of those that are picked of the last `queries` tokens.
 
         Args:
             tokens: new tokens; those before them are in the cache, if there is one.
             ids: of the new tokens, for each scheme of the encoding.
-            queries: what is asked of other tokens in the last layer is not computed.
+            queries: all, if None. What is asked of other tokens in the last layer is not computed.
+            picked: of each sample, places among them; all, if None.
             cache: of one decoding, changed in place.
         """
         new = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
@@ -159,7 +181,7 @@ class Transformer(nn.Module):
         for loop in range(self.config.loops):
             last = loop == self.config.loops - 1
             own, all_own = self.encoding.slid(new, loop), self.encoding.slid(everything, loop)
-            x = self.stack(x, loop, queries if last else None, own, all_own, cache)
+            x = self.stack(x, loop, *((queries, picked) if last else (None, None)), own, all_own, cache)
         logits: Tensor = self.head(self.norm(x))
         return logits
 
@@ -168,16 +190,17 @@ class Transformer(nn.Module):
         x: Float[Tensor, "b n w"],
         loop: int,
         queries: int | None,
+        picked: Int[Tensor, "b a"] | None,
         new: tuple[Positions, ...],
         everything: tuple[Positions, ...],
         cache: Cache | None,
-    ) -> Float[Tensor, "b q w"]:
+    ) -> Float[Tensor, "b a w"]:
         """All layers once; for the arguments see `forward` and `LayerContext`."""
         layers = self.config.layers
         for layer, block in enumerate(self.blocks):
-            asked = queries if layer == layers - 1 and queries is not None else x.shape[1]
-            context = LayerContext(loop * layers + layer, self.encoding.at(layer, loop), asked, new, everything, cache)
-            x = block(x, context)
+            last, place, encoding = layer == layers - 1, loop * layers + layer, self.encoding.at(layer, loop)
+            asking = queries if last and queries is not None else x.shape[1]
+            x = block(x, LayerContext(place, encoding, asking, picked if last else None, new, everything, cache))
         return x
 
     def parameter_count(self) -> int:

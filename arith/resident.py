@@ -40,12 +40,12 @@ class Resident(NamedTuple):
             written.given,
         )
         return Resident(
-            _on(tokens, device),
-            _on(written.prompt_lengths, device),
-            _on(written.lengths, device),
-            _on(key, device),
-            None if width is None else _on(width, device),
-            None if given is None else _on(given, device),
+            on_device(tokens, device),
+            on_device(written.prompt_lengths, device),
+            on_device(written.lengths, device),
+            on_device(key, device),
+            None if width is None else on_device(width, device),
+            None if given is None else on_device(given, device),
             written.whole,
         )
 
@@ -75,7 +75,8 @@ def _narrow(tokens: Integer[np.ndarray, "b n"]) -> Integer[np.ndarray, "b n"]:
     return np.ascontiguousarray(tokens, dtype=np.uint8 if tokens.dtype == np.uint8 else np.int32)
 
 
-def _on(array: np.ndarray, device: torch.device) -> Tensor:
+def on_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A copy of an array, or on a CPU itself."""
     tensor = torch.from_numpy(array)
     # A copy from pinned memory is the only one that nobody waits for.
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

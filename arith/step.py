@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
@@ -18,6 +19,15 @@ from arith.model import Transformer
 from arith.world import ALONE, World
 
 LossOf = Callable[[Transformer, Batch], Float[Tensor, ""]]
+
+
+@runtime_checkable
+class GivesUp(Protocol):
+    """A loss that can be computed in a simpler way."""
+
+    def gives_up(self, error: Exception) -> bool:
+        """Whether it will be from now on, as the other way failed like this."""
+        ...
 
 
 def training_step(
@@ -38,23 +48,35 @@ def training_step(
         The loss and the norm of the gradient before clipping, both on the device.
     """
     optimizer.zero_grad(set_to_none=len(batches) == 1)
+    parameters = [own for group in optimizer.param_groups for own in group["params"]]
     if len(batches) > 1:  # what adds up needs memory of its own: a CUDA graph's is overwritten by its next replay
-        for parameter in model.parameters():
-            if parameter.grad is None and parameter.requires_grad:
+        for parameter in parameters:
+            if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
     losses = []
     for batch in batches:
-        with autocast(batch.samples.tokens.device, config):
-            loss = (loss_of or answer_loss)(model, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        losses.append(loss.detach().clone())
+        losses.append(_there_and_back(model, batch, config, loss_of or answer_loss))
     loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
-    world.sum([*(p.grad for p in model.parameters() if p.grad is not None), loss])
-    norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+    world.sum([*(p.grad for p in parameters if p.grad is not None), loss])
+    norm = nn.utils.clip_grad_norm_(parameters, config.clip)
     # Where this is 1 fused AdamW changes nothing, weights and moments alike, and nobody waits for the device.
     optimizer.found_inf = (~_finite(loss, norm)).float()  # type: ignore[attr-defined]
     optimizer.step()
     return loss, norm
+
+
+def _there_and_back(model: Transformer, batch: Batch, config: TrainingConfig, loss_of: LossOf) -> Float[Tensor, ""]:
+    """The loss of a batch, whose gradient is added to that of the parameters."""
+    with autocast(batch.samples.tokens.device, config):
+        loss = loss_of(model, batch)
+    try:
+        loss.backward()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        # Graphs of the way back are compiled when they first run. One that fails has added nothing to any gradient.
+        if not (isinstance(loss_of, GivesUp) and loss_of.gives_up(error)):
+            raise
+        return _there_and_back(model, batch, config, loss_of)
+    return loss.detach().clone()
 
 
 def answer_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
@@ -66,12 +88,10 @@ def answer_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
         return trace_loss(model, batch)
     tokens = batch.tokens
     ids = batch.placed_by(model.encoding)
-    logits = model(tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
-    asked = batch.answer_mask[:, -batch.queries :]
+    logits = model(tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries, picked=batch.picked)
+    wanted, asked = batch.wanted
     # Tokens that are not asked for are left out by weight: to pick the others would wait for their number.
-    each = functional.cross_entropy(
-        rearrange(logits, "b q v -> (b q) v").float(), tokens[:, -batch.queries :].flatten(), reduction="none"
-    )
+    each = functional.cross_entropy(rearrange(logits, "b a v -> (b a) v").float(), wanted.flatten(), reduction="none")
     summed = (each * asked.flatten()).sum()
     return summed / (asked.sum() if batch.total is None else batch.total)
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from arith.resident import on_device
 from arith.tasks.base import Trace
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
@@ -28,7 +29,7 @@ class Laid:
     after: UInt8[Tensor, "b n parts"]
 
     def to(self, device: torch.device) -> "Laid":
-        return Laid(self.loop.to(device), self.before.to(device), self.after.to(device))
+        return Laid(*(on_device(own.numpy(), device) for own in (self.loop, self.before, self.after)))
 
     def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "Laid":
         """Of some of the samples, cut to a width."""

@@ -228,7 +228,8 @@ def throughput(
     feed, parameters = trial.feed, trial.model.parameter_count()
     real = sum(feed.tokens(step)[0] - config.batch for step in range(steps)) / steps  # the last token is not read
     batches = [batch for step in range(steps) for batch in feed.batches(step)]
-    inputs = [(len(batch.samples.tokens), batch.samples.tokens.shape[1] - 1, batch.queries) for batch in batches]
+    shapes = [batch.samples.tokens.shape for batch in batches]
+    inputs = [(rows, n - 1, own.queries, own.asked) for (rows, n), own in zip(shapes, batches, strict=True)]
     return Throughput(
         device=device_description() if device.type == "cpu" else torch.cuda.get_device_name(device),
         precision=config.precision,
@@ -239,7 +240,7 @@ def throughput(
         data_seconds=trial.data_seconds,
         waits_for_data=device.type == "cpu",
         tokens=real,
-        padded_tokens=sum(rows * tokens for rows, tokens, _ in inputs) / steps,
+        padded_tokens=sum(rows * tokens for rows, tokens, *_ in inputs) / steps,
         flops=sum(training_flops(shape, vocabulary, *own) for own in inputs) / steps,
         palm=palm_flops(shape, parameters, round(real / config.batch)),
         peak_bytes=peak,

@@ -34,8 +34,9 @@ def attention(
     for term in terms:
         scores = scored(term, scores, q, scale)
     if visible is not None:
-        # The lowest finite score instead of -inf: a query that sees nothing must give zeros, not NaN.
-        scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
+        # A finite score, not -inf: a query that sees nothing must give zeros, not NaN. It is added, not filled in,
+        # as that costs nothing on the way back; to half of the lowest, so that no score beside it makes -inf of it.
+        scores = scores + (~visible).to(scores.dtype) * (torch.finfo(scores.dtype).min / 2)
     weights = scores.softmax(-1)
     if visible is not None and _may_see_nothing(terms, valid, documents):
         weights = weights * visible.any(-1, keepdim=True)

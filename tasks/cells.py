@@ -44,6 +44,7 @@ class Cells:
     seed: int
     split: Split
     held_out: ClassVar[bool] = True
+    samples: ClassVar[int | None] = None  # no fixed set, gone through again and again
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

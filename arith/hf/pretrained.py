@@ -21,7 +21,7 @@ from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
 from arith.hf.text import TokenizedProblems
-from arith.model import Transformer
+from arith.model import Transformer, at
 from arith.pretrained import folder_of
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
@@ -54,16 +54,26 @@ class Pretrained(Transformer):
         return found
 
     def forward(
-        self, tokens: Int[Tensor, "b n"], ids: Ids, *, queries: int | None = None, cache: Cache | None = None
-    ) -> Float[Tensor, "b q v"]:
-        """Logits of the last `queries` tokens (all, if None). Padding is on the right, where it is nobody's past."""
+        self,
+        tokens: Int[Tensor, "b n"],
+        ids: Ids,
+        *,
+        queries: int | None = None,
+        picked: Int[Tensor, "b a"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "b a v"]:
+        """Logits of those that are picked of the last `queries` tokens.
+
+        Padding is on the right, where it is nobody's past.
+        """
         if cache is not None:
             raise NotImplementedError("a pretrained model decodes by its own generate")
         most = getattr(self.inner.config, "max_position_embeddings", None)
         if most is not None and tokens.shape[1] > most:
             raise UsageError(f"problems take {tokens.shape[1]} tokens, and the model has {most} positions")
         logits: Tensor = self.inner(input_ids=tokens, use_cache=False).logits
-        return logits if queries is None else logits[:, logits.shape[1] - queries :]
+        logits = logits if queries is None else logits[:, logits.shape[1] - queries :]
+        return logits if picked is None else at(logits, picked)
 
     def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Tensor]:  # type: ignore[override]
         """Tensors that several parts share once: files of weights hold no tensor twice."""
@@ -153,6 +163,10 @@ class TokenizedSamples:
     @property
     def longest(self) -> int:
         return self.problems.longest
+
+    @property
+    def samples(self) -> int | None:
+        return self.problems.samples
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         return self.problems.hashes(start, count)

@@ -1,12 +1,19 @@
 """The largest preset on a CPU: one training step and one evaluation, announced before."""
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from arith.assembly import Assembly
 from arith.cli import cli
+from arith.config import RunConfig
+from arith.estimate import PROBED_FLOPS, THREAD_GAIN, estimate, flops_per_second, flops_per_step
+from arith.flops import training_flops
 from arith.results import Results
 
 STEP = [
@@ -50,6 +57,26 @@ def test_tables_that_are_not_trained_count_as_memory() -> None:
     assert tables["nope"] == 0
     assert tables["t5:farthest=500"] == 8 * (2 * 500 + 1)
     assert tables["alibi"] > 8 * 2 * told["alibi"]["longest_sequence_tokens"]
+
+
+def test_the_time_of_a_step_is_that_of_its_layers_on_a_quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted on a CPU's clock for one thread: what else the machine does while it is estimated does not matter."""
+    ticks = itertools.count(step=2)
+    monkeypatch.setattr("arith.estimate.time", SimpleNamespace(process_time=lambda: float(next(ticks))))
+    monkeypatch.setitem(PROBED_FLOPS, "cpu", 1e6)
+    threads = torch.get_num_threads()
+    small = {"width": 16, "heads": 2, "hidden": 32}
+    config = RunConfig.of({"model": {**small, "layers": 3}, "training": {"batch": 10**6, "device": "cpu"}})
+    assembly, one = Assembly.of(config), Assembly.of(config.with_values({"model": {"layers": 1}}))
+    rows = int(1e6 / (flops_per_step(one) / 10**6))
+    assert 0 < rows < 100
+    batch = one.training_data().batch(0, rows, torch.device("cpu"))
+    tokens, shape = batch.tokens.shape[1] - 1, one.config.model
+    flops = training_flops(shape, one.vocabulary_size(), rows, tokens, batch.queries, batch.asked)
+    gain = 1 + THREAD_GAIN * (threads - 1)
+    assert flops_per_second(assembly) == pytest.approx(gain * flops / 2)
+    assert torch.get_num_threads() == threads
+    assert estimate(assembly)["seconds_per_step"] == pytest.approx(flops_per_step(assembly) * 2 / flops / gain)
 
 
 @pytest.mark.slow

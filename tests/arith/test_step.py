@@ -1,20 +1,24 @@
 """A training step: its data, its parts, and that nothing in it waits for the device."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.backends.common import aot_autograd
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from arith.assembly import Assembly
 from arith.compiling import Compiled, loss_for, missing
 from arith.config import RunConfig
 from arith.feed import Feed
+from arith.fixed import FixedSet
 from arith.norm import RMSNorm
 from arith.runs import Run
 from arith.step import FiniteWatch, adamw, answer_loss, training_step
+from arith.tasks.mixture import Mixture
 from arith.train import train
 from arith.world import World
 
@@ -57,6 +61,53 @@ def test_a_feed_gives_the_samples_of_each_step_from_any_step_on(form: str, monke
             assert all(torch.equal(own, other) for own, other in zip(batch.ids, ids, strict=True))
             assert float(batch.total) == int(alone.answer_mask.sum())
             assert feed.tokens(step) == (int(alone.length.sum()), alone.tokens.numel())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("parts", "static"), [(1, False), (3, True)])
+def test_a_fixed_set_is_written_once_and_gives_the_batches_of_one_written_anew(
+    form: str, parts: int, static: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arith.feed.AHEAD", 600)  # a few steps in each block
+    monkeypatch.setattr("arith.fixed.DRAWN", 32)  # and stretches of other widths
+    assembly = assembled(
+        format=form, encoding="random-tags+t5", data={"samples": 50, "digits": "1-5"}, training={"microbatches": parts}
+    )
+    kept, anew = fed(assembly, static=static), fed(assembly, static=static)
+    kept.batches(0)
+    with monkeypatch.context() as patched:
+        patched.setattr("arith.fixed.MOST_TOKENS", 0)
+        anew.batches(0)
+        expected = [(anew.batches(step), anew.tokens(step)) for step in range(12)]
+    monkeypatch.setattr(Mixture, "written", None)  # nothing is written again
+    for step, (batches, tokens) in enumerate(expected):
+        assert kept.tokens(step) == tokens
+        for own, other in zip(kept.batches(step), batches, strict=True):
+            assert own.samples.tokens.dtype == torch.uint8
+            for name in ("tokens", "answer_mask", "key", "length", "total", "wanted", "ids"):
+                torch.testing.assert_close(getattr(own, name), getattr(other, name), rtol=0, atol=0)
+    with pytest.raises(TypeError):
+        anew.batches(0)
+
+
+@pytest.mark.parametrize(("samples", "kept"), [(None, False), (192, True), (193, False)])
+def test_only_what_comes_again_is_kept(samples: int | None, kept: bool) -> None:
+    assembly = assembled(data={"samples": samples})  # 12 steps of 16
+    assert (FixedSet.of(assembly.training_data(), 12 * 16, CPU) is not None) == kept
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_loss_is_that_of_all_queries(form: str) -> None:
+    """Answers begin at different places, so that few of the queries are asked in any one row."""
+    batch = assembled(format=form, data={"digits": "1-9"}).training_data().batch(0, 64, CPU)
+    model = assembled(format=form, data={"digits": "1-9"}).model().double()
+    assert batch.asked < batch.queries
+    whole = dataclasses.replace(batch, most_asked=batch.queries)
+    assert whole.picked is None
+    losses = [answer_loss(model, own) for own in (batch, whole)]
+    torch.testing.assert_close(*losses)
+    of_few, of_all = (torch.autograd.grad(loss, list(model.parameters())) for loss in losses)
+    torch.testing.assert_close(of_few, of_all)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -205,6 +256,39 @@ def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(capsys: pytest.Ca
         (batch,) = feed.batches(step)
         torch.testing.assert_close(compiled(model, batch), answer_loss(model, batch))
     assert capsys.readouterr().err.count("without compilation") == 1
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_way_back_that_cannot_be_compiled_is_gone_eagerly(parts: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(graph: Any, inputs: Any) -> Any:
+        raise ValueError("no such thing as a linker")
+
+    torch.compiler.reset()
+    assembly = assembled(training={"microbatches": parts})
+    config, feed = assembly.config.training, fed(assembly, static=True)
+    backend = aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=broken)
+    found = []
+    for loss_of in (Compiled(backend=backend), None):
+        model = assembly.model()
+        optimizer = adamw(model, config)
+        steps = [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
+        found.append([*(number for step in steps for number in step), *model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert capsys.readouterr().err.count("without compilation, which failed: ValueError: no such thing as a lin") == 1
+
+
+def test_without_memory_there_is_no_second_try() -> None:
+    def hungry(graph: Any, inputs: Any) -> Any:
+        raise torch.OutOfMemoryError("out of memory")
+
+    torch.compiler.reset()
+    assembly = assembled()
+    compiled = Compiled(backend=aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=hungry))
+    model, (batch,) = assembly.model(), fed(assembly, static=True).batches(0)
+    with pytest.raises(torch.OutOfMemoryError):
+        training_step(
+            model, adamw(model, assembly.config.training), [batch], assembly.config.training, loss_of=compiled
+        )
 
 
 def test_rates_count_tokens_without_padding_and_with_it(tmp_path: Path) -> None:
