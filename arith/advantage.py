@@ -85,4 +85,7 @@ def _kinds(cell: Cell) -> list[str]:
     if cell.suite != GRID or cell.operand_lengths is None or not all(low <= n <= longest for n in cell.operand_lengths):
         return []
     named = {(longest, low): f"N x {low}", (low, longest): f"{low} x N"}
-    return ["all pairs of lengths", *([named[lengths]] if (lengths := cell.operand_lengths[:2]) in named else [])]
+    if low + 1 < longest:
+        named[low + 1, low + 1] = f"{low + 1} x {low + 1}"
+    first, second = cell.operand_lengths[:2]
+    return ["all pairs of lengths", *([named[first, second]] if (first, second) in named else [])]

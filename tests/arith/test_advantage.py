@@ -17,7 +17,7 @@ from arith.results import GRID, Cell
 CONTEST = Contest("padded-2", "plain-2", "1-2 digits, 96k")
 
 
-def cell(label: str, seed: int, lengths: tuple[int, int] | int, correct: int) -> Cell:
+def cell(label: str, seed: int, lengths: tuple[int, int] | int, correct: int, longest: int = 2) -> Cell:
     """400 problems of one length, or of the lengths of two operands, to a model trained on 1-2 digits."""
     low, high = wilson(correct, 400)
     grid = isinstance(lengths, tuple)
@@ -29,7 +29,7 @@ def cell(label: str, seed: int, lengths: tuple[int, int] | int, correct: int) ->
         structure_aware=False,
         suite=GRID if grid else "random",
         split="test",
-        train_lengths=(1, 2),
+        train_lengths=(1, longest),
         digits=max(lengths) if isinstance(lengths, tuple) else lengths,
         operand_lengths=lengths if isinstance(lengths, tuple) else (lengths, lengths),
         model_seed=seed,
@@ -64,6 +64,11 @@ def test_differences_are_taken_within_seeds() -> None:
         assert lead.median == pytest.approx(0.2)
         assert lead.low < 0.2 < lead.high
     assert (leads["all pairs of lengths"].n, leads["N x 1"].n) == (1200, 400)
+
+
+def test_two_digits_by_two_are_shown_where_they_are_not_the_longest() -> None:
+    cells = [cell(label, 0, (2, 2), 200, longest=3) for label in ("padded-2", "plain-2")]
+    assert [lead.lengths for lead in advantages(cells, [CONTEST])] == ["all pairs of lengths", "2 x 2"]
 
 
 def test_a_contest_whose_curves_are_not_there_is_left_out() -> None:
