@@ -38,10 +38,10 @@ class Lead:
 
 
 def advantages(cells: Iterable[Cell], contests: Sequence[Contest]) -> list[Lead]:
-    """Of each contest whose two curves are there, on the tests that both took.
+    """Of each contest, on the tests and with the seeds that both curves have.
 
     Raises:
-        UsageError: the two were trained on other lengths, or on other seeds.
+        UsageError: the two were trained on other lengths.
     """
     by_label: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -49,14 +49,15 @@ def advantages(cells: Iterable[Cell], contests: Sequence[Contest]) -> list[Lead]
     found: list[Lead] = []
     for contest in contests:
         one, other = by_label[contest.of], by_label[contest.over]
-        if not one or not other:
+        seeds = sorted(_seeds(one) & _seeds(other))
+        if not seeds:
             continue
-        if one[0].train_lengths != other[0].train_lengths or _seeds(one) != _seeds(other):
-            raise UsageError(f"'{contest.of}' and '{contest.over}' were trained on other lengths or seeds: no contest")
+        if one[0].train_lengths != other[0].train_lengths:
+            raise UsageError(f"'{contest.of}' and '{contest.over}' were trained on other lengths, which is no contest")
         first, second = _counted(other), _counted(one)
         for lengths in first:
             if lengths in second:
-                pairs = [(first[lengths][key], second[lengths][key]) for key in sorted(_seeds(one))]
+                pairs = [(first[lengths][key], second[lengths][key]) for key in seeds]
                 differences = tuple(right / n - before / m for (before, m), (right, n) in pairs)
                 found.append(Lead(contest, lengths, differences, *difference_band(pairs, len(found)), pairs[0][0][1]))
     return found

@@ -1,5 +1,6 @@
 """The figure of advantages against scale: a dot a seed, the median with its interval."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +71,6 @@ def draw_advantages(leads: Sequence[Lead], path: Path, title: str = "") -> list[
 
 
 def _what(leads: Sequence[Lead]) -> str:
-    """What is ahead of what, if the labels say it: `padded-reversed-2` over `plain-2`."""
-    names = {tuple(text.rstrip("0123456789-") for text in (own.contest.of, own.contest.over)) for own in leads}
+    """What is ahead of what, if all labels say it before a number: `padded-reversed-2` over `plain-2`."""
+    names = {tuple(re.split(r"-\d", text)[0] for text in (own.contest.of, own.contest.over)) for own in leads}
     return f"{' over '.join(names.pop())} (points)" if len(names) == 1 else "advantage (points)"

@@ -25,7 +25,7 @@ def attention(
     valid: Bool[Tensor, "b k"] | None = None,
     documents: Int[Tensor, "b k"] | None = None,
     scale: float | None = None,
-    dropout: float = 0.0,
+    dropout: float = 0,  # an integer: torch.compile(dynamic=True) takes a float for a variable, and compiles twice
     backend: Backend = "auto",
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention with position terms. The queries are the last q of the k tokens, so decoding needs no flag.

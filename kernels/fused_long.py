@@ -128,7 +128,8 @@ def long_attention_backward(
     id_table_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v and both tables; empty for the last two where they are not asked for."""
-    dout, out, q, k, v = _dense(dout), _dense(out), _dense(q), _dense(k), _dense(v)
+    dout, out = _dense(dout), _dense(out)
+    q, k, v = _dense(q), _dense(k), _dense(v)
     b, h, queries, _ = q.shape
     given = (table, id_table, ids_q, ids_k, window_q, window_k, valid, documents)
     limits = (left, right, id_left, id_right)

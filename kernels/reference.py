@@ -22,7 +22,7 @@ def attention(
     valid: Bool[Tensor, "b k"] | None,
     documents: Int[Tensor, "b k"] | None,
     scale: float,
-    dropout: float = 0.0,
+    dropout: float = 0,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of k tokens, every score in memory."""
     groups = q.shape[1] // k.shape[1]

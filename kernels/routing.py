@@ -23,7 +23,7 @@ def route(
     v: Float[Tensor, "b g k d"],
     terms: Sequence[Term] = (),
     backend: Backend = "auto",
-    dropout: float = 0.0,
+    dropout: float = 0,
 ) -> tuple[Route, str]:
     """Which implementation runs a call, and why.
 

@@ -76,9 +76,14 @@ def test_a_contest_whose_curves_are_not_there_is_left_out() -> None:
     assert advantages(alone, [CONTEST]) == []
 
 
-def test_other_seeds_are_no_contest() -> None:
-    cells = [own for own in both() if (own.label, own.model_seed) != ("plain-2", 2)]
-    with pytest.raises(UsageError, match="'padded-2' and 'plain-2' were trained on other lengths or seeds"):
+def test_only_seeds_that_both_have_are_compared() -> None:
+    cells = [own for own in both() if (own.label, own.model_seed) != ("plain-2", 1)]
+    assert all(lead.differences == pytest.approx((0.1, 0.3)) for lead in advantages(cells, [CONTEST]))
+
+
+def test_other_lengths_are_no_contest() -> None:
+    cells = [cell("padded-2", 0, 2, 200), cell("plain-2", 0, 2, 200, longest=3)]
+    with pytest.raises(UsageError, match="'padded-2' and 'plain-2' were trained on other lengths"):
         advantages(cells, [CONTEST])
 
 
