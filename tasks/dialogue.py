@@ -110,6 +110,7 @@ HELD_OUT_REQUESTS = (
 HELD_OUT_REPLIES = ("The right answer is ", "In total it is ", "They add up to ")
 
 Templates = Literal["held-out", "seen"]
+Talk = Literal["long", "short"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class Dialogue:
 
     Args:
         templates: of tests: requests and replies that no training sample has, or those of training.
+        talk: short leaves greetings, pleas and fillers out: a third of the characters, for models that a CPU trains.
 
     >>> from arith.tasks.formats import Format
     >>> student, teacher = Format().text(Dialogue(), 842, 62).split(" Teacher: ")
@@ -125,9 +127,12 @@ class Dialogue:
     'Student: I have a question. We sold 842 tickets on Monday and 62 on Tuesday. How many did we sell?'
     >>> teacher
     'Sure. The answer is 904.'
+    >>> Format().text(Dialogue(talk="short"), 842, 62)
+    'Student: We sold 842 tickets on Monday and 62 on Tuesday. How many did we sell? Teacher: The result is 904.'
     """
 
     templates: Templates = "held-out"
+    talk: Talk = "long"
     name: ClassVar[str] = "dialogue"
     symbol: ClassVar[str] = "+"
     operands: ClassVar[int] = 2
@@ -138,6 +143,8 @@ class Dialogue:
     def __post_init__(self) -> None:
         if self.templates not in get_args(Templates):
             raise ValueError(f"templates is one of {', '.join(get_args(Templates))}; got '{self.templates}'")
+        if self.talk not in get_args(Talk):
+            raise ValueError(f"talk is one of {', '.join(get_args(Talk))}; got '{self.talk}'")
 
     def solve(self, *operands: Numbers) -> Numbers:
         return Addition().solve(*operands)
@@ -147,7 +154,7 @@ class Dialogue:
 
     def wording(self, rows: int, draws: Draws | None) -> Wording:
         held_out = draws is not None and draws.split == "test" and self.templates == "held-out"
-        grammar = _grammar(seen=not held_out, held_out=held_out or draws is None)
+        grammar = _grammar(self.talk, seen=not held_out, held_out=held_out or draws is None)
         opening, before, between, after, reply = grammar.lines(rows, draws)
         return Wording(around=([opening, before], [between], [after, reply]), end=[constant(".", rows)])
 
@@ -189,11 +196,12 @@ class _Grammar:
 
 
 @functools.cache
-def _grammar(seen: bool, held_out: bool) -> _Grammar:
+def _grammar(talk: Talk, seen: bool, held_out: bool) -> _Grammar:
+    greetings, pleas, fillers = (GREETINGS, PLEAS, FILLERS) if talk == "long" else (("",), ("",), ("",))
     befores, betweens, afters = zip(*REQUESTS * seen, *HELD_OUT_REQUESTS * held_out, strict=True)
     replies = REPLIES * seen + HELD_OUT_REPLIES * held_out
     return _Grammar(
-        openings=_Phrases([f"Student: {greeting}{plea}" for greeting in GREETINGS for plea in PLEAS]),
+        openings=_Phrases([f"Student: {greeting}{plea}" for greeting in greetings for plea in pleas]),
         requests=(_Phrases(befores), _Phrases(betweens), _Phrases(afters)),
-        replies=_Phrases([f" Teacher: {filler}{reply}" for filler in FILLERS for reply in replies]),
+        replies=_Phrases([f" Teacher: {filler}{reply}" for filler in fillers for reply in replies]),
     )

@@ -4,14 +4,14 @@ import pytest
 
 from arith.naming import format_named
 from arith.tasks import dialogue, vocabulary
-from arith.tasks.dialogue import Dialogue
+from arith.tasks.dialogue import Dialogue, Talk
 from arith.tasks.formats import NAMED
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
 from arith.tasks.stream import Split
 
-ROWS = 3000
+ROWS = 3000  # ten times the requests and replies of short talk
 
 
 def lines(split: Split, task: Dialogue | None = None, form: str = "plain") -> list[str]:
@@ -48,10 +48,25 @@ def test_templates_are_held_out() -> None:
     assert not any(own in template(line) for own in held_out for line in lines("test", Dialogue("seen")))
 
 
-def test_longest_holds_for_every_template() -> None:
-    longest, _ = NAMED["plain"].longest(Dialogue(), 3)
+def test_short_talk_is_a_request_and_a_reply() -> None:
+    requests = [f"Student: {own} Teacher: " for own in fragments(dialogue.REQUESTS)]
+    whole = {f"{request}{reply}#." for request in requests for reply in dialogue.REPLIES}
+    short = {template(line) for line in lines("train", Dialogue(talk="short"))}
+    assert short == whole
+    assert not short & {template(line) for line in lines("test", Dialogue(talk="short"))}
+
+
+def test_an_unknown_talk_is_refused() -> None:
+    with pytest.raises(ValueError, match="talk is one of long, short; got 'brief'"):
+        Dialogue(talk="brief")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("talk", ["long", "short"])
+def test_longest_holds_for_every_template(talk: Talk) -> None:
+    task = Dialogue(talk=talk)
+    longest, _ = NAMED["plain"].longest(task, 3)
     for split in ("train", "test"):
-        written = Mixture([Source(Dialogue(), Uniform(3, 3), 2311, split)]).written(NAMED["plain"], 0, 40_000)  # type: ignore[arg-type]
+        written = Mixture([Source(task, Uniform(3, 3), 2311, split)]).written(NAMED["plain"], 0, 40_000)  # type: ignore[arg-type]
         assert written.lengths.max() <= longest
     assert written.lengths.max() == longest
 
