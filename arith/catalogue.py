@@ -240,7 +240,7 @@ TASKS = Catalogue(
         "copy": ("arith.tasks.strings:Copy", "12034=12034; copy:distinct=true has no digit twice"),
         "dialogue": (
             "arith.tasks.dialogue:Dialogue",
-            "a student asks for a sum, a teacher answers; tests have wordings of their own; talk=short: a third of the text",
+            "a student asks for a sum, a teacher answers; tests have wordings of their own; talk=short: a third of it",
         ),
         "multiplication": ("arith.tasks.multiplication:Multiplication", "12*34=408"),
         "reverse": ("arith.tasks.strings:Reverse", "12034=43021; reverse:distinct=true has no digit twice"),
