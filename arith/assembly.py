@@ -89,6 +89,8 @@ class Assembly:
             )
         if config.model.init is not None and config.training.loss == "line":
             raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
+        if config.model.init is not None and config.training.optimizer == "muon":
+            raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
         with torch.device("meta"):
             encoded = assembly.encoding()
         if assembly.supervision is not None and not encoded.slides:
@@ -129,7 +131,11 @@ class Assembly:
                 raise UsageError(f"{name}: {error}") from error
         if model.heads % (model.key_heads or model.heads):
             raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
-        for name, positive in (("learning_rate", training.learning_rate), ("clip", training.clip)):
+        for name, positive in (
+            ("learning_rate", training.learning_rate),
+            ("muon_rate", training.muon_rate),
+            ("clip", training.clip),
+        ):
             if not positive > 0:
                 raise UsageError(f"training.{name} is above 0, got {positive}")
         if training.warmup < 0 or training.weight_decay < 0 or not 0 <= training.final_rate <= 1:

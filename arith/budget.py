@@ -12,7 +12,7 @@ from arith.feed import Feed
 from arith.host import keep_memory
 from arith.interrupt import Flag
 from arith.memory import enough_memory
-from arith.step import FiniteWatch, adamw, products, training_step
+from arith.step import FiniteWatch, optimizer_of, products, training_step
 from arith.train import validation_accuracy
 
 WARM_STEPS, TIMED_STEPS = 3, 12
@@ -52,7 +52,7 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     assembly = Assembly.of(config)
     device = device_named(config.training.device)
     model = assembly.model().to(device)
-    optimizer = adamw(model, config.training)
+    optimizer = optimizer_of(model, config.training)
     data, watch = assembly.training_data(), FiniteWatch(device)
     loss_of = loss_for(config, data.longest, device)
     feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)

@@ -67,10 +67,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """AdamW, linear warm-up, cosine to `final_rate * learning_rate`, clipped gradients.
+    """AdamW or Muon, linear warm-up, cosine to `final_rate * learning_rate`, clipped gradients.
 
     Args:
         weight_decay: on matrices; not on embeddings, tables and norms.
+        optimizer: muon: for the matrices of the blocks, see `arith.muon`, at `muon_rate` instead of `learning_rate`.
         loss: on the answer, or on the whole line as language models have it, the prompt too.
         evaluate_every, checkpoint_every, log_every: in steps; the last step always.
         evaluate_samples: problems of the validation split in a periodic evaluation.
@@ -91,6 +92,8 @@ class TrainingConfig:
     final_rate: float = 0.1
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    muon_rate: float = 0.01
     clip: float = 1.0
     loss: Literal["answer", "line"] = "answer"
     log_every: int = 50

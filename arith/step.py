@@ -16,6 +16,7 @@ from arith.data import Batch
 from arith.errors import RunError
 from arith.looped import Looped, trace_loss
 from arith.model import Transformer
+from arith.muon import Muon
 from arith.world import ALONE, World
 
 LossOf = Callable[[Transformer, Batch], Float[Tensor, ""]]
@@ -59,7 +60,7 @@ def training_step(
     loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
     world.sum([*(p.grad for p in parameters if p.grad is not None), loss])
     norm = nn.utils.clip_grad_norm_(parameters, config.clip)
-    # Where this is 1 fused AdamW changes nothing, weights and moments alike, and nobody waits for the device.
+    # Where this is 1 fused AdamW, and Muon, change nothing, weights and moments alike, and nobody waits for the device.
     optimizer.found_inf = (~_finite(loss, norm)).float()  # type: ignore[attr-defined]
     optimizer.step()
     return loss, norm
@@ -100,17 +101,34 @@ def _finite(loss: Tensor, norm: Tensor) -> Bool[Tensor, ""]:
     return torch.isfinite(loss + norm)
 
 
-def adamw(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW; only the matrices of linear maps decay."""
+def optimizer_of(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW, with Muon for the matrices of the blocks if asked for; only the matrices of linear maps decay.
+
+    A group's `scale` is its learning rate as a multiple of `training.learning_rate`.
+    """
     # GPT-2 of transformers has linear maps that are no nn.Linear.
     linear = [own for own in model.modules() if isinstance(own, nn.Linear) or type(own).__name__ == "Conv1D"]
     matrices = {id(module.weight) for module in linear}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if id(p) in matrices], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if id(p) not in matrices], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    decay = {"weight_decay": config.weight_decay, "scale": 1.0}
+    others = {"params": [p for p in parameters if id(p) not in matrices], "weight_decay": 0.0, "scale": 1.0}
+    if config.optimizer == "adamw":
+        groups = [{"params": [p for p in parameters if id(p) in matrices], **decay}, others]
+        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    assert isinstance(model, Transformer)
+    inside = {id(own.weight) for own in model.blocks.modules() if isinstance(own, nn.Linear)}
+    # The head's rows are tokens, as the embedding's.
+    outside = [p for p in parameters if id(p) in matrices and id(p) not in inside]
+    blocks = {"params": [p for p in parameters if id(p) in inside], **decay}
+    blocks |= {"scale": config.muon_rate / config.learning_rate, "orthogonal": True}
+    groups = [blocks, {"params": outside, "orthogonal": False, **decay}, {"orthogonal": False, **others}]
+    return Muon(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int) -> None:
+    """Each group's learning rate of one step, counted from 0."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["scale"] * learning_rate(config, step)
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:

@@ -20,7 +20,7 @@ from arith.host import few_collections, keep_memory
 from arith.memory import enough_memory
 from arith.model import Transformer
 from arith.runs import device_description
-from arith.step import LossOf, adamw, answer_loss, autocast, products, training_step
+from arith.step import LossOf, answer_loss, autocast, optimizer_of, products, training_step
 
 Clock = Callable[[], float]  # seconds
 
@@ -147,7 +147,7 @@ class Trial:
         began = clock()
         feed.batches(0)
         data_seconds = (clock() - began) / feed.steps_ahead
-        return Trial(assembly, model, adamw(model, config), feed, loss_of, data_seconds, clock)
+        return Trial(assembly, model, optimizer_of(model, config), feed, loss_of, data_seconds, clock)
 
     @property
     def config(self) -> TrainingConfig:

@@ -21,7 +21,7 @@ from arith.metrics import Log, StepClock, TokenMeter
 from arith.model import Transformer
 from arith.progress import progress, say
 from arith.runs import Run
-from arith.step import FiniteWatch, adamw, autocast, learning_rate, products, training_step
+from arith.step import FiniteWatch, autocast, learning_rate, optimizer_of, products, set_rates, training_step
 from arith.world import ALONE, World, local_device
 
 
@@ -48,7 +48,7 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
         raise UsageError(f"with trace.kind a model is trained by one process: got {world.size}")
     device = local_device(device_named(config.device))
     model = assembly.model().to(device)
-    optimizer = adamw(model, config)
+    optimizer = optimizer_of(model, config)
     step = 0
     if checkpoints.any_saved(run.checkpoints):
         checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
@@ -70,8 +70,7 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
     with interrupts() as flag, shown, few_collections():
         while step < config.steps:
             with clock:
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(config, step)
+                set_rates(optimizer, config, step)
                 loss, norm = training_step(model, optimizer, feed.batches(step), config, world, loss_of)
                 meter.read(*feed.tokens(step))
                 step += 1

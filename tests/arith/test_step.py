@@ -17,7 +17,7 @@ from arith.feed import Feed
 from arith.fixed import FixedSet
 from arith.norm import RMSNorm
 from arith.runs import Run
-from arith.step import FiniteWatch, adamw, answer_loss, training_step
+from arith.step import FiniteWatch, answer_loss, optimizer_of, training_step
 from arith.tasks.mixture import Mixture
 from arith.train import train
 from arith.world import World
@@ -170,16 +170,16 @@ class NoWaiting(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(("parts", "optimizer"), [(1, "adamw"), (2, "adamw"), (1, "muon")])
 @pytest.mark.parametrize("encoding", ["coupled-window", "rope@randomized:span=400", "abacus+fire", "random-tags+t5"])
-def test_nothing_in_a_step_waits_for_the_device(encoding: str, parts: int) -> None:
-    assembly = assembled(encoding=encoding, training={"microbatches": parts})
+def test_nothing_in_a_step_waits_for_the_device(encoding: str, parts: int, optimizer: str) -> None:
+    assembly = assembled(encoding=encoding, training={"microbatches": parts, "optimizer": optimizer})
     model, config = assembly.model(), assembly.config.training
-    optimizer, feed, watch = adamw(model, config), fed(assembly), FiniteWatch(CPU)
-    training_step(model, optimizer, feed.batches(0), config)  # makes the optimiser's state
+    updater, feed, watch = optimizer_of(model, config), fed(assembly), FiniteWatch(CPU)
+    training_step(model, updater, feed.batches(0), config)  # makes the optimiser's state
     with NoWaiting():
         for step in range(1, 3):
-            watch.see(step, *training_step(model, optimizer, feed.batches(step), config))
+            watch.see(step, *training_step(model, updater, feed.batches(step), config))
     with pytest.raises(AssertionError, match="waits for the device"), NoWaiting():
         float(watch.first.sum())
     with pytest.raises(AssertionError, match="waits for the device"), NoWaiting():
@@ -206,7 +206,7 @@ def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(encoding: str) 
     found = []
     for loss_of in (compiled, None):
         model = assembly.model()
-        optimizer = adamw(model, config)
+        optimizer = optimizer_of(model, config)
         found.append(
             [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
         )
@@ -270,7 +270,7 @@ def test_a_way_back_that_cannot_be_compiled_is_gone_eagerly(parts: int, capsys: 
     found = []
     for loss_of in (Compiled(backend=backend), None):
         model = assembly.model()
-        optimizer = adamw(model, config)
+        optimizer = optimizer_of(model, config)
         steps = [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
         found.append([*(number for step in steps for number in step), *model.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
@@ -287,7 +287,7 @@ def test_without_memory_there_is_no_second_try() -> None:
     model, (batch,) = assembly.model(), fed(assembly, static=True).batches(0)
     with pytest.raises(torch.OutOfMemoryError):
         training_step(
-            model, adamw(model, assembly.config.training), [batch], assembly.config.training, loss_of=compiled
+            model, optimizer_of(model, assembly.config.training), [batch], assembly.config.training, loss_of=compiled
         )
 
 

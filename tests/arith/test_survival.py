@@ -24,7 +24,7 @@ from arith.errors import RunError, UsageError
 from arith.lock import in_use, locked
 from arith.memory import enough_memory
 from arith.runs import Run
-from arith.step import adamw, training_step
+from arith.step import optimizer_of, training_step
 from arith.train import train
 
 Arith = Callable[..., Result]
@@ -46,7 +46,7 @@ def test_a_step_that_is_no_number_changes_nothing(monkeypatch: pytest.MonkeyPatc
     config = short()
     assembly = Assembly.of(config)
     model = assembly.model()
-    optimizer = adamw(model, config.training)
+    optimizer = optimizer_of(model, config.training)
     batch = assembly.training_data().batch(0, 16, torch.device("cpu"))
     training_step(model, optimizer, [batch], config.training)
     before = [p.clone() for p in model.parameters()]

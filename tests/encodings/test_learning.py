@@ -11,7 +11,7 @@ from arith.assembly import Assembly
 from arith.catalogue import ALIASES, ENCODINGS
 from arith.config import RunConfig
 from arith.judging import exact_matches
-from arith.step import FiniteWatch, adamw, learning_rate, training_step
+from arith.step import FiniteWatch, optimizer_of, set_rates, training_step
 
 pytestmark = pytest.mark.slow
 
@@ -55,11 +55,10 @@ def test_it_learns_to_add(encoding: str) -> None:
     )
     assembly = Assembly.of(config)
     model, data, cpu = assembly.model(), assembly.training_data(), torch.device("cpu")
-    optimizer, watch = adamw(model, config.training), FiniteWatch(cpu)
+    optimizer, watch = optimizer_of(model, config.training), FiniteWatch(cpu)
     reached = 0.0
     for step in range(CAP):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config.training, step)
+        set_rates(optimizer, config.training, step)
         watch.see(step + 1, *training_step(model, optimizer, [data.batch(64 * step, 64, cpu)], config.training))
         if (step + 1) % EVERY == 0:
             watch.check(config.training)
