@@ -123,8 +123,9 @@ class Summing(Transformer):
         super().__init__(config, vocabulary, encoding)
         self.sums, self.layer, self.loss_weight = sums, layer, weight
         # Drawn after all else: of one seed the rest begins as without it.
-        self.sum_head = nn.Sequential(RMSNorm(config.width), nn.Linear(config.width, sums.classes, bias=False))
-        nn.init.normal_(self.sum_head[1].weight, std=0.02)
+        self.sum_norm = RMSNorm(config.width)
+        self.sum_head = nn.Linear(config.width, sums.classes, bias=False)
+        nn.init.normal_(self.sum_head.weight, std=0.02)
 
     def both(
         self,
@@ -139,7 +140,7 @@ class Summing(Transformer):
         x = self.encoding.embed(self.embedding(tokens), positions)
         slid = self.encoding.slid(positions, 0)
         x = self.stack(x, 0, None, None, slid, slid, None, range(self.layer))
-        sums: Tensor = self.sum_head(at(x, places))
+        sums: Tensor = self.sum_head(self.sum_norm(at(x, places)))
         x = self.stack(x, 0, queries, picked, slid, slid, None, range(self.layer, self.config.layers))
         logits: Tensor = self.head(self.norm(x))
         return logits, sums

@@ -68,15 +68,15 @@ def schoolbook(line: str, form: str) -> tuple[list[int], list[int]]:
     numbers = prompt.split(sign)
     if "all" in form:
         numbers = [number[::-1] for number in numbers]
-    # The polynomials in ten that numbers are, without any carry.
+    lsb = [[int(digit) for digit in reversed(number)] for number in numbers]
     own = [0] * len(answer)
     if sign == "+":
-        for number, (place, digit) in itertools.product(numbers, enumerate(reversed(numbers[0]))):
-            own[place] += int(number[-1 - place])
-            assert digit.isdigit()
+        for digits in lsb:
+            for place, digit in enumerate(digits):
+                own[place] += digit
     else:
-        for (i, a), (j, b) in itertools.product(enumerate(reversed(numbers[0])), enumerate(reversed(numbers[1]))):
-            own[i + j] += int(a) * int(b)
+        for (i, a), (j, b) in itertools.product(enumerate(lsb[0]), enumerate(lsb[1])):
+            own[i + j] += a * b
     # What is carried into a column is all that is below it, in units of it.
     below = [sum(value * 10**place for place, value in enumerate(own[:k])) // 10**k for k in range(len(own))]
     return [value + carried for value, carried in zip(own, below, strict=True)], [int(digit) for digit in answer]
@@ -95,7 +95,7 @@ def test_targets_are_those_of_the_schoolbook(task: str, form: str) -> None:
         assert sums[: len(expected)] == expected
         assert [own % 10 for own in expected] == digits
         widths.add(len(expected))
-    assert len(widths) == (1 if "width" in form else 4), "rows of several widths, unless the format fixes them"
+    assert (len(widths) == 1) == ("width" in form), "rows of several widths, unless the format fixes them"
     assert 0 <= int(found.min()) <= int(found.max()) < model.sums.classes
 
 
@@ -156,7 +156,7 @@ def test_logits_are_those_of_a_transformer(layer: int) -> None:
     assert type(plain) is Transformer
     state = plain.state_dict()
     assert all(torch.equal(own, state[name]) for name, own in model.state_dict().items() if name in state)
-    assert {name for name in model.state_dict() if name not in state} == {"sum_head.0.weight", "sum_head.1.weight"}
+    assert {name for name in model.state_dict() if name not in state} == {"sum_norm.weight", "sum_head.weight"}
     expected = plain(*inputs(plain, batch), queries=batch.queries, picked=batch.picked)
     assert torch.equal(model(*inputs(model, batch), queries=batch.queries, picked=batch.picked), expected)
     logits, _ = with_sums(model, *inputs(model, batch), batch)
@@ -185,7 +185,7 @@ def test_losses_and_gradients_of_the_parts_add_up(processes: int, parts: int, st
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("task", ["multiplication", "addition"])
+@pytest.mark.parametrize("task", ["multiplication", pytest.param("addition", marks=pytest.mark.slow)])
 def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(task: str) -> None:
     torch.compiler.reset()
     assembly = Assembly.of(told(task=task, training={"batch": 8}))
@@ -277,15 +277,18 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path) -> None:
 
 
 def test_running_sums_are_learned(tmp_path: Path) -> None:
-    """From problems that training does not have, and worse by a model that is not told."""
-    changes = {"data": {"digits": "1-2"}, "training": {"steps": 60, "batch": 64, "evaluate_every": 60}}
-    config = told(task="addition", **changes)
+    """Better than by how often each comes in a column, which is what can be said without looking at operands."""
+    training = {"steps": 80, "batch": 64, "learning_rate": 0.01, "evaluate_every": 80, "checkpoint_every": 80}
+    config = told(task="addition", data={"digits": "1-1"}, training=training)
     assembly = Assembly.of(config)
-    batch = assembly.validation_data().batch(0, 200, CPU)
-    before = float(sum_loss(built(config), batch))
+    batch = assembly.training_data().batch(10_000, 400, CPU)
     trained = train(Run.begin(tmp_path / "run", config), assembly)
     assert isinstance(trained, Summing)
-    assert float(sum_loss(trained, batch)) < 0.6 * before
+    shares = [column.bincount() / len(column) for column in trained.sums.targets(batch).T]
+    blind = sum(float(torch.special.entr(share).sum()) for share in shares)
+    with torch.no_grad():
+        before, after = (float(sum_loss(own, batch)) / 400 for own in (built(config), trained))
+    assert after < 0.5 * blind < before
 
 
 def test_from_the_command_line(arith: Callable[..., Result], tmp_path: Path) -> None:
