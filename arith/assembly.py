@@ -1,13 +1,12 @@
 """From a configuration to its parts, all mistakes in it found before any work is done."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from arith.auxiliary import RunningSums, Summing
+from arith.auxiliary import RunningSums, Summing, running_sums_of
 from arith.build import encoding
 from arith.catalogue import import_file
 from arith.config import RunConfig
@@ -290,45 +289,6 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
     except ValueError as error:
         raise UsageError(str(error)) from error
     return supervision
-
-
-def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
-    """What a standard model is told beside answers, if the configuration asks for it.
-
-    Args:
-        data: of training.
-    """
-    auxiliary, model = config.auxiliary, config.model
-    if auxiliary.kind is None:
-        return None
-    if config.data.mix:
-        raise UsageError(
-            f"running sums are learned from one task: got data.mix {list(config.data.mix)}. Leave it or auxiliary.kind "
-            "out"
-        )
-    if config.trace.kind is not None:
-        raise UsageError("a looped model is told its states already: leave trace.kind or auxiliary.kind out")
-    if model.init is not None:
-        raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
-    if model.loops != 1:
-        raise UsageError(f"with auxiliary.kind the layers are gone through once: model.loops is 1, got {model.loops}")
-    if config.training.loss != "answer":
-        raise UsageError(
-            f"running sums are learned beside answers: leave training.loss at answer, got {config.training.loss}"
-        )
-    if not 1 <= auxiliary.layer < model.layers:
-        raise UsageError(
-            f"auxiliary.layer says how many layers are below the head of running sums: 1 or more, and fewer than the "
-            f"model's. Got {auxiliary.layer}, with model.layers {model.layers}"
-        )
-    if not 0 < auxiliary.weight < math.inf:
-        raise UsageError(f"auxiliary.weight is above 0, got {auxiliary.weight}")
-    (source,) = data.problems.sources
-    try:
-        RunningSums.check(config.format, data.format)
-        return RunningSums.of(source.task, data.format.width or source.longest)
-    except ValueError as error:
-        raise UsageError(f"{error}; or leave auxiliary.kind out") from error
 
 
 def _kind(task: Task) -> tuple[str, int, str]:

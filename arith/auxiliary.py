@@ -11,6 +11,7 @@ Can't Transformers Learn Multiplication?", arXiv 2510.00184, who regress it). Th
 its results stand in a group of their own.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,16 +21,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arith.config import ModelConfig
-from arith.data import Batch
+from arith.config import ModelConfig, RunConfig
+from arith.data import Batch, Dataset
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
+from arith.errors import UsageError
 from arith.model import Transformer, at
 from arith.norm import RMSNorm
 from arith.supervision import in_columns
 from arith.tasks.addition import Addition
 from arith.tasks.base import Task
-from arith.tasks.formats import Format
 from arith.tasks.multiplication import Multiplication
 
 
@@ -56,22 +57,14 @@ class RunningSums:
             ValueError: the task's answers are no sums of columns.
         """
         if not isinstance(task, Addition | Multiplication):
-            raise ValueError(f"{task.name} has no running sums: additions and multiplications have")
+            raise ValueError(f"{task.name} has no running sums. Use addition or multiplication")
         columns = int(task.answer_width(np.array([digits]))[0])
         return RunningSums(isinstance(task, Multiplication), task.operands, digits, columns)
 
-    @staticmethod
-    def check(name: str, form: Format) -> None:
-        """Raise if answers written like this are not columns of a known number."""
-        if not in_columns(form):
-            raise ValueError(
-                f"running sums are of columns that are known, least significant digit first. "
-                f"Use padded-reversed or padded-all-reversed, got '{name}'"
-            )
-
     @property
     def classes(self) -> int:
-        """All running sums are below this, as with n digits 81 n + 9 n is not reached; nor 9 m + m of m numbers.
+        """All running sums are below this: of factors of n digits a column has 81 n at most and less than 9 n is
+        carried into it, of m numbers that are added 9 m and less than m.
 
         >>> RunningSums.of(Multiplication(), 3).classes, RunningSums.of(Addition(operands=3), 20).classes
         (270, 30)
@@ -105,6 +98,48 @@ class RunningSums:
         found = prompt.tokens.gather(1, rearrange(index, "b operands digits -> b (operands digits)"))
         numbers = rearrange(found, "b (operands digits) -> b operands digits", operands=self.operands)
         return numbers * (significance < width)
+
+
+def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
+    """What a standard model is told beside answers, if the configuration asks for it.
+
+    Args:
+        data: of training.
+    """
+    auxiliary, model = config.auxiliary, config.model
+    if auxiliary.kind is None:
+        return None
+    if config.data.mix:
+        raise UsageError(
+            f"running sums are learned from one task: leave data.mix or auxiliary.kind out, got {list(config.data.mix)}"
+        )
+    if config.trace.kind is not None:
+        raise UsageError("a looped model is told its states already: leave trace.kind or auxiliary.kind out")
+    if model.init is not None:
+        raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
+    if model.loops != 1:
+        raise UsageError(f"with auxiliary.kind the layers are gone through once: model.loops is 1, got {model.loops}")
+    if config.training.loss != "answer":
+        raise UsageError(
+            f"running sums are learned beside answers: leave training.loss at answer, got {config.training.loss}"
+        )
+    if not 1 <= auxiliary.layer < model.layers:
+        raise UsageError(
+            f"auxiliary.layer says how many layers are below the head of running sums: 1 or more, and fewer than the "
+            f"model's. Got {auxiliary.layer}, with model.layers {model.layers}"
+        )
+    if not 0 < auxiliary.weight < math.inf:
+        raise UsageError(f"auxiliary.weight is above 0, got {auxiliary.weight}")
+    if not in_columns(data.format):
+        raise UsageError(
+            f"running sums are of columns that are known, least significant digit first: got '{config.format}'. "
+            "Use padded-reversed or padded-all-reversed, or leave auxiliary.kind out"
+        )
+    (source,) = data.problems.sources
+    try:
+        return RunningSums.of(source.task, data.format.width or source.longest)
+    except ValueError as error:
+        raise UsageError(f"{error}; or leave auxiliary.kind out") from error
 
 
 class Summing(Transformer):

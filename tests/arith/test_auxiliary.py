@@ -208,8 +208,8 @@ def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(task: str) -> N
     ("changes", "message"),
     [
         ({"task": "subtraction"}, "subtraction has no running sums"),
-        ({"task": "reverse", "format": "reversed"}, "padded-reversed or padded-all-reversed, got 'reversed'"),
-        ({"format": "padded"}, "padded-reversed or padded-all-reversed, got 'padded'"),
+        ({"task": "reverse", "format": "reversed"}, "got 'reversed'. Use padded-reversed or"),
+        ({"format": "padded"}, "got 'padded'. Use padded-reversed or"),
         ({"format": "padded-reversed+hints"}, "padded-reversed or padded-all-reversed"),
         ({"format": "padded-reversed+scratchpad", "task": "addition"}, "padded-reversed or padded-all-reversed"),
         ({"format": "padded-reversed:pad=answer"}, "padded-reversed or padded-all-reversed"),
