@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from arith.auxiliary import RunningSums, Summing, running_sums_of
 from arith.build import encoding
 from arith.catalogue import import_file
 from arith.config import RunConfig
@@ -44,6 +45,7 @@ class Assembly:
         tokens: of the longest sequence in training or tests.
         digits: of the longest number in training or tests.
         supervision: of a looped model; None: any other, which learns from answers.
+        sums: that a standard model is told beside answers; None: it is not.
     """
 
     config: RunConfig
@@ -54,6 +56,7 @@ class Assembly:
     tokens: int
     digits: int
     supervision: Supervision | None
+    sums: RunningSums | None
 
     @staticmethod
     def of(config: RunConfig) -> "Assembly":
@@ -79,6 +82,7 @@ class Assembly:
             tokens,
             digits,
             supervision_of(config, trained),
+            running_sums_of(config, data),
         )
         assembly._check_numbers()
         assembly._check_tests()
@@ -216,12 +220,16 @@ class Assembly:
         if self.config.model.init is not None:
             return self._pretrained().model()
         parts = self.config.model, self.vocabulary_size(), self.encoding()
-        return Transformer(*parts) if self.supervision is None else Looped(*parts, self.supervision.trace.parts)
+        if self.supervision is not None:
+            return Looped(*parts, self.supervision.trace.parts)
+        if self.sums is not None:
+            return Summing(*parts, self.sums, self.config.auxiliary.layer, self.config.auxiliary.weight)
+        return Transformer(*parts)
 
     @property
     def supervised_by(self) -> str:
-        """What training tells: answers, or the steps of an algorithm, loop by loop or before the answer."""
-        told = self.supervision is not None or self.format.working is not None
+        """What training tells: answers, or the steps of an algorithm, loop by loop, before the answer or inside."""
+        told = self.supervision is not None or self.sums is not None or self.format.working is not None
         return "algorithm" if told else "answers"
 
     def training_data(self) -> Dataset:

@@ -123,6 +123,21 @@ class TraceConfig:
 
 
 @dataclass(frozen=True)
+class AuxiliaryConfig:
+    """What a middle layer of a standard model is told in training, beside the answer; see `arith.auxiliary`.
+
+    Args:
+        kind: running-sum: of each column of a sum or product, with what is carried into it; None: nothing is.
+        layer: how many layers are below the head that says it, fewer than the model has.
+        weight: of its loss, where the answer's has 1, at each token that predicts a digit.
+    """
+
+    kind: Literal["running-sum"] | None = None
+    layer: int = 1
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """Tests after training.
 
@@ -171,6 +186,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     trace: TraceConfig = field(default_factory=TraceConfig)
+    auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 

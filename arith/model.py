@@ -194,10 +194,12 @@ class Transformer(nn.Module):
         new: tuple[Positions, ...],
         everything: tuple[Positions, ...],
         cache: Cache | None,
+        some: range | None = None,
     ) -> Float[Tensor, "b a w"]:
-        """All layers once; for the arguments see `forward` and `LayerContext`."""
+        """All layers once, or some of them; for the arguments see `forward` and `LayerContext`."""
         layers = self.config.layers
-        for layer, block in enumerate(self.blocks):
+        for layer in range(layers) if some is None else some:
+            block = self.blocks[layer]
             last, place, encoding = layer == layers - 1, loop * layers + layer, self.encoding.at(layer, loop)
             asking = queries if last and queries is not None else x.shape[1]
             x = block(x, LayerContext(place, encoding, asking, picked if last else None, new, everything, cache))

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from arith.auxiliary import Summing, with_sums
 from arith.config import TrainingConfig
 from arith.data import Batch
 from arith.errors import RunError
@@ -83,17 +84,22 @@ def _there_and_back(model: Transformer, batch: Batch, config: TrainingConfig, lo
 def answer_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
     """Cross entropy of the tokens asked for, summed, and divided by how many the whole step has.
 
-    Of a model that learns loops of a trace, `trace_loss`.
+    Of a model that learns loops of a trace, `trace_loss`. Of one that is told running sums, theirs is summed too.
     """
     if isinstance(model, Looped):
         return trace_loss(model, batch)
-    tokens = batch.tokens
-    ids = batch.placed_by(model.encoding)
-    logits = model(tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries, picked=batch.picked)
+    tokens, ids = batch.tokens[:, :-1], tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
+    told: Tensor | None = None
+    if isinstance(model, Summing):
+        logits, told = with_sums(model, tokens, ids, batch)
+    else:
+        logits = model(tokens, ids, queries=batch.queries, picked=batch.picked)
     wanted, asked = batch.wanted
     # Tokens that are not asked for are left out by weight: to pick the others would wait for their number.
     each = functional.cross_entropy(rearrange(logits, "b a v -> (b a) v").float(), wanted.flatten(), reduction="none")
     summed = (each * asked.flatten()).sum()
+    if told is not None:
+        summed = summed + told
     return summed / (asked.sum() if batch.total is None else batch.total)
 
 

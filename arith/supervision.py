@@ -36,6 +36,11 @@ class Laid:
         return Laid(self.loop[rows], self.before[rows, :width], self.after[rows, :width])
 
 
+def in_columns(form: Format) -> bool:
+    """Whether answers written like this are columns of a known number, least significant digit first."""
+    return form == Format(pad_operands=True, pad_answer=True, answer="lsb", operands=form.operands, width=form.width)
+
+
 @dataclass(frozen=True)
 class Supervision:
     """How a task's answers come about, and the share of samples that start from a random state instead."""
@@ -45,8 +50,7 @@ class Supervision:
 
     def check(self, name: str, form: Format) -> None:
         """Raise if answers written like this are not columns of a known number."""
-        in_columns = Format(pad_operands=True, pad_answer=True, answer="lsb", operands=form.operands, width=form.width)
-        if form != in_columns:
+        if not in_columns(form):
             raise ValueError(
                 f"a model with trace.kind revises an answer whose columns are known, least significant digit first. "
                 f"Use padded-reversed or padded-all-reversed, got '{name}'"

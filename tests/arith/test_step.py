@@ -186,6 +186,18 @@ def test_nothing_in_a_step_waits_for_the_device(encoding: str, parts: int, optim
         feed.batches(0)[0].tokens[feed.batches(0)[0].answer_mask]
 
 
+@pytest.mark.parametrize(("task", "optimizer"), [("multiplication", "adamw"), ("addition:operands=3", "muon")])
+def test_running_sums_are_told_without_waiting_for_the_device(task: str, optimizer: str) -> None:
+    training = {"microbatches": 2, "optimizer": optimizer}
+    assembly = assembled(task=task, auxiliary={"kind": "running-sum"}, training=training)
+    model, config = assembly.model(), assembly.config.training
+    updater, feed = optimizer_of(model, config), fed(assembly)
+    training_step(model, updater, feed.batches(0), config)
+    with NoWaiting():
+        for step in range(1, 3):
+            training_step(model, updater, feed.batches(step), config)
+
+
 COMPILED = [
     *("nope", "rope", "t5", "alibi", "kerple", "sandwich", "fire", "cope", "dape", "forgetting", "shaw", "xpos"),
     *("transformer-xl", "hard-alibi", "coupled", "coupled-window", "abacus", "bipe", "cape", "random-tags"),
