@@ -54,10 +54,9 @@ class Muon(torch.optim.AdamW):
                 alike[weight.shape].append(weight)
         for (rows, columns), weights in alike.items():
             for weight in weights:
-                if "momentum" not in self.state[weight]:
-                    # AdamW looks for a number of steps in all that it restores.
-                    self.state[weight] |= {"step": torch.zeros((), device=weight.device)}
-                    self.state[weight] |= {"momentum": torch.zeros_like(weight)}
+                if not self.state[weight]:  # AdamW looks for a number of steps in all that it restores
+                    steps = torch.zeros((), device=weight.device)
+                    self.state[weight] = {"step": steps, "momentum": torch.zeros_like(weight)}
             gradient = torch.stack([weight.grad for weight in weights])
             before = torch.stack([self.state[weight]["momentum"] for weight in weights])
             if (left_out := getattr(self, "found_inf", None)) is None:

@@ -1,5 +1,6 @@
-"""The command line, called in a folder of its own."""
+"""The command line, called in a folder of its own; runs, tokenizers and models that several tests begin from."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from arith.cli import cli
+from arith.runs import Run
 
 
 @pytest.fixture
@@ -18,6 +20,19 @@ def arith(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
         return CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=False)
 
     return run
+
+
+@pytest.fixture
+def halted(tmp_path: Path) -> Callable[[Run], Run]:
+    """A finished run as it was at step 10, to be resumed; its metrics go further, as those of a killed run may."""
+
+    def at_step_10(whole: Run) -> Run:
+        run = Run.begin(tmp_path / "halted", whole.config)
+        shutil.copytree(whole.checkpoints / "step-00000010", run.checkpoints / "step-00000010")
+        shutil.copy(whole.metrics, run.metrics)
+        return Run.begin(run.folder, whole.config, "resume")
+
+    return at_step_10
 
 
 @pytest.fixture(scope="session")

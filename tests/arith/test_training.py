@@ -2,8 +2,8 @@
 
 import json
 import os
-import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,20 +35,20 @@ def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("encoding", ["coupled-window", "coupled", "t5"])
-def test_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path, encoding: str) -> None:
+def test_resumed_run_is_bitwise_the_uninterrupted_one(
+    tmp_path: Path, halted: Callable[[Run], Run], encoding: str
+) -> None:
     config = short(encoding=encoding)
     assembly = Assembly.of(config)
     whole = Run.begin(tmp_path / "whole", config)
     expected = weights(train(whole, assembly))
 
-    halted = Run.begin(tmp_path / "halted", config)
-    shutil.copytree(whole.checkpoints / "step-00000010", halted.checkpoints / "step-00000010")
-    shutil.copy(whole.metrics, halted.metrics)
-    resumed = weights(train(Run.begin(tmp_path / "halted", config, "resume"), assembly))
+    run = halted(whole)
+    resumed = weights(train(run, assembly))
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
-    last, again = whole.logged()[-1], halted.logged()[-1]
+    last, again = whole.logged()[-1], run.logged()[-1]
     assert (last["step"], last["loss"], last["accuracy"]) == (again["step"], again["loss"], again["accuracy"])
-    steps = [row["step"] for row in halted.logged()]
+    steps = [row["step"] for row in run.logged()]
     assert steps == sorted(set(steps)), "rows after the checkpoint are written once"
 
 
