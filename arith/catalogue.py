@@ -153,6 +153,10 @@ ALIASES = {
         "(relative:radius=1+window:left=1,right=1)@multiplicand+(relative:radius=1+window:left=1,right=1)@multiplier",
         "for looped multiplication: each loop sees one digit of each factor, and a neighbour on each side",
     ),
+    "sliding-lanes": (
+        "(lanes:lane=1+window:left=1)@multiplicand:ahead=true+(lanes:lane=2+window:left=0)@multiplier:ahead=true",
+        "for loops that are summed: half of the heads of the first layer begin at one digit of each factor",
+    ),
     "random-tags": (
         "random-embedding@tags",
         "the random embedding of Shen et al.: fresh random vectors for each sequence",
@@ -169,6 +173,7 @@ ENCODINGS = Catalogue(
         "forgetting": ("arith.encodings.forgetting:Forgetting", "scores fade by gates computed from the tokens"),
         "hard-alibi": ("arith.encodings.biases:HardALiBi", "some heads see only near keys, each its own window"),
         "kerple": ("arith.encodings.biases:KERPLE", "a penalty that grows as a learned logarithm or power of distance"),
+        "lanes": ("arith.encodings.lanes:Lanes", "a learned score for each small distance, sharp from the start"),
         "learned": ("arith.encodings.learned:Learned", "a trained vector for each position, added to the token's"),
         "nope": ("arith.encodings.nope:NoPE", "nothing: only the causal mask tells positions"),
         "random-embedding": (

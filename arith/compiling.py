@@ -103,15 +103,15 @@ def pays(config: RunConfig, tokens: int) -> bool:
     """
     model, training = config.model, config.training
     step_flops = training.microbatches * batch_flops(config, tokens)
-    launches = training.microbatches * model.layers * model.loops * LAUNCH_SECONDS_A_LAYER
+    launches = training.microbatches * model.depth * LAUNCH_SECONDS_A_LAYER
     saved = SAVED * training.steps * max(step_flops / FLOPS_PER_SECOND, launches)
-    return saved > COMPILE_SECONDS + COMPILE_SECONDS_A_LAYER * model.layers * model.loops
+    return saved > COMPILE_SECONDS + COMPILE_SECONDS_A_LAYER * model.depth
 
 
 def batch_flops(config: RunConfig, tokens: int) -> float:
     """Of the matrices' products, there and back, in one of the batches that a step is computed from."""
     model, training = config.model, config.training
-    matrices = block_parameters(model.layers, model.width, model.hidden, model.activation) * model.loops
+    matrices = block_parameters(model.depth, model.width, model.hidden, model.activation)
     return 6 * matrices * tokens * training.batch / training.microbatches
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from arith.errors import UsageError, did_you_mean
 from arith.presets import PRESETS
 
+Activation = Literal["gelu", "gated-gelu", "gated-sine"]
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -46,7 +48,11 @@ class ModelConfig:
         hidden: width inside the MLP.
         norm_after: normalise the output of attention and MLP too.
         embedding_std: of the token embedding at the start.
+        activation: of the MLP; gated-gelu and gated-sine have a third matrix, for the gates.
         loops: how often the stack of layers is applied.
+        looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
+        loop_input: what a loop starts from: the state that the loop before it has left, or the embeddings, so that
+            what all loops add is summed.
         seed: of the parameters at the start.
         init: `hf:FOLDER`, a pretrained model of Hugging Face that is trained on in place of one of arith's; its shape,
             tokens and positions are its own, and nothing but this is looked at. The encoding is then `pretrained`.
@@ -57,12 +63,33 @@ class ModelConfig:
     heads: int = 4
     key_heads: int | None = None
     hidden: int = 256
-    activation: Literal["gelu", "gated-gelu"] = "gated-gelu"
+    activation: Activation = "gated-gelu"
     norm_after: bool = True
     embedding_std: float = 1.0
     loops: int = 1
+    looped: int | None = None
+    loop_input: Literal["state", "embeddings"] = "state"
     seed: int = 0
     init: str | None = None
+
+    @property
+    def depth(self) -> int:
+        """Layers that a token goes through, each loop counted.
+
+        >>> ModelConfig(layers=4, loops=3, looped=1).depth
+        6
+        """
+        return self.in_loops * self.loops + self.layers - self.in_loops
+
+    @property
+    def in_loops(self) -> int:
+        """How many of the layers are."""
+        return self.layers if self.looped is None else self.looped
+
+    @property
+    def matrices(self) -> int:
+        """Of an MLP."""
+        return 2 if self.activation == "gelu" else 3
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,10 @@ def flops_per_step(assembly: Assembly) -> int:
 def flops_per_second(assembly: Assembly) -> float:
     """What one layer of the model reaches there and back, its encoding and all that is no product included."""
     config = assembly.config
-    changes: dict[str, Any] = {"model": {"layers": 1, "loops": 1}, "auxiliary": {"kind": None}}
+    changes: dict[str, Any] = {
+        "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state"},
+        "auxiliary": {"kind": None},
+    }
     if config.model.init is not None:  # its layer is like one of ours, but for its weights
         changes |= {"model": {**changes["model"], "init": None}, "encoding": "nope"}
     return _probed(config.with_values(changes))

@@ -33,17 +33,15 @@ def forward_flops(
     """
     queries = tokens if queries is None else queries
     asked = queries if asked is None else asked
-    depth = model.layers * model.loops
-    whole = (depth - 1) * _layer(model, tokens, tokens, tokens)
+    whole = (model.depth - 1) * _layer(model, tokens, tokens, tokens)
     return whole + _layer(model, tokens, queries, asked) + 2 * asked * model.width * vocabulary
 
 
 def _layer(model: ModelConfig, tokens: int, queries: int, asked: int) -> int:
     width, keys = model.width, model.width * (model.key_heads or model.heads) // model.heads
-    matrices = 3 if model.activation == "gated-gelu" else 2
     projections = 2 * (queries + asked) * width * width + 2 * tokens * width * 2 * keys
     attention = 2 * 2 * queries * tokens * width
-    return projections + attention + 2 * asked * width * model.hidden * matrices
+    return projections + attention + 2 * asked * width * model.hidden * model.matrices
 
 
 def training_flops(
@@ -72,4 +70,4 @@ def palm_flops(model: ModelConfig, parameters: int, tokens: int) -> int:
     >>> palm_flops(ModelConfig(layers=12, width=768, heads=12), 85_000_000, tokens=64)
     517077888
     """
-    return 6 * parameters * model.loops + 12 * model.layers * model.loops * model.width * tokens
+    return 6 * parameters * model.depth // model.layers + 12 * model.depth * model.width * tokens

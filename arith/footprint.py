@@ -15,9 +15,9 @@ def activation_bytes(model: ModelConfig, precision: str, rows: int, tokens: int)
     Of each token and layer about 10 vectors of the model's width, the MLP's inner vectors, and three times its
     attention scores, one for each head and token: a rough guide, which fused attention goes below.
     """
-    inner = (3 if model.activation == "gated-gelu" else 2) * model.hidden
+    inner = model.matrices * model.hidden
     each = 10 * model.width + inner + 3 * model.heads * tokens
-    return KEPT_BYTES[precision] * rows * tokens * model.layers * model.loops * each
+    return KEPT_BYTES[precision] * rows * tokens * model.depth * each
 
 
 def moved_bytes(model: ModelConfig, precision: str, parameters: int, rows: int, tokens: int) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from arith.cache import Cache
-from arith.config import ModelConfig
+from arith.config import Activation, ModelConfig
 from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import Composed, ComposedLayer, Ids
 from arith.kernels.attention import attention
@@ -41,8 +41,13 @@ class LayerContext:
 
     def asked(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b a w"]:
         """What stands at the tokens that the layer is asked for; the last ones of `x` are its queries."""
-        before = x.shape[1] - self.queries
-        return x[:, before:] if self.picked is None else at(x, before + self.picked)
+        return asked(x, self.queries, self.picked)
+
+
+def asked(x: Float[Tensor, "b n w"], queries: int, picked: Int[Tensor, "b a"] | None) -> Float[Tensor, "b a w"]:
+    """The last `queries` tokens of each sample, or those that are picked of them."""
+    before = x.shape[1] - queries
+    return x[:, before:] if picked is None else at(x, before + picked)
 
 
 def at(x: Float[Tensor, "b q w"], places: Int[Tensor, "b a"]) -> Float[Tensor, "b a w"]:
@@ -86,16 +91,20 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear maps with GELU between; gated, a third one gives the gates."""
+    """Two linear maps with GELU between; gated, a third one gives the gates, through GELU or a sine.
 
-    def __init__(self, width: int, hidden: int, gated: bool) -> None:
+    A sine is periodic, as the last digit of a sum is in the sum.
+    """
+
+    def __init__(self, width: int, hidden: int, activation: Activation) -> None:
         super().__init__()
         self.up = nn.Linear(width, hidden, bias=False)
-        self.gate = nn.Linear(width, hidden, bias=False) if gated else None
+        self.gate = None if activation == "gelu" else nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
+        self.curve = torch.sin if activation == "gated-sine" else functional.gelu
 
     def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        inner = functional.gelu(self.up(x)) if self.gate is None else self.up(x) * functional.gelu(self.gate(x))
+        inner = self.curve(self.up(x)) if self.gate is None else self.up(x) * self.curve(self.gate(x))
         out: Tensor = self.down(inner)
         return out
 
@@ -106,7 +115,7 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.attention = Attention(config.width, config.heads, config.key_heads or config.heads)
-        self.mlp = MLP(config.width, config.hidden, config.activation == "gated-gelu")
+        self.mlp = MLP(config.width, config.hidden, config.activation)
         self.before_attention, self.before_mlp = RMSNorm(config.width), RMSNorm(config.width)
         self.after_attention: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
         self.after_mlp: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
@@ -154,7 +163,7 @@ class Transformer(nn.Module):
             for block in self.blocks:
                 assert isinstance(block, Block)
                 for last in (block.attention.out, block.mlp.down):
-                    last.weight.data /= math.sqrt(2 * self.config.layers * self.config.loops)
+                    last.weight.data /= math.sqrt(2 * self.config.depth)
         nn.init.normal_(self.head.weight, std=0.02)
 
     def forward(
@@ -177,11 +186,21 @@ class Transformer(nn.Module):
         """
         new = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
         everything = new if cache is None else cache.place(new)
-        x = self.encoding.embed(self.embedding(tokens), new)
-        for loop in range(self.config.loops):
-            last = loop == self.config.loops - 1
+        x = embedded = self.encoding.embed(self.embedding(tokens), new)
+        loops, summed = self.config.loops, self.config.loop_input == "embeddings"
+        looped, after = range(self.config.in_loops), range(self.config.in_loops, self.config.layers)
+        for loop in range(loops):
             own, all_own = self.encoding.slid(new, loop), self.encoding.slid(everything, loop)
-            x = self.stack(x, loop, *((queries, picked) if last else (None, None)), own, all_own, cache)
+            if summed:
+                x = x + (self.stack(embedded, loop, None, None, own, all_own, cache, looped) - embedded)
+            else:
+                asks = (queries, picked) if loop == loops - 1 and not after else (None, None)
+                x = self.stack(x, loop, *asks, own, all_own, cache, looped)
+        if after:
+            own, all_own = self.encoding.slid(new, loops), self.encoding.slid(everything, loops)
+            x = self.stack(x, loops, queries, picked, own, all_own, cache, after)
+        elif summed and queries is not None:
+            x = asked(x, queries, picked)
         logits: Tensor = self.head(self.norm(x))
         return logits
 

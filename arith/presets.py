@@ -20,4 +20,4 @@ def block_parameters(layers: int, width: int, hidden: int, activation: str, **_:
     >>> block_parameters(**PRESETS["gpt2-small"])
     84934656
     """
-    return layers * (4 * width**2 + (3 if activation == "gated-gelu" else 2) * width * hidden)
+    return layers * (4 * width**2 + (2 if activation == "gelu" else 3) * width * hidden)

@@ -115,7 +115,7 @@ def measured(point: Point, threads: int, seconds: float) -> dict[str, Any]:
         **asdict(point),
         "parameters": parameters,
         "tokens": tokens,
-        "depth": shape.layers * shape.loops,
+        "depth": shape.depth,
         "flops": found.flops,
         "moved_bytes": moved_bytes(shape, "float32", parameters, point.batch, tokens),
         "expected_bytes": training_bytes(shape, "float32", parameters, point.batch, tokens),

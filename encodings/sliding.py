@@ -27,9 +27,12 @@ class Sliding(ABC):
 
     Args:
         digits: of the longest number.
+        ahead: an answer's tokens, the equals sign among them, have the ids of the column after their own, which they
+            predict in a model that writes digit by digit.
     """
 
     digits: int
+    ahead: bool = False
     levels = 2
     structure_aware = True
     ordered = True
@@ -45,7 +48,7 @@ class Sliding(ABC):
 
     def highest(self, tokens: int, digits: int) -> int:
         # Loops are as many as the answer has digits, or fewer: those of a factor, and of the carries that are left.
-        return 1 + 2 * digits
+        return 1 + 2 * digits + self.ahead
 
     def check(self, reading: Reading) -> None:
         Coupled(self.digits).check(reading)
@@ -71,6 +74,11 @@ class Sliding(ABC):
     def _ids(self, ids: Int[Tensor, "2 b n"], answer: Bool[Tensor, "b n"]) -> Int[Tensor, "levels b n"]:
         significance, number = ids
         signs = significance < 2
+        if self.ahead:
+            # The sign before a number counts as its own: the answer is the third.
+            equals = (significance == 1) & (number == 3)
+            answer, signs = answer | equals, signs & ~equals
+            significance = significance + answer
         first, moves = self._slid(significance.masked_fill(signs, 0), number.masked_fill(signs, 0), answer)
         return torch.stack([first, moves * (first > 0)])
 
