@@ -127,6 +127,16 @@ class Assembly:
         for name, value in at_least_one.items():
             if value < 1:
                 raise UsageError(f"{name} is 1 or more, got {value}")
+        if not 1 <= model.in_loops <= model.layers:
+            raise UsageError(
+                f"model.looped says how many of the layers are in the loops: 1 to model.layers, which is "
+                f"{model.layers}. Got {model.looped}"
+            )
+        if model.loop_input == "embeddings" and model.in_loops == model.layers:
+            raise UsageError(
+                f"with model.loop_input=embeddings loops are summed, and layers after the loops read the sums: "
+                f"model.looped is below model.layers, got {model.layers} for both"
+            )
         seeds = {"model.seed": model.seed, "evaluation.seed": evaluation.seed}
         for name, seed in seeds.items():
             try:
@@ -270,10 +280,12 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
         )
     if config.model.init is not None:
         raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
-    if config.model.loops != 1:
+    model = config.model
+    if model.loops != 1 or model.looped is not None or model.loop_input != "state":
         raise UsageError(
-            f"with trace.kind the problem says how many loops there are: leave model.loops at 1, "
-            f"got {config.model.loops}"
+            f"with trace.kind the problem says how many loops there are, each through all layers and from the state: "
+            f"leave model.loops at 1, model.looped and model.loop_input out. Got {model.loops}, {model.looped}, "
+            f"{model.loop_input}"
         )
     if config.training.microbatches != 1 or config.training.loss != "answer":
         raise UsageError(

@@ -1,6 +1,7 @@
 """Attention maps of one problem: what each head of each layer looks at, with the tokens on the axes."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,11 +102,11 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
     return weights
 
 
-def draw_attention(maps: Maps, path: Path, layers: int) -> list[Path]:
+def draw_attention(maps: Maps, path: Path, passes: Sequence[tuple[int, int]]) -> list[Path]:
     """A map for each head, a row of them for each layer, as png, pdf, svg and csv.
 
     Args:
-        layers: of the model; with more maps than that it is looped.
+        passes: loop and layer of each map, see `ModelConfig.passes`.
     """
     n, heads = len(maps.symbols), len(maps.weights[0])
     side = max(LETTER * n, 0.8)
@@ -117,13 +118,13 @@ def draw_attention(maps: Maps, path: Path, layers: int) -> list[Path]:
     with pyplot.rc_context(style.STYLE):
         figure = pyplot.figure(figsize=(width, height))
         for depth, weights in enumerate(maps.weights):
-            loop, layer = divmod(depth, layers)
+            loop, layer = passes[depth]
             for head, own in enumerate(weights):
                 row, column = depth * rows_each + head // across, head % across
                 left, top = 0.35 + column * (side + 0.25), 0.3 + row * (side + 0.4)
                 place = (left / width, 1 - (top + side) / height, side / width, side / height)
                 panel = figure.add_axes(place)
-                looped = f"loop {loop + 1}, " if len(maps.weights) > layers else ""
+                looped = f"loop {loop + 1}, " if passes[-1][0] else ""
                 panel.set_title(f"{looped}layer {layer + 1}, head {head + 1}")
                 past = own.masked_fill(torch.ones(n, n).triu(1).bool(), torch.nan)  # the rest stays white
                 image = panel.imshow(past.numpy(), cmap=style.MAP, vmin=0, vmax=1, interpolation="none")
@@ -139,7 +140,7 @@ def draw_attention(maps: Maps, path: Path, layers: int) -> list[Path]:
         files = style.saved(figure, path)
     said = maps.symbols
     cells = (
-        (depth // layers + 1, depth % layers + 1, head + 1, q + 1, said[q], k + 1, said[k], float(own[q, k]))
+        (passes[depth][0] + 1, passes[depth][1] + 1, head + 1, q + 1, said[q], k + 1, said[k], float(own[q, k]))
         for depth, weights in enumerate(maps.weights)
         for head, own in enumerate(weights)
         for q in range(n)

@@ -74,12 +74,18 @@ class ModelConfig:
 
     @property
     def depth(self) -> int:
-        """Layers that a token goes through, each loop counted.
+        """Layers that a token goes through, each loop counted."""
+        return len(self.passes)
 
-        >>> ModelConfig(layers=4, loops=3, looped=1).depth
-        6
+    @property
+    def passes(self) -> list[tuple[int, int]]:
+        """Loop and layer of each, from 0, in the order of computation; layers after the loops are in one of their own.
+
+        >>> ModelConfig(layers=3, loops=2, looped=1).passes
+        [(0, 0), (1, 0), (2, 1), (2, 2)]
         """
-        return self.in_loops * self.loops + self.layers - self.in_loops
+        looped = [(loop, layer) for loop in range(self.loops) for layer in range(self.in_loops)]
+        return looped + [(self.loops, layer) for layer in range(self.in_loops, self.layers)]
 
     @property
     def in_loops(self) -> int:

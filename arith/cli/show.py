@@ -105,5 +105,5 @@ def attention(run: Path, problem: str, out: Path) -> None:
     trained = opened(run)
     assembly = Assembly.of(trained.config)
     model, _ = trained.trained(assembly)
-    files = draw_attention(attention_maps(assembly, model, problem), out, trained.config.model.layers)
+    files = draw_attention(attention_maps(assembly, model, problem), out, trained.config.model.passes)
     click.echo("\n".join(f"figure   {file}" for file in files))

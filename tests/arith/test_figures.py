@@ -171,7 +171,7 @@ def test_other_figures_are_not_cut_or_covered_either(tmp_path: Path, kept: list[
         check_layout(kept[-1])
     for heads, tokens in ((1, 6), (4, 16), (1, 60)):
         weights = torch.ones(heads, tokens, tokens).tril()
-        draw_attention(Maps("5" * tokens, (weights, weights)), tmp_path / "attention", layers=1)
+        draw_attention(Maps("5" * tokens, (weights, weights)), tmp_path / "attention", [(0, 0), (1, 0)])
         check_layout(kept[-1])
 
 
@@ -192,7 +192,7 @@ def examples(folder: Path) -> dict[str, list[Path]]:
         "grid": draw_grids(grids(grid_cells("rope", 9, lambda a, b: 1 / max(a, b))), folder / "grid"),
         "training": draw_training([training], folder / "training"),
         "anatomy": draw_anatomy(dissected([anatomy("t5", d, 20 * d) for d in (2, 5, 8)], "random"), folder / "anatomy"),
-        "attention": draw_attention(Maps("^12+3=51"[:8], (map_of_head,)), folder / "attention", layers=1),
+        "attention": draw_attention(Maps("^12+3=51"[:8], (map_of_head,)), folder / "attention", [(0, 0)]),
     }
 
 

@@ -14,12 +14,13 @@ from arith.step import answer_loss
 SHAPES = [
     {"preset": "nano"},
     {"preset": "micro", "loops": 3},
+    {"layers": 3, "width": 32, "heads": 4, "hidden": 48, "loops": 2, "looped": 1, "loop_input": "embeddings"},
     {"layers": 3, "width": 48, "heads": 4, "key_heads": 2, "hidden": 80, "activation": "gelu"},
 ]
 
 
 @pytest.mark.parametrize("encoding", ["learned", "rope", "t5", "alibi", "coupled-window"])
-@pytest.mark.parametrize("shape", SHAPES, ids=["one layer", "looped", "grouped"])
+@pytest.mark.parametrize("shape", SHAPES, ids=["one layer", "looped", "summed", "grouped"])
 def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> None:
     assembly = Assembly.of(RunConfig.of({"encoding": encoding, "model": shape, "data": {"digits": "2-5"}}))
     model = assembly.model()
@@ -34,7 +35,7 @@ def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> N
 
 
 def test_all_answers_asked_for() -> None:
-    config = RunConfig.of({"model": SHAPES[2]}).model
+    config = RunConfig.of({"model": SHAPES[3]}).model
     assert forward_flops(config, 20, 9) == forward_flops(config, 20, 9, queries=9)
     assert forward_flops(config, 20, 9) > forward_flops(config, 20, 9, queries=8)
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -84,11 +85,20 @@ def batch(rows: int = 6) -> Batch:
     )
 
 
+LOOPS: dict[str, dict[str, Any]] = {
+    "once": {},
+    "in turn": {"loops": 2},
+    "in turn, a layer after": {"loops": 2, "looped": 1},
+    "summed": {"loops": 3, "loop_input": "embeddings"},
+    "summed, a layer after": {"loops": 3, "looped": 1, "loop_input": "embeddings"},
+}
+
+
 def model(
-    spec: str, layers: int = 2, heads: int = 4, key_heads: int | None = None, loops: int = 1, seed: int = 0
+    spec: str, layers: int = 2, heads: int = 4, key_heads: int | None = None, seed: int = 0, **loops: Any
 ) -> Transformer:
     torch.manual_seed(seed)
-    config = ModelConfig(layers=layers, width=32, heads=heads, key_heads=key_heads, hidden=48, loops=loops)
+    config = ModelConfig(layers=layers, width=32, heads=heads, key_heads=key_heads, hidden=48, **loops)
     encoding = arith.encoding(spec, width=32, heads=heads, layers=layers, tokens=40, digits=12)
     built = Transformer(config, vocabulary.size(), encoding).double()
     for parameter in encoding.parameters():
@@ -108,10 +118,15 @@ def test_later_tokens_never_change_earlier_logits(spec: str) -> None:
     assert not torch.allclose(after[:, 9:], before[:, 9:])
 
 
-@pytest.mark.parametrize("loops", [1, 2])
-@pytest.mark.parametrize("spec", SPECS)
-def test_cached_decoding_equals_the_full_pass(spec: str, loops: int) -> None:
-    built = model(spec, key_heads=2, loops=loops)
+WITH_LOOPS = [
+    *((spec, loops) for spec in SPECS for loops in ("once", "in turn")),
+    *((spec, loops) for spec in ("sliding-lanes", "sliding-window", "t5", "cope") for loops in list(LOOPS)[2:]),
+]
+
+
+@pytest.mark.parametrize(("spec", "loops"), WITH_LOOPS)
+def test_cached_decoding_equals_the_full_pass(spec: str, loops: str) -> None:
+    built = model(spec, key_heads=2, **LOOPS[loops])
     data = Dataset(Mixture([Source(Addition(), Uniform(3, 3), 0, "train")]), NAMED["padded-reversed"])
     samples = data.batch(0, 5, CPU)
     full = built(samples.tokens, built.encoding.full(samples.prompt, samples.tokens, samples.key, 40))
@@ -127,11 +142,13 @@ def test_cached_decoding_equals_the_full_pass(spec: str, loops: int) -> None:
     torch.testing.assert_close(torch.cat(parts, dim=1), full)
 
 
-@pytest.mark.parametrize("spec", SPECS)
-def test_asking_the_last_tokens_only_changes_nothing(spec: str) -> None:
-    built, samples = model(spec), batch()
+@pytest.mark.parametrize(("spec", "loops"), WITH_LOOPS)
+def test_asking_the_last_tokens_only_changes_nothing(spec: str, loops: str) -> None:
+    built, samples = model(spec, **LOOPS[loops]), batch()
     ids = built.encoding.full(samples.prompt, samples.tokens, samples.key, 40)
-    torch.testing.assert_close(built(samples.tokens, ids, queries=5), built(samples.tokens, ids)[:, -5:])
+    whole, picked = built(samples.tokens, ids)[:, -5:], torch.tensor([[4, 1]]).repeat(len(samples.tokens), 1)
+    torch.testing.assert_close(built(samples.tokens, ids, queries=5), whole)
+    torch.testing.assert_close(built(samples.tokens, ids, queries=5, picked=picked), whole[:, [4, 1]])
 
 
 @pytest.mark.parametrize("spec", SPECS)

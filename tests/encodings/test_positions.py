@@ -53,8 +53,7 @@ SCHEMES: list[Scheme] = [
     Randomized(span=500),
     Randomized(span=500, tested="even"),
     PoSE(tokens=500, chunks=4),
-    Multiplicand(DIGITS),
-    Multiplier(DIGITS),
+    *(kind(DIGITS, ahead=ahead) for kind in (Multiplicand, Multiplier) for ahead in (False, True)),
 ]
 OF_DIGITS = [scheme for scheme in SCHEMES if scheme.structure_aware]
 LONGEST = 400  # tokens that any of the samples may grow to
@@ -103,6 +102,24 @@ def test_ids_of_the_card() -> None:
     assert ids_of(Abacus(DIGITS), "reversed", 12, 345) == [0, 1, 2, 0, 1, 2, 3, 0, 1, 2, 3, 0]
     assert ids_of(Coupled(DIGITS), "reversed", 12, 345) == [0, 3, 2, 1, 4, 3, 2, 1, 2, 3, 4, 0]
     assert ids_of(Sequential(12, origin="cyclic"), "reversed", 12, 345) == [9, 10, 11, 12, *range(1, 9)]
+
+
+def test_columns_of_a_product_slide_with_the_loop() -> None:
+    # ^ 2 1 * 4 3 = 8 0 4 0 $: 12 * 34 = 0408
+    told = {
+        Multiplicand(DIGITS): ([0, 2, 3, 0, 0, 0, 0, 2, 3, 4, 5, 0], [0, 1, 1] + [0] * 9),
+        Multiplier(DIGITS): ([0, 0, 0, 0, 2, 3, 0, 2, 2, 2, 2, 0], [0] * 7 + [1] * 4 + [0]),
+        # A token has the column that it predicts, the equals sign that of the units.
+        Multiplicand(DIGITS, ahead=True): ([0, 2, 3, 0, 0, 0, 2, 3, 4, 5, 6, 0], [0, 1, 1] + [0] * 9),
+        Multiplier(DIGITS, ahead=True): ([0, 0, 0, 0, 2, 3, 2, 2, 2, 2, 2, 0], [0] * 6 + [1] * 5 + [0]),
+    }
+    task, numbers = Multiplication(), tuple(Numbers.of([own]) for own in (12, 34))
+    form = format_named("padded-all-reversed")
+    written = form.write(task, Problems(numbers, task.solve(*numbers)), Draws.at(0, "train", 0, 1))
+    line = as_batch(written, reading(form, 2), torch.tensor([0]), CPU, 32, tested=False)
+    for scheme, (first, moves) in told.items():
+        found = scheme.full(line.prompt, line.tokens, line.key, line.capacity)[:, 0].tolist()
+        assert found == [first, moves], scheme
 
 
 def test_coupled_ids_are_significance_in_every_order() -> None:
