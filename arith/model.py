@@ -131,6 +131,9 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Tokens and position ids in, logits out.
 
+    Loops f_t go on from one another, x = f_t(x), or start from the embeddings e and are summed:
+    x = e + sum over t of (f_t(e) - e). Layers that are not in the loops follow once.
+
     Args:
         config: its shape.
         vocabulary: number of tokens.
