@@ -50,7 +50,10 @@ def test_gpt2_small_is_its_shape() -> None:
         ({"modle": {}}, "no setting is called 'modle'. Did you mean 'model'"),
         ({"model": {"layer": 2}}, "no setting is called 'model.layer'. Did you mean 'layers'"),
         ({"model": {"preset": "nanno"}}, "no model preset is called 'nanno'. Did you mean 'nano'"),
-        ({"model": {"activation": "geluu"}}, "is one of gelu, gated-gelu, gated-sine; got 'geluu'. Did you mean 'gelu'?"),
+        (
+            {"model": {"activation": "geluu"}},
+            "is one of gelu, gated-gelu, gated-sine; got 'geluu'. Did you mean 'gelu'?",
+        ),
         ({"training": {"steps": "many"}}, "training.steps is int, got 'many'"),
         ({"training": {"steps": True}}, "training.steps is int, got True"),
         ({"data": {"digits": "0-4"}}, "operands have 1 digit or more"),
