@@ -124,7 +124,7 @@ def draw_attention(maps: Maps, path: Path, passes: Sequence[tuple[int, int]]) ->
                 left, top = 0.35 + column * (side + 0.25), 0.3 + row * (side + 0.4)
                 place = (left / width, 1 - (top + side) / height, side / width, side / height)
                 panel = figure.add_axes(place)
-                looped = f"loop {loop + 1}, " if passes[-1][0] else ""
+                looped = f"loop {loop + 1}, " if (loop + 1, layer) in passes or (loop - 1, layer) in passes else ""
                 panel.set_title(f"{looped}layer {layer + 1}, head {head + 1}")
                 past = own.masked_fill(torch.ones(n, n).triu(1).bool(), torch.nan)  # the rest stays white
                 image = panel.imshow(past.numpy(), cmap=style.MAP, vmin=0, vmax=1, interpolation="none")
