@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from arith.encodings.base import LayerEncoding, Memory, PerLayer, Positions
 from arith.kernels.terms import DistanceTable
 
-HIDDEN, SIGNS = -30.0, -10.0
+HIDDEN = -30.0
+SIGNS = -10.0
 
 
 class Lanes(PerLayer):
