@@ -73,6 +73,11 @@ class ModelConfig:
     init: str | None = None
 
     @property
+    def in_loops(self) -> int:
+        """How many of the layers are gone through in every loop."""
+        return self.layers if self.looped is None else self.looped
+
+    @property
     def depth(self) -> int:
         """Layers that a token goes through, each loop counted."""
         return len(self.passes)
@@ -88,13 +93,8 @@ class ModelConfig:
         return looped + [(self.loops, layer) for layer in range(self.in_loops, self.layers)]
 
     @property
-    def in_loops(self) -> int:
-        """How many of the layers are."""
-        return self.layers if self.looped is None else self.looped
-
-    @property
     def matrices(self) -> int:
-        """Of an MLP."""
+        """How many an MLP has."""
         return 2 if self.activation == "gelu" else 3
 
 

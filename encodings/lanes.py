@@ -74,6 +74,7 @@ class LanesLayer(LayerEncoding):
         self.table = nn.Parameter(start / gain)
 
     def scores(self) -> Float[Tensor, "h 2r+2"]:
+        """By distance, and where an id is 0, as they are added."""
         return self.gain * self.table
 
     def terms(
