@@ -27,6 +27,7 @@ from arith.look import PLAIN, Look
 from arith.measuring import condition_of, measured, saved
 from arith.memory import enough_memory
 from arith.progress import say
+from arith.publishing import kept, together
 from arith.recipe import Recipe
 from arith.results import GRID, Cell, Results
 from arith.runs import Run, emptied
@@ -83,9 +84,11 @@ def reproduce(
         plan: what is trained here.
         out: folder of the runs, of results.json and figures/.
         overwrite: train again what is there.
-        publish: write results and figure to results/ too.
+        publish: write results and figure to results/ too, where curves that are not planned stay as they are.
         jobs: runs at a time, each in a process and on its share of the cores.
     """
+    labels = {label for label, _ in plan}
+    staying = kept(recipe, labels, results_folder() / f"{recipe.name}.json") if publish else None
     if overwrite:
         # All at once: a command that is interrupted and given again without --overwrite must not find old runs.
         for label, seed in plan:
@@ -94,7 +97,7 @@ def reproduce(
                     emptied(run_folder(out, label, seed))
     if jobs > 1:
         work_side_by_side(recipe, plan, out, jobs)
-    committed = committed_cells(recipe, {label for label, _ in plan})
+    committed = committed_cells(recipe, labels)
     found: list[Results] = []
     for number, (label, seed) in enumerate(plan, 1):
         assembly = Assembly.of(seeded(recipe.config(label), seed))
@@ -122,7 +125,10 @@ def reproduce(
         lines.append(f"Trained here: {here}. From committed results: {there}.")
     lines += [f"results  {out / 'results.json'}", *(f"figure   {file}" for file in files)]
     if publish:
-        lines += [f"published {path}" for path in published(recipe, results)]
+        lines += [
+            f"published {path}"
+            for path in published(recipe, together(recipe, staying, results) if staying else results)
+        ]
     return Outcome(out / "results.json", "\n".join(lines))
 
 

@@ -132,6 +132,42 @@ def test_curves_that_are_not_trained_come_from_committed_results(
     assert "has no results of 'b' as the recipe is now" in changed.stderr
 
 
+def test_a_curve_is_published_beside_those_that_are(
+    arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arith import reproduce
+
+    monkeypatch.setattr(reproduce, "results_folder", lambda: tmp_path / "results")
+    recipe_text = (
+        "seeds = [1, 2, 3, 4, 5]\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
+        "[evaluation]\ndigits = [2]\nsamples = 4\n[curves.a]\nencoding = 'rope'\n"
+    )
+    recipe, published = tmp_path / "mini.toml", tmp_path / "results" / "mini.json"
+    both = "[curves.b]\nencoding = 'nope'\n" + recipe_text[recipe_text.index("[curves.a]") :]
+    publish = ("--seeds", "5", "--publish")
+    recipe.write_text(recipe_text)
+    assert arith("reproduce", "mini.toml", "--out", "first", *publish).exit_code == 0
+    before = Results.load(published)
+
+    recipe.write_text(recipe_text.replace("[curves.a]\nencoding = 'rope'\n", both))
+    added = arith("reproduce", "mini.toml", "--out", "second", "--only", "b", *publish)
+    assert added.exit_code == 0, added.output
+    after = Results.load(published)
+    labels = [cell.label for cell in after.cells]
+    assert labels == sorted(labels, reverse=True), "in the order of the recipe"
+    assert tuple(cell for cell in after.cells if cell.label == "a") == before.cells
+    assert {name: after.about["runs"][name] for name in before.about["runs"]} == before.about["runs"]
+    assert len(after.about["runs"]) == 10
+
+    for old, new in (("'rope'", "'t5'"), ("samples = 4", "samples = 5"), ("steps = 2", "steps = 3")):
+        recipe.write_text(recipe.read_text().replace(old, new))
+        refused = arith("reproduce", "mini.toml", "--out", f"not-{new[-1]}", "--only", "b", *publish)
+        assert refused.exit_code == 2
+        assert "has no results of a as the recipe is now" in refused.output
+        assert not list(tmp_path.glob("not-*")), "nothing is trained before that is known"
+        recipe.write_text(recipe.read_text().replace(new, old))
+
+
 def test_a_recipe_of_one_run_is_one_curve(arith: Arith, tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text("[training]\nsteps = 2\nbatch = 4\n[evaluation]\ndigits = [2]\nsamples = 4\n")
     ran = arith("reproduce", "one.toml", "--out", "out")
