@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from arith.assembly import Assembly
+from arith.config import RunConfig
 from arith.curves import PUBLISHED_SEEDS
 from arith.errors import UsageError
 from arith.evaluate import conditions
@@ -32,7 +33,8 @@ def kept(recipe: Recipe, planned: Collection[str], path: Path) -> Results | None
     if not missing:
         return None
     there = Results.load(path) if path.is_file() else None
-    stale = [label for label in missing if there is None or not _as_asked(recipe, label, there.cells)]
+    cells = {label: [cell for cell in there.cells if cell.label == label] if there else [] for label in missing}
+    stale = [label for label, own in cells.items() if not _publishable(recipe.config(label), own)]
     if stale or there is None:
         raise UsageError(
             f"{path} has no results of {', '.join(stale)} as the recipe is now, of {PUBLISHED_SEEDS} seeds or more: "
@@ -61,20 +63,21 @@ def together(recipe: Recipe, published: Results, trained: Results) -> Results:
     )
 
 
-def _as_asked(recipe: Recipe, label: str, cells: Collection[Cell]) -> bool:
-    config = recipe.config(label)
-    assembly = Assembly.of(config)
+def made_as_asked(config: RunConfig, cells: Collection[Cell]) -> bool:
+    """Whether cells are of the task, format, encoding, trained lengths, steps and samples of a run as it is now."""
     steps = config.training.steps
-    trained = (config.encoding, assembly.train_lengths(), steps, config.samples_at(steps))
-    tested = (config.tested_task, config.tested_format, config.evaluation.seed)
+    lengths = Assembly.of(config).train_lengths()
+    asked = (config.tested_task, config.tested_format, config.encoding, lengths, steps, config.samples_at(steps))
+    return all((c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples) == asked for c in cells)
+
+
+def _publishable(config: RunConfig, cells: Collection[Cell]) -> bool:
     by_seed: dict[int, list[Cell]] = defaultdict(list)
     for cell in cells:
-        if cell.label == label:
-            by_seed[cell.model_seed].append(cell)
-    tests = conditions(assembly)
-    return len(by_seed) >= PUBLISHED_SEEDS and all(
-        [condition_of(cell) for cell in own] == tests
-        and all((c.encoding, c.train_lengths, c.step, c.samples) == trained for c in own)
-        and all((c.task, c.format, c.test_seed) == tested for c in own)
-        for own in by_seed.values()
+        by_seed[cell.model_seed].append(cell)
+    tests = [(config.evaluation.seed, test) for test in conditions(Assembly.of(config))]
+    return (
+        made_as_asked(config, cells)
+        and len(by_seed) >= PUBLISHED_SEEDS
+        and all([(cell.test_seed, condition_of(cell)) for cell in own] == tests for own in by_seed.values())
     )

@@ -27,7 +27,7 @@ from arith.look import PLAIN, Look
 from arith.measuring import condition_of, measured, saved
 from arith.memory import enough_memory
 from arith.progress import say
-from arith.publishing import kept, together
+from arith.publishing import kept, made_as_asked, together
 from arith.recipe import Recipe
 from arith.results import GRID, Cell, Results
 from arith.runs import Run, emptied
@@ -97,7 +97,7 @@ def reproduce(
                     emptied(run_folder(out, label, seed))
     if jobs > 1:
         work_side_by_side(recipe, plan, out, jobs)
-    committed = committed_cells(recipe, labels)
+    committed = staying.cells if staying else committed_cells(recipe, labels)
     found: list[Results] = []
     for number, (label, seed) in enumerate(plan, 1):
         assembly = Assembly.of(seeded(recipe.config(label), seed))
@@ -125,10 +125,8 @@ def reproduce(
         lines.append(f"Trained here: {here}. From committed results: {there}.")
     lines += [f"results  {out / 'results.json'}", *(f"figure   {file}" for file in files)]
     if publish:
-        lines += [
-            f"published {path}"
-            for path in published(recipe, together(recipe, staying, results) if staying else results)
-        ]
+        everything = together(recipe, staying, results) if staying else results
+        lines += [f"published {path}" for path in published(recipe, everything)]
     return Outcome(out / "results.json", "\n".join(lines))
 
 
@@ -216,12 +214,8 @@ def committed_cells(recipe: Recipe, planned: set[str]) -> tuple[Cell, ...]:
         return ()
     found: list[Cell] = []
     for label in missing:
-        config = recipe.config(label)
-        steps = config.training.steps
-        lengths = Assembly.of(config).train_lengths()
-        wanted = (config.tested_task, config.tested_format, config.encoding, lengths, steps, config.samples_at(steps))
         own = [cell for cell in Results.load(path).cells if cell.label == label]
-        if own and all((c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples) == wanted for c in own):
+        if own and made_as_asked(recipe.config(label), own):
             found += own
         else:
             say(f"{path} has no results of '{label}' as the recipe is now, so it is not drawn (--all trains it)")
