@@ -14,7 +14,7 @@ from arith.data import reading
 from arith.encodings.base import Positions
 from arith.errors import UsageError
 from arith.hf.architecture import Architecture, Unplaced, Unrotated
-from arith.hf.inputs import cache_of, tokens_of, visible
+from arith.hf.inputs import cache_name, cache_of, tokens_of, visible
 from arith.hf.interface import INPUT, NAME, PASS, Pass
 from arith.hf.numerals import Numerals, Vocabulary
 from arith.hf.placing import Text, check_digits, placed
@@ -197,13 +197,13 @@ class Attachment(nn.Module):
         """Before a pass of the model: find the positions of its tokens, and hand them on to the layers."""
         call = {**dict(zip(names, args, strict=False)), **kwargs}
         key = call.pop(KEYS, None)
-        call[PASS] = self._pass(base, call, key)
+        call[PASS] = self._pass(base, call, key, cache_name(names))
         return (), call
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
-    def _pass(self, base: Any, call: dict[str, Any], key: Int[Tensor, " b"] | None) -> Pass:
-        cache = cache_of(base, call)
+    def _pass(self, base: Any, call: dict[str, Any], key: Int[Tensor, " b"] | None, named: str) -> Pass:
+        cache = cache_of(base, call, named)
         remembered = None if cache is None else Remembered.of(cache, self.shape.layers)
         if self.looks_at_digits and call.get("input_ids") is None:
             raise UsageError(f"'{self.settings.encoding}' looks at digits, and inputs_embeds do not show them")

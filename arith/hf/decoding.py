@@ -33,7 +33,7 @@ class Group:
 
 
 class Decoding:
-    """One decoding of a batch. `generate` hands it from step to step as `past_key_values`.
+    """One decoding of a batch. `generate` hands it from step to step as its cache.
 
     Rows of different lengths are not padded: no encoding has to know of padding.
     """

@@ -1,6 +1,7 @@
 """What a call of a transformers model says: its tokens, which are padding, what document each is of, and the cache."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -8,19 +9,36 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from arith.errors import UsageError
 
+CACHE_NAMES = ("cache", "past_key_values")  # since transformers 5.24; before, and in models that are older
 
-def cache_of(base: Any, call: dict[str, Any]) -> Any:
-    """The cache of a call, made here if the model would make one; None without."""
+
+def cache_name(names: Collection[str]) -> str:
+    """What a model's call, or its output, calls the cache."""
+    return next((name for name in CACHE_NAMES if name in names), CACHE_NAMES[-1])
+
+
+CACHE = cache_name([field.name for field in fields(CausalLMOutputWithPast)])  # transformers' own models, as installed
+
+
+def cache_of(base: Any, call: dict[str, Any], name: str) -> Any:
+    """The cache of a call, made here if the model would make one; None without.
+
+    Args:
+        name: what the model calls it. In `call` it may have its older name, and leaves with this one.
+    """
+    given = [cache for cache in (call.pop(own, None) for own in CACHE_NAMES) if cache is not None]
+    call[name] = given[0] if given else None
     if base.training and getattr(base, "gradient_checkpointing", False):
         # Layers that are computed twice would put their keys into it twice.
-        call["use_cache"], call["past_key_values"] = False, None
+        call["use_cache"], call[name] = False, None
     wanted = call.get("use_cache")
-    if call.get("past_key_values") is None and (base.config.use_cache if wanted is None else wanted):
-        call["past_key_values"] = DynamicCache(config=base.config)
-    return call.get("past_key_values")
+    if call[name] is None and (base.config.use_cache if wanted is None else wanted):
+        call[name] = DynamicCache(config=base.config)
+    return call[name]
 
 
 def tokens_of(call: Mapping[str, Any]) -> Int[Tensor, "b n"]:

@@ -17,6 +17,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from arith.assembly import Assembly
 from arith.config import RunConfig
 from arith.hf.decoding import Decoding
+from arith.hf.inputs import CACHE
 from arith.hf.prompts import Prompts
 from arith.model import Transformer
 from arith.taken import config_of, key_of
@@ -90,26 +91,27 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         self,
         input_ids: Int[Tensor, "b n"],
         attention_mask: Int[Tensor, "b n"] | None = None,
-        past_key_values: Decoding | None = None,
+        cache: Decoding | None = None,
         labels: Int[Tensor, "b n"] | None = None,
         use_cache: bool | None = None,
+        past_key_values: Decoding | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
         """Logits of every token, or of the next one where something is kept (`use_cache`).
 
         Args:
             attention_mask: 0 where there is padding, on one side or the other.
-            past_key_values: what the last step gave.
+            cache: what the last step gave.
             labels: the tokens that are learned, -100 elsewhere; the loss is on each one's prediction.
+            past_key_values: what transformers called the cache before 5.24.
         """
-        if past_key_values is not None:
-            if not isinstance(past_key_values, Decoding):
+        cache = past_key_values if cache is None else cache
+        if cache is not None:
+            if not isinstance(cache, Decoding):
                 raise ValueError(
-                    f"past_key_values is what the last step gave, got a {type(past_key_values).__name__}. Leave it out "
-                    f"at the first step"
+                    f"the cache is what the last step gave, got a {type(cache).__name__}. Leave it out at the first one"
                 )
-            logits = past_key_values.step(input_ids)
-            return _kept(logits, past_key_values)
+            return _kept(cache.step(input_ids), cache)
         valid = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         if use_cache and labels is None:
             decoding = Decoding(self.transformer, self.prompts, self.key, self.capacity)
@@ -141,7 +143,7 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
 
 def _kept(logits: Float[Tensor, "b 1 v"], decoding: Decoding) -> CausalLMOutputWithPast:
     # transformers names caches by their own class, and asks for nothing that `Decoding` lacks.
-    return CausalLMOutputWithPast(logits=logits, past_key_values=cast(Any, decoding))
+    return CausalLMOutputWithPast(logits=logits, **{CACHE: cast(Any, decoding)})
 
 
 AutoConfig.register("arith", ArithConfig, exist_ok=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 import arith.hf.interface as interface
 from arith.errors import UsageError
 from arith.hf import Attachment, attach, attached, detach, own_rope
+from arith.hf.inputs import CACHE
 from arith.kernels.attention import attention
 from arith.kernels.terms import DistanceTable, PairTable
 
@@ -79,8 +80,8 @@ def behaves(model: Any, encoding: str, tokenizer: Any) -> None:
     prompt = int((rows[0] == tokenizer.convert_tokens_to_ids("=")).nonzero()[0]) + 1
     cache, parts = None, []
     for start, stop in ((0, prompt), (prompt, prompt + 1), (prompt + 1, len(rows[0]))):
-        out = model(rows[0][None, start:stop], past_key_values=cache, use_cache=True)
-        cache = out.past_key_values
+        out = model(rows[0][None, start:stop], **{CACHE: cache}, use_cache=True)
+        cache = out[CACHE]
         parts.append(out.logits[0])
     torch.testing.assert_close(torch.cat(parts), alone[0], atol=1e-4, rtol=1e-4)
 
@@ -197,6 +198,17 @@ def test_packed_documents_do_not_see_one_another(tiny: Callable[..., Any], digit
         torch.testing.assert_close(packed, alone, atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_the_cache_may_have_its_older_name(tiny: Callable[..., Any]) -> None:
+    whole_model, ids = tiny("llama"), torch.arange(3, 9)[None]
+    added(whole_model, "fire", None)
+    model = whole_model.base_model  # which knows one name, and is asked by the other
+    whole = model(ids).last_hidden_state
+    first = model(ids[:, :4], use_cache=True)
+    rest = model(ids[:, 4:], past_key_values=first[CACHE]).last_hidden_state
+    torch.testing.assert_close(torch.cat([first.last_hidden_state, rest], 1), whole, atol=1e-4, rtol=1e-4)
+
+
 def test_a_sliding_window_stays_one(tiny: Callable[..., Any]) -> None:
     for family in ("mistral", "gemma3"):
         layers = {} if family == "mistral" else {"layer_types": ["sliding_attention", "full_attention"]}
@@ -209,8 +221,8 @@ def test_a_sliding_window_stays_one(tiny: Callable[..., Any]) -> None:
         added(model, "fire+forgetting", None)
         whole, cache, parts = model(ids).logits, None, []
         for start in range(0, 16, 4):  # beyond the window, whose cache forgets
-            out = model(ids[:, start : start + 4], past_key_values=cache, use_cache=True)
-            cache = out.past_key_values
+            out = model(ids[:, start : start + 4], **{CACHE: cache}, use_cache=True)
+            cache = out[CACHE]
             parts.append(out.logits)
         torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-4, rtol=1e-4)
 
@@ -343,10 +355,10 @@ def test_what_cannot_run_says_why(tiny: Callable[..., Any], digit_tokenizer: Cal
     with pytest.raises(UsageError, match="Leave cache_implementation out"):
         model.generate(ids[:, :4], max_new_tokens=2, cache_implementation="static")
     fresh = tiny("llama")
-    cache = fresh(ids, use_cache=True).past_key_values
+    cache = fresh(ids, use_cache=True)[CACHE]
     attach(fresh, "rope")
     with pytest.raises(UsageError, match="filled without the attached encoding"):
-        fresh(ids, past_key_values=cache)
+        fresh(ids, **{CACHE: cache})
     grown = tiny("llama")
     attach(grown, "coupled-window", tokenizer=digit_tokenizer())
     grown.resize_token_embeddings(24)

@@ -9,6 +9,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from arith.errors import UsageError
 from arith.hf import attach, attached, detach, own_rope
+from arith.hf.inputs import CACHE
 
 # By the names that configs have for them.
 SMALL = {
@@ -63,7 +64,7 @@ def checked(model: Any) -> bool:
             assert torch.equal(model(IDS, use_cache=False).logits, before)
         return False
     first = model(IDS[:, :4], use_cache=True)
-    rest = model(IDS[:, 4:], past_key_values=first.past_key_values, use_cache=True)
+    rest = model(IDS[:, 4:], **{CACHE: first[CACHE]}, use_cache=True)
     torch.testing.assert_close(torch.cat([first.logits, rest.logits], 1), whole, atol=1e-4, rtol=1e-4)
     padded = torch.nn.functional.pad(IDS, (3, 0))
     mask = torch.nn.functional.pad(torch.ones_like(IDS), (3, 0))

@@ -23,6 +23,7 @@ from arith.cli import cli
 from arith.config import RunConfig
 from arith.data import Batch
 from arith.errors import UsageError
+from arith.hf.inputs import CACHE
 from arith.hf.model import ArithConfig, ArithForCausalLM
 from arith.hf.tokenizer import character_tokenizer
 from arith.results import Results
@@ -100,6 +101,16 @@ def test_so_does_every_kind_of_encoding_and_format(tmp_path: Path, encoding: str
     check_model(tmp_path, encoding, task, form)
 
 
+@torch.no_grad()
+def test_the_cache_goes_by_either_name(tmp_path: Path) -> None:
+    model, tokenizer, _ = models(tmp_path, "rope", "addition", "plain")
+    tokens = tokenizer("12+34=46", return_tensors="pt")["input_ids"]
+    whole, out = model(tokens).logits, model(tokens[:, :-2], use_cache=True)
+    for place, name in ((-2, "cache"), (-1, "past_key_values")):
+        out = model(tokens[:, place, None], **{name: out[CACHE]})
+        torch.testing.assert_close(out.logits[:, 0], whole[:, place], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("encoding", ["t5@coupled", "random-tags+rope"])
 def test_loss_and_logits_are_those_of_arith(tmp_path: Path, encoding: str) -> None:
     model, _, batch = models(tmp_path, encoding, "addition", "padded")
@@ -134,7 +145,7 @@ def test_padding_on_the_wrong_side_and_unknown_characters_are_refused(tmp_path: 
     with pytest.raises(Exception, match="UNK"):
         tokenizer("1 + 2 =")
     with pytest.raises(ValueError, match="what the last step gave, got a DynamicCache"):
-        model(torch.tensor([[14, 1, 10, 2, 13]]), past_key_values=DynamicCache())
+        model(torch.tensor([[14, 1, 10, 2, 13]]), **{CACHE: DynamicCache()})
     assert issubclass(ArithForCausalLM, PushToHubMixin)  # the library's own upload
 
 

@@ -15,6 +15,7 @@ from transformers import AttentionInterface, LlamaForCausalLM
 import arith.hf.interface as interface
 from arith.errors import UsageError
 from arith.hf import attach, attached, detach, load, own_rope, save
+from arith.hf.inputs import CACHE
 
 IDS = torch.arange(3, 11)[None]
 
@@ -161,7 +162,7 @@ def test_4_a_digit_decoded_alone_has_the_place_that_it_has_in_its_number(
     out = model(text[:, :given], position_keys=keys, use_cache=True)
     parts = [out.logits]
     for place in range(given, text.shape[1]):
-        out = model(text[:, place : place + 1], past_key_values=out.past_key_values, use_cache=True)
+        out = model(text[:, place : place + 1], **{CACHE: out[CACHE]}, use_cache=True)
         parts.append(out.logits)
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-4, rtol=1e-4)
     other = model(text, position_keys=keys.flip(0)).logits
@@ -177,14 +178,14 @@ def test_4_tokens_that_are_taken_back_take_their_places_along(
     attach(model, "rope+fire@coupled", tokenizer=tokenizer)
     text = torch.tensor(tokenizer(["12+345=753"])["input_ids"])
     whole = model(text).logits
-    cache = model(text, use_cache=True).past_key_values
+    cache = model(text, use_cache=True)[CACHE]
     cache.crop(-2)  # as assisted generation does
     copied = deepcopy(cache)  # as a prompt that many continue
-    assert torch.allclose(model(text[:, -2:], past_key_values=copied).logits, whole[:, -2:], atol=1e-5)
-    assert torch.allclose(model(text[:, -2:], past_key_values=cache).logits, whole[:, -2:], atol=1e-5)
+    assert torch.allclose(model(text[:, -2:], **{CACHE: copied}).logits, whole[:, -2:], atol=1e-5)
+    assert torch.allclose(model(text[:, -2:], **{CACHE: cache}).logits, whole[:, -2:], atol=1e-5)
     detach(model)
     attach(model, "forgetting")
-    cache = model(text, use_cache=True).past_key_values
+    cache = model(text, use_cache=True)[CACHE]
     assert not cache.is_croppable
     with pytest.raises(UsageError, match="cannot take tokens back"):
         cache.crop(-2)
