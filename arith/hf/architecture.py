@@ -15,6 +15,7 @@ from arith.encodings.compose import Composed
 from arith.errors import UsageError
 
 _DISPATCH = "ALL_ATTENTION_FUNCTIONS"  # what a forward that goes through transformers' attention interface names
+_CACHE_OFFSET = "cache_offset"  # what attention takes that keeps its keys in several places of the cache
 _HANDED_ON = "arith_handed_on"  # a keyword argument that no model has
 _POSITION_TABLE = re.compile(r"(^|\.)(wpe|embed_positions|positions?_embeddings?|pos_embed\w*)$")
 
@@ -83,6 +84,11 @@ class Architecture:
             raise UsageError(
                 f"{name} has {config.num_hidden_layers} layers, and attention modules in layers {layers}: an encoding "
                 f"needs attention in every layer, once"
+            )
+        if any(_CACHE_OFFSET in inspect.signature(own.forward).parameters for own in attention.values()):
+            raise UsageError(
+                f"{name} runs layers several times, with keys of each time in its cache, and what an encoding keeps is "
+                f"of a layer, once"
             )
         if not all(getattr(own, "is_causal", True) for own in attention.values()):
             raise UsageError(f"{name} has attention that is not causal")
