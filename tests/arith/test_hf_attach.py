@@ -209,6 +209,15 @@ def test_the_cache_may_have_its_older_name(tiny: Callable[..., Any]) -> None:
     torch.testing.assert_close(torch.cat([first.last_hidden_state, rest], 1), whole, atol=1e-4, rtol=1e-4)
 
 
+def test_a_model_that_runs_its_layers_several_times_is_refused(tiny: Callable[..., Any]) -> None:
+    model = tiny("llama")
+    for layer in model.model.layers:  # as families of transformers do that loop
+        layer.self_attn.forward = lambda hidden_states, cache_offset=0, **kwargs: (hidden_states, None)
+    with pytest.raises(UsageError, match="LlamaForCausalLM runs layers several times"):
+        attach(model, "rope")
+    assert attached(model) is None
+
+
 def test_a_sliding_window_stays_one(tiny: Callable[..., Any]) -> None:
     for family in ("mistral", "gemma3"):
         layers = {} if family == "mistral" else {"layer_types": ["sliding_attention", "full_attention"]}
