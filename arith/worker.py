@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from arith.config import RunConfig
 from arith.errors import RunError, UsageError
+from arith.interrupt import Interrupted
 
 FAILED = "failed.txt"
 State = Literal["finished", "failed", "interrupted"]
@@ -55,7 +56,6 @@ def work(order: Order) -> Outcome:
     import torch
 
     from arith.assembly import Assembly
-    from arith.interrupt import Interrupted
     from arith.lock import locked
     from arith.progress import QUIET
     from arith.reproduce import run_and_test
@@ -78,10 +78,12 @@ def work(order: Order) -> Outcome:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Keep the reason of a failure in a file."""
+    """Keep the reason of a failure in a file. To be interrupted is none."""
     path.unlink(missing_ok=True)
     try:
         yield
+    except Interrupted:
+        raise
     except Exception as error:
         with contextlib.suppress(OSError):  # of a full disk, say
             path.write_text(f"{_reason(error)}\n\n{traceback.format_exc()}")

@@ -304,6 +304,7 @@ def test_a_signal_saves_all_runs_and_the_command_goes_on(tmp_path: Path, number:
     assert "arith sweep grid.toml --jobs 2" in errors
     begun = list(folder.glob("*/run.json"))
     assert len(begun) == 2, "no other run was begun"
+    assert not list(folder.glob("*/failed.txt")), "they have not failed"
     for run in begun:
         saved = sorted((run.parent / "checkpoints").iterdir())[-1]
         rows = (run.parent / "metrics.jsonl").read_text().splitlines()
