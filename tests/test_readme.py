@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from arith.catalogue import ALIASES, ENCODINGS, SCHEMES
 from arith.cli import cli
 from arith.curves import curves
 from arith.intervals import percent
-from arith.results import Results
+from arith.results import GRID, Results
 from arith.tables import accuracy_table
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -42,6 +43,34 @@ def test_numbers_are_those_of_the_committed_results(root: Path) -> None:
     for n in (1000, 400):
         lowest = min(cell.low for cell in window if cell.n == n)
         assert f"{percent(lowest)}% (n = {n:,}" in words
+
+
+@pytest.mark.parametrize(
+    ("recipe", "label", "digits"),
+    [
+        ("thousand-digits", "coupled-window", 1000),
+        ("fixed-width", "fixed-width", 12),
+        ("multiplication-looped", "multiplication-looped", 50),
+        ("multiplication-two-digits", "multiplication-two-digits", 60),
+        ("multiplication-answers", "summed", 3),
+        ("multiplication-five-digits", "summed", 5),
+    ],
+)
+def test_what_models_reach_is_what_results_say(root: Path, recipe: str, label: str, digits: int) -> None:
+    (row,) = [line for line in README.splitlines() if line.endswith(f"| `{recipe}` |")]
+    cells = [
+        cell
+        for cell in Results.load(root / "results" / f"{recipe}.json").cells
+        if (cell.label, cell.digits) == (label, digits) and cell.suite != GRID
+    ]
+    by_seed = {
+        seed: min(cell.accuracy for cell in cells if cell.model_seed == seed)
+        for seed in {cell.model_seed for cell in cells}
+    }
+    assert len(by_seed) == 5
+    assert f"| {percent(statistics.median(by_seed.values()))} ({percent(min(by_seed.values()))}) |" in row
+    assert f"| {cells[0].parameters:,} |" in row
+    assert "{}-{} digits |".format(*cells[0].train_lengths) in row
 
 
 def test_python_runs(tmp_path: Path) -> None:
