@@ -25,6 +25,7 @@ from arith.files import BUILDING, write_whole
 from arith.metrics import METRICS
 from arith.model import Transformer
 from arith.progress import say
+from arith.worker import FAILED
 
 WhenThere = Literal["refuse", "resume", "overwrite"]
 
@@ -78,6 +79,7 @@ class Run:
                 Run.open(folder).check_same(config)
                 values = json.loads(described.read_text())
                 write_whole(described, json.dumps({**values, "config": config.as_dict()}, indent=1) + "\n")
+                (folder / FAILED).unlink(missing_ok=True)
                 return Run(folder, config)
             emptied(folder)
         try:

@@ -16,7 +16,7 @@ from arith.errors import RunError
 
 # Okabe and Ito's colours, told apart by colour-blind readers, but grey for their yellow, which is lost on white.
 # Markers and dashes tell curves apart in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#888888")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#555555")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 # Its lightness rises with the values: read in grey, and by colour-blind readers.

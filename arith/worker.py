@@ -86,7 +86,7 @@ def _told(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         with contextlib.suppress(OSError):  # of a full disk, say
-            path.write_text(f"{_reason(error)}\n\n{traceback.format_exc()}")
+            path.write_text(f"{_reason(error)}\n\n{traceback.format_exc()}", encoding="utf-8")
         raise
 
 

@@ -14,7 +14,11 @@ from click.testing import Result
 
 from arith import grid
 from arith.config import RunConfig
+from arith.interrupt import Interrupted
+from arith.progress import QUIET
 from arith.results import Results
+from arith.runs import Run
+from arith.worker import FAILED, Order, Outcome, work
 
 Arith = Callable[..., Result]
 GRID = """
@@ -285,6 +289,24 @@ def test_a_run_that_fails_is_listed_and_retried(tmp_path: Path) -> None:
     assert "1 of 2 runs are finished already" in errors
     assert "test-fragile" in out
     assert not failed.exists()
+
+
+def test_a_run_has_failed_until_it_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[Exception] = [ValueError("no: 12㊷"), Interrupted("go on")]
+
+    def ending(*_: object) -> None:
+        raise ends.pop(0)
+
+    monkeypatch.setattr("arith.reproduce.run_and_test", ending)
+    monkeypatch.setenv(QUIET, "1")  # which the work sets for good
+    config = RunConfig()
+    order = Order(str(tmp_path / "run"), "a", config.as_dict(), threads=1)
+    assert work(order) == Outcome("failed", "ValueError: no: 12㊷")
+    assert "Traceback" in (tmp_path / "run" / FAILED).read_text(encoding="utf-8")
+    Run.begin(tmp_path / "run", config, "resume")  # as `arith train --resume` does
+    assert not (tmp_path / "run" / FAILED).exists()
+    assert work(order) == Outcome("interrupted")
+    assert not (tmp_path / "run" / FAILED).exists(), "to be interrupted is no failure"
 
 
 @pytest.mark.slow
