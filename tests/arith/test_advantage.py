@@ -110,7 +110,7 @@ def test_a_recipe_names_contests_among_its_curves(tmp_path: Path) -> None:
     recipe = load("multiplication", "laptop")
     labels = recipe.labels()
     assert all({own.of, own.over} <= set(labels) for own in recipe.look.contests)
-    assert len(recipe.look.contests) == 4
+    assert len(recipe.look.contests) == 6
     file = tmp_path / "own.toml"
     file.write_text('contests = [{ of = "a", over = "c", scale = "1" }]\n[curves.a]\n[curves.b]\n')
     with pytest.raises(UsageError, match=r"contest 0 names 'c', and there is no such curve"):
