@@ -174,6 +174,17 @@ def test_curves_give_median_worst_and_reach() -> None:
     assert curve.succeeded == 1
 
 
+def test_a_curve_is_sure_to_the_digits_where_every_seeds_interval_begins_at_99_percent() -> None:
+    # 398 of 400 are 99.5% right, and as few as 98.2% may be.
+    counts = {4: (400, 400), 8: (400, 400), 16: (400, 398), 32: (400, 400)}
+    cells = [cell(digits=d, correct=right, seed=s) for d, seeds in counts.items() for s, right in enumerate(seeds)]
+    (curve,) = curves(cells, "random")
+    assert curve.points[2].worst == 0.995
+    assert curve.reaches == 8
+    assert accuracy_table([curve]).splitlines()[1].split()[-2:] == ["8", "2/2"]
+    assert [curve.reaches for curve in curves(cells[4:], "random")] == [0]
+
+
 def test_curves_refuse_to_mix_experiments() -> None:
     with pytest.raises(UsageError, match="different experiments"):
         curves([cell(seed=0), cell(seed=1, train_lengths=(1, 6))], "random")
