@@ -13,9 +13,10 @@ from arith import judging
 from arith.assembly import Assembly
 from arith.config import RunConfig
 from arith.curves import curves
+from arith.data import Dataset
 from arith.decode import greedy
 from arith.errors import UsageError
-from arith.evaluate import Condition, evaluate
+from arith.evaluate import Condition, evaluate, grid_conditions, jobs
 from arith.figures import draw_accuracy
 from arith.intervals import wilson
 from arith.judging import batch_matches, exact_matches
@@ -243,3 +244,20 @@ def test_every_cell_counts_what_training_held(tmp_path: Path) -> None:
     assert small.seen > 90, "8,000 samples hold most of the 100 problems of one digit"
     assert large.seen == 0
     assert json.dumps(dataclasses.asdict(small))
+
+
+def test_cells_of_up_to_four_digits_count_exactly_what_training_held() -> None:
+    assembly = Assembly.of(RunConfig.of({"data": {"digits": "1-3"}, "training": {"steps": 2, "batch": 4000}}))
+
+    def pairs(data: Dataset, count: int) -> list[frozenset[str]]:
+        first, second = data.problems.sources[0].operands(0, count)
+        return [frozenset((first.text(row), second.text(row))) for row in range(count)]
+
+    held = set(pairs(assembly.training_data(), 8000))
+    sets = grid_conditions(assembly, "1-2x2-3", 90)
+    asked = [pairs(next(jobs(assembly, [test])).data, test.n) for test in sets]
+    found = list(evaluate(assembly, assembly.model(), sets, label="x", step=2, training_seconds=0))
+    seen = {cell.operand_lengths: cell.seen for cell in found}
+    assert list(seen.values()) == [sum(pair in held for pair in own) for own in asked]
+    assert min(seen[1, 3], seen[2, 2]) > 9, "or the test proves nothing"
+    assert seen[2, 3] == 0, "longer ones are kept out of training"
