@@ -116,6 +116,18 @@ def test_no_label_is_cut_or_covered(tmp_path: Path, kept: list[Figure], count: i
     assert max(kept[-1].get_size_inches()) <= 8
 
 
+def test_unfitted_curves_are_hollow_and_others_filled(tmp_path: Path, kept: list[Figure]) -> None:
+    counts = {"knows": 396, "missed": 395}  # of 400, at 4 digits, which are trained
+    cells = [cell(name, d, right) for name, right in counts.items() for d in (1, 4, 9)]
+    draw_accuracy(curves(cells, "random"), tmp_path / "figure")
+    (panel,) = kept[-1].axes
+    drawn = [line for line in panel.lines if line.get_marker() in style.MARKERS]
+    looks = [(line.get_markeredgecolor(), line.get_markerfacecolor()) for line in drawn]
+    filled, hollow = (style.COLOURS[0], style.COLOURS[0]), (style.COLOURS[1], "white")
+    # Once as a curve, and once as the sample beside its label.
+    assert sorted(looks) == [filled, filled, hollow, hollow]
+
+
 def test_groups_and_formats_have_panels_of_their_own(tmp_path: Path, kept: list[Figure]) -> None:
     formats = {"plain": "answers", "plain+spaces": "answers", "plain+recursive": "algorithm"}
     cells = [
