@@ -1,6 +1,7 @@
 """A training step: its data, its parts, and that nothing in it waits for the device."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from arith.assembly import Assembly
 from arith.compiling import Compiled, loss_for, missing
 from arith.config import RunConfig
+from arith.errors import RunError
 from arith.feed import Feed
 from arith.fixed import FixedSet
 from arith.norm import RMSNorm
@@ -298,6 +300,17 @@ def test_without_memory_there_is_no_second_try() -> None:
         training_step(
             model, optimizer_of(model, assembly.config.training), [batch], assembly.config.training, loss_of=compiled
         )
+
+
+def test_of_several_bad_steps_the_first_is_told() -> None:
+    """On a GPU many steps pass before anyone looks."""
+    watch = FiniteWatch(CPU)
+    steps = [(2.0, 1.0), (3.0, math.inf), (math.nan, math.nan), (2.0, 1.0)]
+    for step, (loss, norm) in enumerate(steps, 1):
+        watch.see(step, torch.tensor(loss), torch.tensor(norm))
+    told = "the loss is 3.0 and the norm of its gradient inf at step 2, learning rate .*, samples 16 to 31 of"
+    with pytest.raises(RunError, match=told):
+        watch.check(assembled().config.training)
 
 
 def test_rates_count_tokens_without_padding_and_with_it(tmp_path: Path) -> None:
