@@ -337,3 +337,13 @@ def test_the_norm_is_torchs_with_its_gradient(shape: tuple[int, ...]) -> None:
         norm.weight.grad = None
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_without_a_norm_after_them_what_blocks_add_does_not_grow_with_depth() -> None:
+    shape = {"layers": 3, "loops": 2}
+    normed, plain = (assembled(model={**shape, "norm_after": after}).model() for after in (True, False))
+    for one, other in zip(normed.blocks, plain.blocks, strict=True):
+        for last in ("attention.out", "mlp.down"):
+            expected = one.get_submodule(last).weight / math.sqrt(2 * 3 * 2)
+            torch.testing.assert_close(other.get_submodule(last).weight, expected)
+        assert torch.equal(one.mlp.up.weight, other.mlp.up.weight)
