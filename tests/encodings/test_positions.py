@@ -549,6 +549,18 @@ def test_answers_without_an_end_go_on_beyond_all_ids(scheme: Scheme) -> None:
     assert ids[0, :, -1].tolist() == [13] * 3
 
 
+def test_coupled_digits_beyond_the_width_of_an_answer_stay_at_the_units() -> None:
+    line, scheme = line_of("padded", 12, 34), Coupled(DIGITS)
+    cut = int(line.prompt.length)
+    tokens = torch.cat([line.tokens[:, : cut + 3], line.tokens[:, cut : cut + 3]], dim=1)  # ^12+34=046046
+    placed = scheme.full(line.prompt, tokens, line.key, 32)
+    assert placed[0, 0].tolist() == [0, 3, 2, 1, 3, 2, 1, 4, 3, 2, 2, 2, 2]
+    _, state = scheme.start(replace(line.prompt, tokens=tokens[:, :cut]), line.key, 32)
+    for place in range(cut, cut + 6):
+        ids, state = scheme.step(tokens[:, place], state)
+        assert torch.equal(ids, placed[..., place : place + 1])
+
+
 def test_coupled_refuses_an_unpadded_answer_from_the_top() -> None:
     with pytest.raises(ValueError, match="coupled positions need an answer of known width"):
         Coupled(9).check(reading(NAMED["plain"], 2))
