@@ -121,6 +121,19 @@ def test_a_query_that_sees_nothing_gives_zeros_and_finite_gradients() -> None:
     assert all(tensor.grad is not None and tensor.grad.isfinite().all() for tensor in (q, k, v))
 
 
+def test_a_query_that_sees_nothing_gives_zeros_beside_a_bias_in_half_precision_too() -> None:
+    # The lowest number of 16 bits and a bias are -inf together, and a row of those is NaN.
+    bias = DistanceTable(torch.full((H, 8), -40.0, dtype=torch.float64))
+    valid = torch.ones(B, N, dtype=torch.bool)
+    valid[0, :3] = False
+    q, k, v = (tensor.half().requires_grad_() for tensor in tensors())
+    out = attention(q, k, v, terms=(bias,), valid=valid)
+    assert (out[0, :, :3] == 0).all()
+    torch.testing.assert_close(out.double(), attention(*tensors(), terms=(bias,), valid=valid), atol=0.05, rtol=0.05)
+    out.sum().backward()
+    assert all(tensor.grad is not None and tensor.grad.isfinite().all() for tensor in (q, k, v))
+
+
 def test_padding_and_documents_hide_keys() -> None:
     q, k, v = tensors()
     documents = torch.tensor([[0, 0, 0, 1, 1, 1, 1]] * B)
