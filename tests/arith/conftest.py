@@ -97,6 +97,11 @@ def tiny() -> Callable[..., Any]:
             {"ffn_dim": 32, "word_embed_proj_dim": 16, "init_std": 0.2},
         ),
         "cohere": (transformers.CohereConfig, transformers.CohereForCausalLM, {}),
+        "gpt-oss": (
+            transformers.GptOssConfig,
+            transformers.GptOssForCausalLM,
+            {"head_dim": 8, "num_key_value_heads": 2, "num_local_experts": 2, "num_experts_per_tok": 1},
+        ),
     }
     common = {
         "vocab_size": 20,

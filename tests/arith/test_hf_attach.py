@@ -375,6 +375,28 @@ def test_what_cannot_run_says_why(tiny: Callable[..., Any], digit_tokenizer: Cal
         grown(ids)
 
 
+def test_attention_sinks_are_refused(tiny: Callable[..., Any]) -> None:
+    model = tiny("gpt-oss")
+    attach(model, "rope")
+    with pytest.raises(UsageError, match="GptOssAttention has attention sinks, which arith's attention has no place"):
+        model(torch.arange(3, 11)[None])
+
+
+@pytest.mark.parametrize(
+    ("name", "does"),
+    [
+        *(("s_aux", "has attention sinks"), ("sinks", "has attention sinks"), ("softcap", "caps its scores")),
+        *(("position_bias", "adds a bias of its own"), ("alibi", "adds ALiBi of its own")),
+    ],
+)
+def test_what_attention_has_no_place_for_is_refused_by_name(name: str, does: str, tiny: Callable[..., Any]) -> None:
+    model, ids = tiny("llama"), torch.arange(3, 11)[None]
+    attach(model, "rope")
+    model(ids, **{name: None})
+    with pytest.raises(UsageError, match=f"LlamaAttention {does}"):
+        model(ids, **{name: torch.zeros(4)})
+
+
 def test_inputs_embeds_have_places_and_no_digits(tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]) -> None:
     model, ids = tiny("llama"), torch.arange(3, 11)[None]
     attach(model, "rope+fire", tokens=32)
