@@ -87,6 +87,14 @@ def test_an_answer_that_never_ends_is_of_the_wrong_length() -> None:
     assert classes(task_named("addition"), [row]) == ["length"]
 
 
+def test_a_carry_makes_an_answer_one_digit_longer_or_shorter_at_most() -> None:
+    # 241+759 is 1000: 90 forgets the carry into the tens and that into the thousands, as 990 does that into the tens.
+    rows = [prediction("241+759", answer) for answer in (990, 90)]
+    # 12+34 is 46: beside longer problems, whose columns it gets, each digit of 1146 is its column's with some carry.
+    rows += [prediction("12+34", answer) for answer in (146, 1146)] + [prediction("12345+54321", 66667)]
+    assert classes(task_named("addition"), rows) == ["dropped", "length", "spurious", "length", "spurious"]
+
+
 def test_anatomy_counts_by_place_and_carry_chain() -> None:
     rows = [prediction("12+34", 46), prediction("95+17", 102), prediction("95+7", 102), prediction("99+1", 100)]
     found = anatomy(SUBJECT, task_named("addition"), rows)
