@@ -52,6 +52,19 @@ def test_resumed_run_is_bitwise_the_uninterrupted_one(
     assert steps == sorted(set(steps)), "rows after the checkpoint are written once"
 
 
+def test_metrics_of_a_resumed_run_are_row_by_row_those_of_the_uninterrupted_one(
+    tmp_path: Path, halted: Callable[[Run], Run]
+) -> None:
+    whole = Run.begin(tmp_path / "whole", short())
+    train(whole, Assembly.of(whole.config))
+    run = halted(whole)
+    train(run, Assembly.of(whole.config))
+    timed = {"seconds", "tokens_per_second", "padded_tokens_per_second"}
+    expected, found = ([{n: row[n] for n in row if n not in timed} for row in own.logged()] for own in (whole, run))
+    assert [row["step"] for row in expected] == [3, 5, 6, 9, 10, 12]
+    assert found == expected
+
+
 def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path: Path) -> None:
     found = []
     for number, seed in enumerate((0, 0, 1)):
