@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from arith.build import encoding
+    from arith.catalogue.build import encoding
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "encoding"]
@@ -12,7 +12,7 @@ __all__ = ["__version__", "encoding"]
 def __getattr__(name: str) -> Any:
     # Lazy, or `arith --help` would wait for torch.
     if name == "encoding":
-        from arith.build import encoding
+        from arith.catalogue.build import encoding
 
         return encoding
     raise AttributeError(f"module 'arith' has no attribute '{name}'")

@@ -43,12 +43,12 @@ from timing import Timer, gradients, timed
 from torch import Tensor
 from triton.testing import do_bench
 
+from arith.experiment.provenance import git_commit
 from arith.kernels import proof
 from arith.kernels.attention import attention
 from arith.kernels.configs import LONGEST
 from arith.kernels.routing import Backend
 from arith.kernels.terms import DistanceTable
-from arith.runs import git_commit
 
 FORWARD_PASSES, BACKWARD_PASSES = 4, 7  # tensors of the size of q to and from memory, at least
 DENSE, FLEX = "SDPA, dense learnable bias", "FlexAttention, learnable"

@@ -17,17 +17,17 @@ from pathlib import Path
 import click
 import torch
 
-from arith import recipe
-from arith.assembly import Assembly
-from arith.data import Batch
-from arith.decode import greedy
-from arith.evaluate import evaluate, grid_conditions
-from arith.judging import batch_matches, rows_at
-from arith.model import Transformer
-from arith.reproduce import results_folder
-from arith.runs import Run, provenance
+from arith.config import recipe
+from arith.data.batch import Batch
+from arith.evaluation.exact_match import evaluate, grid_conditions
+from arith.evaluation.teacher_forced import batch_matches, rows_at
+from arith.experiment.experiment import Assembly
+from arith.experiment.provenance import provenance, results_folder
+from arith.experiment.run import Run
+from arith.model.decode import greedy
+from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
-from arith.train import train
+from arith.training.loop import train
 
 DIGITS = 20
 

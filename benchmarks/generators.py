@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from arith.naming import format_named
+from arith.catalogue.named import format_named
 from arith.tasks.addition import Addition
 from arith.tasks.base import Task
 from arith.tasks.dialogue import Dialogue

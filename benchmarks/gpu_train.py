@@ -31,26 +31,29 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from arith import recipe
-from arith.assembly import Assembly, device_named
-from arith.budget import for_minutes
-from arith.config import RunConfig
-from arith.curves import curves
-from arith.evaluate import Condition, conditions, grid_conditions
-from arith.figures import draw_accuracy
-from arith.heatmap import draw_grids, grids, summary
-from arith.interrupt import Interrupted
+from arith.config import recipe
+from arith.config.schema import RunConfig
+from arith.evaluation.exact_match import conditions, grid_conditions
+from arith.evaluation.session import measured
+from arith.experiment.experiment import Assembly
+from arith.experiment.provenance import device_description, provenance
+from arith.experiment.run import Run
+from arith.figures.accuracy import draw_accuracy
+from arith.figures.grid import draw_grids
 from arith.kernels.attention import attention
 from arith.kernels.routing import route
 from arith.kernels.terms import Term
-from arith.measuring import measured
-from arith.model import Transformer
-from arith.results import Results
-from arith.runs import Run, device_description, provenance
-from arith.tables import accuracy_table
-from arith.throughput import throughput
-from arith.throughput_report import as_json, described
-from arith.train import train
+from arith.model.transformer import Transformer
+from arith.performance.throughput import throughput
+from arith.performance.throughput_report import as_json, described
+from arith.process.signals import Interrupted
+from arith.results.curves import curves
+from arith.results.grids import grids, summary
+from arith.results.schema import Condition, Results
+from arith.results.tables import accuracy_table
+from arith.training.budget import for_minutes
+from arith.training.environment import device_named
+from arith.training.loop import train
 
 
 @dataclass(frozen=True)
@@ -216,26 +219,27 @@ def attention_by(fused: bool) -> Iterator[None]:
     if fused:
         yield
         return
-    with mock.patch("arith.model.attention", functools.partial(attention, backend="reference")):
+    with mock.patch("arith.model.transformer.attention", functools.partial(attention, backend="reference")):
         yield
 
 
 def routes(assembly: Assembly) -> list[str]:
     """Which implementations of attention one forward pass of a few samples takes, and why."""
     seen: dict[str, None] = {}
-    import arith.model
+    import arith.model.transformer
 
-    inner = arith.model.attention
+    inner = arith.model.transformer.attention
 
     def watched(q: Tensor, k: Tensor, v: Tensor, *, terms: Sequence[Term] = (), **others: Any) -> Tensor:
         backend = inner.keywords["backend"] if isinstance(inner, functools.partial) else "auto"
         seen[": ".join(route(q, k, v, terms, backend))] = None
         return inner(q, k, v, terms=terms, **others)
 
-    from arith.step import answer_loss, autocast
+    from arith.training.environment import autocast
+    from arith.training.loss import answer_loss
 
     device = device_named(assembly.config.training.device)
-    with mock.patch("arith.model.attention", watched), autocast(device, assembly.config.training):
+    with mock.patch("arith.model.transformer.attention", watched), autocast(device, assembly.config.training):
         answer_loss(assembly.model().to(device), assembly.training_data().batch(0, 4, device))
     return list(seen)
 
@@ -256,7 +260,7 @@ def draw_speed(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Tokens a second of each case."""
     from matplotlib import pyplot
 
-    from arith import style
+    from arith.figures import style
 
     shown = [row for row in rows if "tokens_per_second" in row]
     with pyplot.rc_context(style.STYLE):

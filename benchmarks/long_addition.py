@@ -22,17 +22,18 @@ from typing import Any, Literal
 import click
 import torch
 
-from arith import model as model_module
-from arith import recipe, style
-from arith.assembly import Assembly
-from arith.data import Batch
-from arith.decode import greedy
-from arith.judging import batch_matches
+from arith.config import recipe
+from arith.data.batch import Batch
+from arith.evaluation.teacher_forced import batch_matches
+from arith.experiment.experiment import Assembly
+from arith.experiment.provenance import provenance, results_folder
+from arith.experiment.run import Run
+from arith.figures import style
 from arith.kernels.attention import attention
-from arith.model import Transformer
-from arith.reproduce import results_folder
-from arith.runs import Run, provenance
-from arith.train import train
+from arith.model import transformer as model_module
+from arith.model.decode import greedy
+from arith.model.transformer import Transformer
+from arith.training.loop import train
 
 Way = Literal["one pass", "decoding"]
 DIGITS = (100, 200, 500, 1000, 2000, 5000, 10_000)

@@ -19,12 +19,11 @@ import click
 import torch
 from peers.gpt2_trainer import HuggingFace
 
-from arith import recipe
-from arith.assembly import Assembly
-from arith.config import RunConfig
-from arith.reproduce import results_folder
-from arith.runs import provenance
-from arith.throughput import Trial
+from arith.config import recipe
+from arith.config.schema import RunConfig
+from arith.experiment.experiment import Assembly
+from arith.experiment.provenance import provenance, results_folder
+from arith.performance.throughput import Trial
 
 Timed = Callable[[int], tuple[float, ...]]  # seconds of so many steps
 

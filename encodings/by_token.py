@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from arith.encodings.hashing import WORDS, Use, drawn, uniform
+from arith.encodings.draws import WORDS, Use, drawn, uniform
 from arith.encodings.positions import Prompt, Reading
 
 

@@ -9,8 +9,12 @@ integers that wrap around.
 from enum import IntEnum
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
+
+BITS = 30
+WORDS = 1 << BITS
+
 
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # torch has signed integers only
 _ROUNDS = (30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64)
@@ -26,6 +30,10 @@ class Use(IntEnum):
     CHUNKS = 2**16 + 4
     SKIPS = 2**16 + 5
     PLACE = 2**16 + 6
+    TAGS = 1
+    SHIFT = 2
+    JITTER = 3
+    SCALE = 4
 
 
 def words(key: Int[Tensor, " b"], use: Use, count: int) -> Int[Tensor, "b count"]:
@@ -68,3 +76,40 @@ def _shifted(values: Int[Tensor, "..."], bits: int) -> Int[Tensor, "..."]:
     shifted = values >> bits
     shifted &= (1 << 64 - bits) - 1
     return shifted
+
+
+def mixed(values: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    """Scattered words; different words stay different.
+
+    >>> mixed(torch.arange(4)).tolist()
+    [0, 114555507, 920388112, 379873645]
+    """
+    words = values & (WORDS - 1)
+    words = ((words ^ (words >> 16)) * 0x21F0AAAD) & (WORDS - 1)
+    words = ((words ^ (words >> 15)) * 0x335A2D97) & (WORDS - 1)
+    scattered: Tensor = words ^ (words >> 15)
+    return scattered
+
+
+def drawn(key: Int[Tensor, "..."], use: Use, place: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    """A word for each place of each sample; those of one sample and one use differ."""
+    return mixed(mixed(place ^ key) ^ (key >> BITS) ^ use)
+
+
+def uniform(words: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """From 0 to below 1, in double precision."""
+    numbers: Tensor = words.double() / WORDS
+    return numbers
+
+
+def normal(words: Int[Tensor, "... 2m"], dtype: torch.dtype) -> Float[Tensor, "... 2m"]:
+    """As many independent numbers of mean 0 and variance 1: Box and Muller's transform. None is beyond 5.8.
+
+    Args:
+        words: independent ones.
+        dtype: float32 or float64; the numbers are the same to its precision.
+    """
+    # The highest 24 bits and 1 are exact in float32, and the logarithm of 0 is not taken.
+    first, second = (((words >> (BITS - 24)) + 1).to(dtype) / 2**24).chunk(2, dim=-1)
+    radius, angle = (-2 * first.log()).sqrt(), 2 * torch.pi * second
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=-1)

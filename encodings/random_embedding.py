@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from arith.encodings.base import LayerEncoding, PerLayer, Positions
-from arith.encodings.hashing import mixed, normal
+from arith.encodings.draws import mixed, normal
 
 How = Literal["overwrite", "add"]
 

@@ -11,8 +11,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 CHECK = (
-    "import arith.encodings.rope, arith.tasks.addition, arith.kernels.attention, arith.recipe\n"
-    "assert arith.recipe.names()\n"
+    "import arith.encodings.rope, arith.tasks.addition, arith.kernels.attention, arith.config.recipe\n"
+    "assert arith.config.recipe.names()\n"
     "print(arith.__file__)\n"
 )
 MODES = {

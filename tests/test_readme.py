@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from arith.catalogue import ALIASES, ENCODINGS, SCHEMES
+from arith.catalogue.entries import ALIASES, ENCODINGS, SCHEMES
 from arith.cli import cli
-from arith.curves import curves
-from arith.intervals import percent
-from arith.results import GRID, Results
-from arith.tables import accuracy_table
+from arith.results.curves import curves
+from arith.results.schema import GRID, Results
+from arith.results.tables import accuracy_table
+from arith.results.uncertainty import percent
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)

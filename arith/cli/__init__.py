@@ -24,7 +24,7 @@ from arith.cli import (
 )
 from arith.cli.framework import click
 from arith.errors import RunError, UsageError
-from arith.interrupt import Interrupted
+from arith.process.signals import Interrupted
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 

@@ -20,8 +20,8 @@ def command(model: Path | None, problems: tuple[str, ...], as_json: bool) -> Non
     MODEL is a run, a folder that arith export wrote, or a name of `arith list shipped`. Without one, a shipped model
     answers that knows the problem's sign.
     """
-    from arith import shipped
-    from arith.asking import ask
+    from arith.evaluation.answers import ask
+    from arith.experiment import shipped
 
     if model is None:
         raise UsageError("what is to be asked? Write for example: arith ask 123+456")

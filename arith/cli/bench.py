@@ -28,10 +28,10 @@ def train(timed: int, compare: bool, as_json: bool, **options: Any) -> None:
 
     Nothing is written. MFU is told for bfloat16 on GPUs whose peak is known.
     """
-    from arith.assembly import Assembly
-    from arith.throughput import throughput
-    from arith.throughput_report import as_json as row
-    from arith.throughput_report import comparison, described
+    from arith.experiment.experiment import Assembly
+    from arith.performance.throughput import throughput
+    from arith.performance.throughput_report import as_json as row
+    from arith.performance.throughput_report import comparison, described
 
     config = config_from(options)
     ways = ("off", "on") if compare else (config.training.compile,)
@@ -58,7 +58,7 @@ def scaling(quick: bool, threads: int | None, out: Path, publish: bool, as_json:
     """
     import os
 
-    from arith import scaling_report
+    from arith.performance import scaling_report
 
     if publish and quick:
         raise UsageError("what is published is measured whole: give --publish without --quick")

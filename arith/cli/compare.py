@@ -31,9 +31,10 @@ def command(
 
     RUNS are run folders, or files of predictions that arith evaluate wrote, for which no model is needed.
     """
-    from arith.assembly import Assembly, device_named
-    from arith.comparing import answers_of_file, answers_of_run, compared, comparison_table
-    from arith.taken import opened
+    from arith.evaluation.compare import answers_of_file, answers_of_run, compared, comparison_table
+    from arith.experiment.experiment import Assembly
+    from arith.experiment.exported import opened
+    from arith.training.environment import device_named
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more, or two files of predictions or more; got one")

@@ -17,8 +17,8 @@ from arith.cli.options import import_option
 @import_option
 def command(encoding: str, kernel: bool, out: Path | None, imports: tuple[str, ...]) -> None:
     """Print an encoding as one readable file: its code, its scheme's, and attention's, on torch alone."""
-    from arith.catalogue import import_file
-    from arith.eject import ejected
+    from arith.catalogue.registry import import_file
+    from arith.eject.file import ejected
     from arith.errors import UsageError
 
     for path in imports:

@@ -80,20 +80,21 @@ def command(
     given = next((name for name, value in by_text.items() if value is not None), None)
     if given is not None:
         raise UsageError(f"--{given.replace('_', '-')} is for models that are tested by text: leave RUN or it out")
-    from arith import measuring
-    from arith.assembly import Assembly, device_named
-    from arith.commands import command_line
-    from arith.config import grid_lengths
-    from arith.estimate import test_seconds
-    from arith.evaluate import conditions, every_suite, grid_conditions
-    from arith.failures import Gathered, Recording, anatomy_table, failure_table
-    from arith.interrupt import Interrupted
-    from arith.longer import model_for
-    from arith.predictions import Subject, Writer
-    from arith.results import GRID, Results
-    from arith.shipped import results_place
-    from arith.tables import interval_table
-    from arith.taken import opened
+    from arith.config.reading import grid_lengths
+    from arith.evaluation import session as measuring
+    from arith.evaluation.exact_match import conditions, every_suite, grid_conditions
+    from arith.evaluation.failures import Gathered, Recording, anatomy_table, failure_table
+    from arith.evaluation.requested import model_for
+    from arith.experiment.experiment import Assembly
+    from arith.experiment.exported import opened
+    from arith.experiment.shipped import results_place
+    from arith.performance.estimate import test_seconds
+    from arith.process.hints import command_line
+    from arith.process.signals import Interrupted
+    from arith.results.predictions import Subject, Writer
+    from arith.results.schema import GRID, Results
+    from arith.results.tables import interval_table
+    from arith.training.environment import device_named
 
     trained = opened(run, pretrained=not (failures or anatomy or predictions))
     changes: dict[str, Any] = {
@@ -183,8 +184,8 @@ def command(
     if listed:
         click.echo(interval_table(listed))
     if apart:
-        from arith.heatmap import grids, summary
-        from arith.terminal import grid_text
+        from arith.figures.terminal import grid_text
+        from arith.results.grids import grids, summary
 
         for own in grids(results.cells):
             click.echo(f"{grid_text(own)}\n{summary(own)}")

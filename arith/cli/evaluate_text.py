@@ -51,16 +51,16 @@ def tested_by_text(
     Args:
         tests: the options that say what is asked, None where not given.
     """
-    from arith.assembly import device_named
-    from arith.commands import command_line
-    from arith.config import digit_list, digit_range
-    from arith.files import as_file_name
-    from arith.interrupt import Interrupted
-    from arith.results import Results
-    from arith.shipped import tested
-    from arith.tables import interval_table
-    from arith.text_measuring import asked_by_text, of_replies, saved_with_others
-    from arith.text_tests import UNKNOWN, Asked, TextTest, write_prompts
+    from arith.config.reading import digit_list, digit_range
+    from arith.evaluation.text.prompts import UNKNOWN, Asked, TextTest, write_prompts
+    from arith.evaluation.text.session import asked_by_text, of_replies, saved_with_others
+    from arith.experiment.shipped import tested
+    from arith.process.files import as_file_name
+    from arith.process.hints import command_line
+    from arith.process.signals import Interrupted
+    from arith.results.schema import Results
+    from arith.results.tables import interval_table
+    from arith.training.environment import device_named
 
     if hf is None and prompts is None and replies is None:
         raise UsageError("name a run, a local model by --hf, or a file by --prompts or --replies")
@@ -106,7 +106,7 @@ def tested_by_text(
             click.echo("Write a reply to each, as JSON lines of id and reply, and score them:")
             click.echo(command_line("evaluate", "--replies", "FILE"))
             return
-        from arith.extras import needs
+        from arith.process.hints import needs
 
         needs("transformers", "hf")
         from arith.hf.generation import TextModel

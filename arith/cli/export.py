@@ -23,20 +23,20 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
     if (folder is None) == (ship is None):
         raise UsageError("give the folder to make, --to DIR, or a name to ship it under, --ship NAME")
 
-    from arith import shipped
-    from arith.commands import command_line
-    from arith.extras import needs
+    from arith.config.pretrained import is_model
+    from arith.experiment import shipped
+    from arith.process.hints import command_line, needs
 
     needs("transformers", "hf")
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    from arith.experiment.exported import opened
     from arith.hf.exporting import exported
-    from arith.taken import opened
 
     place = folder if folder is not None else shipped.FOLDER / str(ship)
     if place.exists() and any(place.iterdir()):
-        if not shipped.is_model(place):
+        if not is_model(place):
             raise UsageError(f"{place} exists and is no exported model, so it is left alone. Choose another")
         if not overwrite:
             raise UsageError(f"{place} exists. Replace it by --overwrite, or choose another")

@@ -4,7 +4,7 @@ from typing import Any
 
 from arith.cli.framework import click
 from arith.cli.options import import_option
-from arith.config import digit_range
+from arith.config.reading import digit_range
 
 
 @click.command(
@@ -39,12 +39,12 @@ def command(
     imports: tuple[str, ...],
 ) -> None:
     """Write problems: prompt, answer, operands, result, task, format, digits."""
-    from arith import export
-    from arith.catalogue import import_file
-    from arith.config import DataConfig
+    from arith.catalogue.named import format_named
+    from arith.catalogue.registry import import_file
+    from arith.config.schema import DataConfig
+    from arith.data import export
+    from arith.data.problems import shares, suite_problems, training_problems
     from arith.errors import UsageError
-    from arith.naming import format_named
-    from arith.problems import shares, suite_problems, training_problems
 
     for path in imports:
         import_file(path)

@@ -4,11 +4,13 @@ import dataclasses
 import json
 from pathlib import Path
 
-from arith import recipe, shipped
-from arith.catalogue import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS, import_file
+from arith.catalogue.entries import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS
+from arith.catalogue.registry import import_file
 from arith.cli.framework import click
 from arith.cli.options import import_option, json_option
-from arith.presets import PRESETS, block_parameters
+from arith.config import recipe
+from arith.config.presets import PRESETS, block_parameters
+from arith.experiment import shipped
 
 KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes", "shipped")
 RUNS = "runs"
@@ -38,8 +40,8 @@ def command(kind: str | None, folder: Path, imports: tuple[str, ...], as_json: b
 
 
 def _list_runs(folder: Path, as_json: bool) -> None:
-    from arith.inventory import runs
-    from arith.tables import aligned
+    from arith.experiment.inventory import runs
+    from arith.results.tables import aligned
 
     found = runs(folder)
     if as_json:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from arith import recipe
 from arith.cli.framework import click
-from arith.config import RunConfig, merged, nested
+from arith.config import recipe
+from arith.config.reading import merged, nested
+from arith.config.schema import RunConfig
 from arith.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])

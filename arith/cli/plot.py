@@ -30,7 +30,7 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
     Of a run folder, accuracy is drawn from results.json, what arith evaluate adds from evaluation.json, and training
     curves from metrics.jsonl.
     """
-    from arith.results import GRID
+    from arith.results.schema import GRID
     from arith.tasks.suites import SUITES
 
     known = (*SUITES, GRID) if kind == "anatomy" else (*SUITES,)
@@ -40,12 +40,12 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
         raise UsageError(f"--terminal draws accuracy and grids, and not {kind}. Leave it out, or choose another --kind")
     path = out or Path(kind)
     if kind == "training":
-        from arith.training_figure import draw_training, read_training
+        from arith.figures.training import draw_training, read_training
 
         _told(draw_training([read_training(own) for own in results], path, title))
         return
 
-    from arith.results import Results
+    from arith.results.schema import Results
 
     name = "results.json" if kind == "accuracy" else "evaluation.json"
     paths = [own / name if own.is_dir() else own for own in results]
@@ -53,7 +53,8 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
     cells = [cell for own in loaded for cell in own.cells]
     there = ", ".join(map(str, paths))
     if kind == "anatomy":
-        from arith.anatomy_figure import dissected, draw_anatomy
+        from arith.figures.error_classes import draw_anatomy
+        from arith.results.error_classes import dissected
 
         try:
             drawn = dissected([own for part in loaded for own in part.anatomy], suite)
@@ -61,8 +62,9 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
             raise UsageError(f"{there}: {error}") from error
         _told(draw_anatomy(drawn, path, title))
     elif kind == "grid":
-        from arith.heatmap import draw_grids, grids, summary
-        from arith.terminal import grid_text
+        from arith.figures.grid import draw_grids
+        from arith.figures.terminal import grid_text
+        from arith.results.grids import grids, summary
 
         try:
             maps = grids(cells)
@@ -75,10 +77,10 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
         click.echo("\n".join(map(summary, maps)))
         _told(files)
     else:
-        from arith.curves import curves
-        from arith.figures import draw_accuracy
-        from arith.tables import accuracy_table
-        from arith.terminal import accuracy_text
+        from arith.figures.accuracy import draw_accuracy
+        from arith.figures.terminal import accuracy_text
+        from arith.results.curves import curves
+        from arith.results.tables import accuracy_table
 
         lines = curves(cells, suite)
         if not lines:

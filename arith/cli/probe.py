@@ -18,11 +18,12 @@ from arith.cli.options import json_option
 @json_option
 def command(run: Path, digits: int | None, samples: int, seed: int | None, device: str, as_json: bool) -> None:
     """What answers depend on: the same problems moved on, filled with zeros, and with operands swapped."""
-    from arith.assembly import Assembly, device_named
-    from arith.evaluate import Condition
-    from arith.longer import model_for
-    from arith.probes import MOVES, probe_table, probes
-    from arith.taken import opened
+    from arith.evaluation.perturb import MOVES, probe_table, probes
+    from arith.evaluation.requested import model_for
+    from arith.experiment.experiment import Assembly
+    from arith.experiment.exported import opened
+    from arith.results.schema import Condition
+    from arith.training.environment import device_named
 
     trained = opened(run)
     length = digits if digits is not None else trained.config.data.digits[1]

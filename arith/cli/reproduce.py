@@ -46,12 +46,15 @@ def command(
 
     Runs that are finished are not trained again, so an interrupted command goes on where it stopped.
     """
-    from arith import estimate, recipe, reproduce
-    from arith.assembly import Assembly, device_named
-    from arith.commands import command_line
-    from arith.curves import PUBLISHED_SEEDS
+    from arith.config import recipe
     from arith.errors import did_you_mean
-    from arith.interrupt import Interrupted
+    from arith.experiment.experiment import Assembly
+    from arith.performance import estimate
+    from arith.process.hints import command_line
+    from arith.process.signals import Interrupted
+    from arith.results.curves import PUBLISHED_SEEDS
+    from arith.sweeps import reproduce
+    from arith.training.environment import device_named
 
     loaded = recipe.load(recipe_name, scale)
     unknown = [label for label in only if label not in loaded.labels()]

@@ -18,8 +18,8 @@ from arith.cli.options import json_option
 @json_option
 def command(predictions: Path, failures: int, as_json: bool) -> None:
     """Score a predictions file anew, without the model: every right answer is computed again."""
-    from arith.failures import anatomy_table, failure_table
-    from arith.rescoring import rescored, score_table
+    from arith.evaluation.failures import anatomy_table, failure_table
+    from arith.evaluation.rescore import rescored, score_table
 
     scores, gathered = rescored(predictions, failures)
     shown = [row for rows in gathered.failures.values() for row in rows]

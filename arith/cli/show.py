@@ -18,10 +18,10 @@ def command() -> None:
 )
 def gallery(pictures: Path | None) -> None:
     """Every task, format, suite, scheme and encoding with samples, as Markdown."""
-    from arith.gallery import gallery as page
+    from arith.gallery.page import gallery as page
 
     if pictures is not None:
-        from arith.pictures import draw
+        from arith.gallery.pictures import draw
 
         draw(pictures)
     click.echo(page(), nl=False)
@@ -32,13 +32,13 @@ def gallery(pictures: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")
 def encoding(name: str, out: Path | None) -> None:
     """One encoding: what it is, its settings, formula and source."""
-    from arith.commands import command_line
-    from arith.gallery import encoding_card
+    from arith.gallery.page import encoding_card
+    from arith.process.hints import command_line
 
     click.echo(_without_picture(encoding_card(name)))
     click.echo(f"\nTo take it along as one file: {command_line('eject', name)}")
     if out is not None:
-        from arith.pictures import draw_files
+        from arith.gallery.pictures import draw_files
 
         click.echo("\n".join(f"figure   {file}" for file in draw_files(name, out)))
 
@@ -47,7 +47,7 @@ def encoding(name: str, out: Path | None) -> None:
 @click.argument("name")
 def scheme(name: str) -> None:
     """One position scheme: what it is, its settings, formula and source."""
-    from arith.gallery import scheme_card
+    from arith.gallery.page import scheme_card
 
     click.echo(_without_picture(scheme_card(name)))
 
@@ -66,8 +66,8 @@ def batch(rows: int, **options: Any) -> None:
     """A few samples, token by token: position ids, and which tokens are learned."""
     import torch
 
-    from arith.assembly import Assembly
-    from arith.tables import aligned
+    from arith.experiment.experiment import Assembly
+    from arith.results.tables import aligned
     from arith.tasks import vocabulary
 
     assembly = Assembly.of(config_from(options))
@@ -98,12 +98,15 @@ def batch(rows: int, **options: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("attention"), help="The figure, without ending.")
 def attention(run: Path, problem: str, out: Path) -> None:
     """What each head looks at in one problem: png, pdf, svg and csv."""
-    from arith.assembly import Assembly
-    from arith.attending import attention_maps, draw_attention
-    from arith.taken import opened
+    from arith.evaluation.attention import attention_maps
+    from arith.experiment.experiment import Assembly
+    from arith.experiment.exported import opened
+    from arith.figures.attention import draw_attention
 
     trained = opened(run)
     assembly = Assembly.of(trained.config)
     model, _ = trained.trained(assembly)
-    files = draw_attention(attention_maps(assembly, model, problem), out, trained.config.model.passes)
+    maps = attention_maps(assembly, model, problem)
+    weights = [layer.numpy() for layer in maps.weights]
+    files = draw_attention(maps.symbols, weights, out, trained.config.model.passes)
     click.echo("\n".join(f"figure   {file}" for file in files))

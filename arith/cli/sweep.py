@@ -36,10 +36,11 @@ def command(
 
     Finished runs are not done again, failed ones are retried when the command is given again.
     """
-    from arith import grid, recipe
-    from arith.assembly import Assembly
-    from arith.executors import threads_of, visible_gpus
-    from arith.sweeping import Means, equalised, sweep
+    from arith.config import recipe
+    from arith.experiment.experiment import Assembly
+    from arith.sweeps import grid_file as grid
+    from arith.sweeps.executors import threads_of, visible_gpus
+    from arith.sweeps.sweep import Means, equalised, sweep
 
     if ablate:
         changes = [assigned(text) for text in ablate]

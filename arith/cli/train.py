@@ -5,8 +5,8 @@ from typing import Any
 
 from arith.cli.framework import click
 from arith.cli.options import config_from, json_option, run_options
+from arith.config.pretrained import ENCODING, located
 from arith.errors import UsageError
-from arith.pretrained import ENCODING, located
 
 
 @click.command(
@@ -54,17 +54,20 @@ def command(
         if value is not None:
             options["assignments"] = (*options["assignments"], f"training.{name}={str(value).lower()}")
 
-    from arith import estimate, reproduce
-    from arith.asking import example_problem
-    from arith.assembly import Assembly, device_named
-    from arith.budget import for_minutes
-    from arith.commands import command_line
-    from arith.files import as_file_name
-    from arith.lock import locked
-    from arith.runs import Run
-    from arith.tables import accuracy_table
-    from arith.train import train
-    from arith.world import joined, local_device, several
+    from arith.evaluation.answers import example_problem
+    from arith.experiment.experiment import Assembly
+    from arith.experiment.run import Run
+    from arith.figures.report import drawn_and_saved
+    from arith.performance import estimate
+    from arith.process.files import as_file_name
+    from arith.process.hints import command_line
+    from arith.process.lock import locked
+    from arith.results.tables import accuracy_table
+    from arith.sweeps.worker import run_and_test
+    from arith.training.budget import for_minutes
+    from arith.training.distributed import joined, local_device, several
+    from arith.training.environment import device_named
+    from arith.training.loop import train
 
     stored = Run.open(out).config if resume and out is not None else None
     config = config_from(options, stored)
@@ -87,9 +90,9 @@ def command(
         with locked(folder):
             run = Run.begin(folder, config, "resume" if resume else "overwrite" if overwrite else "refuse")
             world.wait()
-            results = reproduce.run_and_test(run, assembly, config.encoding, world)
+            results = run_and_test(run, assembly, config.encoding, world)
             world.wait()
-    drawn, files = reproduce.drawn_and_saved(results, folder / "figures" / "accuracy", config.encoding)
+    drawn, files = drawn_and_saved(results, folder / "figures" / "accuracy", config.encoding)
     if as_json:
         click.echo(run.results.read_text())
         return

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import arith.hf.model  # noqa: F401  registers arith's models
-from arith.config import digit_list
-from arith.shipped import tested
-from arith.text_tests import TextTest, is_right
+from arith.config.reading import digit_list
+from arith.evaluation.text.prompts import TextTest, is_right
+from arith.experiment.shipped import tested
 
 
 def dataset(

@@ -1,28 +1,28 @@
-"""arith beside Hugging Face models: pip install 'arith-toolkit[hf]'."""
+"""arith beside Hugging Face: our models as theirs, our encodings in theirs. pip install 'arith-toolkit[hf]'.
 
-from typing import TYPE_CHECKING, Any
+May import `evaluation`, `experiment` and the rooms below; never `training` or `sweeps`.
+"""
+
+from typing import TYPE_CHECKING
+
+from arith.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from arith.hf.attachment import Attachment, attach, attached, detach
-    from arith.hf.rotary import own_rope
-    from arith.hf.saving import load, save
+    from arith.hf.attachment.attachment import Attachment, attach, attached, detach
+    from arith.hf.attachment.rotary import own_rope
+    from arith.hf.attachment.saving import load, save
 
-# Imported when they are asked for: `arith.hf.text` needs no transformers.
-_HOMES = {
-    "Attachment": "attachment",
-    "attach": "attachment",
-    "attached": "attachment",
-    "detach": "attachment",
-    "load": "saving",
-    "own_rope": "rotary",
-    "save": "saving",
-}
+# Lazily: `arith.hf.text` needs no transformers.
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Attachment": "attachment.attachment",
+        "attach": "attachment.attachment",
+        "attached": "attachment.attachment",
+        "detach": "attachment.attachment",
+        "load": "attachment.saving",
+        "own_rope": "attachment.rotary",
+        "save": "attachment.saving",
+    },
+)
 __all__ = ["Attachment", "attach", "attached", "detach", "load", "own_rope", "save"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'arith.hf' has no attribute '{name}'")
-    import importlib
-
-    return getattr(importlib.import_module(f"arith.hf.{_HOMES[name]}"), name)

@@ -4,18 +4,19 @@ import shutil
 from pathlib import Path
 
 import arith
-from arith.assembly import Assembly
-from arith.card import card
 from arith.errors import UsageError
+from arith.experiment.experiment import Assembly
+from arith.experiment.exported import config_of
+from arith.experiment.pretrained import PretrainedFolder
+from arith.experiment.provenance import git_commit, made
+from arith.experiment.run import Run
+from arith.experiment.shipped import RESULTS
+from arith.hf.card import card
 from arith.hf.model import ArithConfig, ArithForCausalLM
-from arith.hf.pretrained import Pretrained, Start
 from arith.hf.tokenizer import character_tokenizer
-from arith.model import Transformer
-from arith.reproduce import made
-from arith.results import Results
-from arith.runs import Run, git_commit
-from arith.shipped import RESULTS
-from arith.taken import config_of
+from arith.model.pretrained import Pretrained
+from arith.model.transformer import Transformer
+from arith.results.schema import Results
 
 STUB = "arith_hf.py"
 # For programs that load models with trust_remote_code, and do not import arith by themselves.
@@ -45,7 +46,7 @@ def exported(run: Run, folder: Path, name: str) -> None:
         shutil.rmtree(folder)
     if isinstance(model, Pretrained):
         model.inner.save_pretrained(folder)
-        Start.of(str(run.config.model.init)).tokenizer.save_pretrained(folder)
+        PretrainedFolder.of(str(run.config.model.init)).tokenizer.save_pretrained(folder)
     else:
         _save(model, assembly, checkpoint.step, folder)
     # Where and by which code, but no paths of this machine.

@@ -14,13 +14,12 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from arith.assembly import Assembly
-from arith.config import RunConfig
-from arith.hf.decoding import Decoding
+from arith.config.schema import RunConfig
+from arith.experiment.experiment import Assembly
+from arith.experiment.exported import config_of, key_of
+from arith.hf.decoding import Decoding, Prompts
 from arith.hf.inputs import CACHE
-from arith.hf.prompts import Prompts
-from arith.model import Transformer
-from arith.taken import config_of, key_of
+from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
 NOT_LEARNED = -100

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.utils.data import Dataset as Rows
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
-from arith.assembly import Assembly, device_named
+from arith.experiment.experiment import Assembly
+from arith.training.environment import device_named
 
 IGNORED = -100  # label of a token that is not asked for, as Hugging Face marks it
 

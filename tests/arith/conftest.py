@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from arith.cli import cli
-from arith.runs import Run
+from arith.experiment.run import Run
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-    from arith.hf.text import texts
-    from arith.naming import format_named, task_named
+    from arith.catalogue.named import format_named, task_named
+    from arith.data.tokenized import texts
     from arith.tasks.mixture import Mixture
     from arith.tasks.samplers import Uniform
     from arith.tasks.sampling import Source

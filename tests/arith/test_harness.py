@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from arith.harness.problems import results
-from arith.results import Results
+from arith.results.schema import Results
 
 
 def test_the_first_line_of_a_reply_counts() -> None:

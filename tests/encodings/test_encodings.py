@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import arith
-from arith.cache import Cache
-from arith.catalogue import ALIASES, ENCODINGS
-from arith.config import ModelConfig
-from arith.data import Batch, Dataset
+from arith.catalogue.entries import ALIASES, ENCODINGS
+from arith.config.schema import ModelConfig
+from arith.data.batch import Batch
+from arith.data.dataset import Dataset
 from arith.encodings.base import Encoding, Positions
 from arith.encodings.by_token import Tags
 from arith.encodings.compose import Composed, Part
@@ -25,14 +25,15 @@ from arith.encodings.rope import RoPE
 from arith.encodings.segments import Segments
 from arith.encodings.t5 import T5
 from arith.kernels.attention import attention
-from arith.model import Transformer
-from arith.step import answer_loss
+from arith.model.cache import Cache
+from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
+from arith.training.loss import answer_loss
 
 CPU = torch.device("cpu")
 NEEDED = {

@@ -13,16 +13,16 @@ from transformers.models.distilbert.modeling_distilbert import create_sinusoidal
 from x_transformers.x_transformers import ScaledSinusoidalEmbedding
 
 import arith
-from arith.config import ModelConfig
-from arith.data import Dataset
+from arith.config.schema import ModelConfig
+from arith.data.dataset import Dataset
 from arith.encodings.base import Positions
 from arith.encodings.by_token import CAPE, Tags
-from arith.encodings.hashing import BITS, WORDS, Use, drawn, mixed, normal, uniform
+from arith.encodings.draws import BITS, WORDS, Use, drawn, mixed, normal, uniform
 from arith.encodings.positions import Prompt, Scheme
 from arith.encodings.random_embedding import Marking, RandomEmbedding
 from arith.encodings.sinusoidal import Sinusoidal
 from arith.errors import UsageError
-from arith.model import Transformer
+from arith.model.transformer import Transformer
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED
 from arith.tasks.mixture import Mixture

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from arith.assembly import Assembly
-from arith.catalogue import ALIASES, ENCODINGS
-from arith.config import RunConfig
-from arith.judging import exact_matches
-from arith.step import FiniteWatch, optimizer_of, set_rates, training_step
+from arith.catalogue.entries import ALIASES, ENCODINGS
+from arith.config.schema import RunConfig
+from arith.evaluation.teacher_forced import exact_matches
+from arith.experiment.experiment import Assembly
+from arith.training.optimiser import optimizer_of, set_rates
+from arith.training.step import FiniteWatch, training_step
 
 pytestmark = pytest.mark.slow
 

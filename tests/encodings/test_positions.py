@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from jaxtyping import Int
 from torch import Tensor
 
-from arith.catalogue import SCHEMES as SCHEMES_BY_NAME
-from arith.data import Batch, Dataset, as_batch, reading
+from arith.catalogue.entries import SCHEMES as SCHEMES_BY_NAME
+from arith.catalogue.named import format_named
+from arith.data.batch import Batch, as_batch, reading
+from arith.data.dataset import Dataset
 from arith.encodings.by_token import CAPE, Tags
 from arith.encodings.compose import Composed, Part
 from arith.encodings.coupled import Coupled
@@ -24,7 +26,6 @@ from arith.encodings.positions import Kind, Prompt, Scheme, Sequential
 from arith.encodings.randomized import Randomized
 from arith.encodings.segments import Segments
 from arith.encodings.sliding import Multiplicand, Multiplier
-from arith.naming import format_named
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
 from arith.tasks.base import Problems, Task

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import arith
-from arith.data import Dataset
+from arith.data.dataset import Dataset
 from arith.kernels import proof
 from arith.kernels.terms import DistanceTable
 from arith.tasks.addition import Addition

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 import arith
-from arith import model as model_module
-from arith.cache import Cache
-from arith.config import ModelConfig
-from arith.data import Dataset
+from arith.config.schema import ModelConfig
+from arith.data.dataset import Dataset
 from arith.kernels import windowed
 from arith.kernels.attention import attention
-from arith.model import Transformer
+from arith.model import transformer as model_module
+from arith.model.cache import Cache
+from arith.model.transformer import Transformer
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED
 from arith.tasks.mixture import Mixture

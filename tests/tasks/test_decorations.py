@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from arith.naming import format_named, task_named
+from arith.catalogue.named import format_named, task_named
 from arith.tasks import vocabulary
 from arith.tasks.decorations import Groups, Spaces
 from arith.tasks.lines import Written

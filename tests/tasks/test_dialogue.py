@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from arith.naming import format_named
+from arith.catalogue.named import format_named
 from arith.tasks import dialogue, vocabulary
 from arith.tasks.dialogue import Dialogue, Talk
 from arith.tasks.formats import NAMED

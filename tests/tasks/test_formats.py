@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arith.naming import format_named
+from arith.catalogue.named import format_named
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
 from arith.tasks.base import Problems, Task

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from arith.config import DataConfig
+from arith.config.schema import DataConfig
+from arith.data.problems import shares, training_problems
 from arith.errors import UsageError
-from arith.problems import shares, training_problems
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED

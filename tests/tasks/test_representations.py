@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from arith.catalogue import DECORATIONS, TASKS, WORKINGS
-from arith.naming import format_named, task_named
+from arith.catalogue.entries import DECORATIONS, TASKS, WORKINGS
+from arith.catalogue.named import format_named, task_named
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import NAMED, Format

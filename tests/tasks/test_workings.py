@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arith.naming import format_named, task_named
+from arith.catalogue.named import format_named, task_named
 from arith.tasks.addition import Addition
 
 

@@ -1,0 +1,135 @@
+"""What comes with arith: every encoding, position scheme, task, decoration and working, by name."""
+
+from arith.catalogue.registry import Catalogue
+
+# Compositions that the field knows by one name.
+ALIASES = {
+    "abacus": ("learned@abacus:origin=cyclic", "learned embeddings on abacus ids"),
+    "bipe": ("learned@abacus+rope@segments", "BiPE: learned embeddings inside a number, rope from number to number"),
+    "cape": (
+        "sinusoidal@cape",
+        "sinusoidal embeddings of positions shifted, jittered and scaled at random",
+    ),
+    "coupled": ("learned@coupled:origin=cyclic", "learned embeddings on coupled ids"),
+    "coupled-window": (
+        "(relative:radius=1+window:left=1,right=1)@coupled",
+        "bias and window on differences of coupled ids: sees its own significance and one on each side",
+    ),
+    "sliding-window": (
+        "(relative:radius=1+window:left=1,right=1)@multiplicand+(relative:radius=1+window:left=1,right=1)@multiplier",
+        "for looped multiplication: each loop sees one digit of each factor, and a neighbour on each side",
+    ),
+    "sliding-lanes": (
+        "(lanes:lane=1+window:left=1)@multiplicand:ahead=true+(lanes:lane=2+window:left=0)@multiplier:ahead=true",
+        "for loops that are summed: half of the heads of the first layer begin at one digit of each factor",
+    ),
+    "random-tags": (
+        "random-embedding@tags",
+        "the random embedding of Shen et al.: fresh random vectors for each sequence",
+    ),
+}
+ENCODINGS = Catalogue(
+    "encoding",
+    {
+        "alibi": ("arith.encodings.biases:ALiBi", "a penalty proportional to distance, its slope fixed for each head"),
+        "cope": ("arith.encodings.cope:CoPE", "positions count the tokens that a query finds worth counting"),
+        "dape": ("arith.encodings.dape:DAPE", "a score for each distance, and an MLP that adapts it to the scores"),
+        "fire": ("arith.encodings.fire:FIRE", "a learned function of distance relative to the query's position"),
+        "forgetting": ("arith.encodings.forgetting:Forgetting", "scores fade by gates computed from the tokens"),
+        "hard-alibi": ("arith.encodings.biases:HardALiBi", "some heads see only near keys, each its own window"),
+        "kerple": ("arith.encodings.biases:KERPLE", "a penalty that grows as a learned logarithm or power of distance"),
+        "lanes": ("arith.encodings.lanes:Lanes", "a learned score for each small distance, sharp from the start"),
+        "learned": ("arith.encodings.learned:Learned", "a trained vector for each position, added to the token's"),
+        "nope": ("arith.encodings.nope:NoPE", "nothing: only the causal mask tells positions"),
+        "random-embedding": (
+            "arith.encodings.random_embedding:RandomEmbedding",
+            "a random vector for each id, at the input, in every layer or in queries and keys",
+        ),
+        "relative": ("arith.encodings.relative:Relative", "a learned score for each small distance"),
+        "rope": ("arith.encodings.rope:RoPE", "queries and keys rotated by angles that grow with the position"),
+        "rope-interpolated": (
+            "arith.encodings.rope_scaled:Interpolated",
+            "rope with all frequencies lowered, so that longer inputs have the angles of the trained ones",
+        ),
+        "rope-llama3": (
+            "arith.encodings.rope_scaled:Llama3",
+            "rope with low frequencies lowered, as Llama 3.1 has it",
+        ),
+        "rope-long": ("arith.encodings.rope_scaled:LongRoPE", "rope with a divisor for each frequency"),
+        "rope-ntk": (
+            "arith.encodings.rope_scaled:NTK",
+            "rope with a larger base; dynamic NTK, for a known capacity, is the same",
+        ),
+        "rope-yarn": (
+            "arith.encodings.rope_scaled:YaRN",
+            "rope with low frequencies lowered and attention sharpened",
+        ),
+        "sandwich": ("arith.encodings.biases:Sandwich", "a penalty by how sinusoidal embeddings differ; not learned"),
+        "shaw": ("arith.encodings.shaw:Shaw", "a learned key for each small distance"),
+        "sinusoidal": (
+            "arith.encodings.sinusoidal:Sinusoidal",
+            "sines and cosines of the position, added to the token",
+        ),
+        "t5": ("arith.encodings.t5:T5", "a learned score for each bucket of distances"),
+        "transformer-xl": ("arith.encodings.transformer_xl:TransformerXL", "keys projected from sinusoids of distance"),
+        "window": ("arith.encodings.window:Window", "keys beyond a distance are hidden"),
+        "xpos": ("arith.encodings.xpos:XPos", "rope whose scores fade with the distance"),
+    },
+    ALIASES,
+)
+SCHEMES = Catalogue(
+    "position scheme",
+    {
+        "abacus": ("arith.encodings.digit_positions:Abacus", "the place of a digit in its number, as it is written"),
+        "cape": ("arith.encodings.by_token:CAPE", "the index of the token, shifted, jittered and scaled at random"),
+        "coupled": (
+            "arith.encodings.coupled:Coupled",
+            "the significance of a digit, in operands and answer alike; levels=2 adds which number it is of",
+        ),
+        "multiplicand": (
+            "arith.encodings.sliding:Multiplicand",
+            "the significance of a digit; the first factor moves along the answer, a column each loop",
+        ),
+        "multiplier": (
+            "arith.encodings.sliding:Multiplier",
+            "the significance of a digit; all of the answer moves along the second factor, a digit each loop",
+        ),
+        "pose": ("arith.encodings.pose:PoSE", "the index of the token; in training it skips ahead at random places"),
+        "randomized": ("arith.encodings.randomized:Randomized", "ascending ids, drawn at random from many"),
+        "segments": ("arith.encodings.segments:Segments", "the index of the number, sign or run of words"),
+        "sequential": ("arith.encodings.positions:Sequential", "the index of the token"),
+        "tags": ("arith.encodings.by_token:Tags", "a random number for each token"),
+    },
+)
+TASKS = Catalogue(
+    "task",
+    {
+        "addition": ("arith.tasks.addition:Addition", "123+456=579; addition:operands=3 adds three"),
+        "copy": ("arith.tasks.strings:Copy", "12034=12034; copy:distinct=true has no digit twice"),
+        "dialogue": (
+            "arith.tasks.dialogue:Dialogue",
+            "a student asks for a sum, a teacher answers; tests have wordings of their own; talk=short: a third of it",
+        ),
+        "multiplication": ("arith.tasks.multiplication:Multiplication", "12*34=408"),
+        "reverse": ("arith.tasks.strings:Reverse", "12034=43021; reverse:distinct=true has no digit twice"),
+        "subtraction": ("arith.tasks.subtraction:Subtraction", "123-456=-333"),
+    },
+)
+# What a format may add to the order and padding of its digits.
+DECORATIONS = Catalogue(
+    "decoration",
+    {
+        "groups": ("arith.tasks.decorations:Groups", "a space between groups of digits; groups:size=1 spaces them all"),
+        "hints": ("arith.tasks.decorations:Hints", "before each digit a symbol for its significance"),
+        "spaces": ("arith.tasks.decorations:Spaces", "random spaces between digits and operators"),
+    },
+)
+WORKINGS = Catalogue(
+    "working",
+    {
+        "detailed": ("arith.tasks.workings:Detailed", "each column's digits, carry and result"),
+        "partial-products": ("arith.tasks.workings:PartialProducts", "one factor times each digit of the other"),
+        "recursive": ("arith.tasks.workings:Recursive", "each step restates what remains of the operands"),
+        "scratchpad": ("arith.tasks.workings:Scratchpad", "each column's result and carry"),
+    },
+)

@@ -1,0 +1,58 @@
+"""For each encoding and position scheme an example of it with settings that show what it does."""
+
+import inspect
+from collections.abc import Callable, Collection
+
+from arith.catalogue.build import GIVEN, SHAPE
+from arith.catalogue.entries import ENCODINGS, SCHEMES
+
+TRAINED, SHOWN = 48, 96  # tokens: of the longest sequence that training would show, and of what is drawn
+# Settings that have no default, or one by which nothing happens within what is drawn.
+EXAMPLES = {
+    "trained": str(TRAINED),
+    "threshold": str(TRAINED),
+    "factors": "1-1-1.2-1.4-1.6-1.8-2-2",
+    "scale_base": "32",
+}
+OTHERWISE = "8"  # for any number that has to be given
+
+
+def settings(name: str) -> dict[str, object]:
+    """The settings of an encoding and their defaults, `inspect.Parameter.empty` where there is none.
+
+    >>> settings("t5")
+    {'buckets': 32, 'farthest': 128, 'bidirectional': False}
+    """
+    return _settings(ENCODINGS.load(name), GIVEN)
+
+
+def scheme_settings(name: str) -> dict[str, object]:
+    """The settings of a position scheme and their defaults.
+
+    >>> scheme_settings("randomized")
+    {'span': 2048, 'tested': 'random'}
+    """
+    return _settings(SCHEMES.load(name), SHAPE)
+
+
+def _settings(make: Callable[..., object], given: Collection[str]) -> dict[str, object]:
+    parameters = inspect.signature(make).parameters.values()
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    own = [parameter for parameter in parameters if parameter.name not in given and parameter.kind not in several]
+    return {parameter.name: parameter.default for parameter in own}
+
+
+def example(name: str) -> str:
+    """An encoding or alias as it is drawn.
+
+    >>> example("window")
+    'window:left=8'
+    """
+    if name not in ENCODINGS.names():
+        return name
+    given = {
+        setting: EXAMPLES.get(setting, OTHERWISE)
+        for setting, default in settings(name).items()
+        if setting in EXAMPLES or default is inspect.Parameter.empty
+    }
+    return name + (":" if given else "") + ",".join(f"{setting}={value}" for setting, value in given.items())

@@ -1,0 +1,73 @@
+"""Tasks and formats by name, as they are written on the command line and in recipes. No torch."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from arith.catalogue.entries import DECORATIONS, TASKS, WORKINGS
+from arith.catalogue.settings import made, told
+from arith.catalogue.spec import parse_name, parse_sum
+from arith.errors import UsageError, did_you_mean
+from arith.tasks import formats
+from arith.tasks.base import Task
+from arith.tasks.formats import PADS, Format, Pad
+
+FORMAT_EXAMPLE = "plain, padded-reversed:width=15, reversed+hints or plain+spaces:share=0.3+recursive"
+
+
+def task_named(text: str) -> Task:
+    """The task that a text such as `addition:operands=3` names.
+
+    >>> task_named("reverse:distinct=true")
+    Reverse(distinct=True)
+    """
+    named = parse_name(text, "a task")
+    task: Task = made(TASKS.load(named.name), named, "task", {}, {})
+    return task
+
+
+def format_named(text: str) -> Format:
+    """The format that a text names: order and padding, and what is added to them.
+
+        format   = base { "+" decoration | "+" working }, each with settings after a colon
+
+    >>> str(format_named("padded-reversed:width=15+hints+scratchpad"))
+    'padded-reversed:width=15+hints+scratchpad'
+    """
+    base, *parts = parse_sum(text, "a format", FORMAT_EXAMPLE)
+    if base.name not in formats.NAMED:
+        raise UsageError(
+            f"no format is called '{base.name}'.{did_you_mean(base.name, formats.NAMED)} "
+            f"Formats: {', '.join(formats.NAMED)}. Write for example {FORMAT_EXAMPLE}"
+        )
+    found: Format = made(_base(base.name), base, "format", {}, {})
+    kinds = {"decoration": DECORATIONS, "working": WORKINGS}
+    for part in parts:
+        kind = next((kind for kind, known in kinds.items() if part.name in known.names()), None)
+        if kind is None:
+            every = sorted(name for known in kinds.values() for name in known.names())
+            raise UsageError(
+                f"nothing that a format adds is called '{part.name}'.{did_you_mean(part.name, every)} "
+                f"Decorations: {', '.join(DECORATIONS.names())}. Workings: {', '.join(WORKINGS.names())}"
+            )
+        if getattr(found, kind) is not None:
+            raise UsageError(f"a format has one {kind}: '{text}' asks for {getattr(found, kind).name} and {part.name}")
+        added = made(kinds[kind].load(part.name), part, kind, {}, {})
+        with told(text):
+            found = replace(found, **{kind: added})
+    return found
+
+
+def _base(name: str) -> Callable[..., Format]:
+    named = formats.NAMED[name]
+    if not named.pad_answer:
+
+        def plain() -> Format:
+            return named
+
+        return plain
+
+    def padded(width: int | None = None, pad: Pad = "both") -> Format:
+        operands, answer = PADS[pad]
+        return replace(named, width=width, pad_operands=operands, pad_answer=answer)
+
+    return padded

@@ -1,0 +1,189 @@
+"""The little language of encodings: `rope`, `t5:buckets=64`, `learned@coupled`, `(relative+window:left=1)@abacus`.
+
+    sum     = part { "+" part }
+    part    = ( name [ settings ] | "(" sum ")" ) [ "@" name [ settings ] ]        "@" binds tighter than "+"
+    settings = ":" key "=" value { "," key "=" value }
+
+A part without a scheme is on sequential ids. Parsing imports nothing but names.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from arith.catalogue.entries import ALIASES, ENCODINGS, SCHEMES
+from arith.errors import UsageError
+
+# Numbers as Python prints them, 1e+06 among them, are words.
+_TOKEN = re.compile(r"\s*(?:(?P<word>-?[0-9.]+[eE]\+[0-9]+|[A-Za-z0-9_.\-]+)|(?P<sign>[+@:=,()]))")
+_DEEPEST = 50  # parentheses inside one another
+_SHOWN = 120  # characters of a text that cannot be read
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name with its settings, as text."""
+
+    name: str
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return self.name + (":" if self.settings else "") + ",".join(f"{key}={value}" for key, value in self.settings)
+
+
+SEQUENTIAL = Named("sequential")
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """An encoding on a scheme."""
+
+    encoding: Named
+    scheme: Named = SEQUENTIAL
+
+    def __str__(self) -> str:
+        return str(self.encoding) if self.scheme == SEQUENTIAL else f"{self.encoding}@{self.scheme}"
+
+
+def parse(text: str) -> tuple[PartSpec, ...]:
+    """The parts that a text names, aliases written out.
+
+    >>> [str(part) for part in parse("t5:buckets=64+abacus")]
+    ['t5:buckets=64', 'learned@abacus:origin=cyclic']
+    """
+    parser = _Parser(text)
+    parts = parser.sum()
+    if parser.place < len(parser.tokens):
+        raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
+    return tuple(PartSpec(encoding, scheme or SEQUENTIAL) for encoding, scheme in parts)
+
+
+def parse_name(text: str, what: str) -> Named:
+    """A name with its settings.
+
+    >>> parse_name("addition:operands=3", "a task")
+    Named(name='addition', settings=(('operands', '3'),))
+    """
+    parser = _Parser(text, example="addition or addition:operands=3")
+    named = parser.named(what)
+    if parser.place < len(parser.tokens):
+        raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
+    return named
+
+
+def parse_sum(text: str, what: str, example: str) -> list[Named]:
+    """Names with their settings, joined by plus signs.
+
+    >>> [named.name for named in parse_sum("padded:width=5+hints", "a format", "plain")]
+    ['padded', 'hints']
+    """
+    parser = _Parser(text, example=example)
+    found = [parser.named(what)]
+    while parser.take("+"):
+        found.append(parser.named(f"what is added to {what}"))
+    if parser.place < len(parser.tokens):
+        raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
+    return found
+
+
+_Open = tuple[Named, Named | None]  # a part whose scheme may still be open
+
+
+_EXAMPLE = "rope, t5:buckets=64, learned@coupled, t5+abacus or (relative:radius=1+window:left=1,right=1)@coupled"
+
+
+@dataclass
+class _Parser:
+    text: str
+    place: int = 0
+    tokens: list[str] = field(default_factory=list)
+    example: str = _EXAMPLE
+    depth: int = 0
+
+    def __post_init__(self) -> None:
+        end = 0
+        stripped = self.text.rstrip()
+        while end < len(stripped):
+            match = _TOKEN.match(stripped, end)
+            if match is None:
+                raise self.error(f"'{stripped[end:].strip()[0]}' is no part of the language")
+            self.tokens.append(match["word"] or match["sign"])
+            end = match.end()
+
+    def error(self, what: str) -> UsageError:
+        shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}..."
+        return UsageError(f"'{shown}' cannot be read: {what}.\nWrite for example {self.example}")
+
+    def peek(self) -> str:
+        return self.tokens[self.place] if self.place < len(self.tokens) else ""
+
+    def take(self, sign: str) -> bool:
+        if self.peek() != sign:
+            return False
+        self.place += 1
+        return True
+
+    def word(self, what: str) -> str:
+        token = self.peek()
+        if not token or token in "+@:=,()":
+            raise self.error(f"{what} is expected, not '{token}'" if token else f"{what} is missing at the end")
+        self.place += 1
+        return token
+
+    def sum(self) -> list[_Open]:
+        parts = self.part()
+        while self.take("+"):
+            parts += self.part()
+        return parts
+
+    def part(self) -> list[_Open]:
+        if self.take("("):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self.error(f"more than {_DEEPEST} parentheses stand inside one another")
+            parts = self.sum()
+            self.depth -= 1
+            if not self.take(")"):
+                raise self.error("')' is missing")
+        else:
+            parts = self.named_part()
+        if not self.take("@"):
+            return parts
+        scheme = self.named("a position scheme")
+        if not SCHEMES.has(scheme.name) and (scheme.name in ALIASES or ENCODINGS.has(scheme.name)):
+            raise self.error(f"'{scheme.name}' is an encoding, and after '@' stands a position scheme")
+        SCHEMES.check(scheme.name)
+        taken = [own for _, own in parts if own is not None]
+        if taken:
+            raise self.error(f"it puts on '{scheme}' what is on '{taken[0]}' already")
+        return [(encoding, scheme) for encoding, _ in parts]
+
+    def named_part(self) -> list[_Open]:
+        named = self.named("an encoding")
+        if named.name not in ALIASES:
+            if not ENCODINGS.has(named.name) and SCHEMES.has(named.name):
+                raise self.error(f"'{named.name}' is a position scheme: write rope@{named.name}")
+            ENCODINGS.check(named.name)
+            return [(named, None)]
+        meaning = ALIASES[named.name][0]
+        if named.settings:
+            raise self.error(f"'{named.name}' stands for {meaning}; write that out to change a setting")
+        return _Parser(meaning).sum()
+
+    def named(self, what: str) -> Named:
+        name = self.word(what)
+        settings: list[tuple[str, str]] = []
+        if self.take(":"):
+            settings.append(self.setting())
+            while self.take(","):
+                settings.append(self.setting())
+        keys = [key for key, _ in settings]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise self.error(f"'{name}' is given '{key}' {keys.count(key)} times")
+        return Named(name, tuple(settings))
+
+    def setting(self) -> tuple[str, str]:
+        key = self.word("the name of a setting")
+        if not self.take("="):
+            raise self.error(f"'=' and a value are missing after '{key}'")
+        return key, self.word(f"a value for '{key}'")

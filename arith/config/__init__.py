@@ -1,0 +1,24 @@
+"""What a run is, as data: frozen dataclasses, read from TOML, JSON and the command line. No torch.
+
+May import `process`, `results`.
+"""
+
+from arith.config.schema import (
+    AuxiliaryConfig,
+    DataConfig,
+    EvaluationConfig,
+    ModelConfig,
+    RunConfig,
+    TraceConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "AuxiliaryConfig",
+    "DataConfig",
+    "EvaluationConfig",
+    "ModelConfig",
+    "RunConfig",
+    "TraceConfig",
+    "TrainingConfig",
+]

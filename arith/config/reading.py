@@ -1,0 +1,138 @@
+"""From TOML, JSON and the command line to the fields of a configuration."""
+
+import dataclasses
+import itertools
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from arith.config.presets import PRESETS
+from arith.errors import UsageError, did_you_mean
+
+Made = typing.TypeVar("Made")
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables, the second over the first.
+
+    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    {'a': {'b': 3, 'c': 2}}
+    """
+    result = dict(base)
+    for key, value in over.items():
+        known = result.get(key)
+        result[key] = merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def nested(setting: str, value: Any) -> dict[str, Any]:
+    """
+    >>> nested("model.layers", 6)
+    {'model': {'layers': 6}}
+    """
+    for name in reversed(setting.split(".")):
+        value = {name: value}
+    found: dict[str, Any] = value
+    return found
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of what is not equal in two nested tables."""
+    found: list[str] = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a} before, {b} now")
+    return found
+
+
+def digit_range(text: str) -> tuple[int, int]:
+    """
+    >>> digit_range("1-4"), digit_range("5")
+    ((1, 4), (5, 5))
+    """
+    low, _, high = text.partition("-")
+    if not low.strip().isdecimal() or not (high or low).strip().isdecimal():
+        raise UsageError(f"digits are a range such as 1-4, got '{text}'")
+    found = int(low), int(high or low)
+    if not 1 <= found[0] <= found[1]:
+        raise UsageError(f"operands have 1 digit or more, and a range rises: got '{text}'")
+    return found
+
+
+def grid_lengths(text: str) -> list[tuple[int, int]]:
+    """Pairs of operand lengths: of one list, or of another one for the second operand.
+
+    >>> grid_lengths("2x1-3")
+    [(2, 1), (2, 2), (2, 3)]
+    """
+    first, times, second = text.partition("x")
+    return list(itertools.product(digit_list(first), digit_list(second if times else first)))
+
+
+def digit_list(text: str) -> tuple[int, ...]:
+    """
+    >>> digit_list("1-4,10,20")
+    (1, 2, 3, 4, 10, 20)
+    """
+    ranges = [digit_range(part) for part in text.split(",")]
+    return tuple(dict.fromkeys(digits for low, high in ranges for digits in range(low, high + 1)))
+
+
+def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    model = values.get("model")
+    if not isinstance(model, Mapping) or "preset" not in model:
+        return dict(values)
+    name = model["preset"]
+    if name not in PRESETS:
+        raise UsageError(
+            f"no model preset is called '{name}'.{did_you_mean(name, PRESETS)} Presets: {', '.join(PRESETS)}"
+        )
+    rest = {key: value for key, value in model.items() if key != "preset"}
+    return {**values, "model": {**PRESETS[name], **rest}}
+
+
+def _made(cls: type[Made], values: Mapping[str, Any], where: str) -> Made:
+    types = typing.get_type_hints(cls)
+    unknown = [key for key in values if key not in types]
+    if unknown:
+        raise UsageError(
+            f"no setting is called '{where}{unknown[0]}'.{did_you_mean(unknown[0], types)} "
+            f"Settings{' of ' + where.rstrip('.') if where else ''}: {', '.join(types)}"
+        )
+    return cls(**{key: _converted(value, types[key], f"{where}{key}") for key, value in values.items()})
+
+
+def _converted(value: Any, kind: Any, name: str) -> Any:
+    """A value from TOML, JSON or the command line as the type that its field has."""
+    arguments = typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{name} is a table of settings, got {value!r}")
+        return _made(kind, value, f"{name}.")
+    if origin is tuple:
+        if isinstance(value, int) and arguments == (int, int):
+            value = str(value)
+        if isinstance(value, str) and arguments[0] is int:
+            return digit_range(value) if len(arguments) == 2 and arguments[1] is int else digit_list(value)
+        items = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+        if not isinstance(items, list | tuple):
+            raise UsageError(f"{name} is a list, got {value!r}")
+        if Ellipsis not in arguments and len(items) != len(arguments):
+            raise UsageError(f"{name} has {len(arguments)} entries, got {value!r}")
+        return tuple(_converted(item, arguments[0], name) for item in items)
+    if origin is Literal:
+        if value not in arguments:
+            hint = did_you_mean(str(value), map(str, arguments))
+            raise UsageError(f"{name} is one of {', '.join(map(str, arguments))}; got {value!r}.{hint}")
+        return value
+    if arguments and type(None) in arguments:
+        return None if value is None else _converted(value, arguments[0], name)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UsageError(f"{name} is {kind.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,180 @@
+"""Recipes: named runs, and figures of several runs, as TOML files.
+
+A file may hold one recipe at several scales: what stands under `[scales.laptop]` replaces what stands above it, and
+`addition.toml` is then the recipes addition-laptop and addition-paper.
+"""
+
+import json
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from arith.config.reading import merged
+from arith.config.schema import RunConfig
+from arith.errors import UsageError, did_you_mean
+from arith.results.figure_plan import PLAIN, Claim, Contest, Look
+from arith.results.schema import made
+
+FILES = (".toml", ".json")
+FOLDER = Path(__file__).parent.parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run, or several to be drawn in one figure.
+
+    Args:
+        name: of the file.
+        title: of the figure.
+        values: of all runs, as nested tables.
+        curves: what each labelled run has of its own.
+        live: labels that the demo trains; the others are drawn from committed results.
+        seeds: of model and data, for published results.
+        published: what all runs have otherwise when their results are published: more test problems.
+        look: of the figure.
+    """
+
+    name: str
+    values: dict[str, Any]
+    title: str = ""
+    curves: tuple[tuple[str, dict[str, Any]], ...] = ()
+    live: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    published: dict[str, Any] = field(default_factory=dict)
+    look: Look = PLAIN
+
+    def for_publication(self) -> "Recipe":
+        """The same runs, tested as published results are."""
+        return replace(self, values=merged(self.values, self.published))
+
+    def labels(self) -> list[str]:
+        """Its curves; a recipe of one run has one, called like itself."""
+        return [label for label, _ in self.curves] or [self.name]
+
+    def config(self, label: str | None = None) -> RunConfig:
+        """The configuration of one run."""
+        return RunConfig.of(self.config_values(label))
+
+    def config_values(self, label: str | None = None) -> dict[str, Any]:
+        if not self.curves:
+            return self.values
+        own = dict(self.curves)
+        if label is None or label not in own:
+            hint = did_you_mean(label or "", own)
+            raise UsageError(
+                f"recipe '{self.name}' is a figure of several runs. Choose one: {self.name}:LABEL.{hint} "
+                f"Labels: {', '.join(own)}"
+            )
+        return merged(self.values, own[label])
+
+
+def names() -> list[str]:
+    """The recipes that come with arith, those of several scales at each of them."""
+    found = []
+    for path in sorted(FOLDER.glob("*.toml")):
+        scales = tomllib.loads(path.read_text()).get("scales", {})
+        found += [f"{path.stem}-{scale}" for scale in scales] or [path.stem]
+    return found
+
+
+def load(name: str, scale: str | None = None) -> Recipe:
+    """The recipe of a name, of a path to a TOML file, or of a run's run.json, which replays it.
+
+    Args:
+        scale: of a recipe that has several; the first one, if None.
+
+    >>> load("multiplication", "paper").name
+    'multiplication-paper'
+    """
+    path, scale = file_and_scale(name, scale)
+    if path.suffix == ".json":
+        return Recipe(path.parent.name, _replayed(path))
+    try:
+        values = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no TOML: {error}") from error
+    scales = values.pop("scales", {})
+    if scale is None:
+        scale = next(iter(scales), None)
+    elif scale not in scales:
+        known = f"Scales: {', '.join(scales)}" if scales else "It has no scales"
+        raise UsageError(f"recipe '{path.stem}' has no scale '{scale}'.{did_you_mean(scale, scales)} {known}")
+    values = merged(values, scales[scale]) if scale else values
+    if "imports" in values:
+        values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
+    curves = values.pop("curves", {})
+    for name_of, value, kind in (("curves", curves, dict), ("live", values.get("live", []), list)):
+        if not isinstance(value, kind):
+            raise UsageError(f"{path}: {name_of} is a {'table' if kind is dict else 'list'}, got {value!r}")
+    if not isinstance(values.get("seeds", []), list):
+        raise UsageError(f"{path}: seeds is a list, got {values['seeds']!r}")
+    unknown = [label for label in values.get("live", []) if label not in curves]
+    if unknown:
+        raise UsageError(f"{path}: live names '{unknown[0]}', and there is no such curve")
+    return Recipe(
+        name=f"{path.stem}-{scale}" if scale else path.stem,
+        title=values.pop("title", ""),
+        live=tuple(values.pop("live", ())),
+        seeds=tuple(values.pop("seeds", (0,))),
+        curves=tuple(curves.items()),
+        published=values.pop("published", {}),
+        look=Look(
+            values.pop("by_format", False),
+            tuple(_claim(claim, f"{path}: claim {place}") for place, claim in enumerate(values.pop("claims", []))),
+            tuple(_contest(own, curves, f"{path}: contest {at}") for at, own in enumerate(values.pop("contests", []))),
+        ),
+        values=values,
+    )
+
+
+def _claim(values: Any, where: str) -> Claim:
+    return made(Claim, {"format": None, **values} if isinstance(values, dict) else values, where)
+
+
+def _contest(values: Any, curves: Collection[str], where: str) -> Contest:
+    contest = made(Contest, values, where)
+    for label in (contest.of, contest.over):
+        if label not in curves:
+            raise UsageError(f"{where} names '{label}', and there is no such curve.{did_you_mean(label, curves)}")
+    return contest
+
+
+def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | None]:
+    """The file that a name stands for, and the scale if the name ends with one."""
+    path = Path(name) if name.endswith(FILES) else FOLDER / f"{name}.toml"
+    if path.is_file():
+        return path, scale
+    if not name.endswith(FILES) and scale is None and name in names():
+        stem, _, scale = name.rpartition("-")
+        return FOLDER / f"{stem}.toml", scale
+    raise UsageError(
+        f"no recipe is called '{name}'.{did_you_mean(name, names())} "
+        f"Recipes: {', '.join(names())}, or a path to a .toml file or a run.json"
+    )
+
+
+def run_named(text: str) -> RunConfig:
+    """The run that `NAME`, `NAME:LABEL` or the path of a file names. Paths may hold colons of their own.
+
+    >>> run_named("extrapolation:rope").encoding
+    'rope'
+    """
+    if ":" not in text or text.endswith(FILES):
+        return load(text).config()
+    name, _, label = text.rpartition(":")
+    return load(name).config(label)
+
+
+def _replayed(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} describes no run: {error}") from error
+    return values
+
+
+def description(name: str) -> str:
+    """The first comment line of a recipe, which says what it is."""
+    return file_and_scale(name)[0].read_text().partition("\n")[0].lstrip("# ")

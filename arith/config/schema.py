@@ -1,0 +1,248 @@
+"""What a run is. Everything that decides its numbers stands here, and is saved with it."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from arith.config.reading import _made, _with_preset, grid_lengths, merged
+
+Activation = Literal["gelu", "gated-gelu", "gated-sine"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Training problems.
+
+    Args:
+        digits: shortest and longest operand.
+        uniform: over lengths, drawn independently for each operand, or over values from 0 to the longest operand.
+        carry_mix: share of carry-heavy problems; those of other tasks in the mix have none.
+        schedule: samples over which digits and carry_mix move to these values, from the next two; 0: no schedule.
+        first_digits, first_carry_mix: at the start of a schedule; None: as at its end.
+        samples: of a fixed training set, gone through again and again; None: every sample is new.
+        mix: other tasks' shares of the samples, with digits of their own if they are told: `50% addition 1-5`.
+        seed: of the training data.
+    """
+
+    digits: tuple[int, int] = (1, 4)
+    uniform: Literal["lengths", "values"] = "lengths"
+    carry_mix: float = 0.0
+    schedule: int = 0
+    first_digits: tuple[int, int] | None = None
+    first_carry_mix: float | None = None
+    samples: int | None = None
+    mix: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The transformer.
+
+    Args:
+        key_heads: heads of keys and values, shared by groups of query heads; `heads` if None.
+        hidden: width inside the MLP.
+        norm_after: normalise the output of attention and MLP too.
+        embedding_std: of the token embedding at the start.
+        activation: of the MLP; gated-gelu and gated-sine have a third matrix, for the gates.
+        loops: how often the stack of layers is applied.
+        looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
+        loop_input: what a loop starts from: the state that the loop before it has left, or the embeddings, so that
+            what all loops add is summed.
+        seed: of the parameters at the start.
+        init: `hf:FOLDER`, a pretrained model of Hugging Face that is trained on in place of one of arith's; its shape,
+            tokens and positions are its own, and nothing but this is looked at. The encoding is then `pretrained`.
+    """
+
+    layers: int = 1
+    width: int = 64
+    heads: int = 4
+    key_heads: int | None = None
+    hidden: int = 256
+    activation: Activation = "gated-gelu"
+    norm_after: bool = True
+    embedding_std: float = 1.0
+    loops: int = 1
+    looped: int | None = None
+    loop_input: Literal["state", "embeddings"] = "state"
+    seed: int = 0
+    init: str | None = None
+
+    @property
+    def in_loops(self) -> int:
+        """How many of the layers are gone through in every loop."""
+        return self.layers if self.looped is None else self.looped
+
+    @property
+    def depth(self) -> int:
+        """Layers that a token goes through, each loop counted."""
+        return len(self.passes)
+
+    @property
+    def passes(self) -> list[tuple[int, int]]:
+        """Loop and layer of each, from 0, in the order of computation; layers after the loops are in one of their own.
+
+        >>> ModelConfig(layers=3, loops=2, looped=1).passes
+        [(0, 0), (1, 0), (2, 1), (2, 2)]
+        """
+        looped = [(loop, layer) for loop in range(self.loops) for layer in range(self.in_loops)]
+        return looped + [(self.loops, layer) for layer in range(self.in_loops, self.layers)]
+
+    @property
+    def matrices(self) -> int:
+        """How many an MLP has."""
+        return 2 if self.activation == "gelu" else 3
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """AdamW or Muon, linear warm-up, cosine to `final_rate * learning_rate`, clipped gradients.
+
+    Args:
+        weight_decay: on matrices; not on embeddings, tables and norms.
+        optimizer: muon: for the matrices of the blocks, at `muon_rate` instead of `learning_rate`; see
+            `arith.training.optimiser`.
+        loss: on the answer, or on the whole line as language models have it, the prompt too.
+        evaluate_every, checkpoint_every, log_every: in steps; the last step always.
+        evaluate_samples: problems of the validation split in a periodic evaluation.
+        keep: latest checkpoints kept.
+        precision: float32: products in full; tf32: a GPU rounds their factors to 10 bits behind the point, and is
+            several times as fast; bfloat16: autocast. Weights and the optimiser's state are float32 in all.
+        microbatches: parts of a step's samples, sorted by length, that are computed one after the other; their
+            gradients add up, so that the update is the same, with less padding and in less memory.
+        compile: of a step into fused kernels. auto: on a GPU, where it saves more time than compiling takes.
+        deterministic: the same bits again on a GPU too, where that is slower.
+        tensorboard: write metrics for it as well.
+    """
+
+    steps: int = 800
+    batch: int = 128
+    learning_rate: float = 3e-3
+    warmup: int = 20
+    final_rate: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    muon_rate: float = 0.01
+    clip: float = 1.0
+    loss: Literal["answer", "line"] = "answer"
+    log_every: int = 50
+    evaluate_every: int = 200
+    evaluate_samples: int = 512
+    checkpoint_every: int = 200
+    keep: int = 2
+    device: str = "auto"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    microbatches: int = 1
+    compile: Literal["auto", "on", "off"] = "auto"
+    deterministic: bool = False
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class TraceConfig:
+    """Supervision in depth: an answer that is revised loop by loop, and a loss on the state after each loop.
+
+    Args:
+        kind: of the task's traces, such as carry-save or running-sum of a multiplication; None: no such model.
+        random: share of training samples that start from random digits instead of a state of their own problem.
+    """
+
+    kind: str | None = None
+    random: float = 0.5
+
+
+@dataclass(frozen=True)
+class AuxiliaryConfig:
+    """What a middle layer of a standard model is told in training, beside the answer; see `arith.model.summing`.
+
+    Args:
+        kind: running-sum: of each column of a sum or product, with what is carried into it; None: nothing is.
+        layer: how many layers are below the head that says it, fewer than the model has.
+        weight: of its loss, where the answer's has 1, at each token that predicts a digit.
+    """
+
+    kind: Literal["running-sum"] | None = None
+    layer: int = 1
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Tests after training.
+
+    Args:
+        digits: of the longer operand, one test set for each length and suite.
+        suites: see `arith.tasks.suites.Suite`; none named: random and, of two operands or more, unequal.
+        grid: pairs of operand lengths that are tested too, such as `1-15` or `1-15x1-3`.
+        grid_samples: problems of each pair.
+        samples: problems in a test set.
+        long_samples: problems in a test set of more than 100 digits.
+        seed: of the tests; the same for all runs, so that they are compared on the same problems.
+        task, format: of the tests; None: as in training.
+    """
+
+    digits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
+    suites: tuple[str, ...] = ()
+    grid: str | None = None
+    grid_samples: int = 100
+    samples: int = 1000
+    long_samples: int = 400
+    seed: int = 2311
+    task: str | None = None
+    format: str | None = None
+
+    @property
+    def longest(self) -> int:
+        """Digits of the longest operand that is tested."""
+        return max((*self.digits, *itertools.chain(*(grid_lengths(self.grid) if self.grid else []))), default=1)
+
+    def samples_at(self, digits: int) -> int:
+        return self.samples if digits <= 100 else self.long_samples
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One model, how it is trained and how it is tested.
+
+    >>> RunConfig.of({"encoding": "rope", "data": {"digits": "1-6"}}).data.digits
+    (1, 6)
+    """
+
+    task: str = "addition"
+    format: str = "padded-reversed"
+    encoding: str = "coupled-window"
+    imports: tuple[str, ...] = ()
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    trace: TraceConfig = field(default_factory=TraceConfig)
+    auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> "RunConfig":
+        """From nested tables, as a TOML or JSON file has them. `model.preset` names a shape to start from."""
+        return _made(RunConfig, _with_preset(values), "")
+
+    def with_values(self, values: Mapping[str, Any]) -> "RunConfig":
+        """The same with some values replaced."""
+        return RunConfig.of(merged(self.as_dict(), _with_preset(values)))
+
+    @property
+    def tested_task(self) -> str:
+        return self.evaluation.task or self.task
+
+    @property
+    def tested_format(self) -> str:
+        return self.evaluation.format or self.format
+
+    def samples_at(self, step: int) -> int:
+        """Different training samples after so many steps."""
+        drawn = step * self.training.batch
+        return drawn if self.data.samples is None else min(drawn, self.data.samples)
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

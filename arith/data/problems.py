@@ -1,0 +1,126 @@
+"""Training problems as a configuration asks for them. No torch."""
+
+from dataclasses import dataclass
+
+from arith.catalogue.named import task_named
+from arith.catalogue.settings import told
+from arith.config.reading import digit_range
+from arith.config.schema import DataConfig
+from arith.errors import UsageError, did_you_mean
+from arith.tasks.base import Task
+from arith.tasks.mixture import Mixture
+from arith.tasks.samplers import Sampler, Scheduled, Uniform, UniformValues
+from arith.tasks.sampling import Source
+from arith.tasks.stream import Split, check_seed
+from arith.tasks.suites import SUITES, Suite
+
+
+@dataclass(frozen=True)
+class Share:
+    """A task that has a share of the training samples."""
+
+    share: float
+    name: str
+    task: Task
+    digits: tuple[int, int]
+
+
+def shares(task: str, data: DataConfig) -> list[Share]:
+    """The tasks of the training samples: the task itself, then those that are mixed with it.
+
+    >>> [own.share for own in shares("dialogue", DataConfig(mix=("25% addition 1-5",)))]
+    [0.75, 0.25]
+    """
+    mixed = [_share(text, data.digits) for text in data.mix]
+    rest = 1 - sum(own.share for own in mixed)
+    if rest <= 1e-9:
+        raise UsageError(f"data.mix leaves nothing of {task}: its shares sum to {1 - rest:.0%}")
+    return [Share(rest, task, task_named(task), data.digits), *mixed]
+
+
+def _share(text: str, digits: tuple[int, int]) -> Share:
+    percent, *rest = text.split() or [""]
+    try:
+        share = float(percent.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not percent.endswith("%") or not 0 < share < 1 or len(rest) not in (1, 2):
+        raise UsageError(
+            f"a mix is a share between 0% and 100%, a task and its digits, such as '50% addition 1-5'; got '{text}'"
+        )
+    with told(f"{text} in the mix"):
+        return Share(share, rest[0], task_named(rest[0]), digit_range(rest[1]) if len(rest) == 2 else digits)
+
+
+def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
+    """What a split is drawn from. Training alone is scheduled, or a fixed set: the other splits are as at its end."""
+    training = split == "train"
+    main, *mixed = shares(task, data)
+    try:
+        check_seed(data.seed)
+    except ValueError as error:
+        raise UsageError(f"data.seed: {error}") from error
+    try:
+        sources = [Source(main.task, sampler(data, scheduled=training), data.seed, split)]
+        for own in mixed:
+            with told(f"{own.name} in the mix"):
+                sources.append(Source(own.task, _sampler(data.uniform, own.digits), data.seed, split))
+        return Mixture(sources, [own.share for own in (main, *mixed)], data.samples if training else None)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def suite_problems(task: str, suite: str, data: DataConfig) -> Mixture:
+    """A suite of the longest operands, with the data's seed."""
+    if suite not in SUITES:
+        raise UsageError(f"no test suite is called '{suite}'.{did_you_mean(suite, SUITES)} Suites: {', '.join(SUITES)}")
+    low, high = data.digits
+    if low != high:
+        raise UsageError(f"a suite is of one length, such as --digits {high}; got {low}-{high}")
+    if data != DataConfig(data.digits, seed=data.seed):
+        raise UsageError("a suite is drawn in its own way, from one task: leave out --uniform, --carry-mix and --mix")
+    try:
+        return Mixture([Source(task_named(task), Suite(suite, high), data.seed, "test")])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def sampler(data: DataConfig, scheduled: bool = True) -> Sampler:
+    """How operands are drawn; without the schedule, how they are at its end.
+
+    >>> sampler(DataConfig(uniform="values", digits=(1, 4)))
+    UniformValues(digits=4)
+    """
+    try:
+        last = _sampler(data.uniform, data.digits, data.carry_mix)
+        if not data.schedule:
+            if data.first_digits is not None or data.first_carry_mix is not None:
+                raise ValueError("data.first_digits and data.first_carry_mix begin a schedule: set data.schedule too")
+            return last
+        if data.first_digits is None and data.first_carry_mix is None:
+            raise ValueError("a schedule begins somewhere: set data.first_digits or data.first_carry_mix")
+        if data.samples is not None and data.samples <= data.schedule:
+            raise ValueError(
+                f"a fixed set of {data.samples} samples comes again before a schedule of {data.schedule} has ended. "
+                "Leave one out, or take a longer set"
+            )
+        if not isinstance(last, Uniform):
+            raise ValueError("a schedule is for operands drawn uniformly over lengths. Leave data.schedule out")
+        low, high = data.first_digits or data.digits
+        first = Uniform(low, high, last.carry_mix if data.first_carry_mix is None else data.first_carry_mix)
+        return Scheduled(first, last, data.schedule) if scheduled else last
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _sampler(uniform: str, digits: tuple[int, int], carry_mix: float = 0.0) -> Sampler:
+    low, high = digits
+    if uniform == "lengths":
+        return Uniform(low, high, carry_mix)
+    if carry_mix:
+        raise ValueError("a share of carry-heavy problems is for operands drawn uniformly over lengths. Leave one out")
+    if low != 1:
+        raise ValueError(f"operands uniform over values have 1 digit and more, got a shortest length of {low}")
+    return UniformValues(high)

@@ -1,0 +1,203 @@
+"""Problems as text through any Hugging Face tokenizer, for pretrained models."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt64
+from torch import Tensor
+
+from arith.data.dataset import Drawn, Samples
+from arith.errors import UsageError
+from arith.tasks import vocabulary
+from arith.tasks.base import Task
+from arith.tasks.decorations import Spaces
+from arith.tasks.formats import Format
+from arith.tasks.lines import Written, inserted
+from arith.tasks.mixture import Mixture
+from arith.tasks.stream import Split
+
+NOT_LEARNED = -100  # the label that losses of transformers leave out
+_NUMBERLIKE = r"[0-9+\-*=]"
+_BETWEEN = re.compile(f"(?<={_NUMBERLIKE})(?={_NUMBERLIKE})")
+_SPACED = re.compile(f"(?<={_NUMBERLIKE}) +(?={_NUMBERLIKE})")
+
+
+class Tokenizer(Protocol):
+    """What is asked of a fast tokenizer of transformers."""
+
+    eos_token_id: Any
+    pad_token_id: Any
+    unk_token_id: Any
+
+    def __call__(self, text: list[str], *, add_special_tokens: bool, return_offsets_mapping: bool) -> Any: ...
+
+    def convert_tokens_to_ids(self, tokens: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class TokenizedProblems:
+    """Problems in a format, as a pretrained model reads them.
+
+    Random spaces are put between token ids, not into the text: many tokenizers merge runs of spaces.
+
+    Args:
+        tokenizer: a fast one, whose tokens know where they stand in the text.
+        format: how numbers are written.
+        spaced: put a space between digits and operators, which makes each digit a token of its own.
+        space: id of the token that is one space; None: found in the vocabulary.
+    """
+
+    tokenizer: Tokenizer
+    format: Format
+    spaced: bool = True
+    space: int | None = None
+
+    def texts(self, problems: Samples, start: int, count: int) -> list[tuple[str, str]]:
+        """Prompts and answers, without random spaces. A space before the answer belongs to the answer."""
+        return texts(problems, self.format, start, count, self.spaced)
+
+    def batch(self, problems: Mixture, start: int, count: int) -> dict[str, Tensor]:
+        """`input_ids`, `attention_mask` and `labels` of samples, padded on the right.
+
+        Labels are -100 but for the answer and, where the tokenizer has one, the end-of-sequence token.
+
+        Raises:
+            ValueError: a token reaches over the border of prompt and answer, or no token is a space.
+        """
+        written = self.written(problems, start, count)
+        index = np.arange(written.tokens.shape[1])
+        return {
+            "input_ids": torch.from_numpy(written.tokens),
+            "attention_mask": torch.from_numpy((index < written.lengths[:, None]).astype(np.int64)),
+            "labels": torch.from_numpy(np.where(written.loss_mask, written.tokens, NOT_LEARNED)),
+        }
+
+    def written(self, problems: Samples, start: int, count: int) -> Written:
+        """Samples as tokens, padded on the right.
+
+        Raises:
+            ValueError: a token reaches over the border of prompt and answer, or no token is a space.
+        """
+        written, slots = self._tokenized(self.texts(problems, start, count))
+        decoration = self.format.decoration
+        if not isinstance(decoration, Spaces):
+            return written
+        if not isinstance(problems, Mixture):
+            raise ValueError("random spaces are drawn for samples of a mixture, not for the cells of a grid")
+        if not decoration.answer:
+            slots &= np.arange(slots.shape[1]) < written.prompt_lengths[:, None]
+        counts = decoration.counts((len(slots), slots.shape[1]), problems.draws(start, count)) * slots
+        spaces = np.full_like(written.tokens, self._space())
+        return inserted(written, counts, spaces, given=decoration.answer, padding=self._padding())
+
+    def read(self, task: Task, text: str) -> tuple[tuple[str, ...], str]:
+        """Operands and answer of a prompt with a model's reply, as decimal strings."""
+        return _bare(self.format).read(task, _SPACED.sub("", text) if self.spaced else text)
+
+    def _tokenized(self, texts: Sequence[tuple[str, str]]) -> tuple[Written, np.ndarray]:
+        """The tokens, and before which of them a random space can stand."""
+        wholes = [prompt + answer for prompt, answer in texts]
+        encoded = self.tokenizer(wholes, add_special_tokens=False, return_offsets_mapping=True)
+        end = self.tokenizer.eos_token_id
+        ids = [row if end is None else [*row, end] for row in encoded["input_ids"]]
+        lengths = np.array([len(row) for row in ids])
+        tokens = np.full((len(ids), lengths.max()), self._padding(), dtype=np.int64)
+        slots = np.zeros(tokens.shape, dtype=bool)
+        prompt_lengths = np.zeros_like(lengths)
+        for row, ((prompt, _), offsets) in enumerate(zip(texts, encoded["offset_mapping"], strict=True)):
+            tokens[row, : lengths[row]] = ids[row]
+            for place, (first, last) in enumerate(offsets):
+                if first < len(prompt) < last:
+                    token = wholes[row][first:last]
+                    advice = "Choose another tokenizer" if self.spaced else "Use spaced=True"
+                    raise ValueError(
+                        f"token {token!r} reaches from the prompt into the answer of {wholes[row]!r}. {advice}"
+                    )
+                prompt_lengths[row] += last <= len(prompt)
+                slots[row, place] = _after_digit(wholes[row], first) and (
+                    first >= len(prompt) or _is_numberlike(wholes[row], first, last)
+                )
+            if end is not None:
+                slots[row, lengths[row] - 1] = _after_digit(wholes[row], len(wholes[row]))
+        return Written(tokens, prompt_lengths, lengths), slots
+
+    def _space(self) -> int:
+        if self.space is not None:
+            return self.space
+        # Byte-level vocabularies write a space as Ġ, SentencePiece as ▁.
+        for symbol in ("Ġ", "▁", " "):
+            found = self.tokenizer.convert_tokens_to_ids(symbol)
+            if found is not None and found != self.tokenizer.unk_token_id:
+                return int(found)
+        raise ValueError("no token of this tokenizer is a single space. Say which stands for one: space=ID")
+
+    def _padding(self) -> int:
+        known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
+        return int(next(token for token in known if token is not None))
+
+
+@dataclass(frozen=True)
+class TokenizedSamples:
+    """Problems as tokens of a tokenizer, exactly as a format writes them."""
+
+    problems: Samples
+    outlet: TokenizedProblems
+
+    @property
+    def sources(self) -> Sequence[Drawn]:
+        return self.problems.sources
+
+    @property
+    def split(self) -> Split:
+        return self.problems.split
+
+    @property
+    def longest(self) -> int:
+        return self.problems.longest
+
+    @property
+    def samples(self) -> int | None:
+        return self.problems.samples
+
+    def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
+        return self.problems.hashes(start, count)
+
+    def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
+        return self.problems.keys(start, count)
+
+    def written(self, form: Format, start: int, count: int) -> Written:
+        try:
+            return self.outlet.written(self.problems, start, count)
+        except ValueError as error:
+            advice = "Write digits apart, --format plain+groups:size=1, or choose another tokenizer"
+            raise UsageError(f"{str(error).partition('. Use')[0]}. {advice}") from error
+
+
+def texts(problems: Samples, form: Format, start: int, count: int, spaced: bool = False) -> list[tuple[str, str]]:
+    """Prompts and answers as text, without random spaces. A space before the answer belongs to the answer."""
+    written = problems.written(_bare(form), start, count)
+    found = []
+    for tokens, cut in zip(written.tokens, written.prompt_lengths, strict=True):
+        prompt = vocabulary.decode(tokens[:cut])
+        whole = prompt + vocabulary.decode(tokens[cut:])
+        if spaced:
+            prompt, whole = (_BETWEEN.sub(" ", text) for text in (prompt, whole))
+        prompt = prompt.rstrip(" ")
+        found.append((prompt, whole[len(prompt) :]))
+    return found
+
+
+def _bare(form: Format) -> Format:
+    return replace(form, decoration=None) if isinstance(form.decoration, Spaces) else form
+
+
+def _after_digit(text: str, first: int) -> bool:
+    return bool(re.search(_NUMBERLIKE + "$", text[:first].rstrip(" ")))
+
+
+def _is_numberlike(text: str, first: int, last: int) -> bool:
+    return bool(re.match(_NUMBERLIKE, text[first:last].lstrip(" ")))

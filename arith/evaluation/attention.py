@@ -1,0 +1,97 @@
+"""Attention maps of one problem: what each head of each layer looks at, with the tokens on the axes."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float
+from torch import Tensor
+
+from arith.data.batch import Batch, as_batch, reading
+from arith.errors import UsageError
+from arith.evaluation.answers import operands_of
+from arith.experiment.experiment import Assembly
+from arith.kernels.reference import scored, visibility
+from arith.model.transformer import Attention, LayerContext, Transformer
+from arith.tasks import vocabulary
+from arith.tasks.base import Problems
+from arith.tasks.digits import Numbers
+from arith.tasks.stream import Draws
+
+MOST = 120  # tokens, which still can be told apart
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Attention weights over one written problem.
+
+    Args:
+        symbols: its tokens.
+        weights: for each layer, those of the loops one after the other; rows are queries and sum to 1.
+    """
+
+    symbols: str
+    weights: tuple[Float[Tensor, "h q k"], ...]
+
+
+def attention_maps(assembly: Assembly, model: Transformer, problem: str) -> Maps:
+    """A problem with its right answer, as the model would read it.
+
+    Raises:
+        UsageError: it is no problem of the tested task, or too long.
+    """
+    task, form = assembly.tested_task, assembly.tested_format
+    numbers = tuple(Numbers.read([text]) for text in operands_of(problem, task))
+    digits = max(number.width for number in numbers)
+    draws = Draws.at(assembly.config.evaluation.seed, "test", 0, 1)
+    try:
+        tokens, longest_number = form.longest(task, digits)
+        model.encoding.check_reach(tokens, longest_number)
+        written = form.write(task, Problems(numbers, task.solve(*numbers)), draws)
+    except ValueError as error:
+        raise UsageError(f"{problem}: {error}") from error
+    if tokens > MOST:
+        raise UsageError(f"{problem}: attention is drawn over up to {MOST} tokens, and this takes {tokens}")
+    device, key = model.embedding.weight.device, torch.from_numpy(draws.keys)
+    batch = as_batch(written, reading(form, task.operands), key, device, tokens, tested=True)
+    symbols = "".join(vocabulary.SYMBOLS[token] for token in written.tokens[0, : int(written.lengths[0])])
+    weights = tuple(own[0, :, : len(symbols), : len(symbols)].cpu() for own in attended(model, batch))
+    return Maps(symbols, weights)
+
+
+@torch.no_grad()
+def attended(model: Transformer, batch: Batch) -> list[Float[Tensor, "b h q k"]]:
+    """The attention weights of every layer of every loop, computed beside the model from what goes into it."""
+    found: list[Tensor] = []
+
+    def keep(module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
+        assert isinstance(module, Attention)
+        found.append(weights_of(module, *arguments))
+
+    hooks = [module.register_forward_pre_hook(keep) for module in model.modules() if isinstance(module, Attention)]
+    try:
+        model(batch.tokens, batch.placed_by(model.encoding))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b h q k"]:
+    """What `layer(x, context)` weighs its values with, where every token asks."""
+    q = rearrange(layer.query(x), "b q (h d) -> b h q d", h=layer.heads)
+    k = rearrange(layer.key(x), "b n (g d) -> b g n d", g=layer.key_heads)
+    q, k = context.encoding.rotate(q, k, context.new)
+    terms = context.encoding.terms(x, q, k, context.everything, {})
+    scale, n = 1 / math.sqrt(q.shape[3]), x.shape[1]
+    k = repeat(k, "b g k d -> b (g copies) k d", copies=layer.heads // layer.key_heads)
+    scores = (q * scale) @ k.transpose(-1, -2)
+    for term in terms:
+        scores = scored(term, scores, q, scale)
+    visible = visibility(n, n, terms, True, None, None, x.device)
+    if visible is None:  # of a single token
+        return scores.softmax(-1)
+    weights: Tensor = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(-1) * visible
+    return weights

@@ -1,0 +1,206 @@
+"""Exact match by digit length and by operand lengths: what is tested, and the cells of results.json that come of it."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from arith.config.reading import grid_lengths
+from arith.data.dataset import Dataset
+from arith.errors import UsageError
+from arith.evaluation.teacher_forced import Judged, judged
+from arith.experiment.experiment import Assembly
+from arith.model.cost import forward_flops
+from arith.model.transformer import Transformer
+from arith.process.signals import Flag
+from arith.results.schema import GRID, Cell, Condition
+from arith.results.uncertainty import wilson
+from arith.tasks import vocabulary
+from arith.tasks.cells import Cells
+from arith.tasks.sampling import SHARED_DIGITS, count_seen
+from arith.tasks.suites import SUITES, Suite
+
+TOGETHER = 2**14  # problems of a grid that are tested together
+
+
+@dataclass(frozen=True)
+class Job:
+    """Conditions that are tested together: their problems stand one after the other in the data, as many of each."""
+
+    data: Dataset
+    sets: tuple[Condition, ...]
+
+    @property
+    def n(self) -> int:
+        return self.sets[0].n * len(self.sets)
+
+
+class Recorder(Protocol):
+    """Keeps what was answered to each problem of a condition."""
+
+    def __call__(self, test: Condition, data: Dataset, start: int, found: Judged) -> None:
+        """`start`: place of the first problem in the data."""
+        ...
+
+
+def conditions(assembly: Assembly) -> list[Condition]:
+    """The cells that a configuration asks for, short lengths first, then those of its grid."""
+    evaluation = assembly.config.evaluation
+    found = [
+        Condition(suite, digits, evaluation.samples_at(digits))
+        for digits in sorted(set(evaluation.digits))
+        for suite in assembly.suites()
+    ]
+    return found + (grid_conditions(assembly, evaluation.grid, evaluation.grid_samples) if evaluation.grid else [])
+
+
+def every_suite(assembly: Assembly) -> tuple[str, ...]:
+    """The suites that a configuration asks for, and all others that its tested task has: the adversarial ones."""
+    asked = assembly.suites()
+    return (*asked, *(name for name in SUITES if name not in asked and _has(assembly, name)))
+
+
+def _has(assembly: Assembly, name: str) -> bool:
+    try:
+        for digits in assembly.config.evaluation.digits:
+            Suite(next(known for known in SUITES if known == name), digits).check(assembly.tested_task)
+    except ValueError:
+        return False
+    return True
+
+
+def grid_conditions(assembly: Assembly, grid: str, n: int) -> list[Condition]:
+    """A cell for each pair of lengths, such as "1-15" or "1-5,10" or, other ones for the second operand, "1-15x1-3".
+
+    >>> from arith.config.schema import RunConfig
+    >>> [test.operand_lengths for test in grid_conditions(Assembly.of(RunConfig()), "2x1-3", 10)]
+    [(2, 1), (2, 2), (2, 3)]
+    """
+    operands = assembly.tested_task.operands
+    if operands != 2:
+        raise UsageError(f"a grid is of two operands' lengths, and {assembly.config.tested_task} has {operands}")
+    if n < 1:
+        raise UsageError(f"a cell of a grid has 1 problem or more, got {n}")
+    found = [Condition(GRID, max(pair), n, pair) for pair in grid_lengths(grid)]
+    return sorted(found, key=lambda test: (test.digits, test.operand_lengths))
+
+
+def jobs(assembly: Assembly, sets: Sequence[Condition]) -> Iterator[Job]:
+    """The same in their order, cells of a grid that are alike together."""
+    for (grid, digits, n), alike in itertools.groupby(sets, key=lambda s: (s.suite == GRID, s.digits, s.n)):
+        own = tuple(alike)
+        most = max(1, TOGETHER // n) if grid else 1
+        for start in range(0, len(own), most):
+            some = own[start : start + most]
+            yield Job(_data(assembly, some, digits), some)
+
+
+def _data(assembly: Assembly, sets: Sequence[Condition], digits: int) -> Dataset:
+    if sets[0].suite != GRID:
+        return assembly.test_data(next(name for name in SUITES if name == sets[0].suite), digits)
+    lengths = tuple(test.operand_lengths or () for test in sets)
+    cells = Cells(assembly.tested_task, lengths, sets[0].n, assembly.config.evaluation.seed, "test")
+    return assembly.dataset(cells, assembly.tested_format)
+
+
+def evaluate(
+    assembly: Assembly,
+    model: Transformer,
+    sets: Sequence[Condition],
+    *,
+    label: str,
+    step: int,
+    training_seconds: float,
+    flag: Flag | None = None,
+    advance: Callable[[float], None] = lambda done: None,
+    record: Recorder | None = None,
+) -> Iterator[Cell]:
+    """Measure cell after cell.
+
+    Args:
+        flag: once it is raised, no more is measured.
+        advance: told what each batch was worth, in the units of `cost`.
+        record: given what was answered, condition by condition, before the cell is.
+
+    Raises:
+        UsageError: a tested length is beyond what the model's encoding can place.
+    """
+    config = assembly.config
+    check_reach(assembly, model, sets)
+    samples = config.samples_at(step)
+    seen = _seen(assembly, sets, samples)
+    low, high = assembly.train_lengths()
+    for job in jobs(assembly, sets):
+        each = cost(model, job.data.longest)
+        found = judged(model, job.data, job.n, flag, lambda rows, each=each: advance(rows * each))  # type: ignore[misc]
+        if flag is not None and flag.raised:
+            return
+        for place, test in enumerate(job.sets):
+            own = found[place * test.n : (place + 1) * test.n]
+            if record is not None:
+                record(test, job.data, place * test.n, own)
+            correct = int(own.right.sum())
+            bounds = wilson(correct, test.n)
+            yield Cell(
+                label=label,
+                task=config.tested_task,
+                format=config.tested_format,
+                encoding=config.encoding,
+                structure_aware=any(scheme.structure_aware for scheme in model.encoding.schemes),
+                suite=test.suite,
+                split="test",
+                train_lengths=(low, high),
+                digits=test.digits,
+                operand_lengths=test.operand_lengths or _alike(test, assembly.tested_task.operands),
+                model_seed=config.model.seed,
+                data_seed=config.data.seed,
+                test_seed=config.evaluation.seed,
+                step=step,
+                samples=samples,
+                parameters=model.parameter_count(),
+                n=test.n,
+                correct=correct,
+                accuracy=correct / test.n,
+                low=bounds[0],
+                high=bounds[1],
+                seen=seen[test],
+                training_seconds=round(training_seconds, 1),
+                supervision=assembly.supervised_by,
+            )
+
+
+def cost(model: Transformer, tokens: int) -> float:
+    """FLOPs of one sample of so many tokens at most: as if all of them were asked for."""
+    return forward_flops(model.config, model.embedding.num_embeddings, tokens - 1)
+
+
+def _alike(test: Condition, operands: int) -> tuple[int, ...] | None:
+    """The lengths of the operands where all problems of a suite share them."""
+    return (test.digits,) * operands if test.suite in ("random", "chain", "sparse", "equal") else None
+
+
+def _seen(assembly: Assembly, sets: Sequence[Condition], samples: int) -> dict[Condition, int]:
+    """How many problems of each set the training data held."""
+    # Longer cells of a grid are kept out of training, and most of a large grid need not be drawn to know that.
+    possible = [test for test in sets if test.suite != GRID or sum(test.operand_lengths or ()) <= SHARED_DIGITS]
+    if not possible:
+        return dict.fromkeys(sets, 0)
+    drawn = [(_data(assembly, (test,), test.digits).problems.sources[0], test.n) for test in possible]
+    counts = count_seen(drawn, assembly.training_data().problems, samples)
+    return dict.fromkeys(sets, 0) | dict(zip(possible, counts, strict=True))
+
+
+def check_reach(assembly: Assembly, model: Transformer, sets: Sequence[Condition]) -> None:
+    """Refuse tests that the model has no tokens or its encoding no ids for."""
+    known, needed = model.embedding.num_embeddings, assembly.vocabulary_size()
+    if needed > known:
+        missing = "".join(vocabulary.SYMBOLS[known:needed])
+        raise UsageError(
+            f"the tests are written with symbols that this model was not trained with: it has {known} tokens, "
+            f"and lacks some of {missing!r}. Test it on a task and format of its training"
+        )
+    for digits in sorted({test.digits for test in sets}):
+        try:
+            model.encoding.check_reach(*assembly.tested_format.longest(assembly.tested_task, digits))
+        except ValueError as error:
+            raise UsageError(f"a test at {digits} digits is beyond this model: {error}") from error

@@ -1,0 +1,175 @@
+"""What an answer depends on: the same problems moved, filled with zeros, and with their operands swapped.
+
+A model that goes by the absolute index breaks when all moves on; one that goes by how digits stand to each other does
+not. Nothing here knows which encoding the model has: what is moved are token ids and position ids.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from arith.data.batch import Batch
+from arith.data.dataset import Dataset
+from arith.errors import UsageError
+from arith.evaluation.teacher_forced import judge, rows_at
+from arith.experiment.experiment import Assembly
+from arith.model.transformer import Transformer
+from arith.results.tables import aligned
+from arith.results.uncertainty import Pairs, mcnemar, percent, wilson
+from arith.tasks import vocabulary
+from arith.tasks.base import Problems
+from arith.tasks.stream import Draws
+
+MOVES = (1, 3, 10)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How the same problems are answered when something is changed.
+
+    Args:
+        changed: what; "nothing" is what the others are compared with.
+        broken, mended: right before and wrong now, and the other way round.
+        p: of McNemar's exact test.
+        beyond: the encoding has no ids for it, so that nothing was measured.
+    """
+
+    changed: str
+    n: int
+    correct: int
+    accuracy: float
+    low: float
+    high: float
+    broken: int
+    mended: int
+    p: float
+    beyond: bool = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One change.
+
+    Args:
+        data: the problems in their format.
+        problems: as they are written.
+        moved: what is added to position ids.
+        marks: begin marks more before the prompt.
+    """
+
+    changed: str
+    data: Dataset
+    problems: Problems
+    moved: int = 0
+    marks: int = 0
+
+
+def probes(assembly: Assembly, model: Transformer, digits: int, n: int) -> list[Probe]:
+    """Probe a model on random problems of one length.
+
+    Raises:
+        UsageError: that length itself is beyond the model.
+    """
+    if n < 1 or digits < 1:
+        raise UsageError(f"a probe takes 1 problem or more of 1 digit or more, got {n} of {digits}")
+    found: list[Probe] = []
+    before: list[bool] = []
+    for variant in variants(assembly, digits, n):
+        right = answered(model, variant, assembly.config.evaluation.seed)
+        if right is None and not found:
+            raise UsageError(f"problems of {digits} digits are beyond this model. Give fewer --digits")
+        before = before or (right or [])
+        pairs = Pairs.of(before, right or before)
+        correct = sum(right or [])
+        low, high = wilson(correct, n)
+        share = correct / n
+        found.append(
+            Probe(
+                variant.changed, n, correct, share, low, high, pairs.first, pairs.second, mcnemar(pairs), right is None
+            )
+        )
+    return found
+
+
+def variants(assembly: Assembly, digits: int, n: int) -> list[Variant]:
+    """The changes that a task and a format allow, the problems as they are first."""
+    task, form = assembly.tested_task, assembly.tested_format
+    data = assembly.test_data("random", digits)
+    problems = data.problems.sources[0].problems(0, n)
+    found = [Variant("nothing", data, problems)]
+    found += [Variant(f"position ids + {move}", data, problems, moved=move) for move in MOVES]
+    found += [Variant(f"{move} begin mark{'s' * (move > 1)} before", data, problems, marks=move) for move in MOVES]
+    for zeros in MOVES:
+        try:
+            wider = dataclasses.replace(form, pad_operands=True, width=(form.width or digits) + zeros)
+            wider.check(task)
+        except ValueError:
+            continue  # zeros mean something in this task
+        name = f"{zeros} zero{'s' * (zeros > 1)} before operands"
+        found.append(Variant(name, dataclasses.replace(data, format=wider), problems))
+    if task.operands > 1 and task.symbol in ("+", "*"):
+        swapped = Problems(problems.operands[::-1], problems.answer)
+        found.append(Variant("operands swapped", data, swapped))
+    return found
+
+
+@torch.no_grad()
+def answered(model: Transformer, variant: Variant, seed: int) -> list[bool] | None:
+    """Which problems are answered right; None if the encoding has no ids for them."""
+    data, n = variant.data, len(variant.problems)
+    source = data.problems.sources[0]
+    keys = data.problems.keys(0, n)
+    written = data.format.write(source.task, variant.problems, Draws(keys, "test"))
+    try:
+        _, longest_number = data.format.longest(source.task, source.longest)
+        model.encoding.check_reach(data.longest + variant.marks, longest_number)
+    except ValueError:
+        return None
+    right = np.zeros(n, dtype=bool)
+    device = model.embedding.weight.device
+    for rows, batch in data.in_batches(written, keys, lambda tokens: rows_at(model, tokens), device):
+        batch = with_marks(batch, variant.marks)
+        ids = batch.placed_by(model.encoding)
+        beyond = model.encoding.beyond(tuple(own + variant.moved * (own > 0) for own in ids))
+        if beyond is not None and bool(beyond.any()):
+            return None
+        right[rows] = judge(model, batch, variant.moved).right.cpu().numpy()
+    return [bool(value) for value in right]
+
+
+def with_marks(batch: Batch, marks: int) -> Batch:
+    """The same with more begin marks before each line."""
+    if not marks:
+        return batch
+    own = batch.samples
+    begin = torch.full_like(own.tokens[:, :1], vocabulary.token(vocabulary.BEGIN)).expand(-1, marks)
+    none = torch.zeros_like(begin, dtype=torch.bool)
+    moved = own._replace(
+        tokens=torch.cat([begin, own.tokens], dim=1),
+        prompt_length=own.prompt_length + marks,
+        length=own.length + marks,
+        given=None if own.given is None else torch.cat([none, own.given], dim=1),
+    )
+    return dataclasses.replace(
+        batch,
+        samples=moved,
+        shortest_prompt=batch.shortest_prompt + marks,
+        capacity=batch.capacity + marks,
+    )
+
+
+def probe_table(found: list[Probe]) -> str:
+    """A line a change."""
+    rows = [["changed", "n", "exact match", "95% interval", "broken", "mended", "p"]]
+    for own in found:
+        if own.beyond:
+            rows.append([own.changed, "-", "beyond the encoding's ids", "", "", "", ""])
+            continue
+        interval = f"{percent(own.low)}-{percent(own.high)}"
+        rows.append([own.changed, str(own.n), percent(own.accuracy), interval])
+        rows[-1] += ["", "", ""] if own is found[0] else [str(own.broken), str(own.mended), f"{own.p:.2g}"]
+    return aligned(rows) + (
+        "\nBroken and mended: right before and wrong now, and the other way round; p by McNemar's exact test."
+    )

@@ -1,0 +1,243 @@
+"""Test a model, and go on where an earlier test of it stopped."""
+
+import contextlib
+import dataclasses
+import hashlib
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.evaluation.exact_match import Recorder, conditions, cost, evaluate
+from arith.evaluation.language import language
+from arith.experiment.experiment import Assembly
+from arith.experiment.provenance import provenance
+from arith.experiment.run import Run
+from arith.model.transformer import Transformer
+from arith.process.progress import progress
+from arith.process.signals import interrupts
+from arith.results.curves import PUBLISHED_SEEDS
+from arith.results.schema import Anatomy, Cell, Condition, Results, condition_of
+
+SAVE_EVERY = 5.0  # seconds between savings of what is measured
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Cells of earlier tests of the very same model.
+
+    Args:
+        model: its fingerprint.
+        path: of the results file; beside it stands what an interrupted test has measured.
+    """
+
+    model: str
+    path: Path
+
+    @property
+    def partial(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}.partial.json")
+
+    def cells(self) -> list[Cell]:
+        """What was measured before, by either file; a file of another model, or of no results, holds nothing."""
+        found: list[Cell] = []
+        for path in (self.path, self.partial):
+            try:
+                results = Results.load(path) if path.is_file() else Results(())
+            except UsageError:
+                continue  # it will be written anew
+            if results.about.get("model") == self.model:
+                found += results.cells
+        return found
+
+    def anatomy(self) -> tuple[Anatomy, ...]:
+        """Of the results file, if it is of this model."""
+        with contextlib.suppress(UsageError):
+            results = Results.load(self.path)
+            return results.anatomy if results.about.get("model") == self.model else ()
+        return ()
+
+    def save(self, cells: Sequence[Cell]) -> None:
+        Results(tuple(cells), {"model": self.model}).save(self.partial)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Sixteen letters that name a model's weights.
+
+    >>> import torch
+    >>> layer = nn.Linear(2, 2)
+    >>> before = fingerprint(layer)
+    >>> _ = torch.nn.init.zeros_(layer.weight)
+    >>> before == fingerprint(layer)
+    False
+    """
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        hashed.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        hashed.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def measured(
+    run: Run,
+    assembly: Assembly,
+    model: Transformer,
+    step: int,
+    label: str,
+    path: Path,
+    *,
+    sets: Sequence[Condition] | None = None,
+    record: Recorder | None = None,
+    before: Mapping[Condition, Cell] | None = None,
+) -> Results:
+    """Test a model; what was measured of it before is not measured again.
+
+    Args:
+        path: where results are kept, and what is measured if a signal comes.
+        sets: what is tested; as configured, if None.
+        record: given what was answered to each problem.
+        before: what was measured before; all that `path` holds, if None.
+
+    Raises:
+        KeyboardInterrupt: a signal came; what was measured is saved.
+    """
+    sets = conditions(assembly) if sets is None else sets
+    kept = Kept(fingerprint(model), path)
+    found = dict(known(assembly, model, step, label, path) if before is None else before)
+    left = [test for test in sets if test not in found]
+    tokens = {test.digits: assembly.tested_format.longest(assembly.tested_task, test.digits)[0] for test in sets}
+    costs = {test: test.n * cost(model, tokens[test.digits]) for test in sets}
+    done, total = sum(costs[test] for test in sets if test in found), sum(costs.values())
+    kept_at, note = time.monotonic(), ""
+
+    def advance(worth: float) -> None:
+        nonlocal done
+        done += worth
+        shown.update(min(int(100 * done / total), 99), note)
+
+    with interrupts() as flag, progress(f"test {label}, %", 100, int(100 * done / total)) as shown:
+        cells = evaluate(
+            assembly,
+            model,
+            left,
+            label=label,
+            step=step,
+            training_seconds=run.training_seconds(),
+            flag=flag,
+            advance=advance,
+            record=record,
+        )
+        for cell in cells:
+            found[condition_of(cell)] = cell
+            note = f"{cell.suite} {cell.digits} digits {cell.accuracy:.1%}"
+            if time.monotonic() - kept_at > SAVE_EVERY:
+                kept.save(list(found.values()))
+                kept_at = time.monotonic()
+        if flag.raised:
+            kept.save(list(found.values()))
+            raise KeyboardInterrupt
+        shown.update(100, note)
+    about = {"model": kept.model, "runs": {run.folder.name: provenance(assembly.config)}}
+    return Results(tuple(found[test] for test in sets), about, language=language(assembly, model, label))
+
+
+def known(assembly: Assembly, model: Transformer, step: int, label: str, path: Path) -> dict[Condition, Cell]:
+    """What was measured before of this very model, task, format and test seed."""
+    config = assembly.config
+    this = label, config.tested_task, config.tested_format, config.evaluation.seed, step
+    return {condition_of(cell): cell for cell in Kept(fingerprint(model), path).cells() if _test(cell) == this}
+
+
+def check_same_test(held: Sequence[Cell], assembly: Assembly, path: Path, any_weights: bool) -> None:
+    """Refuse to replace what was measured of something else.
+
+    Args:
+        held: what the file holds.
+        any_weights: it is this run's own file, in which other weights are earlier ones.
+
+    Raises:
+        UsageError: it is of another task, format, test seed or model.
+    """
+    config = assembly.config
+    test = (config.tested_task, config.tested_format, config.evaluation.seed)
+    model = (config.encoding, config.model.seed, config.data.seed)
+    for cell in held:
+        if (cell.task, cell.format, cell.test_seed) != test:
+            there = f"{cell.task}, {cell.format}, test seed {cell.test_seed}"
+            raise UsageError(f"{path} holds results of another test ({there}). Choose another --out, or remove it")
+        if not any_weights and (cell.encoding, cell.model_seed, cell.data_seed) != model:
+            there = f"{cell.encoding}, model seed {cell.model_seed}, data seed {cell.data_seed}"
+            raise UsageError(f"{path} holds results of another model ({there}). Choose another --out, or remove it")
+
+
+def saved(results: Results, path: Path, keep_others: bool = False) -> None:
+    """Write results where `measured` looks for them.
+
+    Args:
+        keep_others: cells of the same test of the same model that stand there and were not asked for now.
+    """
+    kept = Kept(results.about["model"], path)
+    cells, anatomy = list(results.cells), list(results.anatomy)
+    if keep_others:
+        places = {_place(cell) for cell in cells}
+        cells += [cell for cell in kept.cells() if _test(cell) == _test(cells[0]) and _place(cell) not in places]
+        tested = Counter[tuple[str, int]]()
+        for cell in cells:
+            tested[cell.suite, cell.digits] += cell.n
+        told = {(own.suite, own.digits) for own in anatomy}
+        anatomy += [
+            own
+            for own in kept.anatomy()
+            if (own.suite, own.digits) not in told and own.n == tested[own.suite, own.digits]
+        ]
+    dataclasses.replace(results, cells=tuple(cells), anatomy=tuple(anatomy)).save(path)
+    kept.partial.unlink(missing_ok=True)
+
+
+def _place(cell: Cell) -> tuple[object, ...]:
+    return cell.suite, cell.digits, cell.operand_lengths
+
+
+def _test(cell: Cell) -> tuple[object, ...]:
+    return cell.label, cell.task, cell.format, cell.test_seed, cell.step
+
+
+def made_as_asked(config: RunConfig, cells: Collection[Cell]) -> bool:
+    """Whether cells are of the task, format, encoding, trained lengths, steps and samples of a run as it is now."""
+    steps = config.training.steps
+    lengths = Assembly.of(config).train_lengths()
+    asked = (config.tested_task, config.tested_format, config.encoding, lengths, steps, config.samples_at(steps))
+    return all((c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples) == asked for c in cells)
+
+
+def _publishable(config: RunConfig, cells: Collection[Cell]) -> bool:
+    by_seed: dict[int, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_seed[cell.model_seed].append(cell)
+    tests = [(config.evaluation.seed, test) for test in conditions(Assembly.of(config))]
+    return (
+        made_as_asked(config, cells)
+        and len(by_seed) >= PUBLISHED_SEEDS
+        and all([(cell.test_seed, condition_of(cell)) for cell in own] == tests for own in by_seed.values())
+    )
+
+
+def finished_results(folder: Path, assembly: Assembly, label: str) -> Results | None:
+    """The results in a run's folder, if they are those of this very configuration after its last step."""
+    if not (folder / "run.json").is_file():
+        return None
+    run = Run.open(folder)
+    run.check_same(assembly.config)
+    if not run.results.is_file():
+        return None
+    results = Results.load(run.results)
+    seed, steps = assembly.config.evaluation.seed, assembly.config.training.steps
+    wanted = [(label, steps, seed, test) for test in conditions(assembly)]
+    there = [(cell.label, cell.step, cell.test_seed, condition_of(cell)) for cell in results.cells]
+    return results if there == wanted else None

@@ -1,0 +1,282 @@
+"""Tests of any model that reads text: prompts, and how replies to them are scored.
+
+Right is a reply whose last number is the answer; in a format with a working, one that ends in the answer as the format
+writes it. Problems are the same as in every other test of that task, format and seed.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from arith.catalogue.named import format_named, task_named
+from arith.config.schema import RunConfig
+from arith.data.tokenized import texts
+from arith.errors import UsageError
+from arith.evaluation.exact_match import conditions, every_suite, grid_conditions, jobs
+from arith.experiment.experiment import Assembly
+from arith.process.files import write_whole
+from arith.results.schema import GRID, Cell, Condition
+from arith.results.uncertainty import wilson
+from arith.tasks.base import Task, Worded
+from arith.tasks.formats import Format
+
+UNKNOWN = (0, 0)  # trained lengths of a model that arith did not train
+
+
+@dataclass(frozen=True)
+class TextTest:
+    """What is asked.
+
+    Args:
+        task, format: of the problems.
+        seed: of the test problems.
+        shots: solved problems of the training data in front of each, a line each.
+    """
+
+    task: str
+    format: str
+    seed: int
+    shots: int = 0
+
+    def assembly(self, digits: Sequence[int] = (1,), suites: Sequence[str] = (), samples: int = 100) -> Assembly:
+        """What draws the problems. The encoding in it is nobody's."""
+        evaluation = {"digits": list(digits), "suites": list(suites), "seed": self.seed}
+        evaluation |= {"samples": samples, "long_samples": samples}
+        values = {"task": self.task, "format": self.format, "encoding": "nope", "evaluation": evaluation}
+        if self._width() is not None:
+            values["data"] = {"digits": [1, min(4, self._width() or 4)]}
+        return Assembly.of(RunConfig.of(values))
+
+    def sets(self, digits: Sequence[int], suites: Sequence[str] | None, samples: int) -> list[Condition]:
+        """The test sets by digits and suites; all that the task has, if none are named."""
+        plain = self.assembly(digits, suites or (), samples)
+        if suites is None:
+            plain = self.assembly(digits, every_suite(plain), samples)
+        return conditions(plain)
+
+    def grid(self, lengths: str, samples: int) -> list[Condition]:
+        """A test set for each pair of operand lengths."""
+        return grid_conditions(self.assembly(), lengths, samples)
+
+    def problems(self, test: Condition) -> "AskedSet":
+        """One test set."""
+        assembly = self.assembly((test.digits,), () if test.suite == GRID else (test.suite,), test.n)
+        (job,) = jobs(assembly, [test])
+        source, form = job.data.problems.sources[0], assembly.tested_format
+        exact = source.problems(0, test.n)
+        written = texts(job.data.problems, form, 0, test.n)
+        shots = self._solved(assembly)
+        return AskedSet(
+            self,
+            test,
+            source.task,
+            form,
+            tuple(prompt for prompt, _ in written),
+            tuple(exact.answer.text(row) for row in range(test.n)),
+            shots,
+        )
+
+    def longest_reply(self, test: Condition) -> int:
+        """Characters of the longest answer."""
+        assembly = self.assembly((test.digits,), samples=test.n)
+        return assembly.tested_format.longest_answer(assembly.tested_task, test.digits)
+
+    def _width(self) -> int | None:
+        return format_named(self.format).width
+
+    def _solved(self, assembly: Assembly) -> str:
+        if not self.shots:
+            return ""
+        solved = texts(assembly.training_data().problems, assembly.tested_format, 0, self.shots)
+        return "".join(f"{prompt}{answer}\n" for prompt, answer in solved)
+
+
+@dataclass(frozen=True)
+class AskedSet:
+    """The problems of one test set.
+
+    Args:
+        bare: prompts without solved problems.
+        answers: decimal numbers.
+        shots: lines in front of each prompt.
+    """
+
+    of: TextTest
+    test: Condition
+    task: Task
+    format: Format
+    bare: tuple[str, ...]
+    answers: tuple[str, ...]
+    shots: str
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.shots + prompt for prompt in self.bare]
+
+    def ids(self) -> list[str]:
+        """Names of the problems, which tell everything about them."""
+        test, of = self.test, self.of
+        lengths = (
+            "x".join(map(str, test.operand_lengths)) if test.suite == GRID and test.operand_lengths else test.digits
+        )
+        own = f"{of.task}/{of.format}/{of.seed}/{of.shots}/{test.suite}/{lengths}/{test.n}"
+        return [f"{own}/{row}" for row in range(test.n)]
+
+    def right(self, replies: Sequence[str]) -> list[bool]:
+        """Which replies give the answer."""
+        read = [read_answer(self.task, self.format, *own) for own in zip(self.bare, replies, strict=True)]
+        return [own == answer for own, answer in zip(read, self.answers, strict=True)]
+
+    def cell(self, right: Sequence[bool], model: "Asked") -> Cell:
+        """What results.json says of it."""
+        test, correct = self.test, sum(right)
+        low, high = wilson(correct, test.n)
+        return Cell(
+            label=model.label,
+            task=self.of.task,
+            format=self.of.format,
+            encoding=model.kind,
+            structure_aware=False,
+            suite=test.suite,
+            split="test",
+            train_lengths=model.train_lengths,
+            digits=test.digits,
+            operand_lengths=test.operand_lengths,
+            model_seed=0,
+            data_seed=0,
+            test_seed=self.of.seed,
+            step=0,
+            samples=0,
+            parameters=model.parameters,
+            n=test.n,
+            correct=correct,
+            accuracy=correct / test.n,
+            low=low,
+            high=high,
+            seen=0,
+            training_seconds=0.0,
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model that replies to text.
+
+    Args:
+        kind: of model, where others have their encoding.
+        parameters: 0 if not known.
+        train_lengths: shortest and longest operand in training; (0, 0) if not known.
+    """
+
+    label: str
+    kind: str = "unknown"
+    parameters: int = 0
+    train_lengths: tuple[int, int] = UNKNOWN
+
+
+def is_right(task: str, form: str, prompt: str, reply: str, answer: str) -> bool:
+    """Whether a reply gives the answer.
+
+    >>> is_right("addition", "reversed", "17+4=", " 12", "21")
+    True
+    """
+    return read_answer(task_named(task), format_named(form), prompt, reply) == answer
+
+
+def read_answer(task: Task, form: Format, prompt: str, reply: str) -> str | None:
+    """The number that a reply to a prompt, without solved problems, gives; None: none."""
+    try:
+        if form.working is not None:
+            return form.read(task, prompt + reply.strip())[1]
+        written = last_number(reply, form, task)
+        between = " " if isinstance(task, Worded) else ""
+        return None if written is None else form.read(task, prompt + between + written)[1]
+    except ValueError:
+        return None
+
+
+def last_number(reply: str, form: Format, task: Task) -> str | None:
+    """The last number that a reply holds, as the format writes numbers; commas between thousands are taken out.
+
+    >>> from arith.tasks.addition import Addition
+    >>> last_number("12 + 1,234 makes 1,246.", Format(), Addition())
+    '1246'
+    """
+    between = re.escape(form.decoration.symbols) if form.decoration is not None else ""
+    digits = f"[0-9](?:[{between}]*[0-9])*" if between else "[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+"
+    sign = ("(?:-)?", "") if form.answer == "msb" else ("", "(?:-)?")
+    found = re.findall(f"{sign[0]}(?:{digits}){sign[1]}" if task.signed else digits, reply)
+    return found[-1].replace(",", "") if found else None
+
+
+def write_prompts(path: Path, of: TextTest, sets: Sequence[Condition]) -> int:
+    """A file of JSON lines, `id` and `prompt`; how many they are."""
+    lines = [
+        json.dumps({"id": name, "prompt": prompt}, ensure_ascii=False)
+        for asked in map(of.problems, sets)
+        for name, prompt in zip(asked.ids(), asked.prompts, strict=True)
+    ]
+    write_whole(path, "".join(f"{line}\n" for line in lines))
+    return len(lines)
+
+
+def read_replies(path: Path) -> dict[str, str]:
+    """Replies by id.
+
+    Raises:
+        UsageError: a line is none, or an id is there twice.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            name, reply = row["id"], row["reply"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f'{path}, line {number}: expected {{"id": ..., "reply": ...}}, got {line!r:.80}. Each line of the file '
+                "that --prompts wrote gets a reply"
+            ) from error
+        if not isinstance(name, str) or not isinstance(reply, str):
+            raise UsageError(f"{path}, line {number}: id and reply are texts, got {name!r:.60} and {reply!r:.60}")
+        if name in found:
+            raise UsageError(f"{path}, line {number}: there is a reply to {name} already")
+        found[name] = reply
+    if not found:
+        raise UsageError(f"{path} holds no replies")
+    return found
+
+
+def replied(path: Path) -> Iterator[tuple[AskedSet, list[str]]]:
+    """The test sets that a file of replies is of, with the replies in order.
+
+    Raises:
+        UsageError: an id is none of `write_prompts`, or replies to some of a test set's problems are missing.
+    """
+    replies = read_replies(path)
+    tests: dict[tuple[TextTest, Condition], None] = {}
+    for name in replies:
+        tests.setdefault(_parsed(name, path))
+    for of, test in tests:
+        asked = of.problems(test)
+        missing = [name for name in asked.ids() if name not in replies]
+        if missing:
+            raise UsageError(f"{path} lacks {len(missing)} of {test.n} replies, the first to {missing[0]}")
+        yield asked, [replies[name] for name in asked.ids()]
+
+
+def _parsed(name: str, path: Path) -> tuple[TextTest, Condition]:
+    try:
+        task, form, seed, shots, suite, lengths, n, row = name.split("/")
+        pair = tuple(map(int, lengths.split("x")))
+        test = Condition(suite, max(pair), int(n), pair if suite == GRID else None)
+        if not 0 <= int(row) < test.n:
+            raise ValueError("no such row")
+        return TextTest(task, form, int(seed), int(shots)), test
+    except ValueError as error:
+        raise UsageError(f"{path}: id {name!r} is none that arith evaluate --prompts wrote ({error})") from error

@@ -1,0 +1,16 @@
+"""A configuration brought to life, and the folder it lives in: run.json, checkpoints, metrics.
+
+May import `model`, `data`, `config`, `catalogue`, `results`, `process`, and the three folders.
+"""
+
+from typing import TYPE_CHECKING
+
+from arith.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from arith.experiment.experiment import Assembly
+    from arith.experiment.run import Run
+
+__getattr__ = lazy_exports(__name__, {"Assembly": "experiment", "Run": "run"})
+
+__all__ = ["Assembly", "Run"]

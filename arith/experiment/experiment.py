@@ -1,0 +1,272 @@
+"""From a configuration to its parts, all mistakes in it found before any work is done."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from arith.catalogue.build import encoding
+from arith.catalogue.named import format_named, task_named
+from arith.catalogue.registry import import_file
+from arith.config.pretrained import ENCODING as PRETRAINED
+from arith.config.schema import RunConfig
+from arith.data.batch import reading
+from arith.data.dataset import Dataset, Samples
+from arith.data.problems import Share, shares, training_problems
+from arith.data.traces import Supervision
+from arith.encodings.compose import Composed, Part
+from arith.encodings.nope import NoPE
+from arith.encodings.positions import Sequential
+from arith.errors import UsageError, did_you_mean
+from arith.experiment.checks import longest, running_sums_of, supervision_of
+from arith.model.looped import Looped
+from arith.model.summing import RunningSums, Summing
+from arith.model.transformer import Transformer
+from arith.process.hints import needs
+from arith.tasks import vocabulary
+from arith.tasks.base import Task
+from arith.tasks.formats import Format
+from arith.tasks.mixture import Mixture
+from arith.tasks.sampling import Source
+from arith.tasks.stream import check_seed
+from arith.tasks.suites import SUITES, Suite, SuiteName
+
+if TYPE_CHECKING:
+    from arith.experiment.pretrained import PretrainedFolder
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What a configuration stands for.
+
+    Args:
+        trained: the tasks of training and their shares.
+        format: of training.
+        tested_task, tested_format: of the tests.
+        tokens: of the longest sequence in training or tests.
+        digits: of the longest number in training or tests.
+        supervision: of a looped model; None: any other, which learns from answers.
+        sums: that a standard model is told beside answers; None: it is not.
+    """
+
+    config: RunConfig
+    trained: tuple[Share, ...]
+    format: Format
+    tested_task: Task
+    tested_format: Format
+    tokens: int
+    digits: int
+    supervision: Supervision | None
+    sums: RunningSums | None
+
+    @staticmethod
+    def of(config: RunConfig) -> "Assembly":
+        """Check a configuration, and load what it names."""
+        for path in config.imports:
+            import_file(path)
+        evaluation = config.evaluation
+        trained = shares(config.task, config.data)
+        tested = config.tested_task, config.tested_format
+        # What is written how, up to which length.
+        data = Dataset(training_problems(config.task, config.data, "train"), format_named(config.format))
+        pairs = zip(trained, data.problems.sources, strict=True)
+        lines = [(own.name, config.format, source.longest) for own, source in pairs]
+        lines += [(*tested, evaluation.longest)]
+        lines.sort(key=lambda line: line[2], reverse=True)  # a refusal names the longest
+        tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
+        assembly = Assembly(
+            config,
+            tuple(trained),
+            format_named(config.format),
+            task_named(tested[0]),
+            format_named(tested[1]),
+            tokens,
+            digits,
+            supervision_of(config, trained),
+            running_sums_of(config, data),
+        )
+        assembly._check_numbers()
+        assembly._check_tests()
+        if (config.model.init is None) != (config.encoding != PRETRAINED):
+            raise UsageError(
+                f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
+                f"'{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER alone"
+            )
+        if config.model.init is not None and config.training.loss == "line":
+            raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
+        if config.model.init is not None and config.training.optimizer == "muon":
+            raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
+        with torch.device("meta"):
+            encoded = assembly.encoding()
+        if assembly.supervision is not None and not encoded.slides:
+            raise UsageError(
+                f"with trace.kind loops are told apart by ids that slide, and those of '{config.encoding}' stay. "
+                "Use sliding-window, or put an encoding @multiplicand and @multiplier"
+            )
+        return assembly
+
+    def _check_numbers(self) -> None:
+        training, evaluation, model = self.config.training, self.config.evaluation, self.config.model
+        at_least_one = {
+            "training.steps": training.steps,
+            "training.batch": training.batch,
+            "training.log_every": training.log_every,
+            "training.evaluate_every": training.evaluate_every,
+            "training.evaluate_samples": training.evaluate_samples,
+            "training.checkpoint_every": training.checkpoint_every,
+            "training.keep": training.keep,
+            "evaluation.samples": evaluation.samples,
+            "evaluation.grid_samples": evaluation.grid_samples,
+            "evaluation.long_samples": evaluation.long_samples,
+            "model.layers": model.layers,
+            "model.loops": model.loops,
+            "model.width": model.width,
+            "model.heads": model.heads,
+            "model.key_heads": model.key_heads or model.heads,
+            "model.hidden": model.hidden,
+        }
+        for name, value in at_least_one.items():
+            if value < 1:
+                raise UsageError(f"{name} is 1 or more, got {value}")
+        if not 1 <= model.in_loops <= model.layers:
+            raise UsageError(
+                f"model.looped says how many of the layers are in the loops: 1 to model.layers, which is "
+                f"{model.layers}. Got {model.looped}"
+            )
+        if model.loop_input == "embeddings" and model.in_loops == model.layers:
+            raise UsageError(
+                f"with model.loop_input=embeddings loops are summed, and layers after the loops read the sums: "
+                f"model.looped is below model.layers, got {model.layers} for both"
+            )
+        seeds = {"model.seed": model.seed, "evaluation.seed": evaluation.seed}
+        for name, seed in seeds.items():
+            try:
+                check_seed(seed)
+            except ValueError as error:
+                raise UsageError(f"{name}: {error}") from error
+        if model.heads % (model.key_heads or model.heads):
+            raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
+        for name, positive in (
+            ("learning_rate", training.learning_rate),
+            ("muon_rate", training.muon_rate),
+            ("clip", training.clip),
+        ):
+            if not positive > 0:
+                raise UsageError(f"training.{name} is above 0, got {positive}")
+        if training.warmup < 0 or training.weight_decay < 0 or not 0 <= training.final_rate <= 1:
+            raise UsageError(
+                "training.warmup and training.weight_decay are 0 or more and training.final_rate is between 0 and 1: "
+                f"got {training.warmup}, {training.weight_decay} and {training.final_rate}"
+            )
+        if not all(0 <= beta < 1 for beta in training.betas):
+            raise UsageError(f"training.betas are below 1, got {training.betas}")
+
+    def _check_tests(self) -> None:
+        evaluation = self.config.evaluation
+        if not evaluation.digits:
+            raise UsageError("evaluation.digits names one length or more, and is empty")
+        if min(evaluation.digits) < 1:
+            raise UsageError(f"evaluation.digits are 1 or more, got {min(evaluation.digits)}")
+        for name in evaluation.suites:
+            if name not in SUITES:
+                raise UsageError(
+                    f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}"
+                )
+        if evaluation.grid and self.tested_task.operands != 2:
+            raise UsageError(
+                f"a grid is of two operands' lengths, and {self.config.tested_task} has {self.tested_task.operands}"
+            )
+        try:
+            for digits in evaluation.digits:
+                for suite in self.suites():
+                    Suite(suite, digits).check(self.tested_task)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def suites(self) -> tuple[SuiteName, ...]:
+        """The suites it is tested on: those asked for, or random and unequal problems where there are such."""
+        asked = dict.fromkeys(self.config.evaluation.suites)
+        if not asked:
+            return ("random",) if self.tested_task.operands < 2 else ("random", "unequal")
+        return tuple(name for wanted in asked for name in SUITES if name == wanted)
+
+    def encoding(self) -> Composed:
+        """The encoding, freshly initialised."""
+        model = self.config.model
+        if model.init is not None:
+            return Composed([Part(NoPE(), Sequential())])  # of ids that nobody looks at
+        built = encoding(
+            self.config.encoding,
+            width=model.width,
+            heads=model.heads,
+            layers=model.layers,
+            tokens=self.tokens,
+            digits=self.digits,
+        )
+        lines = [(self.config.format, self.format, own.task) for own in self.trained]
+        lines += [(self.config.tested_format, self.tested_format, self.tested_task)]
+        for name, form, task in lines:
+            try:
+                built.check(reading(form, task.operands))
+            except ValueError as error:
+                raise UsageError(str(error).replace("this format", f"format '{name}'")) from error
+        return built
+
+    def train_lengths(self) -> tuple[int, int]:
+        """Digits of the tested task's training problems; of all, if it is not among the tasks of training."""
+        digits = [own.digits for own in self.trained if _kind(own.task) == _kind(self.tested_task)]
+        lows, highs = zip(*(digits or [own.digits for own in self.trained]), strict=True)
+        return min(lows), max(highs)
+
+    def vocabulary_size(self) -> int:
+        """Tokens that training or tests can have; of a pretrained model none that are ours."""
+        if self.config.model.init is not None:
+            return 0
+        symbols = [self.format.symbols(own.task) for own in self.trained]
+        return vocabulary.size("".join([*symbols, self.tested_format.symbols(self.tested_task)]))
+
+    def model(self) -> Transformer:
+        """The model as it is before training."""
+        torch.manual_seed(self.config.model.seed)
+        if self.config.model.init is not None:
+            return self._pretrained().model()
+        parts = self.config.model, self.vocabulary_size(), self.encoding()
+        if self.supervision is not None:
+            return Looped(*parts, self.supervision.trace.parts)
+        if self.sums is not None:
+            return Summing(*parts, self.sums, self.config.auxiliary.layer, self.config.auxiliary.weight)
+        return Transformer(*parts)
+
+    @property
+    def supervised_by(self) -> str:
+        """What training tells: answers, or the steps of an algorithm, loop by loop, before the answer or inside."""
+        told = self.supervision is not None or self.sums is not None or self.format.working is not None
+        return "algorithm" if told else "answers"
+
+    def training_data(self) -> Dataset:
+        problems = training_problems(self.config.task, self.config.data, "train")
+        whole = replace(problems, whole=self.config.training.loss == "line")
+        return replace(self.dataset(whole, self.format), supervision=self.supervision)
+
+    def validation_data(self) -> Dataset:
+        return self.dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
+
+    def test_data(self, suite: SuiteName, digits: int) -> Dataset:
+        source = Source(self.tested_task, Suite(suite, digits), self.config.evaluation.seed, "test")
+        return self.dataset(Mixture([source]), self.tested_format)
+
+    def dataset(self, problems: Samples, form: Format) -> Dataset:
+        """Problems as the model reads them."""
+        if self.config.model.init is None:
+            return Dataset(problems, form)
+        return Dataset(self._pretrained().tokenized(problems, form), form)
+
+    def _pretrained(self) -> "PretrainedFolder":
+        needs("transformers", "hf")
+        from arith.experiment.pretrained import PretrainedFolder
+
+        return PretrainedFolder.of(str(self.config.model.init))
+
+
+def _kind(task: Task) -> tuple[str, int, str]:
+    return task.name, task.operands, task.alphabet

@@ -1,0 +1,95 @@
+"""A trained model as a folder to take along: config.json, model.safetensors, results.json, a card.
+
+The folder is one of Hugging Face (see `arith.hf.model`), and needs nothing of it to be read here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from arith.config.pretrained import CONFIG, is_model
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.experiment.checkpoints import Checkpoint
+from arith.experiment.experiment import Assembly
+from arith.experiment.run import Run
+from arith.experiment.shipped import named
+from arith.model.transformer import Transformer
+from arith.results.schema import Results
+from arith.tasks.stream import Draws
+
+WEIGHTS = "model.safetensors"
+PREFIX = "transformer."  # of weights, in a model of Hugging Face
+
+
+@dataclass(frozen=True)
+class Taken(Run):
+    """A run of which the model was taken along.
+
+    Args:
+        step: after which it was.
+    """
+
+    step: int = 0
+
+    def trained(self, assembly: Assembly) -> tuple[Transformer, Checkpoint]:
+        try:
+            weights = load_file(self.folder / WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise UsageError(f"{self.folder / WEIGHTS} cannot be read: {error}") from error
+        model = assembly.model()
+        checkpoint = Checkpoint(self.step, {name.removeprefix(PREFIX): own for name, own in weights.items()}, {})
+        checkpoint.restore(model)
+        return model.eval(), checkpoint
+
+    def training_seconds(self) -> float:
+        cells = Results.load(self.results).cells if self.results.is_file() else ()
+        return cells[0].training_seconds if cells else 0.0
+
+
+def opened(place: Path, pretrained: bool = False) -> Run:
+    """A run, a folder that `arith export` wrote, or the shipped model of this name.
+
+    Args:
+        pretrained: whether a run that began with a pretrained model of others will do, which reads other tokens.
+    """
+    folder = named(place)
+    if not is_model(folder):
+        run = Run.open(folder)
+        if run.config.model.init is not None and not pretrained:
+            raise UsageError(
+                f"{folder} began as {run.config.model.init}, which reads text. Write it out by arith export {folder} "
+                "--to DIR, and test it by arith evaluate --hf DIR"
+            )
+        return run
+    values = json.loads((folder / CONFIG).read_text())
+    return Taken(folder, config_of(values.get("run")), int(values.get("step", 0)))
+
+
+def config_of(run: Mapping[str, Any] | None) -> RunConfig:
+    """The configuration that a model's config.json holds.
+
+    Raises:
+        UsageError: it holds none, or one that would run somebody's code.
+    """
+    if not isinstance(run, Mapping):
+        raise UsageError("the model's config.json holds no run. One is written by arith export")
+    config = RunConfig.of(run)
+    if config.imports:
+        raise UsageError(
+            f"the model needs {', '.join(config.imports)}, and code that comes with a model is not run. "
+            "Use the run that it is of"
+        )
+    return config
+
+
+def key_of(assembly: Assembly) -> int:
+    """From which encodings take what they draw for a problem that is asked; one number, whichever problem it is."""
+    keys = Draws.at(assembly.config.evaluation.seed, "test", 0, 1).keys
+    return int(torch.from_numpy(keys)[0])

@@ -1,0 +1,77 @@
+"""Which runs there are in a folder, how far each is, and what it claims. No torch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arith.errors import UsageError
+from arith.process.files import step_folders
+from arith.process.lock import in_use
+from arith.results.curves import curves
+from arith.results.schema import Results
+from arith.results.uncertainty import percent
+
+FAILED = "failed.txt"  # in a run's folder: why it failed
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run's folder.
+
+    Args:
+        state: running, finished, stopped, or failed.
+        step: of its latest checkpoint.
+        claim: what its results say.
+    """
+
+    folder: Path
+    state: str
+    step: int
+    steps: int
+    claim: str
+
+
+def runs(folder: Path) -> list[Found]:
+    """All runs below a folder, in the order of their names."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder} to look for runs in. Name one with --folder")
+    return [_found(described) for described in sorted(folder.rglob("run.json"))]
+
+
+def _found(described: Path) -> Found:
+    folder = described.parent
+    try:
+        training: dict[str, Any] = json.loads(described.read_text())["config"]["training"]
+        steps = int(training["steps"])
+    except (ValueError, KeyError, TypeError):
+        return Found(folder, "unreadable run.json", 0, 0, "")
+    saved = step_folders(folder / "checkpoints")
+    step = int(saved[0].name.removeprefix("step-")) if saved else 0
+    try:
+        told = claim(folder / "results.json")
+    except UsageError as error:
+        return Found(folder, "unreadable results.json", step, steps, str(error))
+    if in_use(folder):
+        state = "running"
+    elif step == steps and told:
+        state = "finished"
+    else:
+        state = "failed" if (folder / FAILED).is_file() else "stopped"
+    return Found(folder, state, step, steps, told)
+
+
+def claim(path: Path) -> str:
+    """What a results file of one curve says about random problems, in a line; nothing if there is no file."""
+    if not path.is_file():
+        return ""
+    found = curves(Results.load(path).cells, "random")
+    if not found:
+        return "no random problems tested"
+    (curve,) = found
+    low, high = curve.first.train_lengths
+    known = curve.in_distribution
+    fit = "trained lengths untested" if known is None else f"{percent(known)}% on the {low}-{high} digits of training"
+    if not curve.reaches:
+        return f"{curve.encoding}: {fit}"
+    return f"{curve.encoding}: {fit}, 99% sure to {curve.reaches} digit{'s' * (curve.reaches > 1)}"

@@ -1,0 +1,65 @@
+"""A local folder with a pretrained model of Hugging Face, from which a run may begin."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from arith.config.pretrained import folder_of
+from arith.data.dataset import Samples
+from arith.data.tokenized import TokenizedProblems, TokenizedSamples
+from arith.errors import UsageError
+from arith.model.pretrained import Pretrained
+from arith.tasks.formats import Format
+
+
+@dataclass(frozen=True)
+class PretrainedFolder:
+    """A local folder with a causal model and its tokenizer."""
+
+    folder: Path
+    tokenizer: Any
+
+    @staticmethod
+    @functools.cache
+    def of(text: str) -> "PretrainedFolder":
+        """What `hf:FOLDER` names.
+
+        Raises:
+            UsageError: there is none, it is one of arith's own, or its tokenizer cannot be used.
+        """
+        folder = folder_of(text)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(f"{folder} holds no tokenizer that can be loaded: {error}") from error
+        if not tokenizer.is_fast:
+            raise UsageError(
+                f"the tokenizer in {folder} does not tell where its tokens stand in the text: take a fast one"
+            )
+        if tokenizer.eos_token_id is None:
+            raise UsageError(f"the tokenizer in {folder} has no token that ends an answer: set its eos_token")
+        return PretrainedFolder(folder, tokenizer)
+
+    def model(self) -> Pretrained:
+        """With the weights it was saved with, in float32; without any, on the meta device."""
+        try:
+            config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+            for name in vars(config):
+                if name.endswith(("dropout", "pdrop")) and isinstance(getattr(config, name), float):
+                    setattr(config, name, 0.0)
+            if torch.empty(0).device.type == "meta":
+                return Pretrained(AutoModelForCausalLM.from_config(config))
+            loaded = AutoModelForCausalLM.from_pretrained(
+                self.folder, config=config, local_files_only=True, dtype=torch.float32
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(f"{self.folder} cannot be loaded as a causal model: {error}") from error
+        return Pretrained(loaded.train())
+
+    def tokenized(self, problems: Samples, form: Format) -> "TokenizedSamples":
+        """Problems as this model reads them."""
+        return TokenizedSamples(problems, TokenizedProblems(self.tokenizer, form, spaced=False))

@@ -1,0 +1,67 @@
+"""Where, when and by which code something was made."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import arith
+from arith.catalogue.registry import import_file
+from arith.config.schema import RunConfig
+from arith.process.hints import current_command
+from arith.results.schema import Results
+
+
+def made(parts: Iterable[Results]) -> dict[str, Any]:
+    """Where and when each of several runs was made, and by which code."""
+    return {
+        name: {key: own[key] for key in ("created", "commit", "device", "versions")}
+        for part in parts
+        for name, own in part.about["runs"].items()
+    }
+
+
+def results_folder() -> Path:
+    """Committed results, which only a checkout has."""
+    return Path(arith.__file__).parent.parent / "results"
+
+
+def provenance(config: RunConfig) -> dict[str, Any]:
+    """Where, when and by what something was made."""
+    return {
+        "arith": arith.__version__,
+        "commit": git_commit(),
+        "command": current_command(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": device_description(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "numpy", "einops", "safetensors")},
+        "imports": {path: import_file(path) for path in config.imports},
+    }
+
+
+def device_description() -> str:
+    """The hardware in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
+
+
+def git_commit() -> str:
+    """The commit this code is at, `+` if it was changed since; unknown outside a checkout."""
+    root = Path(arith.__file__).parent.parent
+    if not (root / ".git").exists():
+        return "unknown"
+    try:
+        git = ["git", "-C", str(root)]
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.strip() + ("+" if changed else "")

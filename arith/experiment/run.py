@@ -1,0 +1,153 @@
+"""A run is a folder: run.json, metrics.jsonl, checkpoints/, results.json, figures/."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from arith.catalogue.registry import import_file
+from arith.config.reading import differences
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.experiment import checkpoints
+from arith.experiment.checkpoints import Checkpoint
+from arith.experiment.experiment import Assembly
+from arith.experiment.inventory import FAILED
+from arith.experiment.provenance import provenance
+from arith.model.transformer import Transformer
+from arith.process import lock
+from arith.process.files import BUILDING, write_whole
+from arith.process.progress import say
+from arith.results.schema import METRICS
+
+WhenThere = Literal["refuse", "resume", "overwrite"]
+
+# What may differ when a run is resumed: how it is watched and tested, not what it is.
+FREE_ON_RESUME = (
+    "training.log_every",
+    "training.evaluate_every",
+    "training.evaluate_samples",
+    "training.checkpoint_every",
+    "training.keep",
+    "training.tensorboard",
+    "evaluation.samples",
+    "evaluation.long_samples",
+    "evaluation.suites",
+    "evaluation.grid",
+    "evaluation.seed",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and its configuration."""
+
+    folder: Path
+    config: RunConfig
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / METRICS
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results.json"
+
+    @staticmethod
+    def begin(folder: Path, config: RunConfig, when_there: WhenThere = "refuse") -> "Run":
+        """Make the folder of a new run, or take up one that is there."""
+        described = folder / "run.json"
+        if folder.exists() and any(not _passing(path) for path in folder.iterdir()):
+            if when_there == "refuse":
+                raise UsageError(
+                    f"{folder} exists. Go on with it by --resume, replace it by --overwrite, or choose --out"
+                )
+            if not described.is_file():
+                raise UsageError(f"{folder} holds no run (no run.json), so it is left alone. Choose another --out")
+            if when_there == "resume":
+                Run.open(folder).check_same(config)
+                values = json.loads(described.read_text())
+                write_whole(described, json.dumps({**values, "config": config.as_dict()}, indent=1) + "\n")
+                (folder / FAILED).unlink(missing_ok=True)
+                return Run(folder, config)
+            emptied(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(described, json.dumps({"config": config.as_dict(), **provenance(config)}, indent=1) + "\n")
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be written: {error.strerror}. Choose another --out") from error
+        return Run(folder, config)
+
+    @staticmethod
+    def open(folder: Path) -> "Run":
+        """A run that is there."""
+        described = folder / "run.json"
+        if not described.is_file():
+            what = "A run is made by arith train"
+            if (folder / "config.json").is_file():
+                what = f"It may be a model of Hugging Face: arith evaluate --hf {folder}"
+            raise UsageError(f"{folder} holds no run (no run.json). {what}")
+        try:
+            values = json.loads(described.read_text())
+            config, imports = RunConfig.of(values["config"]), values["imports"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{described} describes no run: {error}") from error
+        for path, digest in imports.items():
+            if import_file(path) != digest:
+                say(f"{path} is not what it was when this run was trained")
+        return Run(folder, config)
+
+    def trained(self, assembly: Assembly) -> tuple[Transformer, Checkpoint]:
+        """The model of the latest checkpoint."""
+        checkpoint = checkpoints.latest(self.checkpoints, say)
+        model = assembly.model()
+        checkpoint.restore(model)
+        return model.eval(), checkpoint
+
+    def training_seconds(self) -> float:
+        """Time spent in training steps so far, over all sittings."""
+        rows = self.logged()
+        return float(rows[-1]["seconds"]) if rows else 0.0
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        if not self.metrics.is_file():
+            return []
+        lines = self.metrics.read_text().splitlines()
+        if lines and not lines[-1].endswith("}"):
+            lines.pop()  # cut off when the machine went down
+        return [json.loads(line) for line in lines]
+
+    def check_same(self, config: RunConfig) -> None:
+        """Raise if a configuration differs from the run's in more than how it is watched and tested."""
+        changed = [
+            difference
+            for difference in differences(self.config.as_dict(), config.as_dict())
+            if not difference.startswith(FREE_ON_RESUME)
+        ]
+        if changed:
+            listed = "\n  ".join(changed)
+            raise UsageError(
+                f"{self.folder} was begun with other settings:\n  {listed}\n"
+                "Resume with the same, replace it by --overwrite, or choose another --out"
+            )
+
+
+def _passing(path: Path) -> bool:
+    """Whether a file is the lock, or what a kill left of one that was being written."""
+    return path.name == lock.NAME or (path.name.startswith(".") and f".{BUILDING}-" in path.name)
+
+
+def emptied(folder: Path) -> None:
+    """Remove what is in a folder, but for the lock that is held on it."""
+    # run.json last: without it, what a kill leaves would be nobody's.
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == "run.json"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != lock.NAME:
+            path.unlink()

@@ -1,0 +1,65 @@
+"""The trained models that come with arith. No torch."""
+
+import json
+from pathlib import Path
+
+from arith.config.pretrained import CONFIG, is_model
+from arith.errors import UsageError, did_you_mean
+from arith.experiment.inventory import claim
+
+FOLDER = Path(__file__).parent.parent / "shipped"
+RESULTS = "results.json"
+LARGEST = 2**20  # bytes of a shipped model's weights
+
+
+def names() -> list[str]:
+    """What they are called."""
+    return sorted(folder.name for folder in FOLDER.glob("*") if is_model(folder))
+
+
+def line(name: str) -> str:
+    """What a shipped model is, and what its results say."""
+    run = json.loads((FOLDER / name / CONFIG).read_text())["run"]
+    return f"{run['task']}, {run['format']}, {claim(FOLDER / name / RESULTS)}"
+
+
+def tested(folder: Path) -> dict[str, str]:
+    """The task and the format that a model of ours is tested on; nothing of another's."""
+    if not is_model(folder):
+        return {}
+    run = json.loads((folder / CONFIG).read_text())["run"]
+    return {name: run["evaluation"][name] or run[name] for name in ("task", "format")}
+
+
+def named(place: Path) -> Path:
+    """The folder at a path, or that of the shipped model of this name.
+
+    >>> named(Path("runs/mine"))
+    PosixPath('runs/mine')
+    """
+    if place.exists() or len(place.parts) > 1:
+        return place
+    if place.name in names():
+        return FOLDER / place.name
+    raise UsageError(
+        f"{place} holds no run, and no shipped model is called so.{did_you_mean(place.name, names())} "
+        f"Shipped: {', '.join(names()) or 'none'}. A run is made by arith train"
+    )
+
+
+def for_problem(problem: str) -> str | None:
+    """The shipped model of the task whose sign stands in a problem; the first by name, a plain `addition` before it."""
+    from arith.catalogue.named import task_named
+
+    fitting = []
+    for name in names():
+        task = task_named(json.loads((FOLDER / name / CONFIG).read_text())["run"]["task"])
+        if task.symbol and task.symbol in problem:
+            fitting.append((name != task.name, name))
+    return min(fitting)[1] if fitting else None
+
+
+def results_place(model: Path) -> Path:
+    """Where a test of a run or a model is kept, if nothing else is said: with it, but for what comes with arith."""
+    folder = named(model)
+    return Path(f"{folder.name}-evaluation.json") if folder.parent == FOLDER else folder / "evaluation.json"

@@ -1,0 +1,131 @@
+"""Position ids of what a model reads: rows of tokens with padding, packed documents and several lines.
+
+A document is a sequence to a scheme. To one that looks at digits each line of it is a problem of its own, whose answer
+begins after the first equals sign; without one, all of the line is a prompt, and its ids may look at all of it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+
+from arith.encodings.positions import Kind, Prompt, Reading, Scheme, TokenTable
+from arith.hf.attachment.numerals import check_alignment
+
+
+@dataclass(frozen=True)
+class Text:
+    """What has been read, a row a sample.
+
+    Args:
+        kind: what each token is to a scheme.
+        digits: that each token holds.
+        ends_line: which tokens end a problem.
+        valid: False marks padding; None: there is none.
+        document: which document of its row each token is of; None: each row is one.
+        key: of each sample, for schemes that draw.
+        tested: whether a model is measured on them, not trained.
+    """
+
+    kind: Int[Tensor, "b n"]
+    digits: Int[Tensor, "b n"]
+    ends_line: Bool[Tensor, "b n"]
+    valid: Bool[Tensor, "b n"] | None
+    document: Int[Tensor, "b n"] | None
+    key: Int[Tensor, " b"]
+    tested: bool
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether each row is one document without padding before or inside."""
+        if self.document is not None:
+            return False
+        return self.valid is None or bool((self.valid[:, 1:] <= self.valid[:, :-1]).all())
+
+    @cached_property
+    def documents(self) -> "Pieces":
+        return Pieces(self._document_begins(), self._valid())
+
+    @cached_property
+    def lines(self) -> "Pieces":
+        begins = self._document_begins()
+        begins[:, 1:] |= (self.ends_line & self._valid())[:, :-1]
+        return Pieces(begins, self._valid())
+
+    def _valid(self) -> Bool[Tensor, "b n"]:
+        return torch.ones_like(self.ends_line) if self.valid is None else self.valid
+
+    def _document_begins(self) -> Bool[Tensor, "b n"]:
+        begins = torch.zeros_like(self.ends_line)
+        begins[:, :1] = True
+        if self.document is not None:
+            begins[:, 1:] |= self.document[:, 1:] != self.document[:, :-1]
+        return begins
+
+
+class Pieces:
+    """Rows cut into pieces, each laid into a row of its own without padding before or inside.
+
+    Args:
+        begins: where a piece begins; each row begins with one.
+        valid: False marks padding, which is left out.
+    """
+
+    def __init__(self, begins: Bool[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> None:
+        count = begins.sum(1)
+        solid = valid.cumsum(1)
+        before = ((solid - valid.long()) * begins).cummax(1).values
+        self.valid = valid
+        self.row = torch.arange(len(begins), device=begins.device).repeat_interleave(count)
+        self.piece = begins.cumsum(1) - 1 + rearrange(count.cumsum(0) - count, "b -> b 1")
+        self.place = (solid - 1 - before).clamp(min=0)
+        self.longest = int(self.place.max()) + 1 if self.place.numel() else 0
+
+    def laid(self, x: Shaped[Tensor, "b n"], fill: int) -> Shaped[Tensor, "pieces longest"]:
+        out = x.new_full((len(self.row), self.longest), fill)
+        out[self.piece[self.valid], self.place[self.valid]] = x[self.valid]
+        return out
+
+    def back(self, x: Int[Tensor, "levels #pieces longest"]) -> Int[Tensor, "levels b n"]:
+        """In the rows they come from; 0 in padding."""
+        return x.expand(-1, len(self.row), -1)[:, self.piece, self.place] * self.valid
+
+
+def placed(scheme: Scheme, text: Text, reading: Reading, capacity: int) -> Int[Tensor, "levels #b n"]:
+    """The ids that a scheme gives.
+
+    Args:
+        reading: how numbers stand.
+        capacity: tokens of the longest sequence that these may grow to.
+    """
+    if not scheme.structure_aware and text.plain:
+        length = torch.full_like(text.key, text.kind.shape[1])
+        return scheme.full(_prompt(text.kind, length, reading, text.tested), text.kind, text.key, capacity)
+    pieces = text.lines if scheme.structure_aware else text.documents
+    kind = pieces.laid(text.kind, Kind.OTHER)
+    prompt = _prompt(kind, _prompt_length(kind), reading, text.tested)
+    return pieces.back(scheme.full(prompt, kind, text.key[pieces.row], capacity))
+
+
+def check_digits(text: Text, reading: Reading) -> None:
+    """Raise if tokens hold digits in a way that ids of digits cannot place."""
+    lines = text.lines
+    kind, digits = lines.laid(text.kind, Kind.OTHER), lines.laid(text.digits, 0)
+    in_answer = torch.arange(kind.shape[1], device=kind.device) >= rearrange(_prompt_length(kind), "b -> b 1")
+    widest = (text.digits if text.valid is None else text.digits * text.valid).amax(1)
+    check_alignment(kind, digits, widest[lines.row], in_answer, reading)
+
+
+def _prompt(kind: Int[Tensor, "b n"], length: Int[Tensor, " b"], reading: Reading, tested: bool) -> Prompt:
+    """Kinds stand for tokens: a vocabulary of five."""
+    kinds = torch.arange(len(Kind), device=kind.device)
+    return Prompt(kind, length, TokenTable(kinds, (kinds == Kind.DIGIT).long()), reading, None, tested)
+
+
+def _prompt_length(kind: Int[Tensor, "b n"]) -> Int[Tensor, " b"]:
+    """Up to the first equals sign."""
+    equals = kind == Kind.EQUALS
+    return torch.where(equals.any(1), equals.long().argmax(1) + 1, kind.shape[1])

@@ -1,0 +1,153 @@
+"""A transformers model's own rotary embedding as a text of ours, so that it can be kept, changed or added to."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+from arith.encodings.base import Positions
+from arith.encodings.rope import RoPE
+from arith.errors import UsageError
+from arith.hf.attachment.architecture import Architecture
+from arith.hf.attachment.attachment import check_free
+
+_PROBED = 16  # positions on which rotations are compared
+
+
+def own_rope(model: Any, tokens: int | None = None) -> str:
+    """What a model's rotary embedding is called here, its settings included. Attached, it gives the model's own logits.
+
+        attach(model, own_rope(model) + "+fire@coupled", tokenizer=tokenizer)        # adds to what the model has
+
+    Args:
+        model: to which nothing is attached.
+        tokens: of the longest sequence. A model whose frequencies change with the length so far (dynamic, longrope)
+            has here those of this length, and for shorter sequences too. By default what the model is made for.
+
+    Raises:
+        UsageError: the model has no rotary embedding, or one that no setting here is equal to.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> shape = dict(vocab_size=50, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4)
+    >>> own_rope(LlamaForCausalLM(LlamaConfig(**shape, rope_parameters={"rope_type": "default", "rope_theta": 5e5})))
+    'rope:base=500000.0'
+    """
+    check_free(model)
+    architecture = Architecture.of(model)
+    tokens = model.config.max_position_embeddings if tokens is None else tokens
+    theirs = Rotation.of(architecture, model.config, tokens)
+    text = theirs.text()
+    ours = architecture.shape.encoding(text, tokens).parts[0]
+    assert isinstance(ours, RoPE)
+    sharpness = getattr(ours, "sharpness", 1.0)
+    alike = torch.allclose(ours.frequencies, theirs.frequencies, rtol=1e-5, atol=0)
+    if not alike or abs(sharpness - theirs.sharpness) > 1e-6:
+        raise UsageError(
+            f"{type(model).__name__} rotates by frequencies that '{text}' does not have: {_few(theirs.frequencies)} "
+            f"times {theirs.sharpness:g}, not {_few(ours.frequencies)} times {sharpness:g}"
+        )
+    _check_pairs(type(architecture.attention[0]), ours)
+    return text
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """A model's rotary embedding, for sequences up to some length.
+
+    Args:
+        settings: as transformers has them.
+        frequencies: of the pairs of dimensions that are rotated.
+        sharpness: what queries and keys are multiplied by.
+        head_width: dimensions of a head.
+        longest: tokens of the sequences that the model is made for.
+        tokens: of the longest sequence.
+    """
+
+    settings: Mapping[str, Any]
+    frequencies: Float[Tensor, " half"]
+    sharpness: float
+    head_width: int
+    longest: int
+    tokens: int
+
+    @staticmethod
+    def of(architecture: Architecture, config: Any, tokens: int) -> "Rotation":
+        name = type(architecture.base).__name__
+        settings = getattr(config, "rope_parameters", None)
+        if not architecture.rotaries or not settings:
+            raise UsageError(f"{name} has no rotary embedding. Attach an encoding by its name, such as 'rope'")
+        if "rope_type" not in settings:
+            raise UsageError(f"layers of {name} rotate differently ({', '.join(settings)}), and those of rope do not")
+        rotary = architecture.base.get_submodule(architecture.rotaries[0])
+        plain = getattr(rotary, "compute_default_rope_parameters", None)
+        compute = {**ROPE_INIT_FUNCTIONS, "default": plain}.get(settings["rope_type"])
+        if compute is None:
+            raise UsageError(f"how {type(rotary).__name__} computes rope_type '{settings['rope_type']}' is not known")
+        frequencies, sharpness = compute(config, seq_len=tokens)
+        longest = config.max_position_embeddings
+        return Rotation(settings, frequencies, float(sharpness), architecture.shape.head_width, longest, tokens)
+
+    def text(self) -> str:
+        """In the language of `arith.catalogue.spec`."""
+        own, kind = self.settings, self.settings["rope_type"]
+        trained = own.get("original_max_position_embeddings") or self.longest
+        stretch = own.get("factor") or self.longest / trained
+        if kind == "default" or (kind == "proportional" and stretch == 1):
+            return self._written("rope")
+        if kind in ("linear", "proportional"):
+            return self._written("rope-interpolated", trained=self.longest, stretch=stretch)
+        if kind == "dynamic":
+            by_length = max(1.0, self.tokens / self.longest)
+            return self._written("rope-ntk", trained=self.longest, stretch=by_length, alpha=stretch)
+        if kind == "llama3":
+            low, high = own["low_freq_factor"], own["high_freq_factor"]
+            return self._written("rope-llama3", trained=trained, stretch=stretch, low=low, high=high)
+        if kind == "yarn":
+            turns = {"fast": own.get("beta_fast") or 32, "slow": own.get("beta_slow") or 1}
+            rounded = {} if own.get("truncate", True) else {"rounded": "false"}
+            return self._written(
+                "rope-yarn", trained=trained, stretch=stretch, sharpness=self.sharpness, **turns, **rounded
+            )
+        if kind == "longrope":
+            factors = "-".join(map(str, own["long_factor" if self.tokens > trained else "short_factor"]))
+            return self._written(
+                "rope-long", trained=trained, stretch=stretch, sharpness=self.sharpness, factors=factors
+            )
+        raise UsageError(f"rope_type '{kind}' of transformers has no counterpart here")
+
+    def _written(self, name: str, **settings: Any) -> str:
+        pairs, turning = len(self.frequencies), int(self.frequencies.count_nonzero())
+        whole = {"base": self.settings["rope_theta"]}
+        if 2 * pairs != self.head_width:
+            whole["share"] = 2 * pairs / self.head_width
+        if turning != pairs:
+            whole["kept"] = turning / pairs
+        return f"{name}:" + ",".join(f"{key}={value}" for key, value in {**whole, **settings}.items())
+
+
+def _few(numbers: Float[Tensor, " half"]) -> str:
+    return "[" + ", ".join(f"{number:.4g}" for number in numbers[:4].tolist()) + (", ...]" if len(numbers) > 4 else "]")
+
+
+def _check_pairs(attention: type, ours: RoPE) -> None:
+    """Raise if the model pairs other dimensions: scores of rotated numbers are compared with those of its function."""
+    rotate = getattr(sys.modules[attention.__module__], "apply_rotary_pos_emb", None)
+    if rotate is None:
+        return
+    angles = torch.arange(_PROBED)[:, None] * ours.frequencies
+    cos, sin = (both.repeat(1, 2)[None] for both in (angles.cos(), angles.sin()))
+    q = torch.arange(_PROBED * cos.shape[2]).sin().reshape(1, 1, _PROBED, -1)
+    k = q.flip(3)
+    ids = torch.arange(1, _PROBED + 1)[None, None]
+    theirs = rotate(q, k, cos, sin)
+    turned = RoPE.rotate(ours, q, k, Positions(ids, ids))  # what is multiplied afterwards has been compared
+    if not torch.allclose(theirs[0] @ theirs[1].mT, turned[0] @ turned[1].mT, atol=1e-3):
+        raise UsageError(
+            f"{attention.__name__} pairs dimensions in another way than RoPE does here (i with i + half), so that no "
+            f"setting makes them equal"
+        )

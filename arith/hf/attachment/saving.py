@@ -1,0 +1,98 @@
+"""Files of what is attached to a model. transformers drops it: `from_pretrained` reports our weights as unexpected.
+
+folder/position.safetensors     the encoding's numbers, and what each token is to numbers
+folder/position.json            its text, its lengths, the model's shape, and the sha256 of the other file
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from arith.errors import UsageError
+from arith.hf.attachment.architecture import Architecture
+from arith.hf.attachment.attachment import Attachment, Settings, attached, check_free
+from arith.hf.attachment.numerals import Numerals
+from arith.process.files import write_whole
+
+NUMBERS, TEXT = "position.safetensors", "position.json"
+VERSION = 1
+
+
+def save(model: Any, folder: str | os.PathLike[str]) -> Path:
+    """Write what is attached to a model; the model itself is saved as always, by `model.save_pretrained`.
+
+    Returns:
+        The folder.
+    """
+    attachment = attached(model)
+    if attachment is None:
+        raise UsageError(f"nothing is attached to this {type(model).__name__}: there is nothing to save")
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    numbers = {name: own.detach().cpu().contiguous() for name, own in attachment.state_dict().items()}
+    building = path / f".{NUMBERS}.building-{os.getpid()}"
+    try:
+        # The text comes last, and knows these bytes.
+        save_file(numbers, building)
+        digest = _sha256(building)
+        building.replace(path / NUMBERS)
+    finally:
+        building.unlink(missing_ok=True)
+    described = {"version": VERSION, **asdict(attachment.settings), "model": asdict(attachment.shape), "sha256": digest}
+    write_whole(path / TEXT, json.dumps(described, indent=2) + "\n")
+    return path
+
+
+def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
+    """Attach to a model what `save` wrote, with its numbers. The tokenizer is not needed again.
+
+    Raises:
+        UsageError: the folder does not hold it whole, or it was attached to a model of another shape.
+    """
+    check_free(model)
+    path = Path(folder)
+    described = _described(path)
+    architecture = Architecture.of(model)
+    differing = [
+        f"{name} {described['model'].get(name)} there and {own} here"
+        for name, own in asdict(architecture.shape).items()
+        if described["model"].get(name) != own
+    ]
+    if differing:
+        raise UsageError(
+            f"{path} was attached to another model than this {type(model).__name__}: {', '.join(differing)}"
+        )
+    if not (path / NUMBERS).is_file() or _sha256(path / NUMBERS) != described["sha256"]:
+        raise UsageError(f"{path / NUMBERS} is missing or was altered after it was written")
+    numbers = load_file(path / NUMBERS)
+    numerals = Numerals(**{own.name: numbers[own.name] for own in fields(Numerals)}) if "kind" in numbers else None
+    settings = Settings(**{own.name: described[own.name] for own in fields(Settings)})
+    attachment = Attachment(settings, architecture, numerals)
+    attachment.load_state_dict(numbers)
+    return attachment.put_into(model, architecture)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    if not (path / TEXT).is_file():
+        raise UsageError(f"there is no {TEXT} in {path}: nothing was saved there with arith.hf.save")
+    try:
+        described = json.loads((path / TEXT).read_text())
+        version = described["version"]
+        if version == VERSION:
+            _ = described["sha256"], described["model"], [described[own.name] for own in fields(Settings)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path / TEXT} is damaged: {error!r}") from error
+    if version != VERSION:
+        raise UsageError(f"{path / TEXT} is of version {version}, and this arith reads version {VERSION}")
+    found: dict[str, Any] = described
+    return found
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

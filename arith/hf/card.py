@@ -1,0 +1,118 @@
+"""A model card: what a model is, what it reaches by digit length, how it is used. Its numbers are results.json's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from arith.catalogue.named import format_named, task_named
+from arith.config.schema import RunConfig
+from arith.evaluation.answers import example_problem, operands_of
+from arith.results.schema import GRID, Cell, Results
+from arith.results.uncertainty import percent
+from arith.tasks import vocabulary
+from arith.tasks.base import Problems
+from arith.tasks.digits import Numbers
+from arith.tasks.stream import Draws
+
+
+def card(name: str, config: RunConfig, results: Results, parameters: int) -> str:
+    """The card, as Markdown with what the Hugging Face hub reads at its head."""
+    cells = [cell for cell in results.cells if cell.suite != GRID]
+    first = cells[0]
+    seeds = f"model seed {first.model_seed}, data seed {first.data_seed}, test seed {first.test_seed}"
+    return f"""---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: text-generation
+tags: [arith, arithmetic, length-generalization]
+---
+
+# {name}
+
+{_about(config, first, parameters)}
+
+## What it reaches
+
+Exact match on test problems, in % with its 95% Wilson interval, n problems a cell. One model,
+{seeds}; step {first.step}, {first.samples:,} training samples, {first.training_seconds:g} s.
+
+{_table(cells)}
+
+{_seen(cells)}
+
+## Use
+
+{_use(config)}
+
+It answers {config.tested_task} in that format and nothing else. Operands longer than the tested ones are untested.
+`results.json` holds the numbers above.
+"""
+
+
+def _about(config: RunConfig, first: Cell, parameters: int) -> str:
+    low, high = first.train_lengths
+    task = f"**{config.task}** of operands of {low}-{high} digits"
+    prompt, answer = _example(config)
+    reads = f"It reads and writes the format `{config.tested_format}`: `{prompt}` is answered by `{answer}`."
+    if config.model.init is not None:
+        start = Path(config.model.init).name
+        return (
+            f"A model of {parameters:,} parameters that began as the pretrained `{start}`, trained on {task}.\n{reads}"
+        )
+    aware = "told" if first.structure_aware else "not told"
+    encoding = f"positional encoding `{config.encoding}`, which is {aware} which digits belong together"
+    told = "It was told every step of an algorithm: compare it with none that learned from answers.\n"
+    steps = told if first.supervision == "algorithm" else ""
+    return f"A transformer of {parameters:,} parameters, trained on {task} with the\n{encoding}.\n{steps}{reads}"
+
+
+def _example(config: RunConfig) -> tuple[str, str]:
+    """A problem and its answer as the model reads and writes them."""
+    task, form = task_named(config.tested_task), format_named(config.tested_format)
+    numbers = tuple(Numbers.read([operand]) for operand in operands_of(example_problem(task), task))
+    written = form.write(task, Problems(numbers, task.solve(*numbers)), Draws.at(0, "test", 0, 1))
+    cut = int(written.prompt_lengths[0])
+    return vocabulary.decode(written.tokens[0, :cut]), vocabulary.decode(written.tokens[0, cut:])
+
+
+def _use(config: RunConfig) -> str:
+    prompt, _ = _example(config)
+    problem = example_problem(task_named(config.tested_task))
+    shell = [f"arith ask FOLDER {problem}", "arith evaluate FOLDER --test-digits 1-5 --samples 100"]
+    python = [
+        "import arith.hf.model  # pip install 'arith-toolkit[hf]'",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        "tokenizer = AutoTokenizer.from_pretrained(FOLDER)",
+        "model = AutoModelForCausalLM.from_pretrained(FOLDER)",
+        f'prompt = tokenizer("{prompt}", return_tensors="pt")',
+        "print(tokenizer.decode(model.generate(**prompt)[0]))",
+    ]
+    if config.model.init is not None:
+        shell = [f"arith evaluate --hf FOLDER --format {config.tested_format} --test-digits 1-5 --samples 100"]
+        python = python[1:]
+    return "\n".join(["```sh", *shell, "```", "", "```python", *python, "```"])
+
+
+def _table(cells: Sequence[Cell]) -> str:
+    """A row a length, a column a suite."""
+    suites = list(dict.fromkeys(cell.suite for cell in cells))
+    found = {(cell.digits, cell.suite): cell for cell in cells}
+    rows = [f"| digits | n | {' | '.join(suites)} |", "|---" * (len(suites) + 2) + "|"]
+    for digits in sorted({cell.digits for cell in cells}):
+        own = [found.get((digits, suite)) for suite in suites]
+        counts = sorted({cell.n for cell in own if cell is not None})
+        rows.append(f"| {digits} | {', '.join(map(str, counts))} | {' | '.join(map(_entry, own))} |")
+    return "\n".join(rows)
+
+
+def _entry(cell: Cell | None) -> str:
+    return "-" if cell is None else f"{percent(cell.accuracy)} ({percent(cell.low)}-{percent(cell.high)})"
+
+
+def _seen(cells: Sequence[Cell]) -> str:
+    """Which test problems the training data held."""
+    seen = {cell.digits: cell.seen / cell.n for cell in cells if cell.seen}
+    if not seen:
+        return "None of these problems was in the training data."
+    lengths = ", ".join(map(str, sorted(seen)))
+    return f"The training data held some of the tested problems of {lengths} digits, of which there are few."

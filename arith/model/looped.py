@@ -1,0 +1,150 @@
+"""A transformer that revises all digits of an answer at the same time, as often as the problem needs.
+
+Each column of the answer holds a state: its digit, and what else the task's trace keeps there, such as a carry. A loop
+is one pass through the layers, from all states to the next ones, which are put down as digits in between; as positions
+may slide with the loop, a column can meet another digit of each factor every time. Loops are as many as the second
+factor has digits, and then until no column holds anything but its digit.
+
+The model learns the loops of a trace one by one (`trace_loss`): it is told the algorithm, so that its results stand
+in a group of their own, beside those of models that learn from answers.
+"""
+
+import math
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from arith.config.schema import ModelConfig
+from arith.encodings.base import Positions
+from arith.encodings.compose import Composed, Ids
+from arith.encodings.positions import Prompt
+from arith.model.cache import Cache
+from arith.model.transformer import Transformer, at
+from arith.tasks import vocabulary
+
+_CERTAIN = 1e4  # logit of what the prompt decides: the answer's width, and with it where it ends
+
+
+class Looped(Transformer):
+    """A transformer whose answer is a state that it revises.
+
+    Args:
+        config, vocabulary, encoding: as of any transformer.
+        parts: numbers below ten in each column, the answer's digit first.
+    """
+
+    def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed, parts: int) -> None:
+        super().__init__(config, vocabulary, encoding)
+        self.parts = parts
+        self.state = nn.Embedding(10 * parts, config.width)
+        self.head = nn.Linear(config.width, 10 * parts, bias=False)
+        nn.init.normal_(self.state.weight, std=config.embedding_std / math.sqrt(parts))
+        nn.init.normal_(self.head.weight, std=0.02)
+
+    def revised(
+        self,
+        tokens: Int[Tensor, "b n"],
+        state: Int[Tensor, "b n parts"],
+        ids: Ids,
+        loop: Int[Tensor, "#b 1"],
+        queries: int,
+    ) -> Float[Tensor, "b q parts 10"]:
+        """Logits of the last tokens' states after one loop.
+
+        Args:
+            tokens: what stands in the answer tells where its columns are, and nothing else.
+            state: matters in the answer's columns.
+            loop: of each sample, from 0.
+        """
+        offset = 10 * torch.arange(self.parts, device=tokens.device)
+        inside = self.state(state + offset).sum(2)
+        x = torch.where(columns(tokens)[..., None], inside, self.embedding(tokens))
+        positions = tuple(Positions(own, own) for own in ids)
+        x = self.encoding.embed(x, positions)
+        slid = self.encoding.slid(positions, loop)
+        x = self.stack(x, 0, queries, None, slid, slid, None)
+        logits: Tensor = self.head(self.norm(x))
+        found: Tensor = rearrange(logits, "b q (parts digit) -> b q parts digit", digit=10)
+        return found
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "b n"],
+        ids: Ids,
+        *,
+        queries: int | None = None,
+        picked: Int[Tensor, "b a"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "b a v"]:
+        """Logits of those that are picked of the last `queries` tokens: the last loop's answer, and the end mark.
+
+        Other models are given the right answer so far; this one reads of it only how long it is.
+        """
+        if cache is not None:
+            raise ValueError("all digits of this model's answer come at the same time: there is nothing to cache")
+        queries = tokens.shape[1] if queries is None else queries
+        inside = columns(tokens)[:, -queries:, None]
+        state = torch.zeros(*tokens.shape, self.parts, dtype=torch.long, device=tokens.device)
+        digit = torch.zeros(*inside.shape[:2], 10, device=tokens.device)
+        least = factor_digits(tokens)
+        most = least + inside.sum((1, 2))  # a carry goes through every column at most
+        loop = torch.zeros(1, 1, dtype=torch.long, device=tokens.device)
+        ids = _shared(ids)
+        while bool((working := (loop[0] < least) | ((state[..., 1:] > 0).any((1, 2)) & (loop[0] < most))).any()):
+            logits = self.revised(tokens, state, ids, loop, queries)
+            digit = torch.where(working[:, None, None], logits[:, :, 0], digit)
+            new = torch.where(working[:, None, None], logits.argmax(-1), state[:, -queries:])
+            state[:, -queries:] = new * inside
+            loop = loop + 1
+        logits = _next_tokens(digit, inside, self.embedding.num_embeddings)
+        return logits if picked is None else at(logits, picked)
+
+
+def columns(tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+    """Which tokens are digits of the answer."""
+    answer = (tokens == vocabulary.token("=")).cumsum(1) > 0
+    return answer & (tokens < 10)
+
+
+def factor_digits(tokens: Int[Tensor, "b n"]) -> Int[Tensor, " b"]:
+    """Digits that the second factor is written with."""
+    after = (tokens == vocabulary.token("*")).cumsum(1) > 0
+    return (after & (tokens < 10) & ~columns(tokens)).sum(1)
+
+
+def _shared(ids: Ids) -> Ids:
+    """One row of ids if all rows are alike: scores of positions are then computed once for all of them."""
+    return tuple(own[:, :1] for own in ids) if all(bool((own == own[:, :1]).all()) for own in ids) else ids
+
+
+def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], size: int) -> Float[Tensor, "b q v"]:
+    """The logits of each column's digit, one token earlier, and those of the end mark before whatever is no column."""
+    logits = torch.full((*digit.shape[:2], size), -_CERTAIN, device=digit.device)
+    end = torch.zeros(size, device=digit.device)
+    end[vocabulary.token(vocabulary.END)] = _CERTAIN
+    logits[:, :, :10] = digit
+    logits = torch.where(inside, logits, end)
+    return torch.cat([logits[:, 1:], end.expand(len(logits), 1, -1)], dim=1)
+
+
+@torch.no_grad()
+def answer(model: Looped, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "b new"]:
+    """What the model answers to prompts of equal length whose format tells how long the answer is."""
+    assert prompt.answer_width is not None
+    said = answer_logits(model, prompt, key, capacity).argmax(-1)
+    column = torch.arange(said.shape[1], device=said.device)
+    return said.masked_fill(column > prompt.answer_width[:, None], vocabulary.token(vocabulary.PAD))
+
+
+@torch.no_grad()
+def answer_logits(model: Looped, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Float[Tensor, "b new v"]:
+    """The logits of all tokens of these answers, end marks included."""
+    width = prompt.answer_width
+    assert width is not None
+    column = torch.arange(int(width.max()), device=width.device)
+    blank = torch.where(column < width[:, None], 0, vocabulary.token(vocabulary.PAD))
+    tokens = torch.cat([prompt.tokens, blank], dim=1)
+    logits: Tensor = model(tokens, model.encoding.full(prompt, tokens, key, capacity), queries=len(column) + 1)
+    return logits

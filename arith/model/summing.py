@@ -1,0 +1,134 @@
+"""Running sums as an extra target: a middle layer of a standard transformer is told how its answer comes about.
+
+Column k of an answer, least significant digit first, has a sum of its own and what is carried into it:
+
+    S_k = sum of all a_i, b_i, ... with i = k   +   S_(k-1) div 10          of an addition
+    S_k = sum of all a_i b_j with i + j = k     +   S_(k-1) div 10          of a multiplication
+
+and the answer's digit is S_k mod 10. At each token that predicts a digit, a head on what a layer puts out classifies
+S_k. It is there in training alone: answers come from the same logits as those of a model without it (Bai et al., "Why
+Can't Transformers Learn Multiplication?", arXiv 2510.00184, who regress it). The model is told the algorithm, so that
+its results stand in a group of their own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from arith.config.schema import ModelConfig
+from arith.data.batch import Batch
+from arith.encodings.base import Positions
+from arith.encodings.compose import Composed, Ids
+from arith.model.transformer import RMSNorm, Transformer, at
+from arith.tasks.addition import Addition
+from arith.tasks.base import Task
+from arith.tasks.multiplication import Multiplication
+
+
+@dataclass(frozen=True)
+class RunningSums:
+    """What is carried along the columns of a task's answers.
+
+    Args:
+        product: whether operands are multiplied, and not added.
+        operands: how many there are.
+        digits: that the longest of them are written with.
+        columns: digits of the longest answer.
+    """
+
+    product: bool
+    operands: int
+    digits: int
+    columns: int
+
+    @staticmethod
+    def of(task: Task, digits: int) -> "RunningSums":
+        """
+        Raises:
+            ValueError: the task's answers are no sums of columns.
+        """
+        if not isinstance(task, Addition | Multiplication):
+            raise ValueError(f"{task.name} has no running sums. Use addition or multiplication")
+        columns = int(task.answer_width(np.array([digits]))[0])
+        return RunningSums(isinstance(task, Multiplication), task.operands, digits, columns)
+
+    @property
+    def classes(self) -> int:
+        """All running sums are below this: of factors of n digits a column has 81 n at most and less than 9 n is
+        carried into it, of m numbers that are added 9 m and less than m.
+
+        >>> RunningSums.of(Multiplication(), 3).classes, RunningSums.of(Addition(operands=3), 20).classes
+        (270, 30)
+        """
+        return 90 * self.digits if self.product else 10 * self.operands
+
+    def targets(self, batch: Batch) -> Int[Tensor, "b columns"]:
+        """The running sum of each column; zeros, and carries that nobody asks for, beyond a row's own columns."""
+        numbers = self._numbers(batch)
+        own = numbers.new_zeros(len(numbers), self.columns)
+        if self.product:
+            for place in range(self.digits):
+                own[:, place : place + self.digits] += numbers[:, 0] * numbers[:, 1, place : place + 1]
+        else:
+            own[:, : self.digits] = numbers.sum(1)
+        sums = [own[:, 0]]
+        for column in range(1, self.columns):
+            sums.append(own[:, column] + sums[-1] // 10)
+        return torch.stack(sums, dim=1)
+
+    def _numbers(self, batch: Batch) -> Int[Tensor, "b operands digits"]:
+        """The operands, least significant digit first, with zeros beyond the digits that a row writes."""
+        prompt = batch.prompt
+        # A prompt is the begin mark, and of each operand its digits and the sign after them.
+        signs = self.operands + 1
+        width = rearrange((prompt.length - signs) // self.operands, "b -> b 1 1")
+        operand = torch.arange(self.operands, device=width.device)[:, None]
+        significance = torch.arange(self.digits, device=width.device)
+        place = significance if prompt.reading.operands == "lsb" else width - 1 - significance
+        index = (1 + operand * (width + 1) + place).clamp(0, prompt.tokens.shape[1] - 1)
+        found = prompt.tokens.gather(1, rearrange(index, "b operands digits -> b (operands digits)"))
+        numbers = rearrange(found, "b (operands digits) -> b operands digits", operands=self.operands)
+        return numbers * (significance < width)
+
+
+class Summing(Transformer):
+    """A transformer that in training says the running sums too.
+
+    Args:
+        config, vocabulary, encoding: as of any transformer.
+        sums: what they are of.
+        layer: how many layers are below their head.
+        weight: of their loss, where the answer's has 1.
+    """
+
+    def __init__(
+        self, config: ModelConfig, vocabulary: int, encoding: Composed, sums: RunningSums, layer: int, weight: float
+    ) -> None:
+        super().__init__(config, vocabulary, encoding)
+        self.sums, self.layer, self.loss_weight = sums, layer, weight
+        # Drawn after all else: of one seed the rest begins as without it.
+        self.sum_norm = RMSNorm(config.width)
+        self.sum_head = nn.Linear(config.width, sums.classes, bias=False)
+        nn.init.normal_(self.sum_head.weight, std=0.02)
+
+    def both(
+        self,
+        tokens: Int[Tensor, "b n"],
+        ids: Ids,
+        queries: int,
+        picked: Int[Tensor, "b a"] | None,
+        places: Int[Tensor, "b columns"],
+    ) -> tuple[Float[Tensor, "b a v"], Float[Tensor, "b columns classes"]]:
+        """Logits of the next tokens, as `forward` has them, and those of the running sums at places of each sample."""
+        positions = tuple(Positions(own, own) for own in ids)
+        x = self.encoding.embed(self.embedding(tokens), positions)
+        slid = self.encoding.slid(positions, 0)
+        x = self.stack(x, 0, None, None, slid, slid, None, range(self.layer))
+        sums: Tensor = self.sum_head(self.sum_norm(at(x, places)))
+        x = self.stack(x, 0, queries, picked, slid, slid, None, range(self.layer, self.config.layers))
+        logits: Tensor = self.head(self.norm(x))
+        return logits, sums

@@ -1,0 +1,4 @@
+"""What a run will cost before it is begun, and how fast this machine trains.
+
+May import `training`, `evaluation`, `figures` and the rooms below.
+"""

@@ -1,0 +1,152 @@
+"""What a run will take, before it is begun: parameters, arithmetic, memory, time."""
+
+import functools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+from arith.config.schema import RunConfig, TrainingConfig
+from arith.data.batch import Batch
+from arith.evaluation.exact_match import conditions, cost
+from arith.experiment.experiment import Assembly
+from arith.model.cost import STATE_BYTES, activation_bytes, training_flops
+from arith.model.transformer import Transformer
+from arith.results.schema import Condition
+from arith.results.tables import aligned
+from arith.training.environment import autocast, device_named, keep_memory, products
+from arith.training.loss import answer_loss
+
+PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}  # of one layer there and back, about, unless a step has fewer
+PROBES = 4
+# Of each thread after the first: two do 1.7 times the steps of one, by the small models of results/training-speed.json.
+THREAD_GAIN = 0.7
+
+
+def report(assembly: Assembly, as_json: bool = False) -> str:
+    """The settings and the estimate, for `--dry-run`."""
+    found = estimate(assembly)
+    config = assembly.config.as_dict()
+    if as_json:
+        return json.dumps({"config": config, "estimate": found}, indent=1)
+    settings = [
+        (f"{table}.{name}", value)
+        for table, values in config.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+    ]
+    top = [(name, value) for name, value in config.items() if not isinstance(value, dict)]
+    rows = [[name, str(value)] for name, value in (*top, *settings)]
+    return (
+        aligned(rows)
+        + "\n\n"
+        + aligned([[name.replace("_", " "), _readable(name, value)] for name, value in found.items()])
+    )
+
+
+def estimate(assembly: Assembly) -> dict[str, Any]:
+    """FLOPs and bytes counted from the shapes, time from what one layer takes on the device; a rough guide."""
+    config, model = assembly.config, assembly.config.model
+    with torch.device("meta"):
+        model_shapes = assembly.model()
+    parameters = model_shapes.parameter_count()
+    tables = sum(buffer.nbytes for buffer in model_shapes.buffers())
+    tokens = assembly.training_data().longest
+    rows, precision = config.training.batch, config.training.precision
+    step_flops = flops_per_step(assembly)
+    rate = flops_per_second(assembly)
+    return {
+        "parameters": parameters,
+        "longest_sequence_tokens": assembly.tokens,
+        "tokens_per_step": rows * tokens,
+        "state_bytes": STATE_BYTES * parameters + tables,
+        "activation_bytes": activation_bytes(model, precision, rows, tokens),
+        "flops_per_step": step_flops,
+        "seconds_per_step": step_flops / rate,
+        "training_seconds": config.training.steps * step_flops / rate,
+        "test_seconds": test_flops(assembly, conditions(assembly)) / rate,
+    }
+
+
+def test_seconds(assembly: Assembly, sets: Sequence[Condition]) -> float:
+    """About how long these tests take."""
+    return test_flops(assembly, sets) / flops_per_second(assembly)
+
+
+def test_flops(assembly: Assembly, sets: Sequence[Condition]) -> float:
+    """Of these tests, counted from the shapes."""
+    with torch.device("meta"):
+        model = assembly.model()
+    tokens = {test.digits: assembly.tested_format.longest(assembly.tested_task, test.digits)[0] for test in sets}
+    return sum(test.n * cost(model, tokens[test.digits]) for test in sets)
+
+
+def flops_per_step(assembly: Assembly) -> int:
+    """Of one training step on samples as long as any can be."""
+    config, data = assembly.config, assembly.training_data()
+    answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
+    rows, tokens = config.training.batch, data.longest - 1
+    return training_flops(config.model, assembly.vocabulary_size(), rows, tokens, answer)
+
+
+def flops_per_second(assembly: Assembly) -> float:
+    """What one layer of the model reaches there and back, its encoding and all that is no product included."""
+    config = assembly.config
+    changes: dict[str, Any] = {
+        "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state"},
+        "auxiliary": {"kind": None},
+    }
+    if config.model.init is not None:  # its layer is like one of ours, but for its weights
+        changes |= {"model": {**changes["model"], "init": None}, "encoding": "nope"}
+    return _probed(config.with_values(changes))
+
+
+@functools.cache  # runs that differ in nothing but their layers are of one speed
+def _probed(config: RunConfig) -> float:
+    training, device = config.training, device_named(config.training.device)
+    assembly = Assembly.of(config)
+    most = PROBED_FLOPS[device.type] / (flops_per_step(assembly) / training.batch)
+    batch = assembly.training_data().batch(0, min(training.batch, max(1, int(most))), device)
+    with products(training), _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster:
+        model = assembly.model().to(device)
+        keep_memory()
+        times = [_seconds_there_and_back(model, batch, training) for _ in range(1 + PROBES)]
+    rows, tokens = len(batch.tokens), batch.tokens.shape[1] - 1
+    shape, vocabulary = config.model, assembly.vocabulary_size()
+    flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.asked)
+    return faster * flops / min(times[1:])
+
+
+def _seconds_there_and_back(model: Transformer, batch: Batch, config: TrainingConfig) -> float:
+    """Of a process on a CPU, so that it does not matter what else the machine does; on the wall for a GPU."""
+    device = batch.tokens.device
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    began = clock()
+    with autocast(device, config):
+        loss = answer_loss(model, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return clock() - began
+
+
+@contextmanager
+def _one_thread() -> Iterator[float]:
+    """Within, torch computes on one thread; gives how many times as fast it is on all that it had."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield 1 + THREAD_GAIN * (threads - 1)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _readable(name: str, value: float) -> str:
+    if name.endswith("bytes"):
+        return f"{value / 2**20:,.0f} MiB" if value >= 2**20 else f"{value / 2**10:,.0f} KiB"
+    if name.endswith("seconds") or name.startswith("seconds"):
+        return f"about {value:.3g} s" if value < 120 else f"about {value / 60:.3g} minutes"
+    return f"{value:,.0f}" if value < 1e9 else f"{value:.3g}"

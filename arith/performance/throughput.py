@@ -1,0 +1,263 @@
+"""How fast a run trains, what share of the device that is, and where a step's time goes."""
+
+import resource
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from arith.config.schema import TrainingConfig
+from arith.experiment.experiment import Assembly
+from arith.experiment.provenance import device_description
+from arith.model.cost import palm_flops, training_flops
+from arith.model.transformer import Transformer
+from arith.performance.gpus import utilisation
+from arith.training.compiled import loss_for
+from arith.training.environment import autocast, device_named, enough_memory, few_collections, keep_memory, products
+from arith.training.feed import Feed
+from arith.training.loss import LossOf, answer_loss
+from arith.training.optimiser import optimizer_of
+from arith.training.step import training_step
+
+Clock = Callable[[], float]  # seconds
+
+WARM_STEPS = 10
+LEAST_STEPS, MOST_STEPS = 5, 200  # that are timed where seconds are given
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What was measured of a run's training steps.
+
+    Args:
+        device: as torch names it.
+        rows: samples a step.
+        seconds: of each timed step.
+        data_seconds: a step, of writing its samples and computing their position ids.
+        waits_for_data: as on a CPU; beside a GPU, samples are written while it computes.
+        tokens, padded_tokens: that go in, a step on average, without and with padding.
+        flops: of a step's matrix products on average, counted (see `arith.model.cost`).
+        palm: 6 N + 12 L w n, the FLOPs a token as MFU counts them.
+        peak_bytes: on a GPU, of all tensors; on a CPU, what the process has grown by.
+        parts: seconds a step of each of its parts, timed one by one: their sum is more than a whole step takes.
+    """
+
+    device: str
+    precision: str
+    compiled: bool
+    parameters: int
+    rows: int
+    seconds: tuple[float, ...]
+    data_seconds: float
+    waits_for_data: bool
+    tokens: float
+    padded_tokens: float
+    flops: float
+    palm: int
+    peak_bytes: int
+    parts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def step_seconds(self) -> float:
+        """The median step, with what writing its samples takes where it has to wait for them."""
+        return statistics.median(self.seconds) + (self.data_seconds if self.waits_for_data else 0)
+
+    @property
+    def samples_per_second(self) -> float:
+        return self.rows / self.step_seconds
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Without padding."""
+        return self.tokens / self.step_seconds
+
+    @property
+    def mfu(self) -> tuple[float | None, str]:
+        """Model FLOPs utilisation, padding counting for nothing, and the peak; None, and why it is not told."""
+        return utilisation(self.device, self.precision, self.palm * self.tokens, self.step_seconds)
+
+
+class Laps:
+    """Moments on a device, without waiting for it.
+
+    Args:
+        clock: on a CPU. `time.process_time` counts this process alone, and on one thread is right where others use the
+            cores too.
+    """
+
+    def __init__(self, device: torch.device, clock: Clock = time.perf_counter) -> None:
+        self._cuda, self._clock = device.type == "cuda", clock
+        self._marks: list[tuple[str, torch.cuda.Event | float]] = []
+
+    def mark(self, name: str) -> None:
+        """What has gone on since the mark before bears this name."""
+        if not self._cuda:
+            self._marks.append((name, self._clock()))
+            return
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        self._marks.append((name, event))
+
+    def seconds(self) -> list[tuple[str, float]]:
+        """From each mark to the next, by the name of the next."""
+        if self._cuda:
+            torch.cuda.synchronize()
+        pairs = zip(self._marks, self._marks[1:], strict=False)
+        return [(name, _between(earlier, later)) for (_, earlier), (name, later) in pairs]
+
+
+def _between(earlier: torch.cuda.Event | float, later: torch.cuda.Event | float) -> float:
+    if isinstance(earlier, float) and isinstance(later, float):
+        return later - earlier
+    assert isinstance(earlier, torch.cuda.Event)
+    assert isinstance(later, torch.cuda.Event)
+    return float(earlier.elapsed_time(later)) / 1000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training of which nothing is kept.
+
+    Args:
+        data_seconds: a step, of writing its samples and computing their position ids.
+        clock: see `Laps`.
+    """
+
+    assembly: Assembly
+    model: Transformer
+    optimizer: torch.optim.Optimizer
+    feed: Feed
+    loss_of: LossOf | None
+    data_seconds: float
+    clock: Clock = time.perf_counter
+
+    @staticmethod
+    def of(assembly: Assembly, clock: Clock = time.perf_counter) -> "Trial":
+        """Before its first step."""
+        keep_memory()
+        config = assembly.config.training
+        device = device_named(config.device)
+        model = assembly.model().to(device).train()
+        data = assembly.training_data()
+        loss_of = loss_for(assembly.config, data.longest, device)
+        feed = Feed(data, model.encoding, config, device, static=loss_of is not None)
+        began = clock()
+        feed.batches(0)
+        data_seconds = (clock() - began) / feed.steps_ahead
+        return Trial(assembly, model, optimizer_of(model, config), feed, loss_of, data_seconds, clock)
+
+    @property
+    def config(self) -> TrainingConfig:
+        return self.assembly.config.training
+
+    def run(self, step: int) -> None:
+        """Train one step."""
+        training_step(self.model, self.optimizer, self.feed.batches(step), self.config, loss_of=self.loss_of)
+
+    def warm(self, steps: int) -> None:
+        """Before these steps are timed: some of them, or all if each may have a shape to compile."""
+        for step in range(steps if self.loss_of else min(WARM_STEPS, steps)):
+            self.run(step)
+
+    def seconds(self, steps: int) -> tuple[float, ...]:
+        """Of each of the first steps."""
+        laps = Laps(self.feed.device, self.clock)
+        with few_collections():
+            laps.mark("begin")
+            for step in range(steps):
+                self.run(step)
+                laps.mark("step")
+        return tuple(own for _, own in laps.seconds())
+
+    def part_seconds(self, steps: int) -> dict[str, float]:
+        """Seconds a step of its parts.
+
+        On a GPU a part that the host is too slow to keep it busy with takes as long as the host.
+        """
+        laps, loss_of = Laps(self.feed.device, self.clock), self.loss_of or answer_loss
+        for step in range(steps):
+            laps.mark("between")
+            batches = self.feed.batches(step)
+            laps.mark("batch")
+            self.optimizer.zero_grad(set_to_none=True)
+            for batch in batches:
+                with autocast(self.feed.device, self.config):
+                    loss = loss_of(self.model, batch)
+                laps.mark("forward")
+                loss.backward()  # type: ignore[no-untyped-call]
+                laps.mark("backward")
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            laps.mark("clip")
+            self.optimizer.step()
+            laps.mark("optimiser")
+        total: dict[str, float] = defaultdict(float)
+        for name, own in laps.seconds():
+            total[name] += own / steps
+        return {name: total[name] for name in ("batch", "forward", "backward", "clip", "optimiser")}
+
+
+def throughput(
+    assembly: Assembly,
+    steps: int = 50,
+    seconds: float | None = None,
+    parts: bool = False,
+    clock: Clock = time.perf_counter,
+) -> Throughput:
+    """Train for some steps, of which nothing is kept, and time them.
+
+    Args:
+        steps: that are timed, after 10 that are not; of a compiled run, after all of them once, so that none compiles.
+        seconds: time for about so long instead.
+        parts: time the parts of a step as well.
+        clock: see `Laps`.
+    """
+    config, shape, vocabulary = assembly.config.training, assembly.config.model, assembly.vocabulary_size()
+    device = device_named(config.device)
+    before = _memory(device, anew=True)
+    with products(config), enough_memory(config, assembly.tokens):
+        trial = Trial.of(assembly, clock)
+        if seconds is not None:
+            steps = min(max(int(seconds / min(trial.seconds(3))), LEAST_STEPS), MOST_STEPS)
+        trial.warm(steps)
+        timed = trial.seconds(steps)
+        peak = _memory(device) - before
+        found = trial.part_seconds(min(steps, 20)) if parts else {}
+    feed, parameters = trial.feed, trial.model.parameter_count()
+    real = sum(feed.tokens(step)[0] - config.batch for step in range(steps)) / steps  # the last token is not read
+    batches = [batch for step in range(steps) for batch in feed.batches(step)]
+    shapes = [batch.samples.tokens.shape for batch in batches]
+    inputs = [(rows, n - 1, own.queries, own.asked) for (rows, n), own in zip(shapes, batches, strict=True)]
+    return Throughput(
+        device=device_description() if device.type == "cpu" else torch.cuda.get_device_name(device),
+        precision=config.precision,
+        compiled=trial.loss_of is not None,
+        parameters=parameters,
+        rows=config.batch,
+        seconds=timed,
+        data_seconds=trial.data_seconds,
+        waits_for_data=device.type == "cpu",
+        tokens=real,
+        padded_tokens=sum(rows * tokens for rows, tokens, *_ in inputs) / steps,
+        flops=sum(training_flops(shape, vocabulary, *own) for own in inputs) / steps,
+        palm=palm_flops(shape, parameters, round(real / config.batch)),
+        peak_bytes=peak,
+        parts=found,
+    )
+
+
+def _memory(device: torch.device, anew: bool = False) -> int:
+    """The most there was in use: by tensors on a GPU, by the whole process on a CPU.
+
+    Args:
+        anew: on a GPU, what is in use now is the most from here on.
+    """
+    if device.type == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    torch.cuda.synchronize(device)
+    if anew:
+        torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.max_memory_allocated(device)

@@ -1,0 +1,9 @@
+"""What was measured, and how sure it is: the schema of results.json, intervals, curves, tables. No torch.
+
+May import `process`, `tasks`.
+"""
+
+from arith.results.schema import GRID, Anatomy, Cell, Condition, Language, Results
+from arith.results.uncertainty import wilson
+
+__all__ = ["GRID", "Anatomy", "Cell", "Condition", "Language", "Results", "wilson"]

@@ -1,0 +1,80 @@
+"""Curves as text."""
+
+from collections.abc import Sequence
+
+from arith.results.curves import PUBLISHED_SEEDS, Curve, Point
+from arith.results.schema import GRID, Cell, Language
+from arith.results.uncertainty import percent
+
+
+def accuracy_table(drawn: Sequence[Curve]) -> str:
+    """A line a curve: exact match in percent by digit length, the median over seeds and, if lower, the worst."""
+    lengths = sorted({point.digits for curve in drawn for point in curve.points})
+    header = [
+        "encoding",
+        "suite",
+        "trained",
+        "seeds",
+        "in distr.",
+        *map(str, lengths),
+        "99% sure to",
+        "seeds >= 99% everywhere",
+    ]
+    rows = [header]
+    for curve in drawn:
+        low, high = curve.first.train_lengths
+        known = curve.in_distribution
+        fitted = "-" if known is None else percent(known) + ("" if curve.fitted else " unfitted")
+        cells = [_entry(curve.at(digits)) for digits in lengths]
+        succeeded = f"{curve.succeeded}/{curve.seeds}"
+        about = [curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted]
+        rows.append([*about, *cells, str(curve.reaches or "-"), succeeded])
+    counts = sorted({(point.digits > 100, cell.n) for curve in drawn for point in curve.points for cell in point.cells})
+    described = ", ".join(f"{n}{' above 100 digits' if long else ''}" for long, n in counts)
+    note = f"Exact match in %, median over seeds (worst seed) by digits of the longer operand; n = {described} a seed."
+    few = min(curve.seeds for curve in drawn) < PUBLISHED_SEEDS
+    development = f"Curves of fewer than {PUBLISHED_SEEDS} seeds are development figures." if few else ""
+    sure = "99% sure to: the longest tested length up to which the worst seed's 95% interval begins at 99% or more."
+    return "\n".join(line for line in (aligned(rows), note, sure, development) if line)
+
+
+def interval_table(cells: Sequence[Cell]) -> str:
+    """A line a test set, with the 95% Wilson interval; a grid's cell is told by the digits of both operands."""
+    rows = [["suite", "digits", "n", "right", "exact match", "95% interval", "seen in training"]]
+    for cell in cells:
+        interval = f"{percent(cell.low)}-{percent(cell.high)}"
+        grid = cell.operand_lengths if cell.suite == GRID else None
+        digits = str(cell.digits) if grid is None else ", ".join(map(str, grid))
+        counts = [digits, str(cell.n), str(cell.correct)]
+        rows.append([cell.suite, *counts, percent(cell.accuracy), interval, str(cell.seen)])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Columns under each other.
+
+    >>> print(aligned([["a", "bb"], ["ccc", "d"]]))
+    a    bb
+    ccc  d
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
+def _entry(point: Point | None) -> str:
+    if point is None:
+        return "-"
+    median, worst = percent(point.median), percent(point.worst)
+    return median if median == worst else f"{median} ({worst})"
+
+
+def language_table(rows: Sequence[Language]) -> str:
+    """A line a label and wording: bits a character and perplexity a word, the median over seeds."""
+    lines = [["curve", "wording", "seeds", "bits a character", "perplexity a word"]]
+    for label, wording in dict.fromkeys((row.label, row.wording) for row in rows):
+        own = sorted((row for row in rows if (row.label, row.wording) == (label, wording)), key=lambda row: row.nats)
+        middle = own[len(own) // 2]
+        numbers = [f"{middle.bits_a_character:.4f}", f"{middle.perplexity_a_word:.3f}"]
+        lines.append([label, wording, str(len(own)), *numbers])
+    return aligned(lines) + "\nOf dialogue without its digits."

@@ -1,0 +1,126 @@
+"""Sweeps as they are asked for: a TOML file with a grid, or a recipe with one field changed at a time."""
+
+import dataclasses
+import itertools
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from arith.config import recipe
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.sweeps.plan import LEARNED, Equal, Setting, Sweep, label_of
+
+SEEDS = ("model.seed", "data.seed", "evaluation.seed")
+
+
+def load(path: Path) -> Sweep:
+    """The sweep that a TOML file asks for."""
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no TOML: {error}") from error
+    try:
+        return _checked(_read(path, values))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def ablation(base: RunConfig, name: str, changes: Sequence[tuple[str, Any]], seeds: Sequence[int]) -> Sweep:
+    """A run, and the same with one field changed at a time."""
+    points = [((setting, _hashable(value)),) for setting, value in changes]
+    for setting, _ in changes:
+        _check_name(setting)
+    title = f"{name}, one setting changed at a time"
+    return _checked(Sweep(name, title, base, ((), *points), tuple(seeds)))
+
+
+def _read(path: Path, values: dict[str, Any]) -> Sweep:
+    title, equal, minutes = values.pop("title", ""), values.pop("equal", "samples"), values.pop("minutes", None)
+    grid, search = values.pop("grid", {}), values.pop("search", {})
+    if not grid:
+        raise UsageError("it has no [grid]: name settings and the values they take, such as encoding = [...]")
+    if equal not in get_args(Equal):
+        raise UsageError(f"equal is one of {', '.join(get_args(Equal))}; got {equal!r}")
+    if (equal == "seconds") != (minutes is not None):
+        raise UsageError('minutes of a run go with equal = "seconds", and that needs them')
+    if "imports" in values:
+        values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
+    start = recipe.run_named(values.pop("recipe")) if "recipe" in values else RunConfig()
+    sweep = Sweep(
+        name=path.stem,
+        title=title,
+        base=start.with_values(values),
+        seeds=_seeds(grid.pop("seeds", [0])),
+        points=_product(grid),
+        search_seeds=_seeds(search.pop("seeds", [100])),
+        groups=_listed(search.pop("for", ["encoding"]), "for"),
+        searched=_product(search) if search else (),
+        equal=equal,
+        minutes=minutes,
+    )
+    steps = [name for name in (*grid, *search) if name == "training.steps"]
+    if steps and equal != "steps":
+        raise UsageError('steps are set so that runs get alike; to compare numbers of them write equal = "steps"')
+    return sweep
+
+
+def _checked(sweep: Sweep) -> Sweep:
+    """The same, if all of its runs can be."""
+    labels = [label_of(point) for point in sweep.points]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two of the curves would be called '{twice}'. Leave one out")
+    if not sweep.searched:
+        return sweep
+    both = set(sweep.seeds) & set(sweep.search_seeds)
+    if both:
+        raise UsageError(f"a search has seeds of its own, or it would choose on what is compared; got {sorted(both)}")
+    unknown = [name for name in sweep.groups if name not in dict(sweep.points[0])]
+    if unknown:
+        raise UsageError(f"a search is made for each value of '{unknown[0]}', which the grid does not name")
+    for trial in dataclasses.replace(sweep, seeds=()).search_jobs():
+        low, high = trial.config.data.digits
+        suites = trial.config.evaluation.suites or LEARNED
+        if not any(low <= digits <= high for digits in trial.config.evaluation.digits) or not {*suites} & {*LEARNED}:
+            raise UsageError(
+                f"a search chooses by accuracy at the trained {low}-{high} digits on random or unequal problems, "
+                "and evaluation.digits or evaluation.suites have none of these"
+            )
+    return sweep
+
+
+def _product(table: Mapping[str, Any]) -> tuple[Setting, ...]:
+    """Every combination of a table of lists."""
+    for name, listed in table.items():
+        _check_name(name)
+        _listed(listed, name)
+    return tuple(itertools.product(*([(name, _hashable(value)) for value in table[name]] for name in table)))
+
+
+def _check_name(name: str) -> None:
+    if name in SEEDS:
+        raise UsageError(f"'{name}' is set by seeds = [...], which holds for model and data alike")
+
+
+def _seeds(listed: Any) -> tuple[int, ...]:
+    seeds = _listed(listed, "seeds")
+    if not all(isinstance(seed, int) for seed in seeds):
+        raise UsageError(f"seeds are whole numbers, got {listed!r}")
+    return seeds
+
+
+def _listed(listed: Any, name: str) -> tuple[Any, ...]:
+    if not isinstance(listed, list) or not listed:
+        raise UsageError(f"'{name}' takes a list of values, got {listed!r}")
+    twice = [value for value in listed if listed.count(value) > 1]
+    if twice:
+        raise UsageError(f"'{name}' names {twice[0]!r} twice")
+    return tuple(listed)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -1,0 +1,171 @@
+"""A sweep from its plan to its figure: search, runs, one table, one figure."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from arith.config.schema import RunConfig
+from arith.evaluation.session import finished_results
+from arith.experiment.experiment import Assembly
+from arith.experiment.provenance import made
+from arith.figures.report import drawn_and_saved
+from arith.performance.estimate import flops_per_step
+from arith.process.files import write_whole
+from arith.process.hints import current_command
+from arith.process.lock import locked
+from arith.process.progress import say
+from arith.results.schema import Results
+from arith.results.tables import accuracy_table, aligned
+from arith.results.uncertainty import percent
+from arith.sweeps.executors import Executor, work_off
+from arith.sweeps.plan import Job, Sweep, digest, in_distribution, label_of
+from arith.sweeps.worker import Order
+from arith.training.budget import for_minutes
+
+STEPS = "steps.json"
+
+
+@dataclass(frozen=True)
+class Means:
+    """How a sweep's runs are worked through.
+
+    Args:
+        folder: of the sweep, runs below it.
+        jobs: at a time.
+        threads: of each, on a CPU.
+    """
+
+    folder: Path
+    executor: Executor
+    jobs: int
+    threads: int
+
+
+def sweep(plan: Sweep, means: Means) -> str:
+    """Search, train, test, draw; what is finished is not done again. Returns the table and where things are.
+
+    Raises:
+        RunError: runs failed, each named with its reason.
+        Interrupted: a signal came; all is saved.
+    """
+    with locked(means.folder):
+        return _sweep(equalised(plan, means), means)
+
+
+def _sweep(plan: Sweep, means: Means) -> str:
+    if plan.searched:
+        found = work_through(plan.search_jobs(), means, "search")
+        plan = plan.with_choice({name: results.cells for name, results in found.items()})
+        say(choices_table(plan, found))
+    jobs = plan.jobs()
+    found = work_through(jobs, means, "sweep")
+    cells = tuple(cell for job in jobs for cell in found[job.folder].cells)
+    about = {
+        "sweep": plan.name,
+        "command": current_command(),
+        "equal": plan.equal,
+        "trials": len(plan.searched),
+        "chosen": {label_of(group): label_of(choice) for group, choice in plan.chosen.items()},
+        "runs": made(found.values()),
+    }
+    results = Results(cells, about)
+    results.save(means.folder / "results.json")
+    labels = list(dict.fromkeys(job.label for job in jobs))
+    notes = {label: f"best of {len(plan.searched)} settings" for label in labels} if plan.searched else {}
+    drawn, files = drawn_and_saved(
+        results, means.folder / "figures" / plan.name, plan.title or plan.name, notes, labels
+    )
+    where = [means.folder / "results.json", *files]
+    return "\n".join([accuracy_table(drawn), *(f"{_kind(path)}{path}" for path in where)])
+
+
+def _kind(path: Path) -> str:
+    return "results  " if path.suffix == ".json" else "figure   "
+
+
+def work_through(jobs: Sequence[Job], means: Means, title: str) -> dict[str, Results]:
+    """The results of each job by its folder, after those that have none yet are run."""
+    done = {job.folder: finished(job, means) for job in jobs}
+    left = [job for job in jobs if done[job.folder] is None]
+    if len(left) < len(jobs):
+        say(f"{title}: {len(jobs) - len(left)} of {len(jobs)} runs are finished already")
+    orders = [order(job, means) for job in left]
+    work_off(orders, means.executor, means.jobs, means.folder / "logs", title, sys.argv[1:])
+    done |= {job.folder: finished(job, means) for job in left}
+    return {folder: results for folder, results in done.items() if results is not None}
+
+
+def order(job: Job, means: Means) -> Order:
+    """A job as a process takes it, wherever that runs."""
+    return Order(str((means.folder / job.folder).resolve()), job.label, job.config.as_dict(), means.threads)
+
+
+def finished(job: Job, means: Means) -> Results | None:
+    """The results of a run, if it has come to its end."""
+    return finished_results(means.folder / job.folder, Assembly.of(job.config), job.label)
+
+
+def equalised(plan: Sweep, means: Means) -> Sweep:
+    """The same sweep with steps for each run, so that all get the same of what is asked for."""
+    if plan.equal == "steps":
+        return plan
+    first = plan.configured(plan.points[0])
+    if plan.equal == "seconds":
+        return dataclasses.replace(plan, steps=_measured(plan.minutes or 0, means))
+    cost: Callable[[RunConfig], float] = _samples_per_step if plan.equal == "samples" else _flops_per_step
+    wanted = first.training.steps * cost(first)
+
+    def steps(config: RunConfig) -> Mapping[str, Any]:
+        return {"training": {"steps": max(round(wanted / cost(config)), 1)}}
+
+    return dataclasses.replace(plan, steps=steps)
+
+
+def _samples_per_step(config: RunConfig) -> float:
+    return config.training.batch
+
+
+def _flops_per_step(config: RunConfig) -> float:
+    return flops_per_step(Assembly.of(config))
+
+
+def _measured(minutes: float, means: Means) -> Callable[[RunConfig], Mapping[str, Any]]:
+    """Steps that fit into some minutes, measured by itself and once for each configuration, whatever its seeds.
+
+    They are kept in the sweep's folder: the same command goes on with them.
+    """
+    path = means.folder / STEPS
+    kept: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+
+    def steps(config: RunConfig) -> Mapping[str, Any]:
+        bare = config.with_values({"model": {"seed": 0}, "data": {"seed": 0}, "evaluation": {"seed": 0}})
+        key = f"{minutes:g} minutes, {digest(bare)}"
+        if key not in kept:
+            torch.set_num_threads(means.threads)
+            timed = for_minutes(bare, minutes)
+            names = ("steps", "warmup", "log_every", "evaluate_every", "checkpoint_every")
+            training = {name: getattr(timed.training, name) for name in names}
+            kept[key] = {"training": training, "data": {"schedule": timed.data.schedule}}
+            say(f"{config.encoding}, {config.format}: {timed.training.steps} steps in {minutes:g} minutes")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps(kept, indent=1) + "\n")
+        found: Mapping[str, Any] = kept[key]
+        return found
+
+    return steps
+
+
+def choices_table(plan: Sweep, found: Mapping[str, Results]) -> str:
+    """What was tried, how it did in distribution, and what was chosen."""
+    rows = [["tried", "seed", "in distribution", ""]]
+    chosen = {label_of((*group, *choice)) for group, choice in plan.chosen.items()}
+    for job in dataclasses.replace(plan, chosen={}).search_jobs():
+        share = percent(in_distribution(found[job.folder].cells))
+        rows.append([job.label, str(job.config.model.seed), share, "chosen" if job.label in chosen else ""])
+    return aligned(rows)

@@ -1,0 +1,70 @@
+"""A run bounded by time: how many steps fit is measured once, and then stands in its configuration."""
+
+import statistics
+import time
+
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.experiment.experiment import Assembly
+from arith.process.signals import Flag
+from arith.training.compiled import loss_for
+from arith.training.environment import deterministic, device_named, enough_memory, keep_memory, products
+from arith.training.feed import Feed
+from arith.training.loop import validation_accuracy
+from arith.training.optimiser import optimizer_of
+from arith.training.step import FiniteWatch, training_step
+
+WARM_STEPS, TIMED_STEPS = 3, 12
+
+
+def for_minutes(config: RunConfig, minutes: float) -> RunConfig:
+    """The same run with as many steps as fit, its warm-up and intervals scaled with them.
+
+    Validation counts, tests after training do not. The result is an ordinary configuration: stored with the run, it
+    gives the same run again on any machine.
+    """
+    if minutes <= 0:
+        raise UsageError(f"a run takes more than 0 minutes, got {minutes}")
+    step, validation = seconds_of(config)
+    old = config.training
+    # As often as asked for in the whole run, however many steps it turns out to have.
+    evaluations = max(old.steps // old.evaluate_every, 1)
+    steps = int((60 * minutes - evaluations * validation) / step)
+    if steps < 1:
+        needed = (evaluations * validation + step) / 60
+        raise UsageError(f"{minutes:g} minutes are too short: {evaluations} validations and a step take {needed:.2g}")
+
+    def scaled(interval: int) -> int:
+        return max(round(interval * steps / old.steps), 1)
+
+    training = {
+        "steps": steps,
+        "warmup": scaled(old.warmup) if old.warmup else 0,
+        **{name: scaled(getattr(old, name)) for name in ("log_every", "evaluate_every", "checkpoint_every")},
+    }
+    schedule = scaled(config.data.schedule) if config.data.schedule else 0
+    return config.with_values({"training": training, "data": {"schedule": schedule}})
+
+
+def seconds_of(config: RunConfig) -> tuple[float, float]:
+    """Of a training step, the median of some, and of a validation. Nothing of it is kept."""
+    assembly = Assembly.of(config)
+    device = device_named(config.training.device)
+    model = assembly.model().to(device)
+    optimizer = optimizer_of(model, config.training)
+    data, watch = assembly.training_data(), FiniteWatch(device)
+    loss_of = loss_for(config, data.longest, device)
+    feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)
+    times = []
+    keep_memory()
+    own = config.training
+    with deterministic(own.deterministic), products(own), enough_memory(own, assembly.tokens):
+        for step in range(WARM_STEPS + TIMED_STEPS):
+            began = time.perf_counter()
+            watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), config.training, loss_of=loss_of))
+            watch.check(config.training)  # waits for the device
+            times.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        validation_accuracy(model, assembly.validation_data(), config.training, Flag())
+        validation = time.perf_counter() - began
+    return statistics.median(times[WARM_STEPS:]), validation

@@ -1,0 +1,130 @@
+"""The loss as one compiled graph, forward and backward, where that saves more time than it takes.
+
+Position ids stay outside: they are computed a block of steps at a time, and schemes may be anyone's code. (Dynamo
+takes a tensor's comparison with a member of an IntEnum for the Python constant False.)
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from arith.config.presets import block_parameters
+from arith.config.schema import RunConfig
+from arith.data.batch import Batch
+from arith.model.transformer import Transformer
+from arith.process.progress import say
+from arith.training.loss import LossOf, answer_loss
+
+SHAPES = 64  # of batches, that are compiled for one after the other; far fewer occur
+
+# What decides whether to compile. Estimates for one H100 in bfloat16, not measured: launching a kernel takes 5 us, a
+# layer launches 70 there and back, arithmetic runs at 300 TFLOP/s, and compiling takes as long as on a CPU.
+LAUNCH_SECONDS_A_LAYER = 70 * 5e-6
+FLOPS_PER_SECOND = 3e14
+COMPILE_SECONDS, COMPILE_SECONDS_A_LAYER = 15.0, 4.0
+SAVED = 1 / 3  # of an eager step
+GRAPHED_FLOPS = 4e12  # of a batch, below which a GPU waits for launches
+
+
+class Compiled:
+    """A loss compiled for each shape of batch that comes; as it is, with a word once, where it cannot be compiled.
+
+    Args:
+        graphs: replay the kernels of a batch as a CUDA graph, which spares the time to launch them one by one.
+    """
+
+    def __init__(self, loss: LossOf = answer_loss, *, graphs: bool = False, backend: str = "inductor") -> None:
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES)
+        self.loss, self.graphs = loss, graphs
+        mode = "reduce-overhead" if graphs else None
+        self._compiled: Callable[..., Any] | None = torch.compile(
+            loss, fullgraph=True, dynamic=False, backend=backend, mode=mode
+        )
+
+    def __call__(self, model: Transformer, batch: Batch) -> Float[Tensor, ""]:
+        if self._compiled is not None:
+            try:
+                if self.graphs:
+                    torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+                found: Tensor = self._compiled(model, batch)
+                return found
+            except Exception as error:
+                # Compilers and drivers raise any kind. What is no fault of theirs comes again without them.
+                if not self.gives_up(error):
+                    raise
+        return self.loss(model, batch)
+
+    def gives_up(self, error: Exception) -> bool:
+        """Go on without compilation, unless there is none, or memory ran out, which that does not mend."""
+        if self._compiled is None or isinstance(error, torch.OutOfMemoryError):
+            return False
+        say(f"training goes on without compilation, which failed: {_first_line(error)}")
+        self._compiled = None
+        return True
+
+
+def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled | None:
+    """The compiled loss as `training.compile` asks for it; None: none is, or it cannot be had, which is said.
+
+    Args:
+        tokens: of the longest training sequence.
+    """
+    wanted = config.training.compile
+    if wanted == "off" or (wanted == "auto" and not (device.type == "cuda" and pays(config, tokens))):
+        return None
+    if config.trace.kind is not None:
+        why_not: str | None = "the loops of a trace differ from sample to sample"
+    elif config.model.init is not None:
+        why_not = "a pretrained model has code of its own"
+    else:
+        why_not = missing(device)
+    if why_not is not None:
+        say(f"training runs without compilation: {why_not}")
+        return None
+    # A graph writes gradients where its last replay left them, so that those of several batches would not add up.
+    alone = config.training.microbatches == 1
+    graphs = device.type == "cuda" and alone and batch_flops(config, tokens) < GRAPHED_FLOPS
+    return Compiled(graphs=graphs)
+
+
+def pays(config: RunConfig, tokens: int) -> bool:
+    """Whether compiled steps of a GPU save more than compiling takes, by a rough estimate.
+
+    >>> pays(RunConfig.of({"model": {"preset": "nano"}}), tokens=17)
+    False
+    >>> pays(RunConfig.of({"model": {"preset": "gpt2-small"}, "training": {"steps": 20_000}}), tokens=65)
+    True
+    """
+    model, training = config.model, config.training
+    step_flops = training.microbatches * batch_flops(config, tokens)
+    launches = training.microbatches * model.depth * LAUNCH_SECONDS_A_LAYER
+    saved = SAVED * training.steps * max(step_flops / FLOPS_PER_SECOND, launches)
+    return saved > COMPILE_SECONDS + COMPILE_SECONDS_A_LAYER * model.depth
+
+
+def batch_flops(config: RunConfig, tokens: int) -> float:
+    """Of the matrices' products, there and back, in one of the batches that a step is computed from."""
+    model, training = config.model, config.training
+    matrices = block_parameters(model.depth, model.width, model.hidden, model.activation)
+    return 6 * matrices * tokens * training.batch / training.microbatches
+
+
+def missing(device: torch.device) -> str | None:
+    """What compilation for a device needs and this machine lacks; None: nothing."""
+    gpu = device.type == "cuda"
+    if gpu and find_spec("triton") is None:
+        return "triton is not installed. pip install triton"
+    names = (os.environ.get("CC"), "cc", "gcc", "clang") if gpu else (os.environ.get("CXX"), "c++", "g++", "clang++")
+    if not any(name and shutil.which(name) for name in names):
+        return f"there is no {'C' if gpu else 'C++'} compiler. Install gcc, or set training.compile=off"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

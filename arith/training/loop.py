@@ -1,0 +1,126 @@
+"""The training loop, with exact resume."""
+
+from typing import Any
+
+from arith.config.schema import TrainingConfig
+from arith.data.dataset import Dataset
+from arith.errors import UsageError
+from arith.evaluation.teacher_forced import exact_matches
+from arith.experiment import checkpoints
+from arith.experiment.checkpoints import Checkpoint
+from arith.experiment.experiment import Assembly
+from arith.experiment.metrics import Log, StepClock, TokenMeter
+from arith.experiment.run import Run
+from arith.model.transformer import Transformer
+from arith.process.files import disk_errors
+from arith.process.hints import command_line
+from arith.process.progress import progress, say
+from arith.process.signals import Flag, Interrupted, interrupts
+from arith.training.compiled import loss_for
+from arith.training.distributed import ALONE, World, local_device
+from arith.training.environment import (
+    autocast,
+    deterministic,
+    device_named,
+    enough_memory,
+    few_collections,
+    keep_memory,
+    products,
+)
+from arith.training.feed import Feed
+from arith.training.optimiser import learning_rate, optimizer_of, set_rates
+from arith.training.step import FiniteWatch, training_step
+
+
+def train(run: Run, assembly: Assembly, world: World = ALONE) -> Transformer:
+    """Train a run to its last step, from its latest checkpoint if it has one.
+
+    Raises:
+        Interrupted: a signal came; the run is saved.
+        RunError: the loss is not finite, a checkpoint cannot be written, or none is usable.
+    """
+    config = run.config.training
+    keep_memory()
+    with deterministic(config.deterministic), products(config), enough_memory(config, assembly.tokens):
+        return _train(run, assembly, world)
+
+
+def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
+    config = run.config.training
+    if config.batch < world.size:
+        raise UsageError(
+            f"each of {world.size} processes takes 1 sample or more of a batch: got --batch {config.batch}"
+        )
+    if assembly.supervision is not None and world.size > 1:
+        raise UsageError(f"with trace.kind a model is trained by one process: got {world.size}")
+    device = local_device(device_named(config.device))
+    model = assembly.model().to(device)
+    optimizer = optimizer_of(model, config)
+    step = 0
+    if checkpoints.any_saved(run.checkpoints):
+        checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
+        checkpoint.restore(model, optimizer)
+        step = checkpoint.step
+    rows = [row for row in run.logged() if row["step"] <= step]
+    hint = command_line("train", "--resume", "--out", str(run.folder))
+    world.wait()  # nothing is written before all have read what is there
+    with disk_errors("the metrics", hint):
+        log = Log(run.folder, rows, config.tensorboard) if world.first else None
+    clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
+    validation = assembly.validation_data()
+    data, meter = assembly.training_data(), TokenMeter(clock.seconds)
+    loss_of = loss_for(run.config, data.longest, device)
+    feed = Feed(data, model.encoding, config, device, world, static=loss_of is not None)
+    watch = FiniteWatch(device)
+
+    shown = progress(f"train {run.config.encoding}", config.steps, step, shown=world.first)
+    with interrupts() as flag, shown, few_collections():
+        while step < config.steps:
+            with clock:
+                set_rates(optimizer, config, step)
+                loss, norm = training_step(model, optimizer, feed.batches(step), config, world, loss_of)
+                meter.read(*feed.tokens(step))
+                step += 1
+                watch.see(step, loss, norm)
+                last, stopping = step == config.steps, world.any(flag.raised)
+                logs = last or step % config.log_every == 0
+                tests = last or step % config.evaluate_every == 0
+                saves = last or stopping or step % config.checkpoint_every == 0
+                if logs or tests or saves or device.type == "cpu":
+                    watch.check(config)  # on a GPU this waits for the step
+            row: dict[str, Any] = {"step": step, "seconds": round(clock.seconds, 3)}
+            if logs:
+                row |= {
+                    "loss": loss.item(),
+                    "gradient_norm": norm.item(),
+                    "learning_rate": learning_rate(config, step - 1),
+                    **meter.rates(clock.seconds),
+                }
+            if log is not None and tests and not stopping:
+                accuracy = validation_accuracy(model, validation, config, flag)
+                row |= {} if accuracy is None else {"accuracy": accuracy}
+            if log is not None:
+                if logs or tests or saves:
+                    with disk_errors("the metrics", hint):
+                        log.write(row)
+                if saves:
+                    with disk_errors(f"the checkpoint of step {step}", hint):
+                        checkpoints.save(run.checkpoints, Checkpoint.of(step, model, optimizer), config.keep)
+                shown.update(step, log.note())
+            if saves or tests:
+                world.wait()
+            if stopping or (last and world.any(flag.raised)):
+                raise Interrupted(hint)
+    return model.eval()
+
+
+def validation_accuracy(model: Transformer, validation: Dataset, config: TrainingConfig, flag: Flag) -> float | None:
+    """Exact match in distribution, on problems kept out of training where there are enough of them.
+
+    None: a signal came meanwhile.
+    """
+    model.eval()
+    with autocast(model.embedding.weight.device, config):
+        found = exact_matches(model, validation, config.evaluate_samples, flag)
+    model.train()
+    return None if flag.raised else round(float(found.float().mean()), 4)

@@ -1,0 +1,130 @@
+"""AdamW and Muon: which parameters each group holds, and the learning rate of each step."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from arith.config.schema import TrainingConfig
+from arith.model.transformer import Transformer
+
+MOMENTUM = 0.95
+# Of x, x^3 and x^5: the steepest at zero of those that end between 0.7 and 1.2 (Jordan et al.).
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+STEPS = 5
+
+
+def optimizer_of(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW, with Muon for the matrices of the blocks if asked for; only the matrices of linear maps decay.
+
+    A group's `scale` is its learning rate as a multiple of `training.learning_rate`.
+    """
+    # GPT-2 of transformers has linear maps that are no nn.Linear.
+    linear = [own for own in model.modules() if isinstance(own, nn.Linear) or type(own).__name__ == "Conv1D"]
+    matrices = {id(module.weight) for module in linear}
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decay = {"weight_decay": config.weight_decay, "scale": 1.0}
+    others = {"params": [p for p in parameters if id(p) not in matrices], "weight_decay": 0.0, "scale": 1.0}
+    if config.optimizer == "adamw":
+        groups = [{"params": [p for p in parameters if id(p) in matrices], **decay}, others]
+        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    assert isinstance(model, Transformer)
+    inside = {id(own.weight) for own in model.blocks.modules() if isinstance(own, nn.Linear)}
+    # The head's rows are tokens, as the embedding's.
+    outside = [p for p in parameters if id(p) in matrices and id(p) not in inside]
+    blocks = {"params": [p for p in parameters if id(p) in inside], **decay}
+    blocks |= {"scale": config.muon_rate / config.learning_rate, "orthogonal": True}
+    groups = [blocks, {"params": outside, "orthogonal": False, **decay}, {"orthogonal": False, **others}]
+    return Muon(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int) -> None:
+    """Each group's learning rate of one step, counted from 0."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["scale"] * learning_rate(config, step)
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """The rate of one step, counted from 0.
+
+    >>> config = TrainingConfig(steps=100, warmup=10, learning_rate=1.0, final_rate=0.1)
+    >>> [round(learning_rate(config, step), 2) for step in (0, 9, 55, 100)]
+    [0.1, 1.0, 0.55, 0.1]
+    """
+    warm = min((step + 1) / config.warmup, 1.0) if config.warmup else 1.0
+    done = max(step - config.warmup, 0) / max(config.steps - config.warmup, 1)
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    return config.learning_rate * warm * (config.final_rate + (1 - config.final_rate) * cosine)
+
+
+class Muon(torch.optim.AdamW):
+    """Muon for the groups of parameters that say `orthogonal`, which are matrices, and AdamW for the others.
+
+    `lr` of a group is its learning rate, decay included: `lr * weight_decay` of a weight.
+    """
+
+    found_inf: Tensor  # 1: the update is left out; see `arith.training.step`
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update of all parameters that have a gradient."""
+        if closure is not None:
+            raise ValueError("Muon takes no closure: compute the gradient before its step")
+        groups = self.param_groups
+        self.param_groups = [group for group in groups if not group["orthogonal"]]
+        try:
+            super().step()
+        finally:
+            self.param_groups = groups
+        for group in groups:
+            if group["orthogonal"]:
+                self._orthogonal_step(group)
+
+    def _orthogonal_step(self, group: dict[str, Any]) -> None:
+        alike = defaultdict(list)
+        for weight in group["params"]:
+            if weight.grad is not None:
+                alike[weight.shape].append(weight)
+        for (rows, columns), weights in alike.items():
+            for weight in weights:
+                if not self.state[weight]:  # AdamW looks for a number of steps in all that it restores
+                    steps = torch.zeros((), device=weight.device)
+                    self.state[weight] = {"step": steps, "momentum": torch.zeros_like(weight)}
+            gradient = torch.stack([weight.grad for weight in weights])
+            before = torch.stack([self.state[weight]["momentum"] for weight in weights])
+            if (left_out := getattr(self, "found_inf", None)) is None:
+                kept = torch.ones((), device=gradient.device)
+            else:
+                kept = 1 - left_out
+                gradient = torch.where(left_out > 0, before, gradient)  # of any number: a momentum of itself stays
+            momentum = before.lerp(gradient, 1 - MOMENTUM)
+            update = orthogonal(gradient.lerp(momentum, MOMENTUM)) * max(1, rows / columns) ** 0.5
+            rate = group["lr"] * kept
+            for weight, own_update, own_momentum in zip(weights, update, momentum, strict=True):
+                weight.mul_(1 - rate * group["weight_decay"]).sub_(rate * own_update)
+                self.state[weight]["momentum"].copy_(own_momentum)
+                self.state[weight]["step"] += kept
+
+
+def orthogonal(matrices: Float[Tensor, "m rows columns"]) -> Float[Tensor, "m rows columns"]:
+    """Each matrix with its singular values brought to about 1; in bfloat16 on a GPU, as nothing needs more.
+
+    >>> import torch
+    >>> found = torch.linalg.svdvals(orthogonal(torch.randn(3, 8, 4)))
+    >>> bool(((found > 0.6) & (found < 1.3)).all())
+    True
+    """
+    a, b, c = COEFFICIENTS
+    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    wide = x.shape[1] <= x.shape[2]
+    x = x if wide else x.mT
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)  # no singular value is above 1
+    for _ in range(STEPS):
+        squared = x @ x.mT
+        x = a * x + torch.baddbmm(b * squared, squared, squared, alpha=c) @ x
+    found: Tensor = (x if wide else x.mT).to(matrices.dtype)
+    return found

@@ -1,0 +1,102 @@
+"""One step of training: loss of the tokens asked for, gradient, AdamW."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from arith.config.schema import TrainingConfig
+from arith.data.batch import Batch
+from arith.errors import RunError
+from arith.model.transformer import Transformer
+from arith.training.distributed import ALONE, World
+from arith.training.environment import autocast
+from arith.training.loss import LossOf, answer_loss
+from arith.training.optimiser import learning_rate
+
+
+@runtime_checkable
+class GivesUp(Protocol):
+    """A loss that can be computed in a simpler way."""
+
+    def gives_up(self, error: Exception) -> bool:
+        """Whether it will be from now on, as the other way failed like this."""
+        ...
+
+
+def training_step(
+    model: Transformer,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Batch],
+    config: TrainingConfig,
+    world: World = ALONE,
+    loss_of: LossOf | None = None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """One update, left out if the loss or its gradient is no number. Nobody waits for the device in it.
+
+    Args:
+        batches: whose losses, and gradients, add up to those of the step; see `arith.training.feed`.
+        loss_of: `answer_loss`, or what computes the same faster; see `arith.training.compiled`.
+
+    Returns:
+        The loss and the norm of the gradient before clipping, both on the device.
+    """
+    optimizer.zero_grad(set_to_none=len(batches) == 1)
+    parameters = [own for group in optimizer.param_groups for own in group["params"]]
+    if len(batches) > 1:  # what adds up needs memory of its own: a CUDA graph's is overwritten by its next replay
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+    losses = []
+    for batch in batches:
+        losses.append(_there_and_back(model, batch, config, loss_of or answer_loss))
+    loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+    world.sum([*(p.grad for p in parameters if p.grad is not None), loss])
+    norm = nn.utils.clip_grad_norm_(parameters, config.clip)
+    # Where this is 1 fused AdamW, and Muon, change nothing, weights and moments alike, and nobody waits for the device.
+    optimizer.found_inf = (~_finite(loss, norm)).float()  # type: ignore[attr-defined]
+    optimizer.step()
+    return loss, norm
+
+
+def _there_and_back(model: Transformer, batch: Batch, config: TrainingConfig, loss_of: LossOf) -> Float[Tensor, ""]:
+    """The loss of a batch, whose gradient is added to that of the parameters."""
+    with autocast(batch.samples.tokens.device, config):
+        loss = loss_of(model, batch)
+    try:
+        loss.backward()  # type: ignore[no-untyped-call]
+    except Exception as error:
+        # Graphs of the way back are compiled when they first run. One that fails has added nothing to any gradient.
+        if not (isinstance(loss_of, GivesUp) and loss_of.gives_up(error)):
+            raise
+        return _there_and_back(model, batch, config, loss_of)
+    return loss.detach().clone()
+
+
+def _finite(loss: Tensor, norm: Tensor) -> Bool[Tensor, ""]:
+    return torch.isfinite(loss + norm)
+
+
+class FiniteWatch:
+    """Keeps the first step whose loss or gradient was no number, on the device, so that no step waits for it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.first = torch.zeros(3, device=device)  # step, loss, norm of the gradient; step 0: none so far
+
+    def see(self, step: int, loss: Tensor, norm: Tensor) -> None:
+        bad = ~_finite(loss, norm) & (self.first[0] == 0)
+        self.first = torch.where(bad, torch.stack([torch.full_like(loss, step), loss, norm.to(loss.dtype)]), self.first)
+
+    def check(self, config: TrainingConfig) -> None:
+        """Raise if there was one."""
+        step, loss, norm = self.first.tolist()
+        if step:
+            first = (int(step) - 1) * config.batch
+            raise RunError(
+                f"the loss is {loss} and the norm of its gradient {norm} at step {int(step)}, "
+                f"learning rate {learning_rate(config, int(step) - 1):.2e}, samples {first} to "
+                f"{first + config.batch - 1} of the training data. It was not applied to the weights, "
+                "and nothing later was saved. Try a lower --learning-rate"
+            )

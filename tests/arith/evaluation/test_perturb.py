@@ -1,0 +1,136 @@
+"""What answers depend on, and what heads look at."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import Result
+from einops import rearrange, repeat
+
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.evaluation.attention import attended, weights_of
+from arith.evaluation.perturb import Variant, answered, probes, variants, with_marks
+from arith.evaluation.teacher_forced import judge
+from arith.experiment.experiment import Assembly
+from arith.model.transformer import Attention
+
+Arith = Callable[..., Result]
+CPU = torch.device("cpu")
+SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-3", "--samples", "5"]
+
+
+def untrained(encoding: str, **values: object) -> Assembly:
+    config = {"encoding": encoding, "evaluation": {"digits": "20"}, "model": {"layers": 2, "key_heads": 2}}
+    return Assembly.of(RunConfig.of(config | values))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "same"), [("rope", True), ("t5", True), ("learned", False), ("sinusoidal", False)]
+)
+def test_moved_ids_are_seen_by_absolute_encodings_alone(encoding: str, same: bool) -> None:
+    assembly = untrained(encoding)
+    model = assembly.model().eval()
+    batch = assembly.test_data("random", 3).batch(0, 30, CPU)
+    with torch.no_grad():
+        here, moved = judge(model, batch), judge(model, batch, 5)
+    assert torch.allclose(here.margin, moved.margin, atol=1e-3) == same
+
+
+def test_marks_stand_before_the_line_and_shift_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = untrained("rope", format="plain").test_data("nines", 3).batch(0, 20, CPU)
+    more = with_marks(batch, 3)
+    assert torch.equal(more.tokens[:, 3:], batch.tokens)
+    assert torch.equal(more.answer_mask[:, 3:], batch.answer_mask)
+    assert not more.answer_mask[:, :3].any()
+    assert torch.equal(more.tokens[:, :4].unique(), batch.tokens[:1, 0])
+    assert more.queries == batch.queries
+    assert torch.equal(more.prompt.length, batch.prompt.length + 3)
+
+
+def test_probes_compare_with_the_problems_as_they_are() -> None:
+    assembly = untrained("learned@coupled+rope")
+    found = probes(assembly, assembly.model().eval(), 3, 40)
+    names = [probe.changed for probe in found]
+    assert names[0] == "nothing"
+    assert names[-1] == "operands swapped"
+    assert {"position ids + 1", "3 begin marks before", "10 zeros before operands"} < set(names)
+    assert (found[0].broken, found[0].mended, found[0].p) == (0, 0, 1.0)
+    with pytest.raises(UsageError, match="1 problem or more"):
+        probes(assembly, assembly.model(), 3, 0)
+
+
+def test_variants_keep_the_problem_and_its_answer() -> None:
+    assembly = untrained("rope", format="plain")
+    for variant in variants(assembly, 3, 30):
+        source = variant.data.problems.sources[0]
+        written = variant.data.format.write(source.task, variant.problems, None)
+        width = 3 + 10 * variant.changed.startswith("10 z") + 3 * variant.changed.startswith("3 z")
+        if "zero" in variant.changed and not variant.changed.startswith("1 "):
+            assert (written.prompt_lengths == 1 + width + 1 + width + 1).all()
+        a, b = variant.problems.operands
+        assert int(a.text(0)) + int(b.text(0)) == int(variant.problems.answer.text(0))
+    names = [own.changed for own in variants(untrained("rope", task="copy", format="plain"), 3, 5)]
+    assert not [name for name in names if "zero" in name or "swapped" in name]
+
+
+def test_what_has_no_ids_is_told_and_not_measured() -> None:
+    assembly = untrained("learned", evaluation={"digits": "4"})
+    model = assembly.model().eval()
+    first, *_ = variants(assembly, 4, 5)
+    beyond = Variant("moved", first.data, first.problems, moved=100)
+    assert answered(model, first, 1) is not None
+    assert answered(model, beyond, 1) is None
+    with pytest.raises(UsageError, match="beyond this model"):
+        probes(assembly, model, 9, 5)
+
+
+@pytest.mark.parametrize("encoding", ["rope", "t5@coupled", "coupled-window", "fire", "cope", "forgetting", "shaw"])
+def test_maps_are_what_the_model_weighs_its_values_with(encoding: str) -> None:
+    assembly = untrained(encoding, model={"layers": 2, "key_heads": 2, "loops": 2})
+    model = assembly.model().eval()
+    batch = assembly.test_data("random", 3).batch(0, 4, CPU)
+    compared = []
+
+    def check(module: torch.nn.Module, arguments: tuple[object, ...], out: torch.Tensor) -> None:
+        assert isinstance(module, Attention)
+        x, context = arguments
+        weights = weights_of(module, x, context)  # type: ignore[arg-type]
+        v = repeat(module.value(x), "b n (g d) -> b (g copies) n d", g=2, copies=2)
+        compared.append(torch.allclose(module.out(rearrange(weights @ v, "b h q d -> b q (h d)")), out, atol=1e-5))
+
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.register_forward_hook(check)
+    weights = attended(model, batch)
+    assert compared == [True] * 4
+    assert [own.shape for own in weights] == [(4, 4, 14, 14)] * 4
+    assert all(torch.allclose(own.sum(-1), torch.ones(()), atol=1e-5) for own in weights)
+
+
+def test_attention_is_drawn_over_the_digits(arith: Arith, tmp_path: Path) -> None:
+    arith("train", *SMALL, "--encoding", "rope", "--out", "run")
+    drawn = arith("show", "attention", "run", "12+7", "--out", "maps/one")
+    assert drawn.exit_code == 0, drawn.output
+    assert {path.suffix for path in (tmp_path / "maps").iterdir()} == {".png", ".pdf", ".svg", ".csv"}
+    rows = list(csv.DictReader((tmp_path / "maps" / "one.csv").open()))
+    assert "".join(row["key_token"] for row in rows if row["head"] == "1" and row["query"] == "11") == "^12+07=910$"
+    first = (tmp_path / "maps" / "one.svg").read_bytes()
+    arith("show", "attention", "run", "12+7", "--out", "maps/one")
+    assert (tmp_path / "maps" / "one.svg").read_bytes() == first
+    for problem, message in (("1*2", "such as 12+34"), ("9" * 50 + "+1", "up to 120 tokens, and this takes 155")):
+        refused = arith("show", "attention", "run", problem)
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+
+
+def test_probe_prints_what_changes(arith: Arith) -> None:
+    arith("train", *SMALL, "--encoding", "coupled", "--out", "run")
+    found = json.loads(arith("probe", "run", "--samples", "20", "--json").stdout)
+    assert found[0]["changed"] == "nothing"
+    assert any(row["beyond"] for row in found)
+    assert "beyond the encoding's ids" in arith("probe", "run", "--samples", "20").stdout
+    assert arith("probe", "run", "--digits", "0").exit_code == 2

@@ -1,0 +1,107 @@
+"""Training that begins with a pretrained model of Hugging Face."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from click.testing import Result
+from transformers import AutoModelForCausalLM
+
+from arith.config.schema import RunConfig
+from arith.experiment import shipped
+from arith.experiment.checkpoints import latest
+from arith.experiment.experiment import Assembly
+from arith.experiment.pretrained import PretrainedFolder
+from arith.model.pretrained import Pretrained
+from arith.results.schema import Results
+from arith.training.loss import answer_loss
+
+SHORT = (
+    "--digits",
+    "1-2",
+    "--test-digits",
+    "1-2",
+    "--samples",
+    "20",
+    "--batch",
+    "8",
+    "--format",
+    "plain+groups:size=1",
+)
+
+
+def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
+    arith: Callable[..., Result], gpt2: Path, tmp_path: Path
+) -> None:
+    options = ("train", "addition", "--init", f"hf:{gpt2}", *SHORT, "--set", "training.checkpoint_every=4")
+    whole = arith(*options, "--steps", "8", "--out", "whole")
+    assert whole.exit_code == 0, whole.stderr
+    assert "pretrained  random" in whole.stdout
+    assert "arith export whole --to DIR\n" in whole.stdout
+    # Stopped after four steps and gone on with, it is the same model.
+    values = json.loads((tmp_path / "whole" / "run.json").read_text())
+    assert values["config"]["model"]["init"] == f"hf:{gpt2}"
+    begun = arith(*options, "--steps", "8", "--out", "begun")
+    assert begun.exit_code == 0
+    for path in (tmp_path / "begun" / "checkpoints" / "step-00000008").iterdir():
+        path.unlink()
+    (tmp_path / "begun" / "checkpoints" / "step-00000008").rmdir()
+    (tmp_path / "begun" / "results.json").unlink()
+    again = arith("train", "--resume", "--out", "begun")
+    assert again.exit_code == 0, again.stderr
+    one, other = (latest(tmp_path / name / "checkpoints", print) for name in ("whole", "begun"))
+    assert one.step == other.step == 8
+    assert all(torch.equal(own, other.model[name]) for name, own in one.model.items())
+    # What is exported is an ordinary model, tied weights and all.
+    wrote = arith("export", "whole", "--to", "out")
+    assert wrote.exit_code == 0, wrote.stderr
+    assert "arith evaluate --hf out --format plain+groups:size=1\n" in wrote.stdout
+    assert "arith evaluate --hf out" in arith("ask", "out", "1+2").stderr
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
+    assert torch.equal(loaded["transformer.wte.weight"], one.model["inner.transformer.wte.weight"])
+    assert torch.equal(loaded["lm_head.weight"], loaded["transformer.wte.weight"])
+    start = AutoModelForCausalLM.from_pretrained(gpt2).state_dict()
+    assert not torch.equal(loaded["transformer.wte.weight"], start["transformer.wte.weight"])
+    tested = arith("evaluate", "--hf", "out", "--format", "plain+groups:size=1", "--test-digits", "1", "--samples", "5")
+    assert tested.exit_code == 0, tested.stderr
+    assert "began as the pretrained `tiny`" in (tmp_path / "out" / "README.md").read_text()
+    # A run can be tested as any other, but for what looks into answers token by token.
+    assert arith("evaluate", "whole", "--test-digits", "1", "--samples", "5", "--grid", "1").exit_code == 0
+    assert "arith evaluate --hf DIR" in arith("evaluate", "whole", "--anatomy").stderr
+    assert "arith evaluate --hf DIR" in arith("ask", "whole", "1+2").stderr
+    cells = Results.load(tmp_path / "whole" / "results.json").cells
+    assert {(cell.encoding, cell.train_lengths) for cell in cells} == {("pretrained", (1, 2))}
+
+
+def test_the_loss_is_that_of_hugging_face(gpt2: Path) -> None:
+    start = PretrainedFolder.of(f"hf:{gpt2}")
+    values = {"encoding": "pretrained", "format": "plain+groups:size=1", "model": {"init": f"hf:{gpt2}"}}
+    assembly = Assembly.of(RunConfig.of(values))
+    model = assembly.model()
+    assert isinstance(model, Pretrained)
+    data = assembly.training_data()
+    batch = data.batch(3, 9, torch.device("cpu"))
+    tokenized = data.problems.outlet.batch(data.problems.problems, 3, 9)  # type: ignore[attr-defined]
+    theirs = model.inner(input_ids=tokenized["input_ids"], attention_mask=tokenized["attention_mask"])
+    mine = tokenized["labels"][:, 1:] != -100
+    expected = torch.nn.functional.cross_entropy(theirs.logits[:, :-1][mine], tokenized["labels"][:, 1:][mine])
+    torch.testing.assert_close(answer_loss(model, batch), expected)
+    assert start.tokenizer.decode(batch.tokens[0]).startswith(tuple("123456789"))
+
+
+def test_what_cannot_start_a_training_is_refused(arith: Callable[..., Result], gpt2: Path) -> None:
+    def error(*arguments: str) -> str:
+        ran = arith("train", "addition", *arguments)
+        assert ran.exit_code == 2, ran.output
+        return ran.stderr
+
+    assert "hf:FOLDER" in error("--init", "gpt2")
+    assert "nothing is downloaded" in error("--init", "hf:gpt2")
+    assert "without --encoding" in error("--init", f"hf:{gpt2}", "--encoding", "rope")
+    assert "is a model of arith's own" in error("--init", f"hf:{shipped.FOLDER / 'addition'}")
+    assert "Give --init" in error("--encoding", "pretrained")
+    assert "the model has 64 positions" in error("--init", f"hf:{gpt2}", "--digits", "30-40", "--steps", "1")
+    shown = arith("train", "addition", "--init", f"hf:{gpt2}", *SHORT, "--dry-run")
+    assert shown.exit_code == 0, shown.stderr
+    assert str(gpt2) in shown.stdout

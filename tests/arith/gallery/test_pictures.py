@@ -1,0 +1,180 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import Result
+from torch import Tensor
+
+from arith.catalogue.entries import ALIASES, ENCODINGS, SCHEMES
+from arith.catalogue.examples import SHOWN, TRAINED
+from arith.catalogue.registry import Catalogue
+from arith.encodings.base import Encoding, Positions
+from arith.gallery.effects import HEADS, WIDTH, probe, probe_scheme
+from arith.gallery.pictures import caption, draw, draw_one
+
+NAMES = [*ENCODINGS.names(), *ALIASES]
+DISTANCE = torch.arange(SHOWN, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    return {name: draw_one(name, folder / f"{name}.svg") for name in NAMES}
+
+
+def test_every_encoding_has_its_picture_in_the_gallery(root: Path) -> None:
+    have = {path.stem for path in (root / "docs" / "pictures").iterdir()}
+    schemes = {f"scheme-{name}" for name in SCHEMES.names()}
+    assert have == {*NAMES, *schemes}, "draw them anew: arith show gallery --pictures docs/pictures > docs/gallery.md"
+
+
+def test_pictures_are_small_and_differ(drawn: dict[str, Path]) -> None:
+    pictures = {name: path.read_bytes() for name, path in drawn.items()}
+    assert len(set(pictures.values())) == len(NAMES)
+    assert {name: len(picture) for name, picture in pictures.items() if len(picture) >= 60_000} == {}
+
+
+@pytest.mark.parametrize("name", ["nope", "coupled-window", "fire", "learned"])
+def test_pictures_are_each_time_the_same(name: str, drawn: dict[str, Path], tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    assert draw_one(name, tmp_path / "again.svg").read_bytes() == drawn[name].read_bytes()
+
+
+def test_the_command_draws_into_a_folder(
+    arith: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ENCODINGS, "_targets", {"alibi": "arith.encodings.biases:ALiBi"})
+    monkeypatch.setattr("arith.gallery.pictures.ALIASES", {})
+    tags = Catalogue("position scheme", {"tags": ("arith.encodings.by_token:Tags", "a random number")})
+    monkeypatch.setattr("arith.gallery.pictures.SCHEMES", tags)
+    assert [path.name for path in draw(tmp_path / "direct")] == ["alibi.svg", "scheme-tags.svg"]
+    monkeypatch.setattr("arith.gallery.page.gallery", lambda: "the page")
+    assert arith("show", "gallery", "--pictures", "by/command").output == "the page"
+    assert (tmp_path / "by/command/alibi.svg").read_bytes() == (tmp_path / "direct/alibi.svg").read_bytes()
+
+
+def test_a_new_encoding_is_drawn_from_what_it_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ENCODINGS, "_targets", dict(ENCODINGS._targets))
+    monkeypatch.setattr(ENCODINGS, "_lines", dict(ENCODINGS._lines))
+
+    @ENCODINGS.register("test-both")
+    class Both(Encoding):
+        """Adds the position and turns keys round at every `period`th."""
+
+        def __init__(self, width: int, period: int) -> None:
+            super().__init__()
+            self.direction = torch.ones(width)
+            self.period = period
+
+        def embed(self, x: Tensor, positions: Positions) -> Tensor:
+            return x + (positions.q[0] - 10)[..., None] * self.direction
+
+        def rotate(self, q: Tensor, k: Tensor, positions: Positions) -> tuple[Tensor, Tensor]:
+            turned = 1 - 2 * (positions.k[0] % self.period == 0)
+            return q, k * turned[:, None, :, None]
+
+    seen = probe("test-both")
+    assert seen.spec == "test-both:period=8"
+    assert [effect.place for effect in seen.effects] == ["input", "rotation"]
+    added, turned = (effect.values[0] for effect in seen.effects)
+    assert added[0, 1] == pytest.approx(1)
+    assert added[0, 20] == pytest.approx(-1)
+    assert added[9].isnan().all()  # where nothing is added
+    assert turned[-1, 7] == pytest.approx(-1)
+    assert turned[-1, 8] == pytest.approx(1)
+    assert "alike" in caption(seen)
+    assert "same content" in caption(seen)
+    assert draw_one("test-both", tmp_path / "both.svg").stat().st_size > 10_000
+
+
+def test_probes_find_the_formulas() -> None:
+    (alibi,) = probe("alibi").effects
+    slopes = torch.exp2(-2.0 * torch.arange(1, 5)).double()
+    torch.testing.assert_close(alibi.values[:, -1].flip(-1), -slopes.outer(DISTANCE))
+    (rope,) = probe("rope").effects
+    width = WIDTH // HEADS
+    angles = DISTANCE.outer(10000.0 ** -(torch.arange(0, width, 2).double() / width))
+    assert torch.allclose(rope.values[0, -1].flip(-1), angles.cos().mean(1), atol=1e-5)
+    (window,) = probe("window").effects
+    assert window.values[0, -1].flip(-1).isfinite().tolist() == [distance <= 8 for distance in range(SHOWN)]
+    assert probe("nope").effects == ()
+
+
+def test_interpolated_rope_stretches_the_trained_positions() -> None:
+    (rope,), (stretched,) = probe("rope").effects, probe("rope-interpolated").effects
+    within = rope.values[0, TRAINED - 1, :TRAINED].flip(-1)
+    torch.testing.assert_close(stretched.values[0, -1].flip(-1)[::2], within, atol=1e-6, rtol=0)
+
+
+def test_number_aware_encodings_are_drawn_over_an_addition() -> None:
+    seen = probe("coupled")
+    assert seen.symbols is not None
+    (alike,) = seen.effects
+    same = [[own == other for other in seen.ids] for own in seen.ids]
+    placed = torch.tensor(seen.ids) > 0
+    found = alike.values[0] > 1 - 1e-9
+    assert torch.equal(found, torch.tensor(same) & placed & placed[:, None])
+    assert probe("t5").symbols is None
+
+
+def test_what_schemes_draw_in_training_and_in_tests_is_shown() -> None:
+    seen = probe_scheme("sequential")
+    assert seen.symbols.startswith("^")
+    assert all(list(ids) == list(range(ids[0], ids[0] + len(seen.symbols))) for ids in seen.trained)
+    assert len({ids[0] for ids in seen.trained}) > 1
+    assert {ids[0] for ids in seen.tested} == {1}
+
+
+def test_captions_say_what_depends_on_the_content() -> None:
+    told = {name for name in NAMES if "depend on the content" in caption(probe(name))}
+    assert told == {"cope", "dape", "forgetting", "shaw", "transformer-xl"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("encoding kerple", "-r1[h] log(1 + r2[h] D)"),
+        ("encoding bipe", "Stands for `learned@abacus+rope@segments`"),
+        ("scheme coupled", "Cho et al."),
+        ("scheme cape", "`tested=random`"),
+    ],
+)
+def test_one_card_is_shown(arith: Callable[..., Result], words: str, said: str) -> None:
+    shown = arith("show", *words.split())
+    assert shown.exit_code == 0
+    assert said in shown.output
+    assert "<img" not in shown.output
+
+
+@pytest.mark.parametrize("words", ["encoding ropee", "scheme copled", "encoding randomized"])
+def test_cards_of_what_is_not_there_are_refused(arith: Callable[..., Result], words: str) -> None:
+    assert arith("show", *words.split()).exit_code == 2
+
+
+def test_pictures_go_into_a_folder_and_no_file(arith: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert arith("show", "gallery", "--pictures", str(tmp_path / "file")).exit_code == 2
+
+
+def test_captions_tell_what_is_an_example() -> None:
+    assert "hold an example" in caption(probe("t5"))
+    assert "hold an example" not in caption(probe("alibi"))
+    assert "dashed, from query" in caption(probe("fire"))
+
+
+def test_several_places_are_drawn_over_tokens(
+    monkeypatch: pytest.MonkeyPatch, drawn: dict[str, Path], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(ALIASES, "test-two", ("learned@abacus:origin=cyclic+rope@coupled", "two places"))
+    assert [effect.place for effect in probe("test-two").effects] == ["input", "rotation"]
+    assert draw_one("test-two", tmp_path / "two.svg").read_bytes() != drawn["abacus"].read_bytes()
+
+
+def test_one_picture_as_files(arith: Callable[..., Result], tmp_path: Path) -> None:
+    shown = arith("show", "encoding", "alibi", "--out", "own/alibi")
+    assert shown.exit_code == 0, shown.output
+    assert {path.suffix for path in (tmp_path / "own").iterdir()} == {".png", ".pdf", ".svg", ".csv"}
+    rows = (tmp_path / "own" / "alibi.csv").read_text().splitlines()
+    assert rows[1] == "alibi,scores,1,1,1,0"
+    assert "figure   own/alibi.png" in shown.stdout

@@ -1,0 +1,191 @@
+"""Four ways in which positions of one's own go wrong in transformers, each as it happens there and as it is here."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AttentionInterface, LlamaForCausalLM
+
+import arith.hf.attachment.interface as interface
+from arith.errors import UsageError
+from arith.hf import attach, attached, detach, load, own_rope, save
+from arith.hf.inputs import CACHE
+
+IDS = torch.arange(3, 11)[None]
+
+
+def influence(model: Any, ids: Tensor, **arguments: Any) -> Tensor:
+    """Which positions the first token has an influence on."""
+    changed = ids.clone()
+    changed[0, 0] = 19
+    return (model(ids, **arguments).logits - model(changed, **arguments).logits).abs().amax((0, 2)) > 1e-6
+
+
+def test_1_attention_without_a_mask_function_gets_no_mask(
+    tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny("llama")
+    masks: list[Tensor | None] = []
+
+    def unmasked(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **_: Any) -> Any:
+        masks.append(attention_mask)
+        return query.transpose(1, 2), None
+
+    monkeypatch.setattr(AttentionInterface, "_global_mapping", {**AttentionInterface._global_mapping, "own": unmasked})
+    model.set_attn_implementation("own")
+    model(IDS, attention_mask=torch.ones_like(IDS))
+    assert masks == [None, None]  # the padding mask is lost with the causal one
+
+    model.set_attn_implementation("sdpa")
+    attach(model, "fire", tokens=32)
+    changed = IDS.clone()
+    changed[0, -1] = 19
+    assert torch.equal(model(IDS).logits[:, :-1], model(changed).logits[:, :-1])
+    model.config._attn_implementation_internal = "leaking"
+    mapping = {**AttentionInterface._global_mapping, "leaking": interface.forward}
+    monkeypatch.setattr(AttentionInterface, "_global_mapping", mapping)
+    with pytest.raises(UsageError, match="LlamaAttention came without a mask"):
+        model(IDS)
+
+
+def test_1_a_mask_that_arith_cannot_have_is_seen(tiny: Callable[..., Any]) -> None:
+    model = tiny("llama")
+    attach(model, "fire", tokens=32)
+    model.config.is_causal = False  # a causal model used as an encoder
+    with pytest.raises(UsageError, match="lets tokens see others than causal attention"):
+        model(IDS)
+
+
+def test_2_position_ids_that_begin_anew_cut_attention(
+    tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]
+) -> None:
+    model = tiny("llama")
+    abacus = torch.tensor([[0, 1, 2, 0, 1, 2, 0, 1]])
+    cut = influence(model, IDS, position_ids=abacus, use_cache=False)
+    assert cut.tolist() == [True] * 3 + [False] * 5  # silently: transformers takes them for packed documents
+
+    # Ours are no position ids of the model: 12+34=46 has the ids 1 2 0 1 2 0 1 2.
+    text = torch.tensor(digit_tokenizer()(["12+34=46"])["input_ids"])
+    attach(model, "learned@abacus", tokenizer=digit_tokenizer(), digits=4)
+    seen: list[Any] = []
+    model.model.layers[0].register_forward_pre_hook(
+        lambda _, __, kwargs: seen.append(kwargs["arith_pass"].positions[0].ids.k.tolist()), with_kwargs=True
+    )
+    assert influence(model, text, use_cache=False).all()
+    assert seen[0] == [[1, 2, 0, 1, 2, 0, 1, 2]]
+    with pytest.raises(UsageError, match="position_ids do not count up"):
+        model(text, position_ids=abacus, attention_mask=torch.ones_like(text))
+
+
+def test_2_packed_documents_are_those_of_transformers(tiny: Callable[..., Any]) -> None:
+    model, packed = tiny("llama"), torch.tensor([[0, 1, 2, 0, 1, 2, 3, 4]])
+    plain = model(IDS, position_ids=packed, use_cache=False).logits
+    attach(model, own_rope(model))
+    torch.testing.assert_close(model(IDS, position_ids=packed, use_cache=False).logits, plain, atol=1e-5, rtol=1e-5)
+
+
+def test_3_transformers_drops_what_is_attached(
+    tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any], tmp_path: Path
+) -> None:
+    model = tiny("llama")
+    attachment = attach(model, "fire@coupled+rope", tokenizer=digit_tokenizer(), digits=9)
+    for own in attachment.parameters():
+        torch.nn.init.normal_(own)
+    text = torch.tensor(digit_tokenizer()(["12+34=46"])["input_ids"])
+    expected = model(text).logits
+    model.save_pretrained(tmp_path / "model")
+    save(model, tmp_path / "model")
+    assert any(name.startswith("arith.") for name in load_file(tmp_path / "model" / "model.safetensors"))
+    again = LlamaForCausalLM.from_pretrained(tmp_path / "model").eval()
+    assert attached(again) is None
+    assert again.config._attn_implementation != "arith"
+    assert not torch.allclose(again(text).logits, expected, atol=1e-3)
+
+    found = load(again, tmp_path / "model")  # the tokenizer is not needed again
+    assert found.settings == attachment.settings
+    assert torch.equal(again(text).logits, expected)
+    detach(model)
+    assert torch.equal(again(text).logits, expected)
+
+
+def test_3_saved_files_are_whole_and_of_this_model(
+    tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any], tmp_path: Path
+) -> None:
+    model = tiny("gpt2")
+    with pytest.raises(UsageError, match="nothing is attached to this GPT2LMHeadModel"):
+        save(model, tmp_path)
+    with pytest.raises(UsageError, match="nothing was saved there"):
+        load(model, tmp_path)
+    attach(model, "t5", tokens=32)
+    assert save(model, tmp_path / "a") == tmp_path / "a"
+    numbers, described = tmp_path / "a" / "position.safetensors", tmp_path / "a" / "position.json"
+    assert json.loads(described.read_text())["encoding"] == "t5"
+    with pytest.raises(UsageError, match="'t5' is attached already"):
+        load(model, tmp_path / "a")
+    with pytest.raises(UsageError, match="family gpt2 there and llama here"):
+        load(tiny("llama"), tmp_path / "a")
+    with pytest.raises(UsageError, match="width 32 there and 64 here, head_width 8 there and 16 here"):
+        load(tiny("gpt2", hidden_size=64), tmp_path / "a")
+    tensors = load_file(numbers)
+    tensors["encoding.parts.0.table"][0, 0] += 1
+    save_file(tensors, numbers)
+    with pytest.raises(UsageError, match="altered after it was written"):
+        load(tiny("gpt2"), tmp_path / "a")
+    described.write_text(described.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(UsageError, match="version 2, and this arith reads version 1"):
+        load(tiny("gpt2"), tmp_path / "a")
+    described.write_text("{")
+    with pytest.raises(UsageError, match="is damaged"):
+        load(tiny("gpt2"), tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "given"),
+    # Abacus is asked within a number; coupled ids of a prompt look at all of it.
+    [("learned@abacus:origin=random,span=9", 3), ("learned:levels=2@coupled:levels=2,origin=cyclic", 8)],
+)
+def test_4_a_digit_decoded_alone_has_the_place_that_it_has_in_its_number(
+    encoding: str, given: int, tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]
+) -> None:
+    tokenizer = digit_tokenizer()
+    model = tiny("gpt2")
+    attach(model, encoding, tokenizer=tokenizer, digits=12)
+    text = torch.tensor(tokenizer(["120+345=564", "9981*77=735"])["input_ids"])
+    keys = torch.tensor([3, 5])
+    whole = model(text, position_keys=keys).logits
+    out = model(text[:, :given], position_keys=keys, use_cache=True)
+    parts = [out.logits]
+    for place in range(given, text.shape[1]):
+        out = model(text[:, place : place + 1], **{CACHE: out[CACHE]}, use_cache=True)
+        parts.append(out.logits)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-4, rtol=1e-4)
+    other = model(text, position_keys=keys.flip(0)).logits
+    assert not torch.allclose(whole, other, atol=1e-3)  # the key says where ids begin
+
+
+@torch.no_grad()
+def test_4_tokens_that_are_taken_back_take_their_places_along(
+    tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]
+) -> None:
+    tokenizer = digit_tokenizer()
+    model = tiny("llama")
+    attach(model, "rope+fire@coupled", tokenizer=tokenizer)
+    text = torch.tensor(tokenizer(["12+345=753"])["input_ids"])
+    whole = model(text).logits
+    cache = model(text, use_cache=True)[CACHE]
+    cache.crop(-2)  # as assisted generation does
+    copied = deepcopy(cache)  # as a prompt that many continue
+    assert torch.allclose(model(text[:, -2:], **{CACHE: copied}).logits, whole[:, -2:], atol=1e-5)
+    assert torch.allclose(model(text[:, -2:], **{CACHE: cache}).logits, whole[:, -2:], atol=1e-5)
+    detach(model)
+    attach(model, "forgetting")
+    cache = model(text, use_cache=True)[CACHE]
+    assert not cache.is_croppable
+    with pytest.raises(UsageError, match="cannot take tokens back"):
+        cache.crop(-2)

@@ -1,0 +1,277 @@
+"""arith's models as Hugging Face's, and the folders that hold them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from huggingface_hub import ModelCard
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import PushToHubMixin
+
+from arith.cli import cli
+from arith.config.schema import RunConfig
+from arith.data.batch import Batch
+from arith.errors import UsageError
+from arith.evaluation.answers import ask
+from arith.experiment import shipped
+from arith.experiment.experiment import Assembly
+from arith.experiment.exported import opened
+from arith.hf.inputs import CACHE
+from arith.hf.model import ArithConfig, ArithForCausalLM
+from arith.hf.tokenizer import character_tokenizer
+from arith.results.schema import Results
+from arith.tasks import vocabulary
+from arith.training.loss import answer_loss
+
+ROWS, NEW = 12, 9
+SHAPE = {"layers": 2, "width": 32, "heads": 2, "hidden": 64}
+FAST = [("coupled-window", "addition", "padded-reversed"), ("rope+forgetting", "addition", "plain")]
+SLOW = [
+    ("t5@coupled", "multiplication", "padded"),
+    ("alibi@coupled:levels=2", "addition", "padded:width=6"),
+    ("fire@abacus:origin=random,span=5", "subtraction", "reversed"),
+    ("cope", "addition", "plain+scratchpad"),
+    ("abacus", "addition", "reversed+hints"),
+    ("coupled", "addition", "interleaved"),
+    ("learned+rope", "dialogue", "plain"),
+    ("learned@coupled", "addition:operands=3", "padded-all-reversed"),
+    ("dape", "copy", "plain"),
+    ("transformer-xl", "addition", "plain+spaces"),
+    ("rope-yarn:trained=20@pose", "addition", "plain"),
+    ("sinusoidal@cape", "addition", "plain"),
+]
+
+
+def models(tmp_path: Path, encoding: str, task: str, form: str) -> tuple[ArithForCausalLM, Any, Batch]:
+    """A model that was saved and loaded, its tokenizer likewise, and test problems of several lengths."""
+    values = {"encoding": encoding, "task": task, "format": form, "model": SHAPE}
+    config = RunConfig.of({**values, "data": {"digits": "1-3"}, "evaluation": {"digits": "1-4"}})
+    assembly = Assembly.of(config)
+    ArithForCausalLM(ArithConfig(run=config.as_dict())).save_pretrained(tmp_path)
+    character_tokenizer(assembly.vocabulary_size()).save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    suite = "unequal" if assembly.tested_task.operands > 1 else "random"
+    batch = assembly.test_data(suite, 4).batch(0, ROWS, torch.device("cpu"))
+    return model, AutoTokenizer.from_pretrained(tmp_path), batch
+
+
+def text(batch: Batch, row: int) -> str:
+    return vocabulary.decode(batch.tokens[row, : batch.prompt.length[row]].numpy())
+
+
+def check_model(tmp_path: Path, encoding: str, task: str, form: str) -> None:
+    model, tokenizer, batch = models(tmp_path, encoding, task, form)
+    prompts = [text(batch, row) for row in range(ROWS)]
+    together = tokenizer(prompts, return_tensors="pt", padding=True)
+    for row, own in enumerate(together["input_ids"]):
+        assert own[-batch.prompt.length[row] :].tolist() == batch.tokens[row, : batch.prompt.length[row]].tolist()
+    answers = model.generate(**together, max_new_tokens=NEW, do_sample=False)[:, together["input_ids"].shape[1] :]
+    with torch.no_grad():
+        whole = model(**together).logits
+        for row, prompt in enumerate(prompts):
+            tokens = tokenizer(prompt, return_tensors="pt")["input_ids"]
+            # Padding changes nothing, in one pass.
+            torch.testing.assert_close(whole[row, -tokens.shape[1] :], model(tokens).logits[0], rtol=1e-4, atol=1e-4)
+            # Nor does it while decoding; each token anew from all before it, without a cache.
+            written: list[int] = []
+            while len(written) < NEW and written[-1:] != [tokenizer.eos_token_id]:
+                written.append(int(model(tokens).logits[0, -1].argmax()))
+                tokens = torch.cat([tokens, torch.tensor([[written[-1]]])], dim=1)
+            assert answers[row, : len(written)].tolist() == written
+
+
+@pytest.mark.parametrize(("encoding", "task", "form"), FAST)
+def test_a_loaded_model_decodes_batches_as_it_does_single_prompts(
+    tmp_path: Path, encoding: str, task: str, form: str
+) -> None:
+    check_model(tmp_path, encoding, task, form)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("encoding", "task", "form"), SLOW)
+def test_so_does_every_kind_of_encoding_and_format(tmp_path: Path, encoding: str, task: str, form: str) -> None:
+    check_model(tmp_path, encoding, task, form)
+
+
+@torch.no_grad()
+def test_the_cache_goes_by_either_name(tmp_path: Path) -> None:
+    model, tokenizer, _ = models(tmp_path, "rope", "addition", "plain")
+    tokens = tokenizer("12+34=46", return_tensors="pt")["input_ids"]
+    whole, out = model(tokens).logits, model(tokens[:, :-2], use_cache=True)
+    for place, name in ((-2, "cache"), (-1, "past_key_values")):
+        out = model(tokens[:, place, None], **{name: out[CACHE]})
+        torch.testing.assert_close(out.logits[:, 0], whole[:, place], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("encoding", ["t5@coupled", "random-tags+rope"])
+def test_loss_and_logits_are_those_of_arith(tmp_path: Path, encoding: str) -> None:
+    model, _, batch = models(tmp_path, encoding, "addition", "padded")
+    labels = batch.tokens.masked_fill(~batch.answer_mask, -100)
+    valid = torch.arange(batch.tokens.shape[1]) < batch.length[:, None]
+    key = torch.full_like(batch.key, model.key)
+    ids = model.transformer.encoding.full(batch.prompt, batch.tokens, key, model.capacity)
+    found = model(batch.tokens, attention_mask=valid.long(), labels=labels)
+    torch.testing.assert_close(found.logits[valid], model.transformer(batch.tokens, ids)[valid])
+    if encoding == "t5@coupled":  # which draws nothing
+        torch.testing.assert_close(found.loss, answer_loss(model.transformer, batch))
+    found.loss.backward()
+    assert model.transformer.embedding.weight.grad is not None
+
+
+def test_beams_keep_to_their_prompts(tmp_path: Path) -> None:
+    model, tokenizer, batch = models(tmp_path, "fire@abacus:origin=random,span=5", "addition", "plain")
+    prompts = [text(batch, row) for row in range(4)]
+    options = {"max_new_tokens": 4, "do_sample": False, "num_beams": 3}
+    together = model.generate(**tokenizer(prompts, return_tensors="pt", padding=True), **options)
+    for row, prompt in enumerate(prompts):
+        alone = model.generate(**tokenizer(prompt, return_tensors="pt"), **options)[0]
+        decoded = [tokenizer.decode(own, skip_special_tokens=True) for own in (alone, together[row])]
+        assert decoded[0] == decoded[1]
+
+
+def test_padding_on_the_wrong_side_and_unknown_characters_are_refused(tmp_path: Path) -> None:
+    model, tokenizer, _ = models(tmp_path, "nope", "addition", "plain")
+    tokenizer.padding_side = "right"
+    with pytest.raises(ValueError, match="padded on the left"):
+        model.generate(**tokenizer(["1+2=", "12+3="], return_tensors="pt", padding=True), max_new_tokens=2)
+    with pytest.raises(Exception, match="UNK"):
+        tokenizer("1 + 2 =")
+    with pytest.raises(ValueError, match="what the last step gave, got a DynamicCache"):
+        model(torch.tensor([[14, 1, 10, 2, 13]]), **{CACHE: DynamicCache()})
+    assert issubclass(ArithForCausalLM, PushToHubMixin)  # the library's own upload
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "adder"
+    settings = [item for name, value in SHAPE.items() for item in ("--set", f"model.{name}={value}")]
+    arguments = ["--encoding", "rope+t5", "--format", "reversed", "--digits", "1-2", "--steps", "30", "--samples", "30"]
+    ran = CliRunner().invoke(
+        cli, ["train", "addition", *arguments, *settings, "--test-digits", "1-3", "--out", str(folder)]
+    )
+    assert ran.exit_code == 0, ran.output
+    return folder
+
+
+def test_an_exported_run_answers_and_is_tested_like_the_run(arith: Callable[..., Result], run: Path) -> None:
+    wrote = arith("export", str(run), "--to", "adder")
+    assert wrote.exit_code == 0, wrote.stderr
+    asked = arith("ask", "adder", "12+34", "5+77")
+    assert asked.stdout == arith("ask", str(run), "12+34", "5+77").stdout
+    model, tokenizer = AutoModelForCausalLM.from_pretrained("adder"), AutoTokenizer.from_pretrained("adder")
+    for problem, reply in zip(("12+34", "5+77"), ask(Path("adder"), ["12+34", "5+77"]), strict=True):
+        prompt = tokenizer(f"{problem}=", return_tensors="pt")
+        written = tokenizer.decode(model.generate(**prompt, max_new_tokens=4)[0, prompt["input_ids"].shape[1] :])
+        assert written.rstrip("_") == reply.written
+    options = ("--test-digits", "1-2", "--samples", "20", "--suites", "random")
+    tables = [arith("evaluate", place, *options).stdout.partition("results ")[0] for place in ("adder", str(run))]
+    assert tables[0] == tables[1]
+    assert "exact match" in tables[0]
+
+
+def test_the_card_says_what_the_results_say(
+    arith: Callable[..., Result], run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert arith("export", str(run), "--to", "adder").exit_code == 0
+    card = ModelCard.load(tmp_path / "adder" / "README.md")
+    assert card.data.license == "apache-2.0"
+    cells = Results.load(run / "results.json").cells
+    rows = [line for line in card.text.splitlines() if line.startswith(("| 1 ", "| 2 ", "| 3 "))]
+    assert len(rows) == 3
+    for cell in cells:
+        row = next(line for line in rows if line.startswith(f"| {cell.digits} | {cell.n} |"))
+        assert f" {100 * cell.accuracy:.1f}".removesuffix(".0") in row
+        assert f"-{100 * cell.high:.1f}".removesuffix(".0") in row
+    assert f"{cells[0].parameters:,} parameters" in card.text
+    # Its example runs.
+    code = next(block for block in card.text.split("```python\n")[1:]).partition("```")[0]
+    exec(compile(code.replace("FOLDER", "'adder'"), "card", "exec"), {})
+    assert capsys.readouterr().out.startswith("^12+34=")
+
+
+def test_what_cannot_be_exported_is_refused(arith: Callable[..., Result], run: Path, tmp_path: Path) -> None:
+    assert "--to DIR" in arith("export", str(run)).stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    assert "is no exported model" in arith("export", str(run), "--to", "mine", "--overwrite").stderr
+    assert arith("export", str(run), "--to", "adder").exit_code == 0
+    assert "--overwrite" in arith("export", str(run), "--to", "adder").stderr
+    assert arith("export", str(run), "--to", "adder", "--overwrite").exit_code == 0
+    untested = tmp_path / "untested"
+    shutil.copytree(run, untested)
+    (untested / "results.json").unlink()
+    assert "has no results.json" in arith("export", str(untested), "--to", "other").stderr
+    values = json.loads((tmp_path / "adder" / "config.json").read_text())
+    values["run"]["imports"] = ["evil.py"]
+    (tmp_path / "adder" / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UsageError, match=r"evil\.py, and code that comes with a model is not run"):
+        opened(tmp_path / "adder")
+
+
+@pytest.mark.slow
+def test_programs_that_do_not_import_arith_load_it_as_remote_code(
+    arith: Callable[..., Result], run: Path, tmp_path: Path
+) -> None:
+    assert arith("export", str(run), "--to", "adder").exit_code == 0
+    code = (
+        "from transformers import AutoModelForCausalLM\n"
+        "model = AutoModelForCausalLM.from_pretrained('adder', trust_remote_code=True)\n"
+        "print(type(model).__name__)"
+    )
+    environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.stdout.strip() == "ArithForCausalLM", ran.stderr
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_shipped_model_is_small_and_answers_with_what_its_card_says(arith: Callable[..., Result], name: str) -> None:
+    folder = shipped.FOLDER / name
+    assert (folder / "model.safetensors").stat().st_size < shipped.LARGEST
+    results = Results.load(folder / "results.json")
+    model = opened(Path(name))
+    assert {cell.encoding for cell in results.cells} == {model.config.encoding}
+    assert shipped.line(name) in arith("list", "shipped").stdout
+    # A few of the very problems that were counted.
+    published = next(own for own in results.cells if own.suite == "random" and own.digits > 1)
+    digits = ("--test-digits", str(published.digits))
+    tested = arith("evaluate", name, *digits, "--samples", "50", "--suites", "random", "--json")
+    assert tested.exit_code == 0, tested.stderr
+    assert json.loads(tested.stdout)["cells"][0]["accuracy"] >= published.low - 0.1
+
+
+def test_problems_alone_are_answered_by_a_shipped_model(arith: Callable[..., Result]) -> None:
+    asked = arith("ask", "123+456", "99999999999+1")
+    assert asked.stdout == "123+456 = 579   right\n99999999999+1 = 100000000000   right\n"
+    assert "no shipped model answers '3-2'" in arith("ask", "3-2").stderr
+    assert "what is to be asked" in arith("ask", "addition").stderr
+    assert "what is to be asked" in arith("ask").stderr
+    assert "'12/4' is no problem, such as 123+456, and no model" in arith("ask", "12/4").stderr
+    assert "Did you mean 'addition'" in arith("ask", "additoin", "1+2").stderr
+
+
+def test_nothing_of_hugging_face_is_needed_to_ask(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(transformers=None, tokenizers=None, huggingface_hub=None)\n"
+        "from arith.cli import cli\n"
+        "cli(['ask', '123+456'])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.stdout == "123+456 = 579   right\n", ran.stderr
+
+
+def test_an_answer_that_comes_all_at_once_is_generated_token_by_token() -> None:
+    folder = shipped.FOLDER / "multiplication"
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    prompts = ["12*34=", "0999*1234=", "7*8="]
+    given = tokenizer(prompts, return_tensors="pt", padding=True)
+    for beams in (1, 2):
+        said = model.generate(**given, max_new_tokens=10, num_beams=beams)[:, given["input_ids"].shape[1] :]
+        assert [tokenizer.decode(row).partition("$")[0] for row in said] == ["8040", "66723210", "65"]

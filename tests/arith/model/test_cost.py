@@ -1,0 +1,59 @@
+"""Counted FLOPs are those that torch counts while the model runs."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from arith.config.schema import RunConfig
+from arith.evaluation.teacher_forced import judge
+from arith.experiment.experiment import Assembly
+from arith.model.cost import forward_flops, palm_flops, training_flops
+from arith.performance.gpus import GPUS, utilisation
+from arith.training.loss import answer_loss
+
+SHAPES = [
+    {"preset": "nano"},
+    {"preset": "micro", "loops": 3},
+    {"layers": 3, "width": 32, "heads": 4, "hidden": 48, "loops": 2, "looped": 1, "loop_input": "embeddings"},
+    {"layers": 3, "width": 48, "heads": 4, "key_heads": 2, "hidden": 80, "activation": "gelu"},
+]
+
+
+@pytest.mark.parametrize("encoding", ["learned", "rope", "t5", "alibi", "coupled-window"])
+@pytest.mark.parametrize("shape", SHAPES, ids=["one layer", "looped", "summed", "grouped"])
+def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> None:
+    assembly = Assembly.of(RunConfig.of({"encoding": encoding, "model": shape, "data": {"digits": "2-5"}}))
+    model = assembly.model()
+    batch = assembly.training_data().batch(0, 6, torch.device("cpu"))
+    tokens, vocabulary = batch.tokens.shape[1] - 1, assembly.vocabulary_size()
+    with FlopCounterMode(display=False) as counted:
+        answer_loss(model, batch).backward()
+    assert counted.get_total_flops() == training_flops(model.config, vocabulary, 6, tokens, batch.queries, batch.asked)
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        judge(model, batch)
+    assert counted.get_total_flops() == 6 * forward_flops(model.config, vocabulary, tokens, batch.queries)
+
+
+def test_all_answers_asked_for() -> None:
+    config = RunConfig.of({"model": SHAPES[3]}).model
+    assert forward_flops(config, 20, 9) == forward_flops(config, 20, 9, queries=9)
+    assert forward_flops(config, 20, 9) > forward_flops(config, 20, 9, queries=8)
+
+
+def test_palm_counts_little_more_where_all_is_asked_for() -> None:
+    assembly = Assembly.of(RunConfig.of({"model": {"preset": "small"}, "encoding": "nope"}))
+    parameters, model = assembly.model().parameter_count(), assembly.config.model
+    # What differs: the embedding, which is no product, and norms.
+    ours = training_flops(model, assembly.vocabulary_size(), rows=1, tokens=64) / 64
+    assert 1 < palm_flops(model, parameters, 64) / ours < 1.02
+
+
+def test_share_of_a_peak_is_told_for_known_devices_only() -> None:
+    share, said = utilisation("NVIDIA H100 80GB HBM3", "bfloat16", 2 * 989.4e12, 4.0)
+    assert share == pytest.approx(0.5)
+    assert "989 TFLOP/s" in said
+    assert "data sheet" in said
+    for device, precision in (("NVIDIA H100", "bfloat16"), ("AMD EPYC", "float32"), ("NVIDIA H200", "float32")):
+        share, why = utilisation(device, precision, 1e15, 1.0)
+        assert share is None
+        assert (device if device not in GPUS else "bfloat16") in why

@@ -1,0 +1,117 @@
+"""Loops that start from the embeddings and are summed, and layers after loops."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from arith.config.schema import RunConfig
+from arith.encodings.base import Positions
+from arith.errors import UsageError
+from arith.evaluation.attention import attended
+from arith.evaluation.teacher_forced import judge
+from arith.experiment.experiment import Assembly
+from arith.model.transformer import Transformer
+from arith.training.loss import answer_loss
+
+CPU = torch.device("cpu")
+DIGITS = 3
+SUMMED = {
+    "task": "multiplication",
+    "format": f"padded-all-reversed:width={DIGITS}",
+    "encoding": "sliding-lanes",
+    "data": {"digits": f"1-{DIGITS}"},
+    "model": {
+        "layers": 3,
+        "looped": 1,
+        "loops": DIGITS,
+        "loop_input": "embeddings",
+        "activation": "gated-sine",
+        "width": 32,
+        "heads": 4,
+        "hidden": 32,
+    },
+    "evaluation": {"digits": [1, 3]},
+}
+
+
+def summed(**model: object) -> RunConfig:
+    return RunConfig.of(SUMMED).with_values({"model": model})
+
+
+def logits(model: Transformer, tokens: Tensor, positions: tuple[Positions, ...]) -> Tensor:
+    """As the formula says: x = e + sum over loops t of (f_t(e) - e), then the layers after them."""
+    encoding, layers = model.encoding, model.config.layers
+    e = encoding.embed(model.embedding(tokens), positions)
+    x = e.clone()
+    for loop in range(model.config.loops):
+        slid = encoding.slid(positions, loop)
+        x += model.stack(e, loop, None, None, slid, slid, None, range(1)) - e
+    slid = encoding.slid(positions, model.config.loops)
+    found: Tensor = model.head(model.norm(model.stack(x, 9, None, None, slid, slid, None, range(1, layers))))
+    return found
+
+
+def test_loops_are_summed() -> None:
+    assembly = Assembly.of(summed())
+    model, batch = assembly.model().eval(), assembly.training_data().batch(0, 8, CPU)
+    ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+    found = model(batch.tokens, ids)
+    torch.testing.assert_close(found, logits(model, batch.tokens, tuple(Positions(own, own) for own in ids)))
+    in_turn = Assembly.of(summed(loop_input="state")).model().eval()
+    in_turn.load_state_dict(model.state_dict())
+    assert not torch.allclose(in_turn(batch.tokens, ids), found, atol=1e-3)
+
+
+def test_a_head_begins_at_its_digit_of_each_loop() -> None:
+    assembly = Assembly.of(summed())
+    batch = assembly.training_data().batch(0, 1, CPU)
+    weights = attended(assembly.model().eval(), batch)
+    # ^ a a a * b b b = c c c c c c $: the token before column k is at 8 + k.
+    for loop in range(DIGITS):
+        for column in range(2 * DIGITS):
+            by_head = weights[loop][0, :, 8 + column]
+            a, b = 1 + column - loop, 5 + loop
+            for head in (0, 1):
+                if 0 <= column - loop < DIGITS:
+                    assert by_head[head, a] > 0.99
+                else:  # no digit is there: signs
+                    assert by_head[head, [0, 4]].sum() > 0.99
+            for head in (2, 3):
+                assert by_head[head, b] > 0.99
+
+
+def test_a_step_learns_and_answers_are_judged() -> None:
+    assembly = Assembly.of(summed())
+    model, data = assembly.model(), assembly.training_data()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    losses = []
+    for step in range(30):
+        loss = answer_loss(model, data.batch(32 * step, 32, CPU))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert len(judge(model.eval(), data.batch(0, 5, CPU)).right) == 5
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"looped": 0}, "1 to model.layers, which is 3. Got 0"),
+        ({"looped": 4}, "Got 4"),
+        ({"loop_input": "sum"}, "model.loop_input"),
+        ({"activation": "sine"}, "gated-sine"),
+        ({"looped": 3}, "layers after the loops"),
+    ],
+)
+def test_what_cannot_be_is_refused(model: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Assembly.of(summed(**model))
+
+
+def test_a_trace_has_loops_of_its_own() -> None:
+    told = {"trace": {"kind": "carry-save"}, "model": {"loops": 1, "looped": None}, "format": "padded-reversed"}
+    with pytest.raises(UsageError, match="Got 1, None, embeddings"):
+        Assembly.of(RunConfig.of(SUMMED).with_values(told))

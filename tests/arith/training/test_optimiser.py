@@ -1,0 +1,123 @@
+"""Muon beside torch's own, and in a training."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from arith.config.schema import RunConfig, TrainingConfig
+from arith.errors import UsageError
+from arith.experiment import checkpoints
+from arith.experiment.checkpoints import Checkpoint
+from arith.experiment.experiment import Assembly
+from arith.training.feed import Feed
+from arith.training.optimiser import Muon, optimizer_of, orthogonal, set_rates
+from arith.training.step import training_step
+
+CPU = torch.device("cpu")
+SHAPES = [(8, 8), (8, 8), (24, 8), (8, 24)]
+
+
+def assembled(**training: object) -> Assembly:
+    return Assembly.of(RunConfig.of({"training": {"batch": 8, "optimizer": "muon", **training}}))
+
+
+def weights() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_updates_are_those_of_torch(decay: float) -> None:
+    ours, theirs = weights(), weights()
+    muon = Muon([{"params": ours, "orthogonal": True}], lr=0.05, weight_decay=decay, fused=True)
+    peer = torch.optim.Muon(theirs, lr=0.05, weight_decay=decay, adjust_lr_fn="original")
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        for own, other in zip(ours, theirs, strict=True):
+            own.grad = other.grad = torch.randn(own.shape, generator=generator)
+        muon.step()
+        peer.step()
+    for own, other, start in zip(ours, theirs, weights(), strict=True):
+        moved = (own - start).norm()
+        assert (own - other).norm() < 0.02 * moved  # torch iterates in bfloat16
+        assert moved > 0.05
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:])
+def test_singular_values_come_to_about_one(shape: tuple[int, int]) -> None:
+    matrices = torch.randn(5, *shape, generator=torch.Generator().manual_seed(2)).double()
+    found = orthogonal(matrices)
+    values = torch.linalg.svdvals(found)
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+    u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+    cosine = (found * (u @ v)).sum() / found.norm() / (u @ v).norm()
+    assert cosine > 0.97
+
+
+def test_matrices_of_the_blocks_alone_are_orthogonal() -> None:
+    model = assembled().model()
+    optimizer = optimizer_of(model, assembled().config.training)
+    inside = {id(p) for g in optimizer.param_groups if g["orthogonal"] for p in g["params"]}
+    assert inside == {id(p) for p in model.blocks.parameters() if p.ndim == 2}
+    everything = list(itertools.chain(*(group["params"] for group in optimizer.param_groups)))
+    assert len(everything) == len(list(model.parameters()))
+
+
+def test_each_group_has_its_rate() -> None:
+    config = TrainingConfig(optimizer="muon", muon_rate=0.02, learning_rate=1e-3, warmup=10)
+    optimizer = optimizer_of(assembled().model(), config)
+    set_rates(optimizer, config, 4)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.01, 5e-4, 5e-4])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_update_whose_loss_is_no_number_changes_nothing(value: float) -> None:
+    assembly = assembled()
+    model, config = assembly.model(), assembly.config.training
+    optimizer = optimizer_of(model, config)
+    feed = Feed(assembly.training_data(), model.encoding, config, CPU)
+    training_step(model, optimizer, feed.batches(0), config)
+    before = {name: own.clone() for name, own in model.state_dict().items()}
+    state = {name: own.clone() for name, own in Checkpoint.of(1, model, optimizer).optimizer.items()}
+    hook = model.head.register_forward_hook(lambda module, inputs, out: out * value)
+    training_step(model, optimizer, feed.batches(1), config)
+    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
+    after = Checkpoint.of(1, model, optimizer).optimizer
+    torch.testing.assert_close(after, state, rtol=0, atol=0)
+    hook.remove()
+    training_step(model, optimizer, feed.batches(2), config)
+    assert not torch.equal(model.blocks[0].mlp.up.weight, before["blocks.0.mlp.up.weight"])
+
+
+def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    assembly = assembled()
+    config = assembly.config.training
+    feed = Feed(assembly.training_data(), assembly.encoding(), config, CPU)
+
+    def trained(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
+        for step in steps:
+            set_rates(optimizer, config, step)
+            training_step(model, optimizer, feed.batches(step), config)  # type: ignore[arg-type]
+
+    whole = assembly.model()
+    optimizer = optimizer_of(whole, config)
+    trained(whole, optimizer, range(3))
+    checkpoints.save(tmp_path, Checkpoint.of(3, whole, optimizer), keep=1)
+    trained(whole, optimizer, range(3, 6))
+    again = assembly.model()
+    fresh = optimizer_of(again, config)
+    checkpoints.latest(tmp_path, print).restore(again, fresh)
+    trained(again, fresh, range(3, 6))
+    torch.testing.assert_close(dict(again.state_dict()), dict(whole.state_dict()), rtol=0, atol=0)
+
+
+def test_what_it_cannot_do_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"training\.muon_rate is above 0, got 0"):
+        assembled(muon_rate=0.0)
+    optimizer = optimizer_of(assembled().model(), assembled().config.training)
+    with pytest.raises(ValueError, match="takes no closure"):
+        optimizer.step(lambda: 0.0)

@@ -1,0 +1,73 @@
+"""The rooms of `arith/` and the imports between them, those inside functions too."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "arith"
+FOLDERS = {"encodings", "tasks", "kernels"}
+# For every room the rooms that its files may import; `errors` anyone may. CONTRIBUTING.md says what lives where.
+ROOMS: dict[str, set[str]] = {
+    "process": set(),
+    "catalogue": {"encodings", "tasks"},
+    "results": {"process", "tasks"},
+    "config": {"process", "results"},
+    "figures": {"process", "results"},
+    "data": {"process", "catalogue", "config"} | FOLDERS,
+    "model": {"config", "data"} | FOLDERS,
+    "gallery": {"process", "catalogue", "figures", "data"} | FOLDERS,
+    "experiment": {"process", "catalogue", "results", "config", "data", "model"} | FOLDERS,
+}
+ROOMS["evaluation"] = ROOMS["experiment"] | {"experiment"}
+ROOMS["training"] = ROOMS["evaluation"] | {"evaluation"}
+ROOMS["performance"] = ROOMS["training"] | {"training", "figures"}
+ROOMS["sweeps"] = ROOMS["performance"] | {"performance"}
+ROOMS["hf"] = ROOMS["evaluation"] | {"evaluation"}
+ROOMS["eject"] = {"process", "catalogue"} | FOLDERS
+ROOMS["harness"] = {"config", "evaluation", "experiment", "hf"}
+ROOMS["cli"] = {*ROOMS, "figures", "gallery"} | FOLDERS
+
+
+def rooms_imported(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = []
+        if isinstance(node, ast.ImportFrom):
+            modules = [f"{node.module}.{name.name}" for name in node.names]
+        elif isinstance(node, ast.Import):
+            modules = [name.name for name in node.names]
+        for module in modules:
+            parts = module.split(".")
+            if parts[0] == "arith" and len(parts) > 1 and (PACKAGE / parts[1]).is_dir():
+                yield getattr(node, "lineno", 0), parts[1]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{line} imports {imported}"
+        for path in sorted((PACKAGE / room).rglob("*.py"))
+        for line, imported in rooms_imported(path)
+        if imported not in ROOMS[room] | {room}
+    ]
+    assert not wrong, f"{room} may import {sorted(ROOMS[room])}:\n  " + "\n  ".join(wrong)
+
+
+def test_every_folder_with_code_is_a_room_of_the_table() -> None:
+    folders = {path.parent.name for path in PACKAGE.glob("*/*.py") if not path.parent.is_symlink()}
+    assert folders == set(ROOMS)
+
+
+def test_rooms_stand_in_an_order_in_which_imports_only_go_down() -> None:
+    order: list[str] = [*FOLDERS]
+    for room, below in ROOMS.items():
+        assert below <= set(order), f"{room} imports {below - set(order)}, which stand above it"
+        order.append(room)
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room != "cli"])
+def test_a_folder_is_read_at_a_glance(room: str) -> None:
+    for folder in [PACKAGE / room, *(path for path in (PACKAGE / room).rglob("*") if path.is_dir())]:
+        files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= 12, f"{folder.name} has {len(files)} files"
