@@ -21,7 +21,7 @@ from arith.config import recipe
 from arith.data.batch import Batch
 from arith.evaluation.exact_match import evaluate, grid_conditions
 from arith.evaluation.teacher_forced import batch_matches, rows_at
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
 from arith.experiment.run import Run
 from arith.model.decode import greedy
@@ -41,8 +41,8 @@ def decoded_matches(model: Transformer, batch: Batch) -> torch.Tensor:
     return (padded == batch.tokens[:, cut:]).all(1)
 
 
-def compare(assembly: Assembly, model: Transformer, size: int, repeats: int) -> dict[str, float]:
-    data = assembly.test_data("random", DIGITS)
+def compare(experiment: Experiment, model: Transformer, size: int, repeats: int) -> dict[str, float]:
+    data = experiment.test_data("random", DIGITS)
     batch = data.batch(0, size, torch.device("cpu"))
     # Decoding takes the batch whole, which is best for it; one pass takes as many rows as evaluation gives it.
     parts = [own for _, own in data.batches(size, lambda tokens: rows_at(model, tokens), torch.device("cpu"))]
@@ -70,10 +70,10 @@ def compare(assembly: Assembly, model: Transformer, size: int, repeats: int) -> 
     }
 
 
-def grid_seconds(assembly: Assembly, model: Transformer, most: int) -> dict[str, float]:
-    sets = grid_conditions(assembly, f"1-{most}", 10)
+def grid_seconds(experiment: Experiment, model: Transformer, most: int) -> dict[str, float]:
+    sets = grid_conditions(experiment, f"1-{most}", 10)
     began, began_cpu = time.perf_counter(), time.process_time()
-    cells = list(evaluate(assembly, model, sets, label="demo", step=1, training_seconds=0))
+    cells = list(evaluate(experiment, model, sets, label="demo", step=1, training_seconds=0))
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
     mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = f"{most} x {most}, 10 problems a cell: {len(cells)} cells"
@@ -94,12 +94,12 @@ def main(steps: int, repeats: int, grid: int, threads: int, publish: bool) -> No
     config = recipe.run_named("extrapolation:coupled-window").with_values(
         {"training": {"steps": steps, "evaluate_every": steps}, "evaluation": digits}
     )
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     with tempfile.TemporaryDirectory() as folder:
-        model = train(Run.begin(Path(folder) / "run", config), assembly)
+        model = train(Run.begin(Path(folder) / "run", config), experiment)
     print(f"additions of {DIGITS} digits, {threads} threads, median of {repeats} [min, max]")
-    batches = [compare(assembly, model, size, repeats) for size in (32, 256, 2048)]
-    measured = {"batches": batches, "grid": grid_seconds(assembly, model, grid)}
+    batches = [compare(experiment, model, size, repeats) for size in (32, 256, 2048)]
+    measured = {"batches": batches, "grid": grid_seconds(experiment, model, grid)}
     if publish:
         about = {**provenance(config), "digits": DIGITS, "steps": steps, "threads": threads, "repeats": repeats}
         path = results_folder() / "evaluation-speed.json"

@@ -35,7 +35,7 @@ from arith.config import recipe
 from arith.config.schema import RunConfig
 from arith.evaluation.exact_match import conditions, grid_conditions
 from arith.evaluation.session import measured
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import device_description, provenance
 from arith.experiment.run import Run
 from arith.figures.accuracy import draw_accuracy
@@ -192,9 +192,9 @@ def speed(scale: Scale, report: Report, device: str) -> None:
         config = config.with_values({"training": {"compile": "on" if compiled else "off"}})
         try:
             with attention_by(case.fused):
-                assembly = Assembly.of(config)
-                row["routes"] = routes(assembly)
-                found = throughput(assembly, seconds=scale.timed_seconds, parts=not compiled)
+                experiment = Experiment.of(config)
+                row["routes"] = routes(experiment)
+                found = throughput(experiment, seconds=scale.timed_seconds, parts=not compiled)
             row |= as_json(found)
             print(f"{case.name}\n{described(found)}\n", flush=True)
         except Exception as error:  # one that fails must not end the others
@@ -223,7 +223,7 @@ def attention_by(fused: bool) -> Iterator[None]:
         yield
 
 
-def routes(assembly: Assembly) -> list[str]:
+def routes(experiment: Experiment) -> list[str]:
     """Which implementations of attention one forward pass of a few samples takes, and why."""
     seen: dict[str, None] = {}
     import arith.model.transformer
@@ -238,9 +238,9 @@ def routes(assembly: Assembly) -> list[str]:
     from arith.training.environment import autocast
     from arith.training.loss import answer_loss
 
-    device = device_named(assembly.config.training.device)
-    with mock.patch("arith.model.transformer.attention", watched), autocast(device, assembly.config.training):
-        answer_loss(assembly.model().to(device), assembly.training_data().batch(0, 4, device))
+    device = device_named(experiment.config.training.device)
+    with mock.patch("arith.model.transformer.attention", watched), autocast(device, experiment.config.training):
+        answer_loss(experiment.model().to(device), experiment.training_data().batch(0, 4, device))
     return list(seen)
 
 
@@ -281,16 +281,16 @@ def multiplication(scale: Scale, report: Report, device: str) -> None:
     """Part 2."""
     config = recipe.run_named(MULTIPLICATION).with_values(scale.multiplication)
     config = config.with_values({"training": {"device": device}})
-    run, assembly, model, step, seconds = trained_for(config, scale.minutes[1], "multiplication")
-    sets = grid_conditions(assembly, scale.grid, scale.tested)
-    results, took = tested(run, assembly, model, step, "multiplication", sets)
+    run, experiment, model, step, seconds = trained_for(config, scale.minutes[1], "multiplication")
+    sets = grid_conditions(experiment, scale.grid, scale.tested)
+    results, took = tested(run, experiment, model, step, "multiplication", sets)
     drawn = grids(results.cells)
     print(summary(drawn[0]), flush=True)
-    found = {"config": assembly.config.as_dict(), "step": step, "samples": assembly.config.samples_at(step)}
+    found = {"config": experiment.config.as_dict(), "step": step, "samples": experiment.config.samples_at(step)}
     found |= {"training_seconds": seconds, "test_seconds": took, "test_share": took / seconds}
     found["rows"] = [cell_row(cell) for cell in results.cells]
     found["metrics"] = run.logged()
-    report.write("multiplication", assembly.config, found)
+    report.write("multiplication", experiment.config, found)
     told("time of the tests beside the training's", took / seconds, 0.05, at_most=True)
     draw_grids(drawn, report.figure("multiplication"))
 
@@ -299,18 +299,18 @@ def addition(scale: Scale, report: Report, device: str) -> None:
     """Part 3."""
     config = recipe.run_named("structure-free:fixed-width").with_values(scale.addition)
     config = config.with_values({"training": {"device": device}})
-    run, assembly, model, step, seconds = trained_for(config, scale.minutes[2], "addition")
-    results, took = tested(run, assembly, model, step, "fixed width", conditions(assembly))
-    drawn = [curve for suite in assembly.suites() for curve in curves(results.cells, suite)]
+    run, experiment, model, step, seconds = trained_for(config, scale.minutes[2], "addition")
+    results, took = tested(run, experiment, model, step, "fixed width", conditions(experiment))
+    drawn = [curve for suite in experiment.suites() for curve in curves(results.cells, suite)]
     print(accuracy_table(drawn), flush=True)
-    found = {"config": assembly.config.as_dict(), "step": step, "samples": assembly.config.samples_at(step)}
+    found = {"config": experiment.config.as_dict(), "step": step, "samples": experiment.config.samples_at(step)}
     found |= {"training_seconds": seconds, "test_seconds": took}
     found["rows"] = [cell_row(cell) for cell in results.cells]
     found["metrics"] = run.logged()
-    report.write("addition", assembly.config, found)
+    report.write("addition", experiment.config, found)
     reached = [curve.reaches or 0 for curve in drawn]
     told("digits that exact match is surely 99% to", min(reached), 200)
-    draw_accuracy(curves(results.cells, assembly.suites()[0]), report.figure("addition"))
+    draw_accuracy(curves(results.cells, experiment.suites()[0]), report.figure("addition"))
 
 
 def cell_row(cell: Any) -> dict[str, Any]:
@@ -318,23 +318,23 @@ def cell_row(cell: Any) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in names}
 
 
-def trained_for(config: RunConfig, minutes: float, name: str) -> tuple[Run, Assembly, Transformer, int, float]:
+def trained_for(config: RunConfig, minutes: float, name: str) -> tuple[Run, Experiment, Transformer, int, float]:
     """A run of as many steps as fit; should they not fit after all, as far as it came."""
     steps = config.training.steps
     # Each saving of 85M parameters would take seconds from the steps.
     config = config.with_values({"training": {"checkpoint_every": steps, "evaluate_every": max(steps // 4, 1)}})
     config = for_minutes(config, minutes)
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     print(f"{name}: {config.training.steps:,} steps of {config.training.batch} in {minutes:g} minutes", flush=True)
     run = Run.begin(Path("runs") / f"gpu-train-{name}", config, "overwrite")
     try:
         with stopped_after(1.1 * 60 * minutes + COMPILING):
-            model, step = train(run, assembly), config.training.steps
+            model, step = train(run, experiment), config.training.steps
     except Interrupted:
-        model, checkpoint = run.trained(assembly)
+        model, checkpoint = run.trained(experiment)
         model, step = model.to(device_named(config.training.device)), checkpoint.step
         print(f"{name}: out of time at step {step:,}", flush=True)
-    return run, assembly, model, step, run.training_seconds()
+    return run, experiment, model, step, run.training_seconds()
 
 
 @contextlib.contextmanager
@@ -349,10 +349,10 @@ def stopped_after(seconds: float) -> Iterator[None]:
 
 
 def tested(
-    run: Run, assembly: Assembly, model: Transformer, step: int, label: str, sets: Sequence[Condition]
+    run: Run, experiment: Experiment, model: Transformer, step: int, label: str, sets: Sequence[Condition]
 ) -> tuple[Results, float]:
     began = time.monotonic()
-    results = measured(run, assembly, model, step, label, run.results, sets=sets)
+    results = measured(run, experiment, model, step, label, run.results, sets=sets)
     results.save(run.results)
     return results, time.monotonic() - began
 

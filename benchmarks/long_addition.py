@@ -25,7 +25,7 @@ import torch
 from arith.config import recipe
 from arith.data.batch import Batch
 from arith.evaluation.teacher_forced import batch_matches
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
 from arith.experiment.run import Run
 from arith.figures import style
@@ -65,9 +65,9 @@ def measured(folder: Path, digits: int, way: Way, all_pairs: bool, threads: int)
     if all_pairs:
         model_module.attention = functools.partial(attention, backend="reference")  # type: ignore[attr-defined]
     run = Run.open(folder)
-    assembly = Assembly.of(run.config.with_values({"evaluation": {"digits": [digits]}}))
-    model, _ = run.trained(assembly)
-    batch = assembly.test_data("random", digits).batch(0, 1, torch.device("cpu"))
+    experiment = Experiment.of(run.config.with_values({"evaluation": {"digits": [digits]}}))
+    model, _ = run.trained(experiment)
+    batch = experiment.test_data("random", digits).batch(0, 1, torch.device("cpu"))
     answer = passed if way == "one pass" else decoded
     times, right = [], True
     for _ in range(1 + REPEATS if way == "one pass" else 1):
@@ -124,7 +124,7 @@ def main(most: int, threads: int, publish: bool) -> None:
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as alone,
     ):
         place = Path(folder) / "run"
-        train(Run.begin(place, config), Assembly.of(config))
+        train(Run.begin(place, config), Experiment.of(config))
         ways: tuple[Way, ...] = ("one pass", "decoding")
         for all_pairs, way in ((False, ways[0]), (False, ways[1]), (True, ways[0]), (True, ways[1])):
             for digits in DIGITS:

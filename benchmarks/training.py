@@ -21,7 +21,7 @@ from peers.gpt2_trainer import HuggingFace
 
 from arith.config import recipe
 from arith.config.schema import RunConfig
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
 from arith.performance.throughput import Trial
 
@@ -45,9 +45,9 @@ MODELS: dict[str, tuple[RunConfig, int, float | None]] = {
 }
 
 
-def on_this_cpu(config: RunConfig, compiled: str = "auto") -> Assembly:
+def on_this_cpu(config: RunConfig, compiled: str = "auto") -> Experiment:
     training = {"device": "cpu", "precision": "float32", "compile": compiled}
-    return Assembly.of(config.with_values({"training": training}))
+    return Experiment.of(config.with_values({"training": training}))
 
 
 def clock() -> Callable[[], float]:
@@ -81,7 +81,7 @@ WAYS: dict[str, Callable[[RunConfig], Timed]] = {
 def measured(name: str, steps: int | None, repeats: int) -> dict[str, Any]:
     """Median step of each way in each repetition, and how many times as fast ours is."""
     config, usual, goal = MODELS[name]
-    assembly = on_this_cpu(config)
+    experiment = on_this_cpu(config)
     trials = {way: make(config) for way, make in WAYS.items()}
     found: dict[str, list[float]] = {way: [] for way in WAYS}
     fastest = dict.fromkeys(WAYS, math.inf)
@@ -92,14 +92,14 @@ def measured(name: str, steps: int | None, repeats: int) -> dict[str, Any]:
             times = seconds(steps or usual)
             found[way].append(statistics.median(times))
             fastest[way] = min(fastest[way], *times)
-    peer = HuggingFace(assembly)
+    peer = HuggingFace(experiment)
     row: dict[str, Any] = {
         "model": name,
         "encoding": config.encoding,
-        "parameters": assembly.model().parameter_count(),
+        "parameters": experiment.model().parameter_count(),
         "gpt2_parameters": peer.parameters(),
         "batch": config.training.batch,
-        "longest_sequence_tokens": assembly.training_data().longest,
+        "longest_sequence_tokens": experiment.training_data().longest,
         "steps": steps or usual,
         "repeats": repeats,
         "goal": goal,

@@ -28,7 +28,7 @@ def train(timed: int, compare: bool, as_json: bool, **options: Any) -> None:
 
     Nothing is written. MFU is told for bfloat16 on GPUs whose peak is known.
     """
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.performance.throughput import throughput
     from arith.performance.throughput_report import as_json as row
     from arith.performance.throughput_report import comparison, described
@@ -36,7 +36,7 @@ def train(timed: int, compare: bool, as_json: bool, **options: Any) -> None:
     config = config_from(options)
     ways = ("off", "on") if compare else (config.training.compile,)
     found = [
-        throughput(Assembly.of(config.with_values({"training": {"compile": way}})), steps=timed, parts=True)
+        throughput(Experiment.of(config.with_values({"training": {"compile": way}})), steps=timed, parts=True)
         for way in ways
     ]
     if as_json:

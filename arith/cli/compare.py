@@ -32,7 +32,7 @@ def command(
     RUNS are run folders, or files of predictions that arith evaluate wrote, for which no model is needed.
     """
     from arith.evaluation.compare import answers_of_file, answers_of_run, compared, comparison_table
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.experiment.exported import opened
     from arith.training.environment import device_named
 
@@ -63,7 +63,7 @@ def command(
             "samples": own.samples if samples is None else samples,
             "long_samples": own.long_samples if samples is None else samples,
         }
-        tests = [Assembly.of(run.config.with_values({"evaluation": test})) for run in trained]
+        tests = [Experiment.of(run.config.with_values({"evaluation": test})) for run in trained]
         where = device_named(device)
         answers = [answers_of_run(run, own, where) for run, own in zip(trained, tests, strict=True)]
     rows = compared(names, answers)

@@ -85,7 +85,7 @@ def command(
     from arith.evaluation.exact_match import conditions, every_suite, grid_conditions
     from arith.evaluation.failures import Gathered, Recording, anatomy_table, failure_table
     from arith.evaluation.requested import model_for
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.experiment.exported import opened
     from arith.experiment.shipped import results_place
     from arith.performance.estimate import test_seconds
@@ -110,9 +110,9 @@ def command(
         changes["digits"] = [max(max(pair) for pair in grid_lengths(grid))]
     if grid is not None:
         changes["grid"] = None  # it is tested instead of the run's
-    tested = Assembly.of(trained.config.with_values({"evaluation": changes}))
+    tested = Experiment.of(trained.config.with_values({"evaluation": changes}))
     if suites is None:
-        tested = Assembly.of(tested.config.with_values({"evaluation": {"suites": every_suite(tested)}}))
+        tested = Experiment.of(tested.config.with_values({"evaluation": {"suites": every_suite(tested)}}))
     sets = conditions(tested) if grid is None or test_digits is not None or suites is not None else []
     if grid is not None:
         sets += grid_conditions(tested, grid, tested.config.evaluation.samples)

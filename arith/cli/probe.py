@@ -20,7 +20,7 @@ def command(run: Path, digits: int | None, samples: int, seed: int | None, devic
     """What answers depend on: the same problems moved on, filled with zeros, and with operands swapped."""
     from arith.evaluation.perturb import MOVES, probe_table, probes
     from arith.evaluation.requested import model_for
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.experiment.exported import opened
     from arith.results.schema import Condition
     from arith.training.environment import device_named
@@ -28,8 +28,8 @@ def command(run: Path, digits: int | None, samples: int, seed: int | None, devic
     trained = opened(run)
     length = digits if digits is not None else trained.config.data.digits[1]
     changes: dict[str, Any] = {"digits": [length]} | ({} if seed is None else {"seed": seed})
-    tested = Assembly.of(trained.config.with_values({"evaluation": changes}))
-    longer = Assembly.of(trained.config.with_values({"evaluation": changes | {"digits": [length + 2 * max(MOVES)]}}))
+    tested = Experiment.of(trained.config.with_values({"evaluation": changes}))
+    longer = Experiment.of(trained.config.with_values({"evaluation": changes | {"digits": [length + 2 * max(MOVES)]}}))
     try:
         model, _ = model_for(trained, longer, [Condition("random", length + 2 * max(MOVES), samples)])
     except ValueError:  # with tables as they were trained, what lies beyond them is told

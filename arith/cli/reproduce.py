@@ -48,7 +48,7 @@ def command(
     """
     from arith.config import recipe
     from arith.errors import did_you_mean
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.performance import estimate
     from arith.process.hints import command_line
     from arith.process.signals import Interrupted
@@ -74,18 +74,18 @@ def command(
     labels = only or (loaded.labels() if everything or publish else loaded.live or loaded.labels())
     plan = [(label, seed) for label in labels for seed in loaded.seeds[:seeds]]
     # Every mistake in the recipe is found before the first run starts.
-    assemblies = [Assembly.of(reproduce.seeded(loaded.config(label), seed)) for label, seed in plan]
-    for assembly in assemblies:
-        device_named(assembly.config.training.device)
+    experiments = [Experiment.of(reproduce.seeded(loaded.config(label), seed)) for label, seed in plan]
+    for experiment in experiments:
+        device_named(experiment.config.training.device)
     if dry_run and as_json:
-        reports = [json.loads(estimate.report(assembly, as_json=True)) for assembly in assemblies]
+        reports = [json.loads(estimate.report(experiment, as_json=True)) for experiment in experiments]
         click.echo(
             json.dumps([{"label": label, "seed": seed, **r} for (label, seed), r in zip(plan, reports, strict=True)])
         )
         return
     if dry_run:
-        for (label, seed), assembly in zip(plan, assemblies, strict=True):
-            click.echo(f"{label}, seed {seed}\n{estimate.report(assembly)}\n")
+        for (label, seed), experiment in zip(plan, experiments, strict=True):
+            click.echo(f"{label}, seed {seed}\n{estimate.report(experiment)}\n")
         return
     try:
         outcome = reproduce.reproduce(loaded, plan, out or Path("runs") / loaded.name, overwrite, publish, jobs)

@@ -66,13 +66,13 @@ def batch(rows: int, **options: Any) -> None:
     """A few samples, token by token: position ids, and which tokens are learned."""
     import torch
 
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.results.tables import aligned
     from arith.tasks import vocabulary
 
-    assembly = Assembly.of(config_from(options))
-    shown = assembly.training_data().batch(0, rows, torch.device("cpu"))
-    encoding = assembly.encoding()
+    experiment = Experiment.of(config_from(options))
+    shown = experiment.training_data().batch(0, rows, torch.device("cpu"))
+    encoding = experiment.encoding()
     ids = encoding.full(shown.prompt, shown.tokens, shown.key, shown.capacity)
     for row in range(rows):
         length = int(shown.length[row])
@@ -87,7 +87,7 @@ def batch(rows: int, **options: Any) -> None:
         lines.append(["learned", *("x" if asked else "." for asked in shown.answer_mask[row, :length].tolist())])
         click.echo(aligned(lines) + "\n")
     click.echo(
-        f"{assembly.config.task}, {assembly.config.format}, {assembly.config.encoding}. Position 0: no position."
+        f"{experiment.config.task}, {experiment.config.format}, {experiment.config.encoding}. Position 0: no position."
     )
     click.echo("^ begins and $ ends a sequence. The loss is taken on the learned tokens only.")
 
@@ -99,14 +99,14 @@ def batch(rows: int, **options: Any) -> None:
 def attention(run: Path, problem: str, out: Path) -> None:
     """What each head looks at in one problem: png, pdf, svg and csv."""
     from arith.evaluation.attention import attention_maps
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.experiment.exported import opened
     from arith.figures.attention import draw_attention
 
     trained = opened(run)
-    assembly = Assembly.of(trained.config)
-    model, _ = trained.trained(assembly)
-    maps = attention_maps(assembly, model, problem)
+    experiment = Experiment.of(trained.config)
+    model, _ = trained.trained(experiment)
+    maps = attention_maps(experiment, model, problem)
     weights = [layer.numpy() for layer in maps.weights]
     files = draw_attention(maps.symbols, weights, out, trained.config.model.passes)
     click.echo("\n".join(f"figure   {file}" for file in files))

@@ -37,7 +37,7 @@ def command(
     Finished runs are not done again, failed ones are retried when the command is given again.
     """
     from arith.config import recipe
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.sweeps import grid_file as grid
     from arith.sweeps.executors import threads_of, visible_gpus
     from arith.sweeps.sweep import Means, equalised, sweep
@@ -52,7 +52,7 @@ def command(
     at_once = jobs or len(visible_gpus()) or os.cpu_count() or 1
     means = Means(out or Path("runs") / f"sweep-{planned.name}", executor, at_once, threads or threads_of(at_once))
     for job in (*planned.search_jobs(), *planned.jobs()):
-        Assembly.of(job.config)  # every mistake is found before the first run starts
+        Experiment.of(job.config)  # every mistake is found before the first run starts
     if dry_run:
         shown = planned if planned.equal == "seconds" else equalised(planned, means)  # seconds would be measured
         for job in (*shown.search_jobs(), *shown.jobs()):

@@ -55,7 +55,7 @@ def command(
             options["assignments"] = (*options["assignments"], f"training.{name}={str(value).lower()}")
 
     from arith.evaluation.answers import example_problem
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.experiment.run import Run
     from arith.figures.report import drawn_and_saved
     from arith.performance import estimate
@@ -71,26 +71,26 @@ def command(
 
     stored = Run.open(out).config if resume and out is not None else None
     config = config_from(options, stored)
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     device_named(config.training.device)  # before a folder is made
     if minutes is not None:
         if several():
             raise UsageError("--minutes measures one process: fix the steps with it first, then give --steps to all")
-        assembly = Assembly.of(config := for_minutes(config, minutes))
+        experiment = Experiment.of(config := for_minutes(config, minutes))
     if dry_run:
-        click.echo(estimate.report(assembly, as_json))
+        click.echo(estimate.report(experiment, as_json))
         return
     folder = out or Path("runs") / as_file_name(f"{config.task}-{config.encoding}-{config.model.seed}")
     with joined(local_device(device_named(config.training.device))) as world:
         if not world.first:
             world.wait()  # until the folder is there
-            train(Run(folder, config), assembly, world)
+            train(Run(folder, config), experiment, world)
             world.wait()  # until all is tested
             return
         with locked(folder):
             run = Run.begin(folder, config, "resume" if resume else "overwrite" if overwrite else "refuse")
             world.wait()
-            results = run_and_test(run, assembly, config.encoding, world)
+            results = run_and_test(run, experiment, config.encoding, world)
             world.wait()
     drawn, files = drawn_and_saved(results, folder / "figures" / "accuracy", config.encoding)
     if as_json:
@@ -99,6 +99,6 @@ def command(
     click.echo(accuracy_table(drawn))
     click.echo(f"run      {folder}\nresults  {run.results}\nfigure   {files[0]}")
     if config.model.init is None:
-        click.echo(f"ask it   {command_line('ask', str(folder), example_problem(assembly.tested_task))}")
+        click.echo(f"ask it   {command_line('ask', str(folder), example_problem(experiment.tested_task))}")
     else:
         click.echo(f"write it {command_line('export', str(folder), '--to', 'DIR')}")

@@ -14,7 +14,7 @@ from arith.data.batch import as_batch, reading
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.evaluation.teacher_forced import Judged, rows_at
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.exported import opened
 from arith.model.decode import greedy
 from arith.model.transformer import Transformer
@@ -128,10 +128,10 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
         folder: of a run or an exported model, or the name of a shipped one.
     """
     run = opened(folder)
-    assembly = Assembly.of(run.config)
-    task, form = assembly.tested_task, assembly.tested_format
+    experiment = Experiment.of(run.config)
+    task, form = experiment.tested_task, experiment.tested_format
     operands = [operands_of(problem, task) for problem in problems]
-    model, _ = run.trained(assembly)
+    model, _ = run.trained(experiment)
     draws = Draws.at(run.config.evaluation.seed, "test", 0, 1)
     key = torch.from_numpy(draws.keys)
     for problem, texts in zip(problems, operands, strict=True):

@@ -12,7 +12,7 @@ from torch import Tensor
 from arith.data.batch import Batch, as_batch, reading
 from arith.errors import UsageError
 from arith.evaluation.answers import operands_of
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.kernels.reference import scored, visibility
 from arith.model.transformer import Attention, LayerContext, Transformer
 from arith.tasks import vocabulary
@@ -36,16 +36,16 @@ class Maps:
     weights: tuple[Float[Tensor, "h q k"], ...]
 
 
-def attention_maps(assembly: Assembly, model: Transformer, problem: str) -> Maps:
+def attention_maps(experiment: Experiment, model: Transformer, problem: str) -> Maps:
     """A problem with its right answer, as the model would read it.
 
     Raises:
         UsageError: it is no problem of the tested task, or too long.
     """
-    task, form = assembly.tested_task, assembly.tested_format
+    task, form = experiment.tested_task, experiment.tested_format
     numbers = tuple(Numbers.read([text]) for text in operands_of(problem, task))
     digits = max(number.width for number in numbers)
-    draws = Draws.at(assembly.config.evaluation.seed, "test", 0, 1)
+    draws = Draws.at(experiment.config.evaluation.seed, "test", 0, 1)
     try:
         tokens, longest_number = form.longest(task, digits)
         model.encoding.check_reach(tokens, longest_number)

@@ -10,7 +10,7 @@ from arith.errors import UsageError
 from arith.evaluation.exact_match import conditions, jobs
 from arith.evaluation.requested import model_for
 from arith.evaluation.teacher_forced import judged
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.process.progress import progress
 from arith.results.predictions import Predictions, condition
@@ -107,7 +107,7 @@ def answers_of_file(path: Path) -> Answers:
     return {(condition(rows), what): [row.correct for row in rows] for rows in found.sets().values()}
 
 
-def answers_of_run(run: Run, tested: Assembly, device: torch.device) -> Answers:
+def answers_of_run(run: Run, tested: Experiment, device: torch.device) -> Answers:
     """A run on the test sets of a configuration."""
     sets = conditions(tested)
     model, _ = model_for(run, tested, sets)

@@ -9,7 +9,7 @@ from arith.config.reading import grid_lengths
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.evaluation.teacher_forced import Judged, judged
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.model.cost import forward_flops
 from arith.model.transformer import Transformer
 from arith.process.signals import Flag
@@ -43,68 +43,68 @@ class Recorder(Protocol):
         ...
 
 
-def conditions(assembly: Assembly) -> list[Condition]:
+def conditions(experiment: Experiment) -> list[Condition]:
     """The cells that a configuration asks for, short lengths first, then those of its grid."""
-    evaluation = assembly.config.evaluation
+    evaluation = experiment.config.evaluation
     found = [
         Condition(suite, digits, evaluation.samples_at(digits))
         for digits in sorted(set(evaluation.digits))
-        for suite in assembly.suites()
+        for suite in experiment.suites()
     ]
-    return found + (grid_conditions(assembly, evaluation.grid, evaluation.grid_samples) if evaluation.grid else [])
+    return found + (grid_conditions(experiment, evaluation.grid, evaluation.grid_samples) if evaluation.grid else [])
 
 
-def every_suite(assembly: Assembly) -> tuple[str, ...]:
+def every_suite(experiment: Experiment) -> tuple[str, ...]:
     """The suites that a configuration asks for, and all others that its tested task has: the adversarial ones."""
-    asked = assembly.suites()
-    return (*asked, *(name for name in SUITES if name not in asked and _has(assembly, name)))
+    asked = experiment.suites()
+    return (*asked, *(name for name in SUITES if name not in asked and _has(experiment, name)))
 
 
-def _has(assembly: Assembly, name: str) -> bool:
+def _has(experiment: Experiment, name: str) -> bool:
     try:
-        for digits in assembly.config.evaluation.digits:
-            Suite(next(known for known in SUITES if known == name), digits).check(assembly.tested_task)
+        for digits in experiment.config.evaluation.digits:
+            Suite(next(known for known in SUITES if known == name), digits).check(experiment.tested_task)
     except ValueError:
         return False
     return True
 
 
-def grid_conditions(assembly: Assembly, grid: str, n: int) -> list[Condition]:
+def grid_conditions(experiment: Experiment, grid: str, n: int) -> list[Condition]:
     """A cell for each pair of lengths, such as "1-15" or "1-5,10" or, other ones for the second operand, "1-15x1-3".
 
     >>> from arith.config.schema import RunConfig
-    >>> [test.operand_lengths for test in grid_conditions(Assembly.of(RunConfig()), "2x1-3", 10)]
+    >>> [test.operand_lengths for test in grid_conditions(Experiment.of(RunConfig()), "2x1-3", 10)]
     [(2, 1), (2, 2), (2, 3)]
     """
-    operands = assembly.tested_task.operands
+    operands = experiment.tested_task.operands
     if operands != 2:
-        raise UsageError(f"a grid is of two operands' lengths, and {assembly.config.tested_task} has {operands}")
+        raise UsageError(f"a grid is of two operands' lengths, and {experiment.config.tested_task} has {operands}")
     if n < 1:
         raise UsageError(f"a cell of a grid has 1 problem or more, got {n}")
     found = [Condition(GRID, max(pair), n, pair) for pair in grid_lengths(grid)]
     return sorted(found, key=lambda test: (test.digits, test.operand_lengths))
 
 
-def jobs(assembly: Assembly, sets: Sequence[Condition]) -> Iterator[Job]:
+def jobs(experiment: Experiment, sets: Sequence[Condition]) -> Iterator[Job]:
     """The same in their order, cells of a grid that are alike together."""
     for (grid, digits, n), alike in itertools.groupby(sets, key=lambda s: (s.suite == GRID, s.digits, s.n)):
         own = tuple(alike)
         most = max(1, TOGETHER // n) if grid else 1
         for start in range(0, len(own), most):
             some = own[start : start + most]
-            yield Job(_data(assembly, some, digits), some)
+            yield Job(_data(experiment, some, digits), some)
 
 
-def _data(assembly: Assembly, sets: Sequence[Condition], digits: int) -> Dataset:
+def _data(experiment: Experiment, sets: Sequence[Condition], digits: int) -> Dataset:
     if sets[0].suite != GRID:
-        return assembly.test_data(next(name for name in SUITES if name == sets[0].suite), digits)
+        return experiment.test_data(next(name for name in SUITES if name == sets[0].suite), digits)
     lengths = tuple(test.operand_lengths or () for test in sets)
-    cells = Cells(assembly.tested_task, lengths, sets[0].n, assembly.config.evaluation.seed, "test")
-    return assembly.dataset(cells, assembly.tested_format)
+    cells = Cells(experiment.tested_task, lengths, sets[0].n, experiment.config.evaluation.seed, "test")
+    return experiment.dataset(cells, experiment.tested_format)
 
 
 def evaluate(
-    assembly: Assembly,
+    experiment: Experiment,
     model: Transformer,
     sets: Sequence[Condition],
     *,
@@ -125,12 +125,12 @@ def evaluate(
     Raises:
         UsageError: a tested length is beyond what the model's encoding can place.
     """
-    config = assembly.config
-    check_reach(assembly, model, sets)
+    config = experiment.config
+    check_reach(experiment, model, sets)
     samples = config.samples_at(step)
-    seen = _seen(assembly, sets, samples)
-    low, high = assembly.train_lengths()
-    for job in jobs(assembly, sets):
+    seen = _seen(experiment, sets, samples)
+    low, high = experiment.train_lengths()
+    for job in jobs(experiment, sets):
         each = cost(model, job.data.longest)
         found = judged(model, job.data, job.n, flag, lambda rows, each=each: advance(rows * each))  # type: ignore[misc]
         if flag is not None and flag.raised:
@@ -151,7 +151,7 @@ def evaluate(
                 split="test",
                 train_lengths=(low, high),
                 digits=test.digits,
-                operand_lengths=test.operand_lengths or _alike(test, assembly.tested_task.operands),
+                operand_lengths=test.operand_lengths or _alike(test, experiment.tested_task.operands),
                 model_seed=config.model.seed,
                 data_seed=config.data.seed,
                 test_seed=config.evaluation.seed,
@@ -165,7 +165,7 @@ def evaluate(
                 high=bounds[1],
                 seen=seen[test],
                 training_seconds=round(training_seconds, 1),
-                supervision=assembly.supervised_by,
+                supervision=experiment.supervised_by,
             )
 
 
@@ -179,20 +179,20 @@ def _alike(test: Condition, operands: int) -> tuple[int, ...] | None:
     return (test.digits,) * operands if test.suite in ("random", "chain", "sparse", "equal") else None
 
 
-def _seen(assembly: Assembly, sets: Sequence[Condition], samples: int) -> dict[Condition, int]:
+def _seen(experiment: Experiment, sets: Sequence[Condition], samples: int) -> dict[Condition, int]:
     """How many problems of each set the training data held."""
     # Longer cells of a grid are kept out of training, and most of a large grid need not be drawn to know that.
     possible = [test for test in sets if test.suite != GRID or sum(test.operand_lengths or ()) <= SHARED_DIGITS]
     if not possible:
         return dict.fromkeys(sets, 0)
-    drawn = [(_data(assembly, (test,), test.digits).problems.sources[0], test.n) for test in possible]
-    counts = count_seen(drawn, assembly.training_data().problems, samples)
+    drawn = [(_data(experiment, (test,), test.digits).problems.sources[0], test.n) for test in possible]
+    counts = count_seen(drawn, experiment.training_data().problems, samples)
     return dict.fromkeys(sets, 0) | dict(zip(possible, counts, strict=True))
 
 
-def check_reach(assembly: Assembly, model: Transformer, sets: Sequence[Condition]) -> None:
+def check_reach(experiment: Experiment, model: Transformer, sets: Sequence[Condition]) -> None:
     """Refuse tests that the model has no tokens or its encoding no ids for."""
-    known, needed = model.embedding.num_embeddings, assembly.vocabulary_size()
+    known, needed = model.embedding.num_embeddings, experiment.vocabulary_size()
     if needed > known:
         missing = "".join(vocabulary.SYMBOLS[known:needed])
         raise UsageError(
@@ -201,6 +201,6 @@ def check_reach(assembly: Assembly, model: Transformer, sets: Sequence[Condition
         )
     for digits in sorted({test.digits for test in sets}):
         try:
-            model.encoding.check_reach(*assembly.tested_format.longest(assembly.tested_task, digits))
+            model.encoding.check_reach(*experiment.tested_format.longest(experiment.tested_task, digits))
         except ValueError as error:
             raise UsageError(f"a test at {digits} digits is beyond this model: {error}") from error

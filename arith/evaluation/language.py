@@ -15,7 +15,7 @@ from torch.nn import functional
 from arith.data.batch import Batch
 from arith.data.dataset import Dataset
 from arith.evaluation.teacher_forced import rows_at
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
 from arith.results.schema import Language
 from arith.tasks import vocabulary
@@ -27,20 +27,22 @@ from arith.tasks.sampling import Source
 LINES = 512
 
 
-def language(assembly: Assembly, model: Transformer, label: str) -> tuple[Language, ...]:
+def language(experiment: Experiment, model: Transformer, label: str) -> tuple[Language, ...]:
     """What a model that learned whole lines of dialogue gives to others, in words it has seen and in held-out ones.
 
     Nothing of a model that learned answers alone, or is tested on something else.
     """
-    config, task = assembly.config, assembly.tested_task
+    config, task = experiment.config, experiment.tested_task
     if config.training.loss != "line" or not isinstance(task, Dialogue):
         return ()
-    digits = next((own.digits for own in assembly.trained if isinstance(own.task, Dialogue)), config.data.digits)
+    digits = next((own.digits for own in experiment.trained if isinstance(own.task, Dialogue)), config.data.digits)
     found = []
     for templates in get_args(Templates):
         worded = dataclasses.replace(task, templates=templates)
         source = Source(worded, Uniform(*digits), config.evaluation.seed, "test")
-        nats, characters, words = surprise(model, Dataset(Mixture([source], whole=True), assembly.tested_format), LINES)
+        nats, characters, words = surprise(
+            model, Dataset(Mixture([source], whole=True), experiment.tested_format), LINES
+        )
         found.append(
             Language(
                 label=label,

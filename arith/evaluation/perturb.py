@@ -14,7 +14,7 @@ from arith.data.batch import Batch
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.evaluation.teacher_forced import judge, rows_at
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
 from arith.results.tables import aligned
 from arith.results.uncertainty import Pairs, mcnemar, percent, wilson
@@ -66,7 +66,7 @@ class Variant:
     marks: int = 0
 
 
-def probes(assembly: Assembly, model: Transformer, digits: int, n: int) -> list[Probe]:
+def probes(experiment: Experiment, model: Transformer, digits: int, n: int) -> list[Probe]:
     """Probe a model on random problems of one length.
 
     Raises:
@@ -76,8 +76,8 @@ def probes(assembly: Assembly, model: Transformer, digits: int, n: int) -> list[
         raise UsageError(f"a probe takes 1 problem or more of 1 digit or more, got {n} of {digits}")
     found: list[Probe] = []
     before: list[bool] = []
-    for variant in variants(assembly, digits, n):
-        right = answered(model, variant, assembly.config.evaluation.seed)
+    for variant in variants(experiment, digits, n):
+        right = answered(model, variant, experiment.config.evaluation.seed)
         if right is None and not found:
             raise UsageError(f"problems of {digits} digits are beyond this model. Give fewer --digits")
         before = before or (right or [])
@@ -93,10 +93,10 @@ def probes(assembly: Assembly, model: Transformer, digits: int, n: int) -> list[
     return found
 
 
-def variants(assembly: Assembly, digits: int, n: int) -> list[Variant]:
+def variants(experiment: Experiment, digits: int, n: int) -> list[Variant]:
     """The changes that a task and a format allow, the problems as they are first."""
-    task, form = assembly.tested_task, assembly.tested_format
-    data = assembly.test_data("random", digits)
+    task, form = experiment.tested_task, experiment.tested_format
+    data = experiment.test_data("random", digits)
     problems = data.problems.sources[0].problems(0, n)
     found = [Variant("nothing", data, problems)]
     found += [Variant(f"position ids + {move}", data, problems, moved=move) for move in MOVES]

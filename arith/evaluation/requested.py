@@ -6,7 +6,7 @@ import torch
 
 from arith.errors import UsageError
 from arith.evaluation.exact_match import check_reach, conditions
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
@@ -14,7 +14,7 @@ from arith.results.schema import Condition
 SAMPLES = 32  # of training, on which both must agree
 
 
-def model_for(run: Run, tested: Assembly, sets: Sequence[Condition] | None = None) -> tuple[Transformer, int]:
+def model_for(run: Run, tested: Experiment, sets: Sequence[Condition] | None = None) -> tuple[Transformer, int]:
     """The run's model and its step, with longer tables if the tests need them and they are no parameters.
 
     Args:
@@ -23,7 +23,7 @@ def model_for(run: Run, tested: Assembly, sets: Sequence[Condition] | None = Non
     Raises:
         UsageError: the tests are beyond what its encoding can place.
     """
-    trained = Assembly.of(run.config)
+    trained = Experiment.of(run.config)
     model, checkpoint = run.trained(trained)
     sets = conditions(tested) if sets is None else sets
     try:
@@ -36,7 +36,7 @@ def model_for(run: Run, tested: Assembly, sets: Sequence[Condition] | None = Non
     return model, checkpoint.step
 
 
-def _rebuilt(run: Run, tested: Assembly) -> Transformer | None:
+def _rebuilt(run: Run, tested: Experiment) -> Transformer | None:
     """The same weights in a model that is built for the tests; None if they do not fit."""
     try:
         return run.trained(tested)[0]
@@ -45,7 +45,7 @@ def _rebuilt(run: Run, tested: Assembly) -> Transformer | None:
 
 
 @torch.no_grad()
-def _alike(model: Transformer, longer: Transformer, trained: Assembly) -> bool:
+def _alike(model: Transformer, longer: Transformer, trained: Experiment) -> bool:
     """Whether both say the same of training samples: ids that turn, or frequencies that are stretched, would not."""
     batch = trained.training_data().batch(0, SAMPLES, torch.device("cpu"))
     said = []

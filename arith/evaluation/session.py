@@ -16,7 +16,7 @@ from arith.config.schema import RunConfig
 from arith.errors import UsageError
 from arith.evaluation.exact_match import Recorder, conditions, cost, evaluate
 from arith.evaluation.language import language
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance
 from arith.experiment.run import Run
 from arith.model.transformer import Transformer
@@ -86,7 +86,7 @@ def fingerprint(model: nn.Module) -> str:
 
 def measured(
     run: Run,
-    assembly: Assembly,
+    experiment: Experiment,
     model: Transformer,
     step: int,
     label: str,
@@ -107,11 +107,11 @@ def measured(
     Raises:
         KeyboardInterrupt: a signal came; what was measured is saved.
     """
-    sets = conditions(assembly) if sets is None else sets
+    sets = conditions(experiment) if sets is None else sets
     kept = Kept(fingerprint(model), path)
-    found = dict(known(assembly, model, step, label, path) if before is None else before)
+    found = dict(known(experiment, model, step, label, path) if before is None else before)
     left = [test for test in sets if test not in found]
-    tokens = {test.digits: assembly.tested_format.longest(assembly.tested_task, test.digits)[0] for test in sets}
+    tokens = {test.digits: experiment.tested_format.longest(experiment.tested_task, test.digits)[0] for test in sets}
     costs = {test: test.n * cost(model, tokens[test.digits]) for test in sets}
     done, total = sum(costs[test] for test in sets if test in found), sum(costs.values())
     kept_at, note = time.monotonic(), ""
@@ -123,7 +123,7 @@ def measured(
 
     with interrupts() as flag, progress(f"test {label}, %", 100, int(100 * done / total)) as shown:
         cells = evaluate(
-            assembly,
+            experiment,
             model,
             left,
             label=label,
@@ -143,18 +143,18 @@ def measured(
             kept.save(list(found.values()))
             raise KeyboardInterrupt
         shown.update(100, note)
-    about = {"model": kept.model, "runs": {run.folder.name: provenance(assembly.config)}}
-    return Results(tuple(found[test] for test in sets), about, language=language(assembly, model, label))
+    about = {"model": kept.model, "runs": {run.folder.name: provenance(experiment.config)}}
+    return Results(tuple(found[test] for test in sets), about, language=language(experiment, model, label))
 
 
-def known(assembly: Assembly, model: Transformer, step: int, label: str, path: Path) -> dict[Condition, Cell]:
+def known(experiment: Experiment, model: Transformer, step: int, label: str, path: Path) -> dict[Condition, Cell]:
     """What was measured before of this very model, task, format and test seed."""
-    config = assembly.config
+    config = experiment.config
     this = label, config.tested_task, config.tested_format, config.evaluation.seed, step
     return {condition_of(cell): cell for cell in Kept(fingerprint(model), path).cells() if _test(cell) == this}
 
 
-def check_same_test(held: Sequence[Cell], assembly: Assembly, path: Path, any_weights: bool) -> None:
+def check_same_test(held: Sequence[Cell], experiment: Experiment, path: Path, any_weights: bool) -> None:
     """Refuse to replace what was measured of something else.
 
     Args:
@@ -164,7 +164,7 @@ def check_same_test(held: Sequence[Cell], assembly: Assembly, path: Path, any_we
     Raises:
         UsageError: it is of another task, format, test seed or model.
     """
-    config = assembly.config
+    config = experiment.config
     test = (config.tested_task, config.tested_format, config.evaluation.seed)
     model = (config.encoding, config.model.seed, config.data.seed)
     for cell in held:
@@ -211,7 +211,7 @@ def _test(cell: Cell) -> tuple[object, ...]:
 def made_as_asked(config: RunConfig, cells: Collection[Cell]) -> bool:
     """Whether cells are of the task, format, encoding, trained lengths, steps and samples of a run as it is now."""
     steps = config.training.steps
-    lengths = Assembly.of(config).train_lengths()
+    lengths = Experiment.of(config).train_lengths()
     asked = (config.tested_task, config.tested_format, config.encoding, lengths, steps, config.samples_at(steps))
     return all((c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples) == asked for c in cells)
 
@@ -220,7 +220,7 @@ def _publishable(config: RunConfig, cells: Collection[Cell]) -> bool:
     by_seed: dict[int, list[Cell]] = defaultdict(list)
     for cell in cells:
         by_seed[cell.model_seed].append(cell)
-    tests = [(config.evaluation.seed, test) for test in conditions(Assembly.of(config))]
+    tests = [(config.evaluation.seed, test) for test in conditions(Experiment.of(config))]
     return (
         made_as_asked(config, cells)
         and len(by_seed) >= PUBLISHED_SEEDS
@@ -228,16 +228,16 @@ def _publishable(config: RunConfig, cells: Collection[Cell]) -> bool:
     )
 
 
-def finished_results(folder: Path, assembly: Assembly, label: str) -> Results | None:
+def finished_results(folder: Path, experiment: Experiment, label: str) -> Results | None:
     """The results in a run's folder, if they are those of this very configuration after its last step."""
     if not (folder / "run.json").is_file():
         return None
     run = Run.open(folder)
-    run.check_same(assembly.config)
+    run.check_same(experiment.config)
     if not run.results.is_file():
         return None
     results = Results.load(run.results)
-    seed, steps = assembly.config.evaluation.seed, assembly.config.training.steps
-    wanted = [(label, steps, seed, test) for test in conditions(assembly)]
+    seed, steps = experiment.config.evaluation.seed, experiment.config.training.steps
+    wanted = [(label, steps, seed, test) for test in conditions(experiment)]
     there = [(cell.label, cell.step, cell.test_seed, condition_of(cell)) for cell in results.cells]
     return results if there == wanted else None

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from arith.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.experiment.run import Run
 
-__getattr__ = lazy_exports(__name__, {"Assembly": "experiment", "Run": "run"})
+__getattr__ = lazy_exports(__name__, {"Experiment": "experiment", "Run": "run"})
 
-__all__ = ["Assembly", "Run"]
+__all__ = ["Experiment", "Run"]

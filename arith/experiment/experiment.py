@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Assembly:
+class Experiment:
     """What a configuration stands for.
 
     Args:
@@ -60,7 +60,7 @@ class Assembly:
     sums: RunningSums | None
 
     @staticmethod
-    def of(config: RunConfig) -> "Assembly":
+    def of(config: RunConfig) -> "Experiment":
         """Check a configuration, and load what it names."""
         for path in config.imports:
             import_file(path)
@@ -74,7 +74,7 @@ class Assembly:
         lines += [(*tested, evaluation.longest)]
         lines.sort(key=lambda line: line[2], reverse=True)  # a refusal names the longest
         tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
-        assembly = Assembly(
+        experiment = Experiment(
             config,
             tuple(trained),
             format_named(config.format),
@@ -85,8 +85,8 @@ class Assembly:
             supervision_of(config, trained),
             running_sums_of(config, data),
         )
-        assembly._check_numbers()
-        assembly._check_tests()
+        experiment._check_numbers()
+        experiment._check_tests()
         if (config.model.init is None) != (config.encoding != PRETRAINED):
             raise UsageError(
                 f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
@@ -97,13 +97,13 @@ class Assembly:
         if config.model.init is not None and config.training.optimizer == "muon":
             raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
         with torch.device("meta"):
-            encoded = assembly.encoding()
-        if assembly.supervision is not None and not encoded.slides:
+            encoded = experiment.encoding()
+        if experiment.supervision is not None and not encoded.slides:
             raise UsageError(
                 f"with trace.kind loops are told apart by ids that slide, and those of '{config.encoding}' stay. "
                 "Use sliding-window, or put an encoding @multiplicand and @multiplier"
             )
-        return assembly
+        return experiment
 
     def _check_numbers(self) -> None:
         training, evaluation, model = self.config.training, self.config.evaluation, self.config.model

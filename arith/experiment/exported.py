@@ -17,7 +17,7 @@ from arith.config.pretrained import CONFIG, is_model
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
 from arith.experiment.checkpoints import Checkpoint
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.experiment.shipped import named
 from arith.model.transformer import Transformer
@@ -38,12 +38,12 @@ class Taken(Run):
 
     step: int = 0
 
-    def trained(self, assembly: Assembly) -> tuple[Transformer, Checkpoint]:
+    def trained(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
         try:
             weights = load_file(self.folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise UsageError(f"{self.folder / WEIGHTS} cannot be read: {error}") from error
-        model = assembly.model()
+        model = experiment.model()
         checkpoint = Checkpoint(self.step, {name.removeprefix(PREFIX): own for name, own in weights.items()}, {})
         checkpoint.restore(model)
         return model.eval(), checkpoint
@@ -89,7 +89,7 @@ def config_of(run: Mapping[str, Any] | None) -> RunConfig:
     return config
 
 
-def key_of(assembly: Assembly) -> int:
+def key_of(experiment: Experiment) -> int:
     """From which encodings take what they draw for a problem that is asked; one number, whichever problem it is."""
-    keys = Draws.at(assembly.config.evaluation.seed, "test", 0, 1).keys
+    keys = Draws.at(experiment.config.evaluation.seed, "test", 0, 1).keys
     return int(torch.from_numpy(keys)[0])

@@ -12,7 +12,7 @@ from arith.config.schema import RunConfig
 from arith.errors import UsageError
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.inventory import FAILED
 from arith.experiment.provenance import provenance
 from arith.model.transformer import Transformer
@@ -102,10 +102,10 @@ class Run:
                 say(f"{path} is not what it was when this run was trained")
         return Run(folder, config)
 
-    def trained(self, assembly: Assembly) -> tuple[Transformer, Checkpoint]:
+    def trained(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
         """The model of the latest checkpoint."""
         checkpoint = checkpoints.latest(self.checkpoints, say)
-        model = assembly.model()
+        model = experiment.model()
         checkpoint.restore(model)
         return model.eval(), checkpoint
 

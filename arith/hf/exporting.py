@@ -5,7 +5,7 @@ from pathlib import Path
 
 import arith
 from arith.errors import UsageError
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.exported import config_of
 from arith.experiment.pretrained import PretrainedFolder
 from arith.experiment.provenance import git_commit, made
@@ -39,8 +39,8 @@ def exported(run: Run, folder: Path, name: str) -> None:
         UsageError: the run has no results of its last step, or is of an encoding of the user's own.
     """
     config_of(run.config.as_dict())
-    assembly = Assembly.of(run.config)
-    model, checkpoint = run.trained(assembly)
+    experiment = Experiment.of(run.config)
+    model, checkpoint = run.trained(experiment)
     results = _results_of(run, checkpoint.step)
     if folder.exists():
         shutil.rmtree(folder)
@@ -48,15 +48,15 @@ def exported(run: Run, folder: Path, name: str) -> None:
         model.inner.save_pretrained(folder)
         PretrainedFolder.of(str(run.config.model.init)).tokenizer.save_pretrained(folder)
     else:
-        _save(model, assembly, checkpoint.step, folder)
+        _save(model, experiment, checkpoint.step, folder)
     # Where and by which code, but no paths of this machine.
     Results(results.cells, {"runs": made([results])}, results.anatomy).save(folder / RESULTS)
     (folder / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
 
 
-def _save(model: Transformer, assembly: Assembly, step: int, folder: Path) -> None:
+def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -> None:
     config = ArithConfig(
-        run=assembly.config.as_dict(),
+        run=experiment.config.as_dict(),
         step=step,
         arith_version=arith.__version__,
         arith_commit=git_commit(),
@@ -68,7 +68,7 @@ def _save(model: Transformer, assembly: Assembly, step: int, folder: Path) -> No
     taken = ArithForCausalLM(config)
     taken.transformer.load_state_dict(model.state_dict())
     taken.save_pretrained(folder)
-    character_tokenizer(assembly.vocabulary_size()).save_pretrained(folder)
+    character_tokenizer(experiment.vocabulary_size()).save_pretrained(folder)
     (folder / STUB).write_text(STUB_TEXT)
 
 

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreT
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from arith.config.schema import RunConfig
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.exported import config_of, key_of
 from arith.hf.decoding import Decoding, Prompts
 from arith.hf.inputs import CACHE
@@ -54,13 +54,13 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: ArithConfig) -> None:
         super().__init__(config)
-        self.assembly = assembly = Assembly.of(config_of(config.run))
+        self.experiment = experiment = Experiment.of(config_of(config.run))
         self.transformer = self._built()
-        self.prompts = Prompts(assembly.tested_task, assembly.tested_format)
-        self.key, self.capacity = key_of(assembly), assembly.tokens
+        self.prompts = Prompts(experiment.tested_task, experiment.tested_format)
+        self.key, self.capacity = key_of(experiment), experiment.tokens
         self.post_init()
         if self.generation_config is not None:
-            self.generation_config.max_length = assembly.tokens  # instead of 20
+            self.generation_config.max_length = experiment.tokens  # instead of 20
 
     def _init_weights(self, module: Any) -> None:
         """Weights have been, as arith does it. What is computed and not saved, loading leaves empty."""
@@ -74,7 +74,7 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
     def _built(self) -> Transformer:
         """The model before training; nothing outside it notices."""
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            return self.assembly.model()
+            return self.experiment.model()
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:

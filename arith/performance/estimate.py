@@ -12,7 +12,7 @@ import torch
 from arith.config.schema import RunConfig, TrainingConfig
 from arith.data.batch import Batch
 from arith.evaluation.exact_match import conditions, cost
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.model.cost import STATE_BYTES, activation_bytes, training_flops
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
@@ -26,10 +26,10 @@ PROBES = 4
 THREAD_GAIN = 0.7
 
 
-def report(assembly: Assembly, as_json: bool = False) -> str:
+def report(experiment: Experiment, as_json: bool = False) -> str:
     """The settings and the estimate, for `--dry-run`."""
-    found = estimate(assembly)
-    config = assembly.config.as_dict()
+    found = estimate(experiment)
+    config = experiment.config.as_dict()
     if as_json:
         return json.dumps({"config": config, "estimate": found}, indent=1)
     settings = [
@@ -47,54 +47,54 @@ def report(assembly: Assembly, as_json: bool = False) -> str:
     )
 
 
-def estimate(assembly: Assembly) -> dict[str, Any]:
+def estimate(experiment: Experiment) -> dict[str, Any]:
     """FLOPs and bytes counted from the shapes, time from what one layer takes on the device; a rough guide."""
-    config, model = assembly.config, assembly.config.model
+    config, model = experiment.config, experiment.config.model
     with torch.device("meta"):
-        model_shapes = assembly.model()
+        model_shapes = experiment.model()
     parameters = model_shapes.parameter_count()
     tables = sum(buffer.nbytes for buffer in model_shapes.buffers())
-    tokens = assembly.training_data().longest
+    tokens = experiment.training_data().longest
     rows, precision = config.training.batch, config.training.precision
-    step_flops = flops_per_step(assembly)
-    rate = flops_per_second(assembly)
+    step_flops = flops_per_step(experiment)
+    rate = flops_per_second(experiment)
     return {
         "parameters": parameters,
-        "longest_sequence_tokens": assembly.tokens,
+        "longest_sequence_tokens": experiment.tokens,
         "tokens_per_step": rows * tokens,
         "state_bytes": STATE_BYTES * parameters + tables,
         "activation_bytes": activation_bytes(model, precision, rows, tokens),
         "flops_per_step": step_flops,
         "seconds_per_step": step_flops / rate,
         "training_seconds": config.training.steps * step_flops / rate,
-        "test_seconds": test_flops(assembly, conditions(assembly)) / rate,
+        "test_seconds": test_flops(experiment, conditions(experiment)) / rate,
     }
 
 
-def test_seconds(assembly: Assembly, sets: Sequence[Condition]) -> float:
+def test_seconds(experiment: Experiment, sets: Sequence[Condition]) -> float:
     """About how long these tests take."""
-    return test_flops(assembly, sets) / flops_per_second(assembly)
+    return test_flops(experiment, sets) / flops_per_second(experiment)
 
 
-def test_flops(assembly: Assembly, sets: Sequence[Condition]) -> float:
+def test_flops(experiment: Experiment, sets: Sequence[Condition]) -> float:
     """Of these tests, counted from the shapes."""
     with torch.device("meta"):
-        model = assembly.model()
-    tokens = {test.digits: assembly.tested_format.longest(assembly.tested_task, test.digits)[0] for test in sets}
+        model = experiment.model()
+    tokens = {test.digits: experiment.tested_format.longest(experiment.tested_task, test.digits)[0] for test in sets}
     return sum(test.n * cost(model, tokens[test.digits]) for test in sets)
 
 
-def flops_per_step(assembly: Assembly) -> int:
+def flops_per_step(experiment: Experiment) -> int:
     """Of one training step on samples as long as any can be."""
-    config, data = assembly.config, assembly.training_data()
+    config, data = experiment.config, experiment.training_data()
     answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
     rows, tokens = config.training.batch, data.longest - 1
-    return training_flops(config.model, assembly.vocabulary_size(), rows, tokens, answer)
+    return training_flops(config.model, experiment.vocabulary_size(), rows, tokens, answer)
 
 
-def flops_per_second(assembly: Assembly) -> float:
+def flops_per_second(experiment: Experiment) -> float:
     """What one layer of the model reaches there and back, its encoding and all that is no product included."""
-    config = assembly.config
+    config = experiment.config
     changes: dict[str, Any] = {
         "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state"},
         "auxiliary": {"kind": None},
@@ -107,15 +107,15 @@ def flops_per_second(assembly: Assembly) -> float:
 @functools.cache  # runs that differ in nothing but their layers are of one speed
 def _probed(config: RunConfig) -> float:
     training, device = config.training, device_named(config.training.device)
-    assembly = Assembly.of(config)
-    most = PROBED_FLOPS[device.type] / (flops_per_step(assembly) / training.batch)
-    batch = assembly.training_data().batch(0, min(training.batch, max(1, int(most))), device)
+    experiment = Experiment.of(config)
+    most = PROBED_FLOPS[device.type] / (flops_per_step(experiment) / training.batch)
+    batch = experiment.training_data().batch(0, min(training.batch, max(1, int(most))), device)
     with products(training), _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster:
-        model = assembly.model().to(device)
+        model = experiment.model().to(device)
         keep_memory()
         times = [_seconds_there_and_back(model, batch, training) for _ in range(1 + PROBES)]
     rows, tokens = len(batch.tokens), batch.tokens.shape[1] - 1
-    shape, vocabulary = config.model, assembly.vocabulary_size()
+    shape, vocabulary = config.model, experiment.vocabulary_size()
     flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.asked)
     return faster * flops / min(times[1:])
 

@@ -89,21 +89,21 @@ def measured(point: Point, threads: int, seconds: float) -> dict[str, Any]:
 
     from arith.evaluation.exact_match import cost
     from arith.evaluation.teacher_forced import judged
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.model.cost import moved_bytes, training_bytes
     from arith.performance.throughput import throughput
 
     torch.set_num_threads(threads)
-    assembly = Assembly.of(point.config())
-    found = throughput(assembly, seconds=seconds, clock=clock)
+    experiment = Experiment.of(point.config())
+    found = throughput(experiment, seconds=seconds, clock=clock)
     peak_bytes = found.peak_bytes  # the process does not grow so much again
     for _ in range(TRIES - 1):
         if statistics.median(found.seconds) <= UNDISTURBED * min(found.seconds):
             break
-        again = throughput(assembly, seconds=seconds, clock=clock)
+        again = throughput(experiment, seconds=seconds, clock=clock)
         found = min(found, again, key=lambda own: statistics.median(own.seconds))
-    model, tests = assembly.model().eval(), assembly.test_data("random", point.digits)
-    shape, tokens = assembly.config.model, assembly.training_data().longest - 1
+    model, tests = experiment.model().eval(), experiment.test_data("random", point.digits)
+    shape, tokens = experiment.config.model, experiment.training_data().longest - 1
     n = min(max(int(TESTED_FLOPS / cost(model, tokens + 1)), 16), 512)
     times: list[float] = []
     while len(times) < 2 or (sum(times) < seconds and len(times) < 30):

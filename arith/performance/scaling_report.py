@@ -10,7 +10,7 @@ import torch
 
 from arith.config.recipe import run_named
 from arith.config.schema import RunConfig
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
 from arith.figures.scaling import draw_scaling
 from arith.performance.forecast import ASSUMED_MFU, Machine, assumed_mfu, plan
@@ -62,10 +62,10 @@ def foretold() -> list[dict[str, Any]]:
                 "evaluation": {"digits": [digits]},
             }
             config = base.with_values(changes)
-            assembly = Assembly.of(config)
+            experiment = Experiment.of(config)
             with torch.device("meta"):
-                parameters = assembly.model().parameter_count()
-            tokens, mfu = assembly.training_data().longest - 1, assumed_mfu(config.model.width)
+                parameters = experiment.model().parameter_count()
+            tokens, mfu = experiment.training_data().longest - 1, assumed_mfu(config.model.width)
             assert mfu is not None
             for gpus in GPUS:
                 own = plan(config.model, parameters, config.training.batch, tokens, Machine(gpus), mfu)

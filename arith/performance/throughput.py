@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from arith.config.schema import TrainingConfig
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import device_description
 from arith.model.cost import palm_flops, training_flops
 from arith.model.transformer import Transformer
@@ -127,7 +127,7 @@ class Trial:
         clock: see `Laps`.
     """
 
-    assembly: Assembly
+    experiment: Experiment
     model: Transformer
     optimizer: torch.optim.Optimizer
     feed: Feed
@@ -136,23 +136,23 @@ class Trial:
     clock: Clock = time.perf_counter
 
     @staticmethod
-    def of(assembly: Assembly, clock: Clock = time.perf_counter) -> "Trial":
+    def of(experiment: Experiment, clock: Clock = time.perf_counter) -> "Trial":
         """Before its first step."""
         keep_memory()
-        config = assembly.config.training
+        config = experiment.config.training
         device = device_named(config.device)
-        model = assembly.model().to(device).train()
-        data = assembly.training_data()
-        loss_of = loss_for(assembly.config, data.longest, device)
+        model = experiment.model().to(device).train()
+        data = experiment.training_data()
+        loss_of = loss_for(experiment.config, data.longest, device)
         feed = Feed(data, model.encoding, config, device, static=loss_of is not None)
         began = clock()
         feed.batches(0)
         data_seconds = (clock() - began) / feed.steps_ahead
-        return Trial(assembly, model, optimizer_of(model, config), feed, loss_of, data_seconds, clock)
+        return Trial(experiment, model, optimizer_of(model, config), feed, loss_of, data_seconds, clock)
 
     @property
     def config(self) -> TrainingConfig:
-        return self.assembly.config.training
+        return self.experiment.config.training
 
     def run(self, step: int) -> None:
         """Train one step."""
@@ -201,7 +201,7 @@ class Trial:
 
 
 def throughput(
-    assembly: Assembly,
+    experiment: Experiment,
     steps: int = 50,
     seconds: float | None = None,
     parts: bool = False,
@@ -215,11 +215,11 @@ def throughput(
         parts: time the parts of a step as well.
         clock: see `Laps`.
     """
-    config, shape, vocabulary = assembly.config.training, assembly.config.model, assembly.vocabulary_size()
+    config, shape, vocabulary = experiment.config.training, experiment.config.model, experiment.vocabulary_size()
     device = device_named(config.device)
     before = _memory(device, anew=True)
-    with products(config), enough_memory(config, assembly.tokens):
-        trial = Trial.of(assembly, clock)
+    with products(config), enough_memory(config, experiment.tokens):
+        trial = Trial.of(experiment, clock)
         if seconds is not None:
             steps = min(max(int(seconds / min(trial.seconds(3))), LEAST_STEPS), MOST_STEPS)
         trial.warm(steps)

@@ -9,7 +9,7 @@ from pathlib import Path
 from arith.config.recipe import Recipe
 from arith.config.schema import RunConfig
 from arith.evaluation.session import finished_results
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import made, results_folder
 from arith.experiment.run import Run, emptied
 from arith.figures.report import drawn_and_saved
@@ -72,14 +72,14 @@ def reproduce(
     committed = staying.cells if staying else committed_cells(recipe, labels)
     found: list[Results] = []
     for number, (label, seed) in enumerate(plan, 1):
-        assembly = Assembly.of(seeded(recipe.config(label), seed))
+        experiment = Experiment.of(seeded(recipe.config(label), seed))
         folder = run_folder(out, label, seed)
-        done = finished_results(folder, assembly, label)
+        done = finished_results(folder, experiment, label)
         say(f"[{number}/{len(plan)}] {label}, seed {seed}" + (": finished earlier" if done else ""))
         if done is None:
             with locked(folder):
-                run = Run.begin(folder, assembly.config, "resume" if (folder / "run.json").is_file() else "refuse")
-                done = run_and_test(run, assembly, label)
+                run = Run.begin(folder, experiment.config, "resume" if (folder / "run.json").is_file() else "refuse")
+                done = run_and_test(run, experiment, label)
         found.append(done)
         results = joined(recipe, found)
         results.save(out / "results.json")
@@ -107,7 +107,7 @@ def work_side_by_side(recipe: Recipe, plan: Sequence[tuple[str, int]], out: Path
     orders = []
     for label, seed in plan:
         config, folder = seeded(recipe.config(label), seed), run_folder(out, label, seed)
-        if finished_results(folder, Assembly.of(config), label) is None:
+        if finished_results(folder, Experiment.of(config), label) is None:
             orders.append(Order(str(folder), label, config.as_dict(), threads_of(jobs)))
     work_off(orders, "local", jobs, out / "logs", recipe.name, sys.argv[1:])
 

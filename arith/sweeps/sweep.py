@@ -12,7 +12,7 @@ import torch
 
 from arith.config.schema import RunConfig
 from arith.evaluation.session import finished_results
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import made
 from arith.figures.report import drawn_and_saved
 from arith.performance.estimate import flops_per_step
@@ -108,7 +108,7 @@ def order(job: Job, means: Means) -> Order:
 
 def finished(job: Job, means: Means) -> Results | None:
     """The results of a run, if it has come to its end."""
-    return finished_results(means.folder / job.folder, Assembly.of(job.config), job.label)
+    return finished_results(means.folder / job.folder, Experiment.of(job.config), job.label)
 
 
 def equalised(plan: Sweep, means: Means) -> Sweep:
@@ -132,7 +132,7 @@ def _samples_per_step(config: RunConfig) -> float:
 
 
 def _flops_per_step(config: RunConfig) -> float:
-    return flops_per_step(Assembly.of(config))
+    return flops_per_step(Experiment.of(config))
 
 
 def _measured(minutes: float, means: Means) -> Callable[[RunConfig], Mapping[str, Any]]:

@@ -13,7 +13,7 @@ import torch
 from arith.config.schema import RunConfig
 from arith.errors import RunError, UsageError
 from arith.evaluation.session import measured, saved
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.inventory import FAILED
 from arith.experiment.run import Run
 from arith.process.files import disk_errors
@@ -73,7 +73,7 @@ def work(order: Order) -> Outcome:
         with locked(folder), _told(folder / FAILED):
             config = RunConfig.of(order.config)
             run = Run.begin(folder, config, "resume" if (folder / "run.json").is_file() else "refuse")
-            run_and_test(run, Assembly.of(config), order.label)
+            run_and_test(run, Experiment.of(config), order.label)
     except (Interrupted, KeyboardInterrupt):
         return Outcome("interrupted")
     except Exception as error:
@@ -99,13 +99,13 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, UsageError | RunError) else f"{type(error).__name__}: {error}"
 
 
-def run_and_test(run: Run, assembly: Assembly, label: str, world: World = ALONE) -> Results:
+def run_and_test(run: Run, experiment: Experiment, label: str, world: World = ALONE) -> Results:
     """Train a run from where it is to its end, and test it; of several processes the first one."""
-    model = train(run, assembly, world)
+    model = train(run, experiment, world)
     hint = command_line("train", "--resume", "--out", str(run.folder))
     try:
-        with enough_memory(run.config.training, assembly.tokens):
-            results = measured(run, assembly, model, run.config.training.steps, label, run.results)
+        with enough_memory(run.config.training, experiment.tokens):
+            results = measured(run, experiment, model, run.config.training.steps, label, run.results)
     except KeyboardInterrupt:
         raise Interrupted(hint) from None
     with disk_errors("the results", hint):

@@ -5,7 +5,7 @@ import time
 
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.process.signals import Flag
 from arith.training.compiled import loss_for
 from arith.training.environment import deterministic, device_named, enough_memory, keep_memory, products
@@ -48,23 +48,23 @@ def for_minutes(config: RunConfig, minutes: float) -> RunConfig:
 
 def seconds_of(config: RunConfig) -> tuple[float, float]:
     """Of a training step, the median of some, and of a validation. Nothing of it is kept."""
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     device = device_named(config.training.device)
-    model = assembly.model().to(device)
+    model = experiment.model().to(device)
     optimizer = optimizer_of(model, config.training)
-    data, watch = assembly.training_data(), FiniteWatch(device)
+    data, watch = experiment.training_data(), FiniteWatch(device)
     loss_of = loss_for(config, data.longest, device)
     feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)
     times = []
     keep_memory()
     own = config.training
-    with deterministic(own.deterministic), products(own), enough_memory(own, assembly.tokens):
+    with deterministic(own.deterministic), products(own), enough_memory(own, experiment.tokens):
         for step in range(WARM_STEPS + TIMED_STEPS):
             began = time.perf_counter()
             watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), config.training, loss_of=loss_of))
             watch.check(config.training)  # waits for the device
             times.append(time.perf_counter() - began)
         began = time.perf_counter()
-        validation_accuracy(model, assembly.validation_data(), config.training, Flag())
+        validation_accuracy(model, experiment.validation_data(), config.training, Flag())
         validation = time.perf_counter() - began
     return statistics.median(times[WARM_STEPS:]), validation

@@ -93,11 +93,11 @@ class Feed:
         world: each of several processes takes its rows of a step.
         static: pad to few different widths, for compiled steps.
 
-    >>> from arith.experiment.experiment import Assembly
+    >>> from arith.experiment.experiment import Experiment
     >>> from arith.config.schema import RunConfig
     >>> config = RunConfig.of({"training": {"batch": 8, "microbatches": 2}})
-    >>> assembly = Assembly.of(config)
-    >>> feed = Feed(assembly.training_data(), assembly.encoding(), config.training, torch.device("cpu"))
+    >>> experiment = Experiment.of(config)
+    >>> feed = Feed(experiment.training_data(), experiment.encoding(), config.training, torch.device("cpu"))
     >>> [tuple(batch.tokens.shape) for batch in feed.batches(step=0)]
     [(4, 14), (4, 17)]
     """

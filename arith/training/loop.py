@@ -8,7 +8,7 @@ from arith.errors import UsageError
 from arith.evaluation.teacher_forced import exact_matches
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.metrics import Log, StepClock, TokenMeter
 from arith.experiment.run import Run
 from arith.model.transformer import Transformer
@@ -32,7 +32,7 @@ from arith.training.optimiser import learning_rate, optimizer_of, set_rates
 from arith.training.step import FiniteWatch, training_step
 
 
-def train(run: Run, assembly: Assembly, world: World = ALONE) -> Transformer:
+def train(run: Run, experiment: Experiment, world: World = ALONE) -> Transformer:
     """Train a run to its last step, from its latest checkpoint if it has one.
 
     Raises:
@@ -41,20 +41,20 @@ def train(run: Run, assembly: Assembly, world: World = ALONE) -> Transformer:
     """
     config = run.config.training
     keep_memory()
-    with deterministic(config.deterministic), products(config), enough_memory(config, assembly.tokens):
-        return _train(run, assembly, world)
+    with deterministic(config.deterministic), products(config), enough_memory(config, experiment.tokens):
+        return _train(run, experiment, world)
 
 
-def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
+def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     config = run.config.training
     if config.batch < world.size:
         raise UsageError(
             f"each of {world.size} processes takes 1 sample or more of a batch: got --batch {config.batch}"
         )
-    if assembly.supervision is not None and world.size > 1:
+    if experiment.supervision is not None and world.size > 1:
         raise UsageError(f"with trace.kind a model is trained by one process: got {world.size}")
     device = local_device(device_named(config.device))
-    model = assembly.model().to(device)
+    model = experiment.model().to(device)
     optimizer = optimizer_of(model, config)
     step = 0
     if checkpoints.any_saved(run.checkpoints):
@@ -67,8 +67,8 @@ def _train(run: Run, assembly: Assembly, world: World) -> Transformer:
     with disk_errors("the metrics", hint):
         log = Log(run.folder, rows, config.tensorboard) if world.first else None
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
-    validation = assembly.validation_data()
-    data, meter = assembly.training_data(), TokenMeter(clock.seconds)
+    validation = experiment.validation_data()
+    data, meter = experiment.training_data(), TokenMeter(clock.seconds)
     loss_of = loss_for(run.config, data.longest, device)
     feed = Feed(data, model.encoding, config, device, world, static=loss_of is not None)
     watch = FiniteWatch(device)

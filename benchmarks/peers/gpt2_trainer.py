@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as Rows
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.training.environment import device_named
 
 IGNORED = -100  # label of a token that is not asked for, as Hugging Face marks it
@@ -28,8 +28,8 @@ IGNORED = -100  # label of a token that is not asked for, as Hugging Face marks 
 class Tokenised(Rows[dict[str, Tensor]]):
     """The first rows of our training data, padded to the longest."""
 
-    def __init__(self, assembly: Assembly, count: int) -> None:
-        batch = assembly.training_data().batch(0, count, torch.device("cpu"))
+    def __init__(self, experiment: Experiment, count: int) -> None:
+        batch = experiment.training_data().batch(0, count, torch.device("cpu"))
         self.tokens = batch.tokens
         self.labels = batch.tokens.masked_fill(~batch.answer_mask, IGNORED)
         self.seen = (torch.arange(batch.tokens.shape[1]) < batch.length[:, None]).long()
@@ -41,14 +41,14 @@ class Tokenised(Rows[dict[str, Tensor]]):
         return {"input_ids": self.tokens[row], "labels": self.labels[row], "attention_mask": self.seen[row]}
 
 
-def gpt2(assembly: Assembly) -> GPT2LMHeadModel:
+def gpt2(experiment: Experiment) -> GPT2LMHeadModel:
     """A GPT-2 of our model's shape."""
-    model = assembly.config.model
+    model = experiment.config.model
     torch.manual_seed(model.seed)
     built = GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=assembly.vocabulary_size(),
-            n_positions=assembly.tokens,
+            vocab_size=experiment.vocabulary_size(),
+            n_positions=experiment.tokens,
             n_embd=model.width,
             n_layer=model.layers * model.loops,
             n_head=model.heads,
@@ -82,14 +82,14 @@ class HuggingFace:
     """A training by Hugging Face's Trainer."""
 
     def __init__(
-        self, assembly: Assembly, compiled: bool = False, clock: Callable[[], float] = time.perf_counter
+        self, experiment: Experiment, compiled: bool = False, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self.assembly, self.compiled, self.clock, self.model = assembly, compiled, clock, gpt2(assembly)
-        self.rows = Tokenised(assembly, 32 * assembly.config.training.batch)
+        self.experiment, self.compiled, self.clock, self.model = experiment, compiled, clock, gpt2(experiment)
+        self.rows = Tokenised(experiment, 32 * experiment.config.training.batch)
 
     def seconds(self, steps: int) -> tuple[float, ...]:
         """From the end of each step to that of the next, loading its data included."""
-        training, ends = self.assembly.config.training, Ends(self.clock)
+        training, ends = self.experiment.config.training, Ends(self.clock)
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             arguments = TrainingArguments(
                 output_dir=folder,
@@ -115,7 +115,7 @@ class HuggingFace:
                 eval_strategy="no",
                 report_to=[],
                 disable_tqdm=True,
-                seed=self.assembly.config.data.seed,
+                seed=self.experiment.config.data.seed,
             )
             Trainer(self.model, arguments, train_dataset=self.rows, callbacks=[ends]).train()
         return tuple(later - earlier for earlier, later in itertools.pairwise(ends.ends))

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from arith.config.schema import RunConfig
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 
 SMALL = RunConfig.of(
     {
@@ -31,9 +31,9 @@ def benchmark(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_peer_has_the_same_rows_and_labels(benchmark: ModuleType) -> None:
-    assembly = Assembly.of(SMALL)
-    peer = benchmark.HuggingFace(assembly)
-    batch = assembly.training_data().batch(0, 4, torch.device("cpu"))
+    experiment = Experiment.of(SMALL)
+    peer = benchmark.HuggingFace(experiment)
+    batch = experiment.training_data().batch(0, 4, torch.device("cpu"))
     for row in range(4):
         theirs, n = peer.rows[row], batch.tokens.shape[1]
         assert torch.equal(theirs["input_ids"][:n], batch.tokens[row])
@@ -42,12 +42,12 @@ def test_peer_has_the_same_rows_and_labels(benchmark: ModuleType) -> None:
 
 
 def test_peer_has_the_same_shape_and_loss(benchmark: ModuleType) -> None:
-    assembly = Assembly.of(SMALL)
-    peer = benchmark.HuggingFace(assembly)
-    model = assembly.config.model
+    experiment = Experiment.of(SMALL)
+    peer = benchmark.HuggingFace(experiment)
+    model = experiment.config.model
     own = peer.model.config
     assert (own.n_layer, own.n_embd, own.n_head, own.n_inner) == (model.layers, model.width, model.heads, model.hidden)
-    assert own.vocab_size == assembly.vocabulary_size()
+    assert own.vocab_size == experiment.vocabulary_size()
     rows = [peer.rows[row] for row in range(4)]
     inputs = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
     with torch.no_grad():

@@ -10,7 +10,7 @@ import torch
 from arith.catalogue.entries import ALIASES, ENCODINGS
 from arith.config.schema import RunConfig
 from arith.evaluation.teacher_forced import exact_matches
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.training.optimiser import optimizer_of, set_rates
 from arith.training.step import FiniteWatch, training_step
 
@@ -59,8 +59,8 @@ def test_it_learns_to_add(encoding: str) -> None:
         | OTHERWISE.get(encoding, {})
     )
     (digits,) = config.evaluation.digits
-    assembly = Assembly.of(config)
-    model, data, cpu = assembly.model(), assembly.training_data(), torch.device("cpu")
+    experiment = Experiment.of(config)
+    model, data, cpu = experiment.model(), experiment.training_data(), torch.device("cpu")
     optimizer, watch = optimizer_of(model, config.training), FiniteWatch(cpu)
     reached = 0.0
     for step in range(CAP):
@@ -68,7 +68,7 @@ def test_it_learns_to_add(encoding: str) -> None:
         watch.see(step + 1, *training_step(model, optimizer, [data.batch(64 * step, 64, cpu)], config.training))
         if (step + 1) % EVERY == 0:
             watch.check(config.training)
-            reached = float(exact_matches(model.eval(), assembly.test_data("random", digits), 500).float().mean())
+            reached = float(exact_matches(model.eval(), experiment.test_data("random", digits), 500).float().mean())
             model.train()
             if reached >= WANTED:
                 return

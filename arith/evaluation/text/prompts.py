@@ -15,7 +15,7 @@ from arith.config.schema import RunConfig
 from arith.data.tokenized import texts
 from arith.errors import UsageError
 from arith.evaluation.exact_match import conditions, every_suite, grid_conditions, jobs
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.process.files import write_whole
 from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
@@ -40,34 +40,34 @@ class TextTest:
     seed: int
     shots: int = 0
 
-    def assembly(self, digits: Sequence[int] = (1,), suites: Sequence[str] = (), samples: int = 100) -> Assembly:
+    def experiment(self, digits: Sequence[int] = (1,), suites: Sequence[str] = (), samples: int = 100) -> Experiment:
         """What draws the problems. The encoding in it is nobody's."""
         evaluation = {"digits": list(digits), "suites": list(suites), "seed": self.seed}
         evaluation |= {"samples": samples, "long_samples": samples}
         values = {"task": self.task, "format": self.format, "encoding": "nope", "evaluation": evaluation}
         if self._width() is not None:
             values["data"] = {"digits": [1, min(4, self._width() or 4)]}
-        return Assembly.of(RunConfig.of(values))
+        return Experiment.of(RunConfig.of(values))
 
     def sets(self, digits: Sequence[int], suites: Sequence[str] | None, samples: int) -> list[Condition]:
         """The test sets by digits and suites; all that the task has, if none are named."""
-        plain = self.assembly(digits, suites or (), samples)
+        plain = self.experiment(digits, suites or (), samples)
         if suites is None:
-            plain = self.assembly(digits, every_suite(plain), samples)
+            plain = self.experiment(digits, every_suite(plain), samples)
         return conditions(plain)
 
     def grid(self, lengths: str, samples: int) -> list[Condition]:
         """A test set for each pair of operand lengths."""
-        return grid_conditions(self.assembly(), lengths, samples)
+        return grid_conditions(self.experiment(), lengths, samples)
 
     def problems(self, test: Condition) -> "AskedSet":
         """One test set."""
-        assembly = self.assembly((test.digits,), () if test.suite == GRID else (test.suite,), test.n)
-        (job,) = jobs(assembly, [test])
-        source, form = job.data.problems.sources[0], assembly.tested_format
+        experiment = self.experiment((test.digits,), () if test.suite == GRID else (test.suite,), test.n)
+        (job,) = jobs(experiment, [test])
+        source, form = job.data.problems.sources[0], experiment.tested_format
         exact = source.problems(0, test.n)
         written = texts(job.data.problems, form, 0, test.n)
-        shots = self._solved(assembly)
+        shots = self._solved(experiment)
         return AskedSet(
             self,
             test,
@@ -80,16 +80,16 @@ class TextTest:
 
     def longest_reply(self, test: Condition) -> int:
         """Characters of the longest answer."""
-        assembly = self.assembly((test.digits,), samples=test.n)
-        return assembly.tested_format.longest_answer(assembly.tested_task, test.digits)
+        experiment = self.experiment((test.digits,), samples=test.n)
+        return experiment.tested_format.longest_answer(experiment.tested_task, test.digits)
 
     def _width(self) -> int | None:
         return format_named(self.format).width
 
-    def _solved(self, assembly: Assembly) -> str:
+    def _solved(self, experiment: Experiment) -> str:
         if not self.shots:
             return ""
-        solved = texts(assembly.training_data().problems, assembly.tested_format, 0, self.shots)
+        solved = texts(experiment.training_data().problems, experiment.tested_format, 0, self.shots)
         return "".join(f"{prompt}{answer}\n" for prompt, answer in solved)
 
 

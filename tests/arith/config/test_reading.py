@@ -7,12 +7,12 @@ from arith.config.presets import PRESETS
 from arith.config.reading import differences, digit_list, digit_range
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.training.environment import device_named
 
 
 def test_defaults_are_a_sound_run() -> None:
-    Assembly.of(RunConfig())
+    Experiment.of(RunConfig())
 
 
 def test_configurations_survive_json() -> None:
@@ -32,7 +32,7 @@ def test_presets_build(preset: str) -> None:
 
     config = RunConfig.of({"model": {"preset": preset}})
     with torch.device("meta"):
-        count = Assembly.of(config).model().parameter_count()
+        count = Experiment.of(config).model().parameter_count()
     assert 50_000 < count < 110_000_000
 
 
@@ -43,7 +43,7 @@ def test_gpt2_small_is_its_shape() -> None:
     model = config.model
     assert (model.layers, model.width, model.heads, model.hidden) == (12, 768, 12, 3072)
     with torch.device("meta"):
-        assert 84e6 < Assembly.of(config).model().parameter_count() < 87e6
+        assert 84e6 < Experiment.of(config).model().parameter_count() < 87e6
 
 
 @pytest.mark.parametrize(
@@ -130,15 +130,15 @@ def test_wrong_values_are_named(values: dict[str, object], message: str) -> None
 )
 def test_what_cannot_be_is_refused_before_any_work(values: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        Assembly.of(RunConfig.of(values))
+        Experiment.of(RunConfig.of(values))
     assert message in str(raised.value)
 
 
 def test_what_is_longest_is_known_before() -> None:
-    scheduled = Assembly.of(RunConfig.of({"data": {"schedule": 900, "first_digits": "1-25"}}))
+    scheduled = Experiment.of(RunConfig.of({"data": {"schedule": 900, "first_digits": "1-25"}}))
     assert scheduled.digits == 26
     mixed = RunConfig.of({"data": {"mix": "10% addition 30"}, "encoding": "learned"})
-    assert Assembly.of(mixed).digits == 31
+    assert Experiment.of(mixed).digits == 31
     one = RunConfig.of({"data": {"first_digits": 2, "schedule": 5}})
     assert one.data.first_digits == (2, 2)
 

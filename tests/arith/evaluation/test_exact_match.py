@@ -15,7 +15,7 @@ from arith.errors import UsageError
 from arith.evaluation import teacher_forced as judging
 from arith.evaluation.exact_match import evaluate, grid_conditions, jobs
 from arith.evaluation.teacher_forced import batch_matches, exact_matches
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.figures.accuracy import draw_accuracy
 from arith.model.decode import greedy
@@ -64,11 +64,11 @@ def test_one_pass_equals_cached_greedy_decoding(tmp_path: Path, encoding: str, f
             "evaluation": {"digits": "2"},
         }
     )
-    assembly = Assembly.of(config)
-    model = train(Run.begin(tmp_path / "run", config), assembly)
+    experiment = Experiment.of(config)
+    model = train(Run.begin(tmp_path / "run", config), experiment)
     right = []
     for digits in (1, 2):
-        data = assembly.test_data("random", digits)
+        data = experiment.test_data("random", digits)
         batch = data.batch(0, 300, CPU)
         cut = batch.shortest_prompt
         prompt = dataclasses.replace(batch.prompt, tokens=batch.tokens[:, :cut])
@@ -85,26 +85,28 @@ def test_one_pass_equals_cached_greedy_decoding(tmp_path: Path, encoding: str, f
 
 
 def test_greedy_stops_at_end_marks_and_takes_equal_lengths_only() -> None:
-    assembly = Assembly.of(RunConfig())
-    model = assembly.model()
-    ragged = assembly.training_data().batch(0, 8, CPU)
+    experiment = Experiment.of(RunConfig())
+    model = experiment.model()
+    ragged = experiment.training_data().batch(0, 8, CPU)
     with pytest.raises(ValueError, match="prompts of equal length"):
         greedy(model, ragged.prompt, ragged.key, 3, ragged.capacity)
 
 
 def test_chunks_do_not_change_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    assembly = Assembly.of(RunConfig.of({"training": {"steps": 1}}))
-    model = assembly.model()
-    data = assembly.test_data("unequal", 4)
+    experiment = Experiment.of(RunConfig.of({"training": {"steps": 1}}))
+    model = experiment.model()
+    data = experiment.test_data("unequal", 4)
     whole = exact_matches(model, data, 50)
     monkeypatch.setitem(judging.SCORE_BYTES, "cpu", 1)
     assert torch.equal(exact_matches(model, data, 50), whole)
 
 
 def test_lengths_beyond_the_encoding_are_refused() -> None:
-    assembly = Assembly.of(RunConfig.of({"encoding": "learned", "evaluation": {"digits": "4"}}))
+    experiment = Experiment.of(RunConfig.of({"encoding": "learned", "evaluation": {"digits": "4"}}))
     with pytest.raises(UsageError, match="a test at 9 digits is beyond this model: Learned has position ids up to"):
-        list(evaluate(assembly, assembly.model(), [Condition("random", 9, 5)], label="x", step=1, training_seconds=0))
+        list(
+            evaluate(experiment, experiment.model(), [Condition("random", 9, 5)], label="x", step=1, training_seconds=0)
+        )
 
 
 def cell(
@@ -238,25 +240,25 @@ def test_figures_take_extremes(tmp_path: Path, count: int, share: float) -> None
 
 def test_every_cell_counts_what_training_held(tmp_path: Path) -> None:
     config = RunConfig.of({"training": {"steps": 2, "batch": 4000}, "evaluation": {"digits": "1,5", "samples": 100}})
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     sets = [Condition("random", 1, 100), Condition("random", 5, 100)]
-    small, large = evaluate(assembly, assembly.model(), sets, label="x", step=2, training_seconds=0)
+    small, large = evaluate(experiment, experiment.model(), sets, label="x", step=2, training_seconds=0)
     assert small.seen > 90, "8,000 samples hold most of the 100 problems of one digit"
     assert large.seen == 0
     assert json.dumps(dataclasses.asdict(small))
 
 
 def test_cells_of_up_to_four_digits_count_exactly_what_training_held() -> None:
-    assembly = Assembly.of(RunConfig.of({"data": {"digits": "1-3"}, "training": {"steps": 2, "batch": 4000}}))
+    experiment = Experiment.of(RunConfig.of({"data": {"digits": "1-3"}, "training": {"steps": 2, "batch": 4000}}))
 
     def pairs(data: Dataset, count: int) -> list[frozenset[str]]:
         first, second = data.problems.sources[0].operands(0, count)
         return [frozenset((first.text(row), second.text(row))) for row in range(count)]
 
-    held = set(pairs(assembly.training_data(), 8000))
-    sets = grid_conditions(assembly, "1-2x2-3", 90)
-    asked = [pairs(next(jobs(assembly, [test])).data, test.n) for test in sets]
-    found = list(evaluate(assembly, assembly.model(), sets, label="x", step=2, training_seconds=0))
+    held = set(pairs(experiment.training_data(), 8000))
+    sets = grid_conditions(experiment, "1-2x2-3", 90)
+    asked = [pairs(next(jobs(experiment, [test])).data, test.n) for test in sets]
+    found = list(evaluate(experiment, experiment.model(), sets, label="x", step=2, training_seconds=0))
     seen = {cell.operand_lengths: cell.seen for cell in found}
     assert list(seen.values()) == [sum(pair in held for pair in own) for own in asked]
     assert min(seen[1, 3], seen[2, 2]) > 9, "or the test proves nothing"

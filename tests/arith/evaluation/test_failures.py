@@ -15,7 +15,7 @@ from arith.errors import UsageError
 from arith.evaluation.answers import answered
 from arith.evaluation.failures import CLASSES, anatomy, classes
 from arith.evaluation.teacher_forced import judged
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.results.error_classes import merged
 from arith.results.predictions import Prediction, Predictions, Subject
@@ -119,15 +119,15 @@ def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "evaluation": {"digits": "2,3", "samples": 40},
         }
     )
-    train(Run.begin(folder, config), Assembly.of(config))
+    train(Run.begin(folder, config), Experiment.of(config))
     return folder
 
 
 def test_the_first_wrong_token_of_one_pass_is_that_of_decoding(half_trained: Path) -> None:
     run = Run.open(half_trained)
-    assembly = Assembly.of(run.config)
-    model, _ = run.trained(assembly)
-    data = assembly.test_data("unequal", 2)
+    experiment = Experiment.of(run.config)
+    model, _ = run.trained(experiment)
+    data = experiment.test_data("unequal", 2)
     found = judged(model, data, 200)
     rows = answered(model, Condition("unequal", 2, 200), data, 0, found)
     assert 0.02 < float(found.right.float().mean()) < 0.98, "half-trained, or the test proves nothing"

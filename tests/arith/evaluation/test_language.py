@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from arith.config.schema import RunConfig
 from arith.evaluation.language import language, surprise, words_of
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.figures.language import draw_language
 from arith.results.schema import Cell, Language, Results
 from arith.tasks import vocabulary
@@ -28,13 +28,13 @@ DIALOGUE = {
 }
 
 
-def assembled(**training: object) -> Assembly:
-    return Assembly.of(RunConfig.of({**DIALOGUE, "training": training}))
+def experiment_with(**training: object) -> Experiment:
+    return Experiment.of(RunConfig.of({**DIALOGUE, "training": training}))
 
 
 def test_a_line_is_learned_from_its_second_token_to_its_end() -> None:
-    answers = assembled().training_data().batch(0, 8, CPU)
-    lines = assembled(loss="line").training_data().batch(0, 8, CPU)
+    answers = experiment_with().training_data().batch(0, 8, CPU)
+    lines = experiment_with(loss="line").training_data().batch(0, 8, CPU)
     assert torch.equal(lines.tokens, answers.tokens)
     for row in range(8):
         length = int(lines.length[row])
@@ -46,8 +46,8 @@ def test_a_line_is_learned_from_its_second_token_to_its_end() -> None:
 
 
 def test_the_loss_of_lines_is_the_cross_entropy_of_all_tokens() -> None:
-    assembly = assembled(loss="line")
-    model, batch = assembly.model(), assembly.training_data().batch(0, 4, CPU)
+    experiment = experiment_with(loss="line")
+    model, batch = experiment.model(), experiment.training_data().batch(0, 4, CPU)
     ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
     logits = model(batch.tokens[:, :-1], tuple(own[:, :, :-1] for own in ids))
     pad = vocabulary.token(vocabulary.PAD)
@@ -56,20 +56,20 @@ def test_the_loss_of_lines_is_the_cross_entropy_of_all_tokens() -> None:
 
 
 def test_a_model_that_knows_nothing_gives_every_character_the_same() -> None:
-    assembly = assembled(loss="line")
-    model = assembly.model()
+    experiment = experiment_with(loss="line")
+    model = experiment.model()
     torch.nn.init.zeros_(model.head.weight)
-    seen, held_out = language(assembly, model, "x")[::-1]
+    seen, held_out = language(experiment, model, "x")[::-1]
     assert (seen.wording, held_out.wording) == ("seen", "held-out")
-    assert seen.bits_a_character == pytest.approx(math.log2(assembly.vocabulary_size()), abs=1e-4)
+    assert seen.bits_a_character == pytest.approx(math.log2(experiment.vocabulary_size()), abs=1e-4)
     assert held_out.perplexity_a_word == pytest.approx(
-        assembly.vocabulary_size() ** (held_out.characters / held_out.words), rel=1e-2
+        experiment.vocabulary_size() ** (held_out.characters / held_out.words), rel=1e-2
     )
 
 
 def test_only_characters_that_are_no_digits_are_counted() -> None:
-    data = assembled(loss="line").training_data()
-    _, characters, words = surprise(assembled().model(), data, 3)
+    data = experiment_with(loss="line").training_data()
+    _, characters, words = surprise(experiment_with().model(), data, 3)
     text = [vocabulary.decode(tokens) for tokens in data.batch(0, 3, CPU).tokens.numpy()]
     assert characters == sum(not letter.isdigit() for line in text for letter in line) + 3  # the end marks
     assert words == sum(map(words_of, text))
@@ -77,8 +77,8 @@ def test_only_characters_that_are_no_digits_are_counted() -> None:
 
 
 def test_a_model_of_answers_says_nothing_of_language() -> None:
-    assembly = assembled()
-    assert language(assembly, assembly.model(), "x") == ()
+    experiment = experiment_with()
+    assert language(experiment, experiment.model(), "x") == ()
 
 
 def test_language_is_kept_in_results_and_drawn(arith: Arith, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from arith.errors import UsageError
 from arith.evaluation.attention import attended, weights_of
 from arith.evaluation.perturb import Variant, answered, probes, variants, with_marks
 from arith.evaluation.teacher_forced import judge
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.model.transformer import Attention
 
 Arith = Callable[..., Result]
@@ -23,18 +23,18 @@ CPU = torch.device("cpu")
 SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-3", "--samples", "5"]
 
 
-def untrained(encoding: str, **values: object) -> Assembly:
+def untrained(encoding: str, **values: object) -> Experiment:
     config = {"encoding": encoding, "evaluation": {"digits": "20"}, "model": {"layers": 2, "key_heads": 2}}
-    return Assembly.of(RunConfig.of(config | values))
+    return Experiment.of(RunConfig.of(config | values))
 
 
 @pytest.mark.parametrize(
     ("encoding", "same"), [("rope", True), ("t5", True), ("learned", False), ("sinusoidal", False)]
 )
 def test_moved_ids_are_seen_by_absolute_encodings_alone(encoding: str, same: bool) -> None:
-    assembly = untrained(encoding)
-    model = assembly.model().eval()
-    batch = assembly.test_data("random", 3).batch(0, 30, CPU)
+    experiment = untrained(encoding)
+    model = experiment.model().eval()
+    batch = experiment.test_data("random", 3).batch(0, 30, CPU)
     with torch.no_grad():
         here, moved = judge(model, batch), judge(model, batch, 5)
     assert torch.allclose(here.margin, moved.margin, atol=1e-3) == same
@@ -52,20 +52,20 @@ def test_marks_stand_before_the_line_and_shift_all(monkeypatch: pytest.MonkeyPat
 
 
 def test_probes_compare_with_the_problems_as_they_are() -> None:
-    assembly = untrained("learned@coupled+rope")
-    found = probes(assembly, assembly.model().eval(), 3, 40)
+    experiment = untrained("learned@coupled+rope")
+    found = probes(experiment, experiment.model().eval(), 3, 40)
     names = [probe.changed for probe in found]
     assert names[0] == "nothing"
     assert names[-1] == "operands swapped"
     assert {"position ids + 1", "3 begin marks before", "10 zeros before operands"} < set(names)
     assert (found[0].broken, found[0].mended, found[0].p) == (0, 0, 1.0)
     with pytest.raises(UsageError, match="1 problem or more"):
-        probes(assembly, assembly.model(), 3, 0)
+        probes(experiment, experiment.model(), 3, 0)
 
 
 def test_variants_keep_the_problem_and_its_answer() -> None:
-    assembly = untrained("rope", format="plain")
-    for variant in variants(assembly, 3, 30):
+    experiment = untrained("rope", format="plain")
+    for variant in variants(experiment, 3, 30):
         source = variant.data.problems.sources[0]
         written = variant.data.format.write(source.task, variant.problems, None)
         width = 3 + 10 * variant.changed.startswith("10 z") + 3 * variant.changed.startswith("3 z")
@@ -78,21 +78,21 @@ def test_variants_keep_the_problem_and_its_answer() -> None:
 
 
 def test_what_has_no_ids_is_told_and_not_measured() -> None:
-    assembly = untrained("learned", evaluation={"digits": "4"})
-    model = assembly.model().eval()
-    first, *_ = variants(assembly, 4, 5)
+    experiment = untrained("learned", evaluation={"digits": "4"})
+    model = experiment.model().eval()
+    first, *_ = variants(experiment, 4, 5)
     beyond = Variant("moved", first.data, first.problems, moved=100)
     assert answered(model, first, 1) is not None
     assert answered(model, beyond, 1) is None
     with pytest.raises(UsageError, match="beyond this model"):
-        probes(assembly, model, 9, 5)
+        probes(experiment, model, 9, 5)
 
 
 @pytest.mark.parametrize("encoding", ["rope", "t5@coupled", "coupled-window", "fire", "cope", "forgetting", "shaw"])
 def test_maps_are_what_the_model_weighs_its_values_with(encoding: str) -> None:
-    assembly = untrained(encoding, model={"layers": 2, "key_heads": 2, "loops": 2})
-    model = assembly.model().eval()
-    batch = assembly.test_data("random", 3).batch(0, 4, CPU)
+    experiment = untrained(encoding, model={"layers": 2, "key_heads": 2, "loops": 2})
+    model = experiment.model().eval()
+    batch = experiment.test_data("random", 3).batch(0, 4, CPU)
     compared = []
 
     def check(module: torch.nn.Module, arguments: tuple[object, ...], out: torch.Tensor) -> None:

@@ -15,7 +15,7 @@ from arith.evaluation import exact_match as evaluate
 from arith.evaluation import session as measuring
 from arith.evaluation.exact_match import grid_conditions, jobs
 from arith.evaluation.teacher_forced import judge, judged
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.results.schema import Condition, Results
 
 Arith = Callable[..., Result]
@@ -23,13 +23,13 @@ CPU = torch.device("cpu")
 SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-3", "--samples", "5"]
 
 
-def untrained(**values: object) -> Assembly:
-    return Assembly.of(RunConfig.of({"evaluation": {"digits": "4"}, **values}))
+def untrained(**values: object) -> Experiment:
+    return Experiment.of(RunConfig.of({"evaluation": {"digits": "4"}, **values}))
 
 
 def test_batches_pay_next_to_no_padding_and_change_nothing() -> None:
-    assembly = untrained(format="plain", encoding="learned@randomized:span=64+t5")
-    model, data = assembly.model().eval(), assembly.test_data("nines", 4)
+    experiment = untrained(format="plain", encoding="learned@randomized:span=64+t5")
+    model, data = experiment.model().eval(), experiment.test_data("nines", 4)
     whole = judged(model, data, 200)
     paid = asked = 0
     for rows, batch in data.batches(200, lambda tokens: 9, CPU):
@@ -46,8 +46,8 @@ def test_batches_pay_next_to_no_padding_and_change_nothing() -> None:
 
 
 def test_a_margin_is_that_of_the_two_best_tokens() -> None:
-    assembly = untrained()
-    model, data = assembly.model().eval(), assembly.test_data("random", 3)
+    experiment = untrained()
+    model, data = experiment.model().eval(), experiment.test_data("random", 3)
     batch = data.batch(0, 20, CPU)
     with torch.no_grad():
         own = judge(model, batch)
@@ -61,15 +61,15 @@ def test_a_margin_is_that_of_the_two_best_tokens() -> None:
 
 
 def test_cells_of_a_grid_are_tested_together_as_they_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assembly = untrained(encoding="rope@coupled")
-    model = assembly.model().eval()
-    sets = grid_conditions(assembly, "1-4", 30)
+    experiment = untrained(encoding="rope@coupled")
+    model = experiment.model().eval()
+    sets = grid_conditions(experiment, "1-4", 30)
     assert [test.operand_lengths for test in sets[:4]] == [(1, 1), (1, 2), (2, 1), (2, 2)]
-    assert len(list(jobs(assembly, sets))) == 4
+    assert len(list(jobs(experiment, sets))) == 4
     facts = {"label": "x", "step": 1, "training_seconds": 0.0}
-    together = list(evaluate.evaluate(assembly, model, sets, **facts))  # type: ignore[arg-type]
+    together = list(evaluate.evaluate(experiment, model, sets, **facts))  # type: ignore[arg-type]
     monkeypatch.setattr("arith.evaluation.exact_match.TOGETHER", 1)
-    assert list(evaluate.evaluate(assembly, model, sets, **facts)) == together  # type: ignore[arg-type]
+    assert list(evaluate.evaluate(experiment, model, sets, **facts)) == together  # type: ignore[arg-type]
     assert {cell.suite for cell in together} == {"grid"}
     assert [cell.operand_lengths for cell in together] == [test.operand_lengths for test in sets]
 
@@ -140,7 +140,7 @@ def test_adversarial_suites_stand_beside_random_problems(arith: Arith) -> None:
 
 
 def test_conditions_are_told_from_cells() -> None:
-    assembly = untrained()
-    sets = [Condition("random", 2, 9), *grid_conditions(assembly, "1-2", 9)]
-    cells = evaluate.evaluate(assembly, assembly.model().eval(), sets, label="x", step=1, training_seconds=0)
+    experiment = untrained()
+    sets = [Condition("random", 2, 9), *grid_conditions(experiment, "1-2", 9)]
+    cells = evaluate.evaluate(experiment, experiment.model().eval(), sets, label="x", step=1, training_seconds=0)
     assert [measuring.condition_of(cell) for cell in cells] == sets

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from arith.config.schema import RunConfig
 from arith.experiment import shipped
 from arith.experiment.checkpoints import latest
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.pretrained import PretrainedFolder
 from arith.model.pretrained import Pretrained
 from arith.results.schema import Results
@@ -77,10 +77,10 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
 def test_the_loss_is_that_of_hugging_face(gpt2: Path) -> None:
     start = PretrainedFolder.of(f"hf:{gpt2}")
     values = {"encoding": "pretrained", "format": "plain+groups:size=1", "model": {"init": f"hf:{gpt2}"}}
-    assembly = Assembly.of(RunConfig.of(values))
-    model = assembly.model()
+    experiment = Experiment.of(RunConfig.of(values))
+    model = experiment.model()
     assert isinstance(model, Pretrained)
-    data = assembly.training_data()
+    data = experiment.training_data()
     batch = data.batch(3, 9, torch.device("cpu"))
     tokenized = data.problems.outlet.batch(data.problems.problems, 3, 9)  # type: ignore[attr-defined]
     theirs = model.inner(input_ids=tokenized["input_ids"], attention_mask=tokenized["attention_mask"])

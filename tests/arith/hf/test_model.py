@@ -22,7 +22,7 @@ from arith.data.batch import Batch
 from arith.errors import UsageError
 from arith.evaluation.answers import ask
 from arith.experiment import shipped
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.exported import opened
 from arith.hf.inputs import CACHE
 from arith.hf.model import ArithConfig, ArithForCausalLM
@@ -54,12 +54,12 @@ def models(tmp_path: Path, encoding: str, task: str, form: str) -> tuple[ArithFo
     """A model that was saved and loaded, its tokenizer likewise, and test problems of several lengths."""
     values = {"encoding": encoding, "task": task, "format": form, "model": SHAPE}
     config = RunConfig.of({**values, "data": {"digits": "1-3"}, "evaluation": {"digits": "1-4"}})
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     ArithForCausalLM(ArithConfig(run=config.as_dict())).save_pretrained(tmp_path)
-    character_tokenizer(assembly.vocabulary_size()).save_pretrained(tmp_path)
+    character_tokenizer(experiment.vocabulary_size()).save_pretrained(tmp_path)
     model = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
-    suite = "unequal" if assembly.tested_task.operands > 1 else "random"
-    batch = assembly.test_data(suite, 4).batch(0, ROWS, torch.device("cpu"))
+    suite = "unequal" if experiment.tested_task.operands > 1 else "random"
+    batch = experiment.test_data(suite, 4).batch(0, ROWS, torch.device("cpu"))
     return model, AutoTokenizer.from_pretrained(tmp_path), batch
 
 

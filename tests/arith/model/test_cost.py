@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from arith.config.schema import RunConfig
 from arith.evaluation.teacher_forced import judge
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.model.cost import forward_flops, palm_flops, training_flops
 from arith.performance.gpus import GPUS, utilisation
 from arith.training.loss import answer_loss
@@ -22,10 +22,10 @@ SHAPES = [
 @pytest.mark.parametrize("encoding", ["learned", "rope", "t5", "alibi", "coupled-window"])
 @pytest.mark.parametrize("shape", SHAPES, ids=["one layer", "looped", "summed", "grouped"])
 def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> None:
-    assembly = Assembly.of(RunConfig.of({"encoding": encoding, "model": shape, "data": {"digits": "2-5"}}))
-    model = assembly.model()
-    batch = assembly.training_data().batch(0, 6, torch.device("cpu"))
-    tokens, vocabulary = batch.tokens.shape[1] - 1, assembly.vocabulary_size()
+    experiment = Experiment.of(RunConfig.of({"encoding": encoding, "model": shape, "data": {"digits": "2-5"}}))
+    model = experiment.model()
+    batch = experiment.training_data().batch(0, 6, torch.device("cpu"))
+    tokens, vocabulary = batch.tokens.shape[1] - 1, experiment.vocabulary_size()
     with FlopCounterMode(display=False) as counted:
         answer_loss(model, batch).backward()
     assert counted.get_total_flops() == training_flops(model.config, vocabulary, 6, tokens, batch.queries, batch.asked)
@@ -41,10 +41,10 @@ def test_all_answers_asked_for() -> None:
 
 
 def test_palm_counts_little_more_where_all_is_asked_for() -> None:
-    assembly = Assembly.of(RunConfig.of({"model": {"preset": "small"}, "encoding": "nope"}))
-    parameters, model = assembly.model().parameter_count(), assembly.config.model
+    experiment = Experiment.of(RunConfig.of({"model": {"preset": "small"}, "encoding": "nope"}))
+    parameters, model = experiment.model().parameter_count(), experiment.config.model
     # What differs: the embedding, which is no product, and norms.
-    ours = training_flops(model, assembly.vocabulary_size(), rows=1, tokens=64) / 64
+    ours = training_flops(model, experiment.vocabulary_size(), rows=1, tokens=64) / 64
     assert 1 < palm_flops(model, parameters, 64) / ours < 1.02
 
 

@@ -15,7 +15,7 @@ from arith.data.batch import Batch
 from arith.errors import UsageError
 from arith.evaluation.session import measured
 from arith.evaluation.teacher_forced import judge
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.figures.accuracy import draw_accuracy
 from arith.model.decode import greedy
@@ -46,7 +46,7 @@ def looped(**changes: object) -> RunConfig:
 
 
 def built(config: RunConfig) -> Looped:
-    model = Assembly.of(config).model()
+    model = Experiment.of(config).model()
     assert isinstance(model, Looped)
     for parameter in model.encoding.parameters():
         torch.nn.init.normal_(parameter, std=0.3)  # tables that start at zero would make tests pass for nothing
@@ -61,7 +61,7 @@ def logits(model: Looped, batch: Batch, tokens: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("form", ["padded-reversed", "padded-all-reversed:width=12"])
 def test_prompts_tell_columns_and_loops(form: str) -> None:
-    batch = Assembly.of(looped(format=form)).training_data().batch(0, 50, CPU)
+    batch = Experiment.of(looped(format=form)).training_data().batch(0, 50, CPU)
     assert batch.prompt.answer_width is not None
     assert torch.equal(columns(batch.tokens).sum(1), batch.prompt.answer_width)
     assert torch.equal(factor_digits(batch.tokens), batch.prompt.answer_width // 2)
@@ -73,7 +73,7 @@ def test_a_model_that_follows_the_trace_is_right_at_any_length(kind: str, suite:
     """The loops around the model: an exact one in its place is exact, and 12 digits take what the trace takes."""
     config = looped(trace={"kind": kind})
     model, name = built(config), next(name for name in SUITES if name == suite)
-    data = Assembly.of(config).test_data(name, 12)
+    data = Experiment.of(config).test_data(name, 12)
     operands, batch = data.problems.sources[0].operands(0, 20), data.batch(0, 20, CPU)
     start, digits, loops = int(batch.prompt.length[0]), np.full(20, 12), []
 
@@ -93,7 +93,7 @@ def test_a_model_that_follows_the_trace_is_right_at_any_length(kind: str, suite:
 
 def test_the_right_answer_tells_nothing() -> None:
     config = looped()
-    model, batch = built(config), Assembly.of(config).training_data().batch(0, 40, CPU)
+    model, batch = built(config), Experiment.of(config).training_data().batch(0, 40, CPU)
     before = logits(model, batch, batch.tokens)
     inside = columns(batch.tokens)
     for other in range(1, 10):
@@ -106,7 +106,7 @@ def test_the_right_answer_tells_nothing() -> None:
 
 def test_answers_are_those_that_are_judged() -> None:
     config = looped()
-    model, data = built(config), Assembly.of(config).test_data("random", 4)
+    model, data = built(config), Experiment.of(config).test_data("random", 4)
     batch = data.batch(0, 30, CPU)
     cut = int(batch.prompt.length[0])
     prompt = dataclasses.replace(batch.prompt, tokens=batch.tokens[:, :cut])
@@ -124,7 +124,7 @@ def test_answers_are_those_that_are_judged() -> None:
 
 def test_a_sample_is_answered_alike_in_every_batch_and_wherever_ids_begin() -> None:
     config = looped()
-    model, data = built(config), Assembly.of(config).training_data()
+    model, data = built(config), Experiment.of(config).training_data()
     together = data.batch(0, 20, CPU)
     right = judge(model, together)
     moved = judge(model, together, moved=7)
@@ -139,7 +139,7 @@ def test_a_sample_is_answered_alike_in_every_batch_and_wherever_ids_begin() -> N
 def test_columns_see_the_digits_of_their_loop() -> None:
     """In loop t what column k says depends on a[k-t-1] .. a[k-t+1], b[t-1] .. b[t+1] and no other digit."""
     config = looped(format="padded-all-reversed")
-    model, data = built(config), Assembly.of(config).test_data("random", 8)
+    model, data = built(config), Experiment.of(config).test_data("random", 8)
     batch = data.batch(0, 1, CPU)
     ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
     state = torch.zeros(*batch.tokens.shape, 2, dtype=torch.long)
@@ -165,10 +165,10 @@ def test_columns_see_the_digits_of_their_loop() -> None:
 
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path, halted: Callable[[Run], Run]) -> None:
     config = looped()
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     whole = Run.begin(tmp_path / "whole", config)
-    expected = train(whole, assembly).state_dict()
-    resumed = train(halted(whole), assembly).state_dict()
+    expected = train(whole, experiment).state_dict()
+    resumed = train(halted(whole), experiment).state_dict()
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
 
 
@@ -189,12 +189,12 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path, halted: 
 )
 def test_what_cannot_be_learned_from_traces_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Assembly.of(looped(**changes))
+        Experiment.of(looped(**changes))
 
 
 def test_several_processes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="by one process: got 2"):
-        train(Run.begin(tmp_path / "run", looped()), Assembly.of(looped()), World(size=2))
+        train(Run.begin(tmp_path / "run", looped()), Experiment.of(looped()), World(size=2))
 
 
 def test_from_the_command_line(arith: Callable[..., Result], tmp_path: Path) -> None:
@@ -221,9 +221,9 @@ def test_steps_that_are_learned_hold_for_longer_problems(tmp_path: Path) -> None
         training={"steps": 300, "batch": 256, "evaluate_every": 300, "evaluate_samples": 8},
         data={"digits": (1, 4)},
     )
-    model = train(Run.begin(tmp_path / "run", config), Assembly.of(config))
+    model = train(Run.begin(tmp_path / "run", config), Experiment.of(config))
     assert isinstance(model, Looped)
-    batch = Assembly.of(looped(data={"digits": (8, 8)})).training_data().batch(0, 50, CPU)
+    batch = Experiment.of(looped(data={"digits": (8, 8)})).training_data().batch(0, 50, CPU)
     assert batch.loops is not None
     ids = batch.placed_by(model.encoding)
     with torch.no_grad():
@@ -235,9 +235,9 @@ def test_steps_that_are_learned_hold_for_longer_problems(tmp_path: Path) -> None
 
 def test_what_was_told_an_algorithm_is_drawn_apart(tmp_path: Path) -> None:
     config = looped(evaluation={"digits": [1, 2], "samples": 3, "suites": ["random"]})
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     told = measured(
-        Run.begin(tmp_path / "run", config), assembly, assembly.model().eval(), 0, "told", tmp_path / "told.json"
+        Run.begin(tmp_path / "run", config), experiment, experiment.model().eval(), 0, "told", tmp_path / "told.json"
     )
     (cell, *_) = told.cells
     answers = dataclasses.replace(cell, label="answers", supervision="answers")

@@ -14,7 +14,7 @@ from click.testing import Result
 from arith.config.schema import RunConfig
 from arith.data.batch import Batch
 from arith.errors import UsageError
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
@@ -49,7 +49,7 @@ def told(**changes: object) -> RunConfig:
 
 
 def built(config: RunConfig) -> Summing:
-    model = Assembly.of(config).model()
+    model = Experiment.of(config).model()
     assert isinstance(model, Summing)
     return model
 
@@ -87,8 +87,8 @@ def schoolbook(line: str, form: str) -> tuple[list[int], list[int]]:
 @pytest.mark.parametrize("task", TASKS)
 def test_targets_are_those_of_the_schoolbook(task: str, form: str) -> None:
     config = told(task=task, format=form, data={"digits": "1-4", "carry_mix": 0.3 if task == "addition" else 0.0})
-    assembly = Assembly.of(config)
-    model, batch = built(config), assembly.training_data().batch(0, 200, CPU)
+    experiment = Experiment.of(config)
+    model, batch = built(config), experiment.training_data().batch(0, 200, CPU)
     found = model.sums.targets(batch)
     widths = set()
     for row, sums in enumerate(found.tolist()):
@@ -104,8 +104,8 @@ def test_targets_are_those_of_the_schoolbook(task: str, form: str) -> None:
 def test_no_sum_is_beyond_the_classes(task: str) -> None:
     """Of nines, which have the largest, in each column."""
     config = told(task=task, format="padded-reversed", data={"digits": "4-4"})
-    assembly = Assembly.of(config)
-    batch = assembly.training_data().batch(0, 1, CPU)
+    experiment = Experiment.of(config)
+    batch = experiment.training_data().batch(0, 1, CPU)
     tokens = torch.where(batch.tokens < 10, 9, batch.tokens)
     nines = dataclasses.replace(batch, samples=batch.samples._replace(tokens=tokens.to(torch.uint8)))
     model = built(config)
@@ -117,7 +117,7 @@ def test_no_sum_is_beyond_the_classes(task: str) -> None:
 def test_places_are_those_whose_logits_say_the_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both heads look at the same tokens: what stands there, read a token later, is S mod 10."""
     config = told(data={"digits": "1-5"})
-    model, batch = built(config), Assembly.of(config).training_data().batch(0, 50, CPU)
+    model, batch = built(config), Experiment.of(config).training_data().batch(0, 50, CPU)
     asked: dict[str, torch.Tensor] = {}
 
     def seen(tokens: torch.Tensor, ids: Any, queries: int, picked: Any, places: torch.Tensor) -> Any:
@@ -136,7 +136,7 @@ def test_places_are_those_whose_logits_say_the_digits(monkeypatch: pytest.Monkey
 
 def test_the_loss_is_that_of_each_column() -> None:
     config = told(auxiliary={"weight": 0.3})
-    model, batch = built(config), Assembly.of(config).training_data().batch(0, 30, CPU)
+    model, batch = built(config), Experiment.of(config).training_data().batch(0, 30, CPU)
     plain = Transformer.forward(model, *inputs(model, batch))
     expected = torch.zeros(())
     for row, (begin, length) in enumerate(zip(batch.samples.prompt_length, batch.length, strict=True)):
@@ -152,8 +152,8 @@ def test_the_loss_is_that_of_each_column() -> None:
 @pytest.mark.parametrize("layer", [1, 2])
 def test_logits_are_those_of_a_transformer(layer: int) -> None:
     config = told(auxiliary={"layer": layer}, model={"layers": 3})
-    model, batch = built(config), Assembly.of(config).training_data().batch(0, 20, CPU)
-    plain = Assembly.of(config.with_values({"auxiliary": {"kind": None}})).model()
+    model, batch = built(config), Experiment.of(config).training_data().batch(0, 20, CPU)
+    plain = Experiment.of(config.with_values({"auxiliary": {"kind": None}})).model()
     assert type(plain) is Transformer
     state = plain.state_dict()
     assert all(torch.equal(own, state[name]) for name, own in model.state_dict().items() if name in state)
@@ -171,12 +171,12 @@ def test_logits_are_those_of_a_transformer(layer: int) -> None:
 @pytest.mark.parametrize(("processes", "parts", "static"), [(1, 3, False), (1, 1, True), (2, 2, True)])
 def test_losses_and_gradients_of_the_parts_add_up(processes: int, parts: int, static: bool) -> None:
     config = told(data={"digits": "1-7"}, training={"microbatches": parts})
-    assembly = Assembly.of(config)
-    model = assembly.model().double()
-    whole = answer_loss(model, assembly.training_data().batch(32, 16, CPU))
+    experiment = Experiment.of(config)
+    model = experiment.model().double()
+    whole = answer_loss(model, experiment.training_data().batch(32, 16, CPU))
     expected = torch.autograd.grad(whole, list(model.parameters()))
     feeds = [
-        Feed(assembly.training_data(), model.encoding, config.training, CPU, World(rank, processes), static)
+        Feed(experiment.training_data(), model.encoding, config.training, CPU, World(rank, processes), static)
         for rank in range(processes)
     ]
     losses = [answer_loss(model, batch) for feed in feeds for batch in feed.batches(2)]
@@ -189,13 +189,13 @@ def test_losses_and_gradients_of_the_parts_add_up(processes: int, parts: int, st
 @pytest.mark.parametrize("task", ["multiplication", pytest.param("addition", marks=pytest.mark.slow)])
 def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(task: str) -> None:
     torch.compiler.reset()
-    assembly = Assembly.of(told(task=task, training={"batch": 8}))
-    config = assembly.config.training
-    feed = Feed(assembly.training_data(), assembly.encoding(), config, CPU, static=True)
+    experiment = Experiment.of(told(task=task, training={"batch": 8}))
+    config = experiment.config.training
+    feed = Feed(experiment.training_data(), experiment.encoding(), config, CPU, static=True)
     compiled = Compiled(backend="aot_eager")
     found = []
     for loss_of in (compiled, None):
-        model = assembly.model()
+        model = experiment.model()
         optimizer = optimizer_of(model, config)
         found.append(
             [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
@@ -229,24 +229,24 @@ def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(task: str) -> N
 )
 def test_what_cannot_be_told_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Assembly.of(told(**changes))
+        Experiment.of(told(**changes))
 
 
 def test_a_pretrained_model_is_refused(gpt2: Path) -> None:
     with pytest.raises(UsageError, match=r"leave auxiliary.kind or model.init out"):
-        Assembly.of(told(model={"init": f"hf:{gpt2}"}, encoding="pretrained"))
+        Experiment.of(told(model={"init": f"hf:{gpt2}"}, encoding="pretrained"))
 
 
 def test_nothing_is_told_unless_it_is_asked_for() -> None:
     described = RunConfig.of(TOLD).as_dict()
     del described["auxiliary"]  # as in a run.json from before there was such a thing
-    old = Assembly.of(RunConfig.of(described))
+    old = Experiment.of(RunConfig.of(described))
     assert old.sums is None
     assert old.supervised_by == "answers"
     assert type(old.model()) is Transformer
-    assert Assembly.of(told()).supervised_by == "algorithm"
+    assert Experiment.of(told()).supervised_by == "algorithm"
     # Where nothing is told, the other settings say nothing.
-    assert Assembly.of(told(auxiliary={"kind": None, "layer": 9}, model={"layers": 1})).sums is None
+    assert Experiment.of(told(auxiliary={"kind": None, "layer": 9}, model={"layers": 1})).sums is None
 
 
 def test_classes_are_of_the_longest_operands_in_training() -> None:
@@ -262,15 +262,15 @@ def test_classes_are_of_the_longest_operands_in_training() -> None:
 
 
 def test_an_estimate_takes_one_layer_without_a_head() -> None:
-    assert estimate(Assembly.of(told()))["seconds_per_step"] > 0
+    assert estimate(Experiment.of(told()))["seconds_per_step"] > 0
 
 
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path, halted: Callable[[Run], Run]) -> None:
     config = told()
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     whole = Run.begin(tmp_path / "whole", config)
-    expected = train(whole, assembly).state_dict()
-    resumed = train(halted(whole), assembly).state_dict()
+    expected = train(whole, experiment).state_dict()
+    resumed = train(halted(whole), experiment).state_dict()
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
 
 
@@ -278,9 +278,9 @@ def test_running_sums_are_learned(tmp_path: Path) -> None:
     """Better than by how often each comes in a column, which is what can be said without looking at operands."""
     training = {"steps": 80, "batch": 64, "learning_rate": 0.01, "evaluate_every": 80, "checkpoint_every": 80}
     config = told(task="addition", data={"digits": "1-1"}, training=training)
-    assembly = Assembly.of(config)
-    batch = assembly.training_data().batch(10_000, 400, CPU)
-    trained = train(Run.begin(tmp_path / "run", config), assembly)
+    experiment = Experiment.of(config)
+    batch = experiment.training_data().batch(10_000, 400, CPU)
+    trained = train(Run.begin(tmp_path / "run", config), experiment)
     assert isinstance(trained, Summing)
     shares = [column.bincount() / len(column) for column in trained.sums.targets(batch).T]
     blind = sum(float(torch.special.entr(share).sum()) for share in shares)

@@ -9,7 +9,7 @@ from arith.encodings.base import Positions
 from arith.errors import UsageError
 from arith.evaluation.attention import attended
 from arith.evaluation.teacher_forced import judge
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
 from arith.training.loss import answer_loss
 
@@ -52,20 +52,20 @@ def logits(model: Transformer, tokens: Tensor, positions: tuple[Positions, ...])
 
 
 def test_loops_are_summed() -> None:
-    assembly = Assembly.of(summed())
-    model, batch = assembly.model().eval(), assembly.training_data().batch(0, 8, CPU)
+    experiment = Experiment.of(summed())
+    model, batch = experiment.model().eval(), experiment.training_data().batch(0, 8, CPU)
     ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
     found = model(batch.tokens, ids)
     torch.testing.assert_close(found, logits(model, batch.tokens, tuple(Positions(own, own) for own in ids)))
-    in_turn = Assembly.of(summed(loop_input="state")).model().eval()
+    in_turn = Experiment.of(summed(loop_input="state")).model().eval()
     in_turn.load_state_dict(model.state_dict())
     assert not torch.allclose(in_turn(batch.tokens, ids), found, atol=1e-3)
 
 
 def test_a_head_begins_at_its_digit_of_each_loop() -> None:
-    assembly = Assembly.of(summed())
-    batch = assembly.training_data().batch(0, 1, CPU)
-    weights = attended(assembly.model().eval(), batch)
+    experiment = Experiment.of(summed())
+    batch = experiment.training_data().batch(0, 1, CPU)
+    weights = attended(experiment.model().eval(), batch)
     # ^ a a a * b b b = c c c c c c $: the token before column k is at 8 + k.
     for loop in range(DIGITS):
         for column in range(2 * DIGITS):
@@ -81,8 +81,8 @@ def test_a_head_begins_at_its_digit_of_each_loop() -> None:
 
 
 def test_a_step_learns_and_answers_are_judged() -> None:
-    assembly = Assembly.of(summed())
-    model, data = assembly.model(), assembly.training_data()
+    experiment = Experiment.of(summed())
+    model, data = experiment.model(), experiment.training_data()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
     for step in range(30):
@@ -108,10 +108,10 @@ def test_a_step_learns_and_answers_are_judged() -> None:
 )
 def test_what_cannot_be_is_refused(model: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Assembly.of(summed(**model))
+        Experiment.of(summed(**model))
 
 
 def test_a_trace_has_loops_of_its_own() -> None:
     told = {"trace": {"kind": "carry-save"}, "model": {"loops": 1, "looped": None}, "format": "padded-reversed"}
     with pytest.raises(UsageError, match="Got 1, None, embeddings"):
-        Assembly.of(RunConfig.of(SUMMED).with_values(told))
+        Experiment.of(RunConfig.of(SUMMED).with_values(told))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from arith.cli import cli
 from arith.config.schema import RunConfig
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.model.cost import training_flops
 from arith.performance.estimate import PROBED_FLOPS, THREAD_GAIN, estimate, flops_per_second, flops_per_step
 from arith.results.schema import Results
@@ -67,16 +67,16 @@ def test_the_time_of_a_step_is_that_of_its_layers_on_a_quiet_machine(monkeypatch
     threads = torch.get_num_threads()
     small = {"width": 16, "heads": 2, "hidden": 32}
     config = RunConfig.of({"model": {**small, "layers": 3}, "training": {"batch": 10**6, "device": "cpu"}})
-    assembly, one = Assembly.of(config), Assembly.of(config.with_values({"model": {"layers": 1}}))
+    experiment, one = Experiment.of(config), Experiment.of(config.with_values({"model": {"layers": 1}}))
     rows = int(1e6 / (flops_per_step(one) / 10**6))
     assert 0 < rows < 100
     batch = one.training_data().batch(0, rows, torch.device("cpu"))
     tokens, shape = batch.tokens.shape[1] - 1, one.config.model
     flops = training_flops(shape, one.vocabulary_size(), rows, tokens, batch.queries, batch.asked)
     gain = 1 + THREAD_GAIN * (threads - 1)
-    assert flops_per_second(assembly) == pytest.approx(gain * flops / 2)
+    assert flops_per_second(experiment) == pytest.approx(gain * flops / 2)
     assert torch.get_num_threads() == threads
-    assert estimate(assembly)["seconds_per_step"] == pytest.approx(flops_per_step(assembly) * 2 / flops / gain)
+    assert estimate(experiment)["seconds_per_step"] == pytest.approx(flops_per_step(experiment) * 2 / flops / gain)
 
 
 @pytest.mark.slow

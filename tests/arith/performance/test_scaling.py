@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.performance import scaling, scaling_report
 from arith.performance.scaling import Fit, Point, fit, measured, points
 
@@ -49,7 +49,7 @@ def test_axes_span_two_decades() -> None:
     for axis in ("digits", "batch"):
         values = [getattr(point, axis) for point in points() if point.axis == axis]
         assert max(values) / min(values) >= 100
-    sizes = [Assembly.of(p.config()).model().parameter_count() for p in points() if p.axis == "parameters"][::4]
+    sizes = [Experiment.of(p.config()).model().parameter_count() for p in points() if p.axis == "parameters"][::4]
     assert sizes[-1] / sizes[0] > 1000
 
 

@@ -10,7 +10,7 @@ from click.testing import Result
 from torch.utils.flop_counter import FlopCounterMode
 
 from arith.config.schema import RunConfig
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.performance.throughput import Laps, Throughput, Trial, throughput
 from arith.performance.throughput_report import as_json, comparison, described
 
@@ -24,29 +24,29 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def assembly() -> Assembly:
-    return Assembly.of(RunConfig.of(SMALL))
+def experiment() -> Experiment:
+    return Experiment.of(RunConfig.of(SMALL))
 
 
-def test_counts_are_those_of_the_steps_that_were_timed(assembly: Assembly) -> None:
-    found = throughput(assembly, steps=4, parts=True)
+def test_counts_are_those_of_the_steps_that_were_timed(experiment: Experiment) -> None:
+    found = throughput(experiment, steps=4, parts=True)
     assert len(found.seconds) == 4
-    data, config = assembly.training_data(), assembly.config.training
+    data, config = experiment.training_data(), experiment.config.training
     batches = [data.batch(step * config.batch, config.batch, torch.device("cpu")) for step in range(4)]
     assert found.tokens == sum(int((batch.length - 1).sum()) for batch in batches) / 4
     assert found.padded_tokens == sum(batch.tokens[:, 1:].numel() for batch in batches) / 4
     assert found.tokens < found.padded_tokens
-    trial = Trial.of(assembly)
+    trial = Trial.of(experiment)
     with FlopCounterMode(display=False) as counted:
         trial.seconds(4)
     assert found.flops == counted.get_total_flops() / 4
     assert set(found.parts) == {"batch", "forward", "backward", "clip", "optimiser"}
 
 
-def test_trained_steps_change_the_model_as_training_does(assembly: Assembly) -> None:
-    trial, untouched = Trial.of(assembly), assembly.model()
+def test_trained_steps_change_the_model_as_training_does(experiment: Experiment) -> None:
+    trial, untouched = Trial.of(experiment), experiment.model()
     trial.part_seconds(1)
-    timed = Trial.of(assembly)
+    timed = Trial.of(experiment)
     timed.seconds(1)
     for own, other, before in zip(
         trial.model.parameters(), timed.model.parameters(), untouched.parameters(), strict=True

@@ -105,7 +105,7 @@ def test_a_search_chooses_on_trained_lengths_alone(tmp_path: Path, arith: Arith)
 
 
 def test_equal_flops_give_longer_sequences_fewer_steps(tmp_path: Path) -> None:
-    from arith.experiment.experiment import Assembly
+    from arith.experiment.experiment import Experiment
     from arith.performance.estimate import flops_per_step
     from arith.sweeps.sweep import Means, equalised
 
@@ -113,7 +113,7 @@ def test_equal_flops_give_longer_sequences_fewer_steps(tmp_path: Path) -> None:
         'encoding = ["rope", "nope"]', 'format = ["plain", "plain+recursive"]'
     )
     plan = equalised(grid.load(written(tmp_path, text)), Means(tmp_path / "out", "local", 1, 1))
-    spent = {job.label: job.config.training.steps * flops_per_step(Assembly.of(job.config)) for job in plan.jobs()}
+    spent = {job.label: job.config.training.steps * flops_per_step(Experiment.of(job.config)) for job in plan.jobs()}
     assert len(spent) == 2
     assert max(spent.values()) / min(spent.values()) < 1.01
     assert plan.jobs()[0].config.training.steps > 2 * plan.jobs()[2].config.training.steps

@@ -14,7 +14,7 @@ from arith.errors import RunError, UsageError
 from arith.evaluation.teacher_forced import exact_matches
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.process.signals import Interrupted
 from arith.training.loop import train
@@ -40,12 +40,12 @@ def test_resumed_run_is_bitwise_the_uninterrupted_one(
     tmp_path: Path, halted: Callable[[Run], Run], encoding: str
 ) -> None:
     config = short(encoding=encoding)
-    assembly = Assembly.of(config)
+    experiment = Experiment.of(config)
     whole = Run.begin(tmp_path / "whole", config)
-    expected = weights(train(whole, assembly))
+    expected = weights(train(whole, experiment))
 
     run = halted(whole)
-    resumed = weights(train(run, assembly))
+    resumed = weights(train(run, experiment))
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
     last, again = whole.logged()[-1], run.logged()[-1]
     assert (last["step"], last["loss"], last["accuracy"]) == (again["step"], again["loss"], again["accuracy"])
@@ -57,9 +57,9 @@ def test_metrics_of_a_resumed_run_are_row_by_row_those_of_the_uninterrupted_one(
     tmp_path: Path, halted: Callable[[Run], Run]
 ) -> None:
     whole = Run.begin(tmp_path / "whole", short())
-    train(whole, Assembly.of(whole.config))
+    train(whole, Experiment.of(whole.config))
     run = halted(whole)
-    train(run, Assembly.of(whole.config))
+    train(run, Experiment.of(whole.config))
     timed = {"seconds", "tokens_per_second", "padded_tokens_per_second"}
     expected, found = ([{n: row[n] for n in row if n not in timed} for row in own.logged()] for own in (whole, run))
     assert [row["step"] for row in expected] == [3, 5, 6, 9, 10, 12]
@@ -70,7 +70,7 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path: Path) -> None:
     found = []
     for number, seed in enumerate((0, 0, 1)):
         config = short(model={"seed": seed})
-        found.append(weights(train(Run.begin(tmp_path / str(number), config), Assembly.of(config))))
+        found.append(weights(train(Run.begin(tmp_path / str(number), config), Experiment.of(config))))
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
     assert not all(torch.equal(found[0][name], found[2][name]) for name in found[0])
 
@@ -91,12 +91,12 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("arith.training.loop.training_step", step_with_signal)
     before = signal.getsignal(number)
     with pytest.raises(Interrupted, match=f"train --resume --out {run.folder}"):
-        train(run, Assembly.of(config))
+        train(run, Experiment.of(config))
     assert checkpoints.latest(run.checkpoints, print).step == 7
     assert signal.getsignal(number) == before
     monkeypatch.undo()
-    resumed = weights(train(run, Assembly.of(config)))
-    expected = weights(train(Run.begin(tmp_path / "whole", config), Assembly.of(config)))
+    resumed = weights(train(run, Experiment.of(config)))
+    expected = weights(train(Run.begin(tmp_path / "whole", config), Experiment.of(config)))
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
 
 
@@ -110,7 +110,7 @@ def test_a_signal_while_validating_is_saved_too(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("arith.training.loop.validation_accuracy", validation_with_signal)
     with pytest.raises(Interrupted):
-        train(run, Assembly.of(config))
+        train(run, Experiment.of(config))
     # Validation comes after step 6; the signal is seen after the next one.
     assert checkpoints.latest(run.checkpoints, print).step == 7
 
@@ -118,7 +118,7 @@ def test_a_signal_while_validating_is_saved_too(tmp_path: Path, monkeypatch: pyt
 def test_a_cut_line_of_metrics_is_dropped(tmp_path: Path) -> None:
     config = short()
     run = Run.begin(tmp_path / "run", config)
-    train(run, Assembly.of(config))
+    train(run, Experiment.of(config))
     rows = run.logged()
     with run.metrics.open("a") as opened:
         opened.write('{"step": 13, "lo')
@@ -225,7 +225,7 @@ def test_a_step_that_is_no_number_is_not_saved(
     run = Run.begin(tmp_path / "run", config)
     monkeypatch.setattr("arith.training.loop.training_step", lambda *_: (torch.tensor(loss), torch.tensor(norm)))
     with pytest.raises(RunError, match="at step 1, learning rate"):
-        train(run, Assembly.of(config))
+        train(run, Experiment.of(config))
     assert not checkpoints.any_saved(run.checkpoints)
 
 
@@ -256,8 +256,8 @@ def test_run_json_says_what_made_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["rope@randomized:span=99", "rope@pose:span=99", "bipe"])
 def test_loss_of_a_sample_does_not_depend_on_its_batch(encoding: str) -> None:
-    assembly = Assembly.of(RunConfig.of({"encoding": encoding, "format": "reversed", "data": {"digits": "1-4"}}))
-    model, data = assembly.model().double(), assembly.training_data()
+    experiment = Experiment.of(RunConfig.of({"encoding": encoding, "format": "reversed", "data": {"digits": "1-4"}}))
+    model, data = experiment.model().double(), experiment.training_data()
     together = data.batch(0, 8, torch.device("cpu"))
     alone = [data.batch(row, 1, torch.device("cpu")) for row in range(8)]
     assert len({batch.tokens.shape for batch in alone}) > 1
@@ -275,7 +275,7 @@ def test_a_tiny_model_learns_addition(tmp_path: Path) -> None:
             "evaluation": {"digits": "3,20"},
         }
     )
-    assembly = Assembly.of(config)
-    model = train(Run.begin(tmp_path / "run", config), assembly)
-    assert exact_matches(model, assembly.test_data("random", 3), 400).float().mean() > 0.98
-    assert exact_matches(model, assembly.test_data("random", 20), 200).float().mean() > 0.80
+    experiment = Experiment.of(config)
+    model = train(Run.begin(tmp_path / "run", config), experiment)
+    assert exact_matches(model, experiment.test_data("random", 3), 400).float().mean() > 0.98
+    assert exact_matches(model, experiment.test_data("random", 20), 200).float().mean() > 0.80

@@ -11,7 +11,7 @@ from arith.config.schema import RunConfig, TrainingConfig
 from arith.errors import UsageError
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.training.feed import Feed
 from arith.training.optimiser import Muon, optimizer_of, orthogonal, set_rates
 from arith.training.step import training_step
@@ -20,8 +20,8 @@ CPU = torch.device("cpu")
 SHAPES = [(8, 8), (8, 8), (24, 8), (8, 24)]
 
 
-def assembled(**training: object) -> Assembly:
-    return Assembly.of(RunConfig.of({"training": {"batch": 8, "optimizer": "muon", **training}}))
+def experiment_with(**training: object) -> Experiment:
+    return Experiment.of(RunConfig.of({"training": {"batch": 8, "optimizer": "muon", **training}}))
 
 
 def weights() -> list[nn.Parameter]:
@@ -59,8 +59,8 @@ def test_singular_values_come_to_about_one(shape: tuple[int, int]) -> None:
 
 
 def test_matrices_of_the_blocks_alone_are_orthogonal() -> None:
-    model = assembled().model()
-    optimizer = optimizer_of(model, assembled().config.training)
+    model = experiment_with().model()
+    optimizer = optimizer_of(model, experiment_with().config.training)
     inside = {id(p) for g in optimizer.param_groups if g["orthogonal"] for p in g["params"]}
     assert inside == {id(p) for p in model.blocks.parameters() if p.ndim == 2}
     everything = list(itertools.chain(*(group["params"] for group in optimizer.param_groups)))
@@ -69,17 +69,17 @@ def test_matrices_of_the_blocks_alone_are_orthogonal() -> None:
 
 def test_each_group_has_its_rate() -> None:
     config = TrainingConfig(optimizer="muon", muon_rate=0.02, learning_rate=1e-3, warmup=10)
-    optimizer = optimizer_of(assembled().model(), config)
+    optimizer = optimizer_of(experiment_with().model(), config)
     set_rates(optimizer, config, 4)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.01, 5e-4, 5e-4])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_an_update_whose_loss_is_no_number_changes_nothing(value: float) -> None:
-    assembly = assembled()
-    model, config = assembly.model(), assembly.config.training
+    experiment = experiment_with()
+    model, config = experiment.model(), experiment.config.training
     optimizer = optimizer_of(model, config)
-    feed = Feed(assembly.training_data(), model.encoding, config, CPU)
+    feed = Feed(experiment.training_data(), model.encoding, config, CPU)
     training_step(model, optimizer, feed.batches(0), config)
     before = {name: own.clone() for name, own in model.state_dict().items()}
     state = {name: own.clone() for name, own in Checkpoint.of(1, model, optimizer).optimizer.items()}
@@ -94,21 +94,21 @@ def test_an_update_whose_loss_is_no_number_changes_nothing(value: float) -> None
 
 
 def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path: Path) -> None:
-    assembly = assembled()
-    config = assembly.config.training
-    feed = Feed(assembly.training_data(), assembly.encoding(), config, CPU)
+    experiment = experiment_with()
+    config = experiment.config.training
+    feed = Feed(experiment.training_data(), experiment.encoding(), config, CPU)
 
     def trained(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
         for step in steps:
             set_rates(optimizer, config, step)
             training_step(model, optimizer, feed.batches(step), config)  # type: ignore[arg-type]
 
-    whole = assembly.model()
+    whole = experiment.model()
     optimizer = optimizer_of(whole, config)
     trained(whole, optimizer, range(3))
     checkpoints.save(tmp_path, Checkpoint.of(3, whole, optimizer), keep=1)
     trained(whole, optimizer, range(3, 6))
-    again = assembly.model()
+    again = experiment.model()
     fresh = optimizer_of(again, config)
     checkpoints.latest(tmp_path, print).restore(again, fresh)
     trained(again, fresh, range(3, 6))
@@ -117,7 +117,7 @@ def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path: Path) -> None:
 
 def test_what_it_cannot_do_is_refused() -> None:
     with pytest.raises(UsageError, match=r"training\.muon_rate is above 0, got 0"):
-        assembled(muon_rate=0.0)
-    optimizer = optimizer_of(assembled().model(), assembled().config.training)
+        experiment_with(muon_rate=0.0)
+    optimizer = optimizer_of(experiment_with().model(), experiment_with().config.training)
     with pytest.raises(ValueError, match="takes no closure"):
         optimizer.step(lambda: 0.0)

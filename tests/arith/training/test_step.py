@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from arith.config.schema import RunConfig
 from arith.errors import RunError
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.model.transformer import RMSNorm
 from arith.tasks.mixture import Mixture
@@ -32,30 +32,30 @@ FORMATS = ["padded-reversed", "reversed+hints", "plain+spaces"]  # the last with
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "unique2", "_unique2", "is_nonzero", "equal", "item"}
 
 
-def assembled(**values: Any) -> Assembly:
+def experiment_with(**values: Any) -> Experiment:
     base = {
         "encoding": "t5",
         "model": {"width": 32, "hidden": 32, "layers": 2},
         "training": {"batch": 16, "steps": 12, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
     }
-    return Assembly.of(RunConfig.of(base).with_values(values))
+    return Experiment.of(RunConfig.of(base).with_values(values))
 
 
-def fed(assembly: Assembly, world: World | None = None, static: bool = False) -> Feed:
-    config = assembly.config.training
-    return Feed(assembly.training_data(), assembly.encoding(), config, CPU, world or World(), static)
+def fed(experiment: Experiment, world: World | None = None, static: bool = False) -> Feed:
+    config = experiment.config.training
+    return Feed(experiment.training_data(), experiment.encoding(), config, CPU, world or World(), static)
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_feed_gives_the_samples_of_each_step_from_any_step_on(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assembly = assembled(format=form, encoding="rope@randomized:span=400+t5", data={"samples": 50})
-    model = assembly.model()
+    experiment = experiment_with(format=form, encoding="rope@randomized:span=400+t5", data={"samples": 50})
+    model = experiment.model()
     for ahead in (2**20, 600):  # all steps in one block, or a few in each
         monkeypatch.setattr("arith.training.feed.AHEAD", ahead)
-        feed = fed(assembly)
+        feed = fed(experiment)
         for step in (0, 1, 7, 2, 40):
             (batch,) = feed.batches(step)
-            alone = assembly.training_data().batch(step * 16, 16, CPU)
+            alone = experiment.training_data().batch(step * 16, 16, CPU)
             assert torch.equal(batch.tokens, alone.tokens)
             assert torch.equal(batch.answer_mask, alone.answer_mask)
             assert torch.equal(batch.key, alone.key)
@@ -74,10 +74,10 @@ def test_a_fixed_set_is_written_once_and_gives_the_batches_of_one_written_anew(
 ) -> None:
     monkeypatch.setattr("arith.training.feed.AHEAD", 600)  # a few steps in each block
     monkeypatch.setattr("arith.training.fixed_set.DRAWN", 32)  # and stretches of other widths
-    assembly = assembled(
+    experiment = experiment_with(
         format=form, encoding="random-tags+t5", data={"samples": 50, "digits": "1-5"}, training={"microbatches": parts}
     )
-    kept, anew = fed(assembly, static=static), fed(assembly, static=static)
+    kept, anew = fed(experiment, static=static), fed(experiment, static=static)
     kept.batches(0)
     with monkeypatch.context() as patched:
         patched.setattr("arith.training.fixed_set.MOST_TOKENS", 0)
@@ -96,15 +96,15 @@ def test_a_fixed_set_is_written_once_and_gives_the_batches_of_one_written_anew(
 
 @pytest.mark.parametrize(("samples", "kept"), [(None, False), (192, True), (193, False)])
 def test_only_what_comes_again_is_kept(samples: int | None, kept: bool) -> None:
-    assembly = assembled(data={"samples": samples})  # 12 steps of 16
-    assert (FixedSet.of(assembly.training_data(), 12 * 16, CPU) is not None) == kept
+    experiment = experiment_with(data={"samples": samples})  # 12 steps of 16
+    assert (FixedSet.of(experiment.training_data(), 12 * 16, CPU) is not None) == kept
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_loss_is_that_of_all_queries(form: str) -> None:
     """Answers begin at different places, so that few of the queries are asked in any one row."""
-    batch = assembled(format=form, data={"digits": "1-9"}).training_data().batch(0, 64, CPU)
-    model = assembled(format=form, data={"digits": "1-9"}).model().double()
+    batch = experiment_with(format=form, data={"digits": "1-9"}).training_data().batch(0, 64, CPU)
+    model = experiment_with(format=form, data={"digits": "1-9"}).model().double()
     assert batch.asked < batch.queries
     whole = dataclasses.replace(batch, most_asked=batch.queries)
     assert whole.picked is None
@@ -117,13 +117,13 @@ def test_the_loss_is_that_of_all_queries(form: str) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("processes", "parts", "static"), [(1, 3, False), (1, 1, True), (3, 2, False), (2, 4, True)])
 def test_losses_and_gradients_of_the_parts_add_up(form: str, processes: int, parts: int, static: bool) -> None:
-    assembly = assembled(format=form, data={"digits": "1-7"})
-    model = assembly.model().double()
-    whole = answer_loss(model, assembly.training_data().batch(32, 16, CPU))
+    experiment = experiment_with(format=form, data={"digits": "1-7"})
+    model = experiment.model().double()
+    whole = answer_loss(model, experiment.training_data().batch(32, 16, CPU))
     whole.backward()
     expected = [parameter.grad for parameter in model.parameters()]
     model.zero_grad()
-    split = assembled(format=form, data={"digits": "1-7"}, training={"microbatches": parts})
+    split = experiment_with(format=form, data={"digits": "1-7"}, training={"microbatches": parts})
     batches = [b for rank in range(processes) for b in fed(split, World(rank, processes), static).batches(2)]
     assert len(batches) == processes * parts
     losses = [answer_loss(model, batch) for batch in batches]
@@ -132,7 +132,7 @@ def test_losses_and_gradients_of_the_parts_add_up(form: str, processes: int, par
         loss.backward()
     for parameter, own in zip(model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, own)
-    longest = assembly.training_data().longest
+    longest = experiment.training_data().longest
     if static:
         assert all(b.tokens.shape[1] % 8 == 1 or b.tokens.shape[1] == longest for b in batches)
     if parts > 1:
@@ -140,7 +140,7 @@ def test_losses_and_gradients_of_the_parts_add_up(form: str, processes: int, par
 
 
 def test_parts_of_like_length_have_less_padding() -> None:
-    of = {parts: assembled(training={"microbatches": parts}, data={"digits": "1-20"}) for parts in (1, 4)}
+    of = {parts: experiment_with(training={"microbatches": parts}, data={"digits": "1-20"}) for parts in (1, 4)}
     (real, whole), (same, split) = (fed(of[parts]).tokens(3) for parts in (1, 4))
     assert real == same
     assert split < 0.85 * whole
@@ -150,12 +150,12 @@ def test_a_run_in_parts_has_the_losses_of_a_run_in_one(tmp_path: Path, halted: C
     """And resumed in its middle it is the same to the bit."""
     losses = {}
     for parts in (1, 3):
-        assembly = assembled(training={"microbatches": parts})
-        run = Run.begin(tmp_path / str(parts), assembly.config)
-        last = train(run, assembly).state_dict()
+        experiment = experiment_with(training={"microbatches": parts})
+        run = Run.begin(tmp_path / str(parts), experiment.config)
+        last = train(run, experiment).state_dict()
         losses[parts] = [row["loss"] for row in run.logged() if "loss" in row]
     assert losses[3] == pytest.approx(losses[1], rel=1e-4)
-    again = train(halted(run), assembly).state_dict()
+    again = train(halted(run), experiment).state_dict()
     assert all(torch.equal(again[name], last[name]) for name in last)
 
 
@@ -174,9 +174,9 @@ class NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize(("parts", "optimizer"), [(1, "adamw"), (2, "adamw"), (1, "muon")])
 @pytest.mark.parametrize("encoding", ["coupled-window", "rope@randomized:span=400", "abacus+fire", "random-tags+t5"])
 def test_nothing_in_a_step_waits_for_the_device(encoding: str, parts: int, optimizer: str) -> None:
-    assembly = assembled(encoding=encoding, training={"microbatches": parts, "optimizer": optimizer})
-    model, config = assembly.model(), assembly.config.training
-    updater, feed, watch = optimizer_of(model, config), fed(assembly), FiniteWatch(CPU)
+    experiment = experiment_with(encoding=encoding, training={"microbatches": parts, "optimizer": optimizer})
+    model, config = experiment.model(), experiment.config.training
+    updater, feed, watch = optimizer_of(model, config), fed(experiment), FiniteWatch(CPU)
     training_step(model, updater, feed.batches(0), config)  # makes the optimiser's state
     with NoWaiting():
         for step in range(1, 3):
@@ -190,9 +190,9 @@ def test_nothing_in_a_step_waits_for_the_device(encoding: str, parts: int, optim
 @pytest.mark.parametrize(("task", "optimizer"), [("multiplication", "adamw"), ("addition:operands=3", "muon")])
 def test_running_sums_are_told_without_waiting_for_the_device(task: str, optimizer: str) -> None:
     training = {"microbatches": 2, "optimizer": optimizer}
-    assembly = assembled(task=task, auxiliary={"kind": "running-sum"}, training=training)
-    model, config = assembly.model(), assembly.config.training
-    updater, feed = optimizer_of(model, config), fed(assembly)
+    experiment = experiment_with(task=task, auxiliary={"kind": "running-sum"}, training=training)
+    model, config = experiment.model(), experiment.config.training
+    updater, feed = optimizer_of(model, config), fed(experiment)
     training_step(model, updater, feed.batches(0), config)
     with NoWaiting():
         for step in range(1, 3):
@@ -213,12 +213,12 @@ COMPILED = [
 )
 def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(encoding: str) -> None:
     torch.compiler.reset()
-    assembly = assembled(encoding=encoding, training={"batch": 8}, model={"layers": 1})
-    config, feed = assembly.config.training, fed(assembly, static=True)
+    experiment = experiment_with(encoding=encoding, training={"batch": 8}, model={"layers": 1})
+    config, feed = experiment.config.training, fed(experiment, static=True)
     compiled = Compiled(backend="aot_eager")
     found = []
     for loss_of in (compiled, None):
-        model = assembly.model()
+        model = experiment.model()
         optimizer = optimizer_of(model, config)
         found.append(
             [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
@@ -236,9 +236,9 @@ def test_a_run_compiled_by_inductor_has_the_losses_of_an_eager_one(tmp_path: Pat
     torch.compiler.reset()
     losses = []
     for wanted in ("on", "off"):
-        assembly = assembled(encoding="coupled-window", training={"compile": wanted, "microbatches": 2})
-        run = Run.begin(tmp_path / wanted, assembly.config)
-        train(run, assembly)
+        experiment = experiment_with(encoding="coupled-window", training={"compile": wanted, "microbatches": 2})
+        run = Run.begin(tmp_path / wanted, experiment.config)
+        train(run, experiment)
         losses.append([row["loss"] for row in run.logged() if "loss" in row])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
@@ -246,7 +246,7 @@ def test_a_run_compiled_by_inductor_has_the_losses_of_an_eager_one(tmp_path: Pat
 def test_without_a_compiler_training_says_so_and_runs_eagerly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = assembled(training={"compile": "on"}).config
+    config = experiment_with(training={"compile": "on"}).config
     monkeypatch.setattr("arith.training.compiled.shutil.which", lambda name: None)
     assert loss_for(config, 20, CPU) is None
     assert "no C++ compiler" in capsys.readouterr().err
@@ -254,7 +254,7 @@ def test_without_a_compiler_training_says_so_and_runs_eagerly(
     monkeypatch.setattr("arith.training.compiled.find_spec", lambda name: None)
     assert "triton is not installed" in str(missing(torch.device("cuda")))
     monkeypatch.undo()
-    assert loss_for(assembled().config, 20, CPU) is None, "auto compiles nothing on a CPU"
+    assert loss_for(experiment_with().config, 20, CPU) is None, "auto compiles nothing on a CPU"
 
 
 def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,8 +262,8 @@ def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(capsys: pytest.Ca
         raise RuntimeError("no such thing as a compiler")
 
     torch.compiler.reset()
-    assembly = assembled()
-    model, feed = assembly.model(), fed(assembly, static=True)
+    experiment = experiment_with()
+    model, feed = experiment.model(), fed(experiment, static=True)
     compiled = Compiled(backend=broken)
     for step in range(2):
         (batch,) = feed.batches(step)
@@ -277,12 +277,12 @@ def test_a_way_back_that_cannot_be_compiled_is_gone_eagerly(parts: int, capsys: 
         raise ValueError("no such thing as a linker")
 
     torch.compiler.reset()
-    assembly = assembled(training={"microbatches": parts})
-    config, feed = assembly.config.training, fed(assembly, static=True)
+    experiment = experiment_with(training={"microbatches": parts})
+    config, feed = experiment.config.training, fed(experiment, static=True)
     backend = aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=broken)
     found = []
     for loss_of in (Compiled(backend=backend), None):
-        model = assembly.model()
+        model = experiment.model()
         optimizer = optimizer_of(model, config)
         steps = [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
         found.append([*(number for step in steps for number in step), *model.parameters()])
@@ -295,12 +295,16 @@ def test_without_memory_there_is_no_second_try() -> None:
         raise torch.OutOfMemoryError("out of memory")
 
     torch.compiler.reset()
-    assembly = assembled()
+    experiment = experiment_with()
     compiled = Compiled(backend=aot_autograd(fw_compiler=lambda graph, inputs: graph, bw_compiler=hungry))
-    model, (batch,) = assembly.model(), fed(assembly, static=True).batches(0)
+    model, (batch,) = experiment.model(), fed(experiment, static=True).batches(0)
     with pytest.raises(torch.OutOfMemoryError):
         training_step(
-            model, optimizer_of(model, assembly.config.training), [batch], assembly.config.training, loss_of=compiled
+            model,
+            optimizer_of(model, experiment.config.training),
+            [batch],
+            experiment.config.training,
+            loss_of=compiled,
         )
 
 
@@ -312,13 +316,13 @@ def test_of_several_bad_steps_the_first_is_told() -> None:
         watch.see(step, torch.tensor(loss), torch.tensor(norm))
     told = "the loss is 3.0 and the norm of its gradient inf at step 2, learning rate .*, samples 16 to 31 of"
     with pytest.raises(RunError, match=told):
-        watch.check(assembled().config.training)
+        watch.check(experiment_with().config.training)
 
 
 def test_rates_count_tokens_without_padding_and_with_it(tmp_path: Path) -> None:
-    assembly = assembled()
-    run = Run.begin(tmp_path / "run", assembly.config)
-    train(run, assembly)
+    experiment = experiment_with()
+    run = Run.begin(tmp_path / "run", experiment.config)
+    train(run, experiment)
     rows = [row for row in run.logged() if "loss" in row]
     for row in rows:
         assert 0 < row["tokens_per_second"] < row["padded_tokens_per_second"]
@@ -343,7 +347,7 @@ def test_the_norm_is_torchs_with_its_gradient(shape: tuple[int, ...]) -> None:
 
 def test_without_a_norm_after_them_what_blocks_add_does_not_grow_with_depth() -> None:
     shape = {"layers": 3, "loops": 2}
-    normed, plain = (assembled(model={**shape, "norm_after": after}).model() for after in (True, False))
+    normed, plain = (experiment_with(model={**shape, "norm_after": after}).model() for after in (True, False))
     for one, other in zip(normed.blocks, plain.blocks, strict=True):
         for last in ("attention.out", "mlp.down"):
             expected = one.get_submodule(last).weight / math.sqrt(2 * 3 * 2)

@@ -20,7 +20,7 @@ from arith.config.schema import RunConfig
 from arith.errors import RunError, UsageError
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
-from arith.experiment.experiment import Assembly
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.process.lock import in_use, locked
 from arith.training.environment import enough_memory
@@ -45,10 +45,10 @@ def short(**changes: object) -> RunConfig:
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
 def test_a_step_that_is_no_number_changes_nothing(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     config = short()
-    assembly = Assembly.of(config)
-    model = assembly.model()
+    experiment = Experiment.of(config)
+    model = experiment.model()
     optimizer = optimizer_of(model, config.training)
-    batch = assembly.training_data().batch(0, 16, torch.device("cpu"))
+    batch = experiment.training_data().batch(0, 16, torch.device("cpu"))
     training_step(model, optimizer, [batch], config.training)
     before = [p.clone() for p in model.parameters()]
     moments = {key: value.clone() for key, value in Checkpoint.of(1, model, optimizer).optimizer.items()}
@@ -79,7 +79,7 @@ def test_a_loss_that_is_no_number_is_told_with_its_step(tmp_path: Path, monkeypa
     with pytest.raises(
         RunError, match=r"loss is nan .* at step 7, learning rate .*, samples 96 to 111 of the training"
     ):
-        train(run, Assembly.of(config))
+        train(run, Experiment.of(config))
     assert checkpoints.latest(run.checkpoints, print).step == 4
     assert run.logged()[-1]["step"] == 6
 
@@ -171,7 +171,7 @@ def test_a_pickle_offered_as_a_checkpoint_executes_nothing(arith: Arith, tmp_pat
 def test_a_checkpoint_of_another_version_is_refused_by_its_version(tmp_path: Path) -> None:
     config = short()
     run = Run.begin(tmp_path / "run", config)
-    train(run, Assembly.of(config))
+    train(run, Experiment.of(config))
     for folder in run.checkpoints.iterdir():
         state = folder / "state.json"
         state.write_text(json.dumps({**json.loads(state.read_text()), "version": 0}))
@@ -179,7 +179,7 @@ def test_a_checkpoint_of_another_version_is_refused_by_its_version(tmp_path: Pat
         manifest["state.json"] = {"bytes": state.stat().st_size, "sha256": checkpoints._sha256(state)}
         (folder / "MANIFEST.json").write_text(json.dumps(manifest))
     with pytest.raises(RunError, match=r"is of version 0, and this arith reads version 1"):
-        run.trained(Assembly.of(config))
+        run.trained(Experiment.of(config))
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_losses_are_what_they_were(tmp_path: Path, name: str) -> None:
     }
     config = RunConfig.of(values).with_values(GOLDEN_RUNS[name])
     run = Run.begin(tmp_path / "run", config)
-    train(run, Assembly.of(config))
+    train(run, Experiment.of(config))
     losses = [row["loss"] for row in run.logged()]
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("ARITH_GOLDEN") == "write":
@@ -349,4 +349,4 @@ def test_more_processes_than_samples_are_refused(tmp_path: Path) -> None:
 
     config = short(training={"batch": 1})
     with pytest.raises(UsageError, match="each of 2 processes takes 1 sample"):
-        train(Run.begin(tmp_path / "run", config), Assembly.of(config), World(0, 2))
+        train(Run.begin(tmp_path / "run", config), Experiment.of(config), World(0, 2))

@@ -124,8 +124,8 @@ def test_right_replies_are_right_and_wrong_ones_wrong(task: str, form: str) -> N
     of = TextTest(task, form, 5)
     (test,) = of.sets([3], ["random"], 12)
     asked = of.problems(test)
-    assembly = of.assembly([3], ["random"], 12)
-    exact = [answer for _, answer in texts(assembly.test_data("random", 3).problems, assembly.tested_format, 0, 12)]
+    experiment = of.experiment([3], ["random"], 12)
+    exact = [answer for _, answer in texts(experiment.test_data("random", 3).problems, experiment.tested_format, 0, 12)]
     assert asked.right(exact) == [True] * 12
     assert asked.right([f" {answer} \n" for answer in exact]) == [True] * 12
     wrong = [answer.translate(str.maketrans("0123456789", "1234567890")) for answer in exact]
