@@ -40,7 +40,7 @@ def command(
     from arith.experiment.experiment import Experiment
     from arith.sweeps import grid_file as grid
     from arith.sweeps.executors import threads_of, visible_gpus
-    from arith.sweeps.sweep import Means, equalised, sweep
+    from arith.sweeps.sweep import SweepOptions, equalised, sweep
 
     if ablate:
         changes = [assigned(text) for text in ablate]
@@ -50,16 +50,18 @@ def command(
     else:
         raise UsageError(f"a sweep is a TOML file with a [grid], or a recipe with --ablate NAME=VALUE; got '{plan}'")
     at_once = jobs or len(visible_gpus()) or os.cpu_count() or 1
-    means = Means(out or Path("runs") / f"sweep-{planned.name}", executor, at_once, threads or threads_of(at_once))
+    options = SweepOptions(
+        out or Path("runs") / f"sweep-{planned.name}", executor, at_once, threads or threads_of(at_once)
+    )
     for job in (*planned.search_jobs(), *planned.jobs()):
         Experiment.of(job.config)  # every mistake is found before the first run starts
     if dry_run:
-        shown = planned if planned.equal == "seconds" else equalised(planned, means)  # seconds would be measured
+        shown = planned if planned.equal == "seconds" else equalised(planned, options)  # seconds would be measured
         for job in (*shown.search_jobs(), *shown.jobs()):
             click.echo(f"{job.label}, seed {job.config.model.seed}, {job.config.training.steps} steps")
-        click.echo(f"{at_once} at a time, {means.threads} threads each, in {means.folder}")
+        click.echo(f"{at_once} at a time, {options.threads} threads each, in {options.folder}")
         return
-    click.echo(sweep(planned, means))
+    click.echo(sweep(planned, options))
 
 
 def _name(plan: str) -> str:

@@ -57,7 +57,7 @@ def command(
     from arith.evaluation.answers import example_problem
     from arith.experiment.experiment import Experiment
     from arith.experiment.run import Run
-    from arith.figures.report import drawn_and_saved
+    from arith.figures.report import draw_report
     from arith.performance import estimate
     from arith.process.files import as_file_name
     from arith.process.hints import command_line
@@ -92,7 +92,7 @@ def command(
             world.wait()
             results = run_and_test(run, experiment, config.encoding, world)
             world.wait()
-    drawn, files = drawn_and_saved(results, folder / "figures" / "accuracy", config.encoding)
+    drawn, files = draw_report(results, folder / "figures" / "accuracy", config.encoding)
     if as_json:
         click.echo(run.results.read_text())
         return

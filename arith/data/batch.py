@@ -19,7 +19,7 @@ PICKED = 0.75  # of the queries, and no more, are picked out, as that costs time
 
 
 @dataclass(frozen=True)
-class Laid:
+class TraceTargets:
     """States along the tokens, a byte a number; zeros outside the answer.
 
     Args:
@@ -30,12 +30,12 @@ class Laid:
     before: UInt8[Tensor, "b n parts"]
     after: UInt8[Tensor, "b n parts"]
 
-    def to(self, device: torch.device) -> "Laid":
-        return Laid(*(on_device(own.numpy(), device) for own in (self.loop, self.before, self.after)))
+    def to(self, device: torch.device) -> "TraceTargets":
+        return TraceTargets(*(on_device(own.numpy(), device) for own in (self.loop, self.before, self.after)))
 
-    def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "Laid":
+    def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "TraceTargets":
         """Of some of the samples, cut to a width."""
-        return Laid(self.loop[rows], self.before[rows, :width], self.after[rows, :width])
+        return TraceTargets(self.loop[rows], self.before[rows, :width], self.after[rows, :width])
 
 
 class Resident(NamedTuple):
@@ -119,7 +119,7 @@ class Batch:
         table: the vocabulary, for schemes.
         reading: how their numbers stand.
         shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
-        most_asked: tokens from the first to the last that a model is asked for, in any row, or more.
+        longest_answer: tokens from the first to the last that a model is asked for, in any row, or more.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
         tested: whether a model is measured on them, not trained.
         ids: of the tokens for each scheme, where they are known already.
@@ -131,12 +131,12 @@ class Batch:
     table: TokenTable
     reading: Reading
     shortest_prompt: int
-    most_asked: int
+    longest_answer: int
     capacity: int
     tested: bool
     ids: Ids | None = None
     total: Float[Tensor, ""] | None = None
-    loops: Laid | None = None
+    loops: TraceTargets | None = None
 
     @property
     def tokens(self) -> Int[Tensor, "b n"]:
@@ -185,7 +185,9 @@ class Batch:
     @property
     def asked(self) -> int:
         """How many logits are computed of each row: those that any row is asked for, if it pays to pick them."""
-        return self.queries if self.samples.whole or self.most_asked > PICKED * self.queries else self.most_asked
+        return (
+            self.queries if self.samples.whole or self.longest_answer > PICKED * self.queries else self.longest_answer
+        )
 
     @property
     def picked(self) -> Int[Tensor, "b a"] | None:
@@ -206,8 +208,8 @@ def as_batch(
         tested: whether a model is measured on them, not trained.
     """
     samples = Resident.of(written, key.numpy(), device)
-    shortest_prompt, most_asked = int(written.begins.min()), int((written.lengths - written.begins).max())
-    return Batch(samples, token_table(device), reading, shortest_prompt, most_asked, capacity, tested)
+    shortest_prompt, longest_answer = int(written.begins.min()), int((written.lengths - written.begins).max())
+    return Batch(samples, token_table(device), reading, shortest_prompt, longest_answer, capacity, tested)
 
 
 def reading(form: Format, operands: int) -> Reading:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt64
 
-from arith.data.batch import Batch, Laid, Resident, reading, token_table
+from arith.data.batch import Batch, Resident, TraceTargets, reading, token_table
 from arith.data.traces import Supervision
 from arith.errors import UsageError
 from arith.tasks.base import Problems, Task
@@ -96,7 +96,7 @@ class Dataset:
         loops = self.loops(written, start)
         return batch if loops is None else dataclasses.replace(batch, loops=loops.to(device))
 
-    def loops(self, written: Written, start: int) -> Laid | None:
+    def loops(self, written: Written, start: int) -> TraceTargets | None:
         """Of each of the samples from `start` on, which are written, one loop to learn; None: loops are not told."""
         if self.supervision is None:
             return None
@@ -130,14 +130,14 @@ class Dataset:
 
     def as_batch(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
         """Written samples of these problems on a device."""
-        most_asked = int((written.lengths - written.begins).max())
-        return self.placed(Resident.of(written, keys, device), int(written.begins.min()), most_asked)
+        longest_answer = int((written.lengths - written.begins).max())
+        return self.placed(Resident.of(written, keys, device), int(written.begins.min()), longest_answer)
 
-    def placed(self, samples: Resident, shortest_prompt: int, most_asked: int) -> Batch:
+    def placed(self, samples: Resident, shortest_prompt: int, longest_answer: int) -> Batch:
         """Samples of these problems that are on a device."""
         own = reading(self.format, max(source.task.operands for source in self.problems.sources))
         table, tested = token_table(samples.tokens.device), self.problems.split != "train"
-        return Batch(samples, table, own, shortest_prompt, most_asked, self.longest, tested)
+        return Batch(samples, table, own, shortest_prompt, longest_answer, self.longest, tested)
 
 
 def _alike(lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]) -> Iterator[Int[np.ndarray, " b"]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from arith.data.batch import Laid
+from arith.data.batch import TraceTargets
 from arith.tasks.base import Trace
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
@@ -34,7 +34,7 @@ class Supervision:
                 f"Use padded-reversed or padded-all-reversed, got '{name}'"
             )
 
-    def loops(self, written: Written, operands: tuple[Numbers, ...], draws: Draws) -> Laid:
+    def loops(self, written: Written, operands: tuple[Numbers, ...], draws: Draws) -> TraceTargets:
         """One loop of each problem, laid along an answer written least significant digit first in a known width."""
         assert written.answer_widths is not None
         # A factor has the digits that it is written with, zeros that pad included.
@@ -47,4 +47,4 @@ class Supervision:
             torch.from_numpy(np.take_along_axis(state, index, axis=1) * inside[..., None])
             for state in (found.before, found.after)
         )
-        return Laid(torch.from_numpy(found.loop), before, after)
+        return TraceTargets(torch.from_numpy(found.loop), before, after)

@@ -29,7 +29,7 @@ SAVE_EVERY = 5.0  # seconds between savings of what is measured
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedCells:
     """Cells of earlier tests of the very same model.
 
     Args:
@@ -108,7 +108,7 @@ def measured(
         KeyboardInterrupt: a signal came; what was measured is saved.
     """
     sets = conditions(experiment) if sets is None else sets
-    kept = Kept(fingerprint(model), path)
+    kept = SavedCells(fingerprint(model), path)
     found = dict(known(experiment, model, step, label, path) if before is None else before)
     left = [test for test in sets if test not in found]
     tokens = {test.digits: experiment.tested_format.longest(experiment.tested_task, test.digits)[0] for test in sets}
@@ -151,7 +151,7 @@ def known(experiment: Experiment, model: Transformer, step: int, label: str, pat
     """What was measured before of this very model, task, format and test seed."""
     config = experiment.config
     this = label, config.tested_task, config.tested_format, config.evaluation.seed, step
-    return {condition_of(cell): cell for cell in Kept(fingerprint(model), path).cells() if _test(cell) == this}
+    return {condition_of(cell): cell for cell in SavedCells(fingerprint(model), path).cells() if _test(cell) == this}
 
 
 def check_same_test(held: Sequence[Cell], experiment: Experiment, path: Path, any_weights: bool) -> None:
@@ -182,7 +182,7 @@ def saved(results: Results, path: Path, keep_others: bool = False) -> None:
     Args:
         keep_others: cells of the same test of the same model that stand there and were not asked for now.
     """
-    kept = Kept(results.about["model"], path)
+    kept = SavedCells(results.about["model"], path)
     cells, anatomy = list(results.cells), list(results.anatomy)
     if keep_others:
         places = {_place(cell) for cell in cells}
@@ -228,7 +228,7 @@ def _publishable(config: RunConfig, cells: Collection[Cell]) -> bool:
     )
 
 
-def finished_results(folder: Path, experiment: Experiment, label: str) -> Results | None:
+def find_finished_results(folder: Path, experiment: Experiment, label: str) -> Results | None:
     """The results in a run's folder, if they are those of this very configuration after its last step."""
     if not (folder / "run.json").is_file():
         return None

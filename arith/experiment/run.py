@@ -75,7 +75,7 @@ class Run:
                 write_whole(described, json.dumps({**values, "config": config.as_dict()}, indent=1) + "\n")
                 (folder / FAILED).unlink(missing_ok=True)
                 return Run(folder, config)
-            emptied(folder)
+            empty(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(described, json.dumps({"config": config.as_dict(), **provenance(config)}, indent=1) + "\n")
@@ -143,7 +143,7 @@ def _passing(path: Path) -> bool:
     return path.name == lock.NAME or (path.name.startswith(".") and f".{BUILDING}-" in path.name)
 
 
-def emptied(folder: Path) -> None:
+def empty(folder: Path) -> None:
     """Remove what is in a folder, but for the lock that is held on it."""
     # run.json last: without it, what a kill leaves would be nobody's.
     for path in sorted(folder.iterdir(), key=lambda path: path.name == "run.json"):

@@ -14,7 +14,7 @@ from arith.results.leads import advantages
 from arith.results.schema import GRID, Results
 
 
-def drawn_and_saved(
+def draw_report(
     results: Results,
     path: Path,
     title: str,

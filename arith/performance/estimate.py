@@ -17,7 +17,7 @@ from arith.model.cost import STATE_BYTES, activation_bytes, training_flops
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
 from arith.results.tables import aligned
-from arith.training.environment import autocast, device_named, keep_memory, products
+from arith.training.environment import autocast, device_named, keep_freed_memory
 from arith.training.loss import answer_loss
 
 PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}  # of one layer there and back, about, unless a step has fewer
@@ -110,9 +110,9 @@ def _probed(config: RunConfig) -> float:
     experiment = Experiment.of(config)
     most = PROBED_FLOPS[device.type] / (flops_per_step(experiment) / training.batch)
     batch = experiment.training_data().batch(0, min(training.batch, max(1, int(most))), device)
-    with products(training), _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster:
+    with matmul_precision(training), _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster:
         model = experiment.model().to(device)
-        keep_memory()
+        keep_freed_memory()
         times = [_seconds_there_and_back(model, batch, training) for _ in range(1 + PROBES)]
     rows, tokens = len(batch.tokens), batch.tokens.shape[1] - 1
     shape, vocabulary = config.model, experiment.vocabulary_size()

@@ -17,10 +17,16 @@ from arith.model.cost import palm_flops, training_flops
 from arith.model.transformer import Transformer
 from arith.performance.gpus import utilisation
 from arith.training.compiled import loss_for
-from arith.training.environment import autocast, device_named, enough_memory, few_collections, keep_memory, products
+from arith.training.environment import (
+    autocast,
+    device_named,
+    explain_out_of_memory,
+    frozen_gc,
+    keep_freed_memory,
+)
 from arith.training.feed import Feed
 from arith.training.loss import LossOf, answer_loss
-from arith.training.optimiser import optimizer_of
+from arith.training.optimiser import build_optimizer
 from arith.training.step import training_step
 
 Clock = Callable[[], float]  # seconds
@@ -138,7 +144,7 @@ class Trial:
     @staticmethod
     def of(experiment: Experiment, clock: Clock = time.perf_counter) -> "Trial":
         """Before its first step."""
-        keep_memory()
+        keep_freed_memory()
         config = experiment.config.training
         device = device_named(config.device)
         model = experiment.model().to(device).train()
@@ -148,7 +154,7 @@ class Trial:
         began = clock()
         feed.batches(0)
         data_seconds = (clock() - began) / feed.steps_ahead
-        return Trial(experiment, model, optimizer_of(model, config), feed, loss_of, data_seconds, clock)
+        return Trial(experiment, model, build_optimizer(model, config), feed, loss_of, data_seconds, clock)
 
     @property
     def config(self) -> TrainingConfig:
@@ -166,7 +172,7 @@ class Trial:
     def seconds(self, steps: int) -> tuple[float, ...]:
         """Of each of the first steps."""
         laps = Laps(self.feed.device, self.clock)
-        with few_collections():
+        with frozen_gc():
             laps.mark("begin")
             for step in range(steps):
                 self.run(step)
@@ -218,7 +224,7 @@ def throughput(
     config, shape, vocabulary = experiment.config.training, experiment.config.model, experiment.vocabulary_size()
     device = device_named(config.device)
     before = _memory(device, anew=True)
-    with products(config), enough_memory(config, experiment.tokens):
+    with matmul_precision(config), explain_out_of_memory(config, experiment.tokens):
         trial = Trial.of(experiment, clock)
         if seconds is not None:
             steps = min(max(int(seconds / min(trial.seconds(3))), LEAST_STEPS), MOST_STEPS)

@@ -14,16 +14,16 @@ from arith.errors import RunError, UsageError
 from arith.process.hints import command_line
 from arith.process.progress import progress
 from arith.process.signals import STOP, Interrupted, leave_to_parent, terminations
-from arith.sweeps.worker import Order, Outcome
+from arith.sweeps.worker import Outcome, RunOrder
 
 Executor = Literal["local", "slurm", "ray"]
-Done = Iterator[tuple[Order, Outcome]]
+Done = Iterator[tuple[RunOrder, Outcome]]
 RETRIES = 2  # of a run whose process was killed; what a run did until then is not lost
 KILLED = Outcome("failed", "its process was killed")
 
 
-def work_off(
-    orders: Sequence[Order], executor: Executor, jobs: int, logs: Path, title: str, again: Sequence[str]
+def run_all(
+    orders: Sequence[RunOrder], executor: Executor, jobs: int, logs: Path, title: str, again: Sequence[str]
 ) -> None:
     """Work through orders, `jobs` at a time, and show how far it is.
 
@@ -69,7 +69,7 @@ class Lane:
     def _new(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (self._gpu,))
 
-    def give(self, order: Order) -> Future[Outcome]:
+    def give(self, order: RunOrder) -> Future[Outcome]:
         """Have an order worked on."""
         try:
             return self._pool.submit(order)
@@ -81,7 +81,7 @@ class Lane:
         self._pool.shutdown()
 
 
-def local(orders: Sequence[Order], jobs: int, logs: Path) -> Done:
+def local(orders: Sequence[RunOrder], jobs: int, logs: Path) -> Done:
     """Processes of this machine, which share out its GPUs."""
     waiting, kills = deque(orders), dict.fromkeys((order.folder for order in orders), 0)
     gpus = visible_gpus()
@@ -114,7 +114,7 @@ def local(orders: Sequence[Order], jobs: int, logs: Path) -> Done:
             lane.close()
 
 
-def _taken(waiting: deque[Order], count: int) -> list[Order]:
+def _taken(waiting: deque[RunOrder], count: int) -> list[RunOrder]:
     return [waiting.popleft() for _ in range(min(count, len(waiting)))]
 
 
@@ -135,7 +135,7 @@ def _begin(gpu: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
 
 
-def slurm(orders: Sequence[Order], jobs: int, logs: Path, cluster: str | None = None) -> Done:
+def slurm(orders: Sequence[RunOrder], jobs: int, logs: Path, cluster: str | None = None) -> Done:
     """Slurm jobs through submitit, which hands preempted ones in again. GPUs are counted where the command is given.
 
     Args:
@@ -166,7 +166,7 @@ def slurm(orders: Sequence[Order], jobs: int, logs: Path, cluster: str | None = 
                 job.cancel()
 
 
-def ray(orders: Sequence[Order], jobs: int, logs: Path) -> Done:
+def ray(orders: Sequence[RunOrder], jobs: int, logs: Path) -> Done:
     """Tasks of a Ray cluster: the one that RAY_ADDRESS names, or one of this machine. Killed ones are tried again."""
     try:
         import ray as engine
@@ -188,5 +188,5 @@ def ray(orders: Sequence[Order], jobs: int, logs: Path) -> Done:
         yield order, outcome
 
 
-def _called(order: Order) -> Outcome:
+def _called(order: RunOrder) -> Outcome:
     return order()

@@ -8,7 +8,7 @@ from arith.config.recipe import Recipe
 from arith.errors import UsageError
 from arith.evaluation.session import _publishable, made_as_asked
 from arith.experiment.provenance import results_folder
-from arith.figures.report import drawn_and_saved
+from arith.figures.report import draw_report
 from arith.process.progress import say
 from arith.results.curves import PUBLISHED_SEEDS
 from arith.results.schema import Cell, Results
@@ -87,5 +87,5 @@ def published(recipe: Recipe, results: Results) -> list[Path]:
     folder.mkdir(exist_ok=True)
     path = folder / f"{recipe.name}.json"
     results.save(path)
-    _, files = drawn_and_saved(results, folder / recipe.name, recipe.title, look=recipe.look)
+    _, files = draw_report(results, folder / recipe.name, recipe.title, look=recipe.look)
     return [path, *files]

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from arith.config.recipe import Recipe
 from arith.config.schema import RunConfig
-from arith.evaluation.session import finished_results
+from arith.evaluation.session import find_finished_results
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import made, results_folder
-from arith.experiment.run import Run, emptied
-from arith.figures.report import drawn_and_saved
+from arith.experiment.run import Run, empty
+from arith.figures.report import draw_report
 from arith.process.hints import current_command
 from arith.process.lock import locked
 from arith.process.progress import say
 from arith.results.schema import Cell, Results
 from arith.results.tables import accuracy_table, language_table
-from arith.sweeps.executors import threads_of, work_off
+from arith.sweeps.executors import run_all, threads_of
 from arith.sweeps.publish import committed_cells, kept, published, together
-from arith.sweeps.worker import Order, run_and_test
+from arith.sweeps.worker import RunOrder, run_and_test
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def reproduce(
         for label, seed in plan:
             if (run_folder(out, label, seed) / "run.json").is_file():
                 with locked(run_folder(out, label, seed)):
-                    emptied(run_folder(out, label, seed))
+                    empty(run_folder(out, label, seed))
     if jobs > 1:
         work_side_by_side(recipe, plan, out, jobs)
     committed = staying.cells if staying else committed_cells(recipe, labels)
@@ -74,7 +74,7 @@ def reproduce(
     for number, (label, seed) in enumerate(plan, 1):
         experiment = Experiment.of(seeded(recipe.config(label), seed))
         folder = run_folder(out, label, seed)
-        done = finished_results(folder, experiment, label)
+        done = find_finished_results(folder, experiment, label)
         say(f"[{number}/{len(plan)}] {label}, seed {seed}" + (": finished earlier" if done else ""))
         if done is None:
             with locked(folder):
@@ -85,7 +85,7 @@ def reproduce(
         results.save(out / "results.json")
         everything = dataclasses.replace(results, cells=(*results.cells, *committed))
         notes = _notes(results.cells, committed)
-        drawn, files = drawn_and_saved(
+        drawn, files = draw_report(
             everything, out / "figures" / recipe.name, recipe.title, notes, recipe.labels(), recipe.look
         )
     lines = [accuracy_table(drawn)]
@@ -107,9 +107,9 @@ def work_side_by_side(recipe: Recipe, plan: Sequence[tuple[str, int]], out: Path
     orders = []
     for label, seed in plan:
         config, folder = seeded(recipe.config(label), seed), run_folder(out, label, seed)
-        if finished_results(folder, Experiment.of(config), label) is None:
-            orders.append(Order(str(folder), label, config.as_dict(), threads_of(jobs)))
-    work_off(orders, "local", jobs, out / "logs", recipe.name, sys.argv[1:])
+        if find_finished_results(folder, Experiment.of(config), label) is None:
+            orders.append(RunOrder(str(folder), label, config.as_dict(), threads_of(jobs)))
+    run_all(orders, "local", jobs, out / "logs", recipe.name, sys.argv[1:])
 
 
 def joined(recipe: Recipe, parts: Sequence[Results]) -> Results:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from arith.config.schema import RunConfig
-from arith.evaluation.session import finished_results
+from arith.evaluation.session import find_finished_results
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import made
-from arith.figures.report import drawn_and_saved
+from arith.figures.report import draw_report
 from arith.performance.estimate import flops_per_step
 from arith.process.files import write_whole
 from arith.process.hints import current_command
@@ -23,16 +23,16 @@ from arith.process.progress import say
 from arith.results.schema import Results
 from arith.results.tables import accuracy_table, aligned
 from arith.results.uncertainty import percent
-from arith.sweeps.executors import Executor, work_off
+from arith.sweeps.executors import Executor, run_all
 from arith.sweeps.plan import Job, Sweep, digest, in_distribution, label_of
-from arith.sweeps.worker import Order
+from arith.sweeps.worker import RunOrder
 from arith.training.budget import for_minutes
 
 STEPS = "steps.json"
 
 
 @dataclass(frozen=True)
-class Means:
+class SweepOptions:
     """How a sweep's runs are worked through.
 
     Args:
@@ -47,24 +47,24 @@ class Means:
     threads: int
 
 
-def sweep(plan: Sweep, means: Means) -> str:
+def sweep(plan: Sweep, options: SweepOptions) -> str:
     """Search, train, test, draw; what is finished is not done again. Returns the table and where things are.
 
     Raises:
         RunError: runs failed, each named with its reason.
         Interrupted: a signal came; all is saved.
     """
-    with locked(means.folder):
-        return _sweep(equalised(plan, means), means)
+    with locked(options.folder):
+        return _sweep(equalised(plan, options), options)
 
 
-def _sweep(plan: Sweep, means: Means) -> str:
+def _sweep(plan: Sweep, options: SweepOptions) -> str:
     if plan.searched:
-        found = work_through(plan.search_jobs(), means, "search")
+        found = work_through(plan.search_jobs(), options, "search")
         plan = plan.with_choice({name: results.cells for name, results in found.items()})
         say(choices_table(plan, found))
     jobs = plan.jobs()
-    found = work_through(jobs, means, "sweep")
+    found = work_through(jobs, options, "sweep")
     cells = tuple(cell for job in jobs for cell in found[job.folder].cells)
     about = {
         "sweep": plan.name,
@@ -75,13 +75,11 @@ def _sweep(plan: Sweep, means: Means) -> str:
         "runs": made(found.values()),
     }
     results = Results(cells, about)
-    results.save(means.folder / "results.json")
+    results.save(options.folder / "results.json")
     labels = list(dict.fromkeys(job.label for job in jobs))
     notes = {label: f"best of {len(plan.searched)} settings" for label in labels} if plan.searched else {}
-    drawn, files = drawn_and_saved(
-        results, means.folder / "figures" / plan.name, plan.title or plan.name, notes, labels
-    )
-    where = [means.folder / "results.json", *files]
+    drawn, files = draw_report(results, options.folder / "figures" / plan.name, plan.title or plan.name, notes, labels)
+    where = [options.folder / "results.json", *files]
     return "\n".join([accuracy_table(drawn), *(f"{_kind(path)}{path}" for path in where)])
 
 
@@ -89,35 +87,35 @@ def _kind(path: Path) -> str:
     return "results  " if path.suffix == ".json" else "figure   "
 
 
-def work_through(jobs: Sequence[Job], means: Means, title: str) -> dict[str, Results]:
+def work_through(jobs: Sequence[Job], options: SweepOptions, title: str) -> dict[str, Results]:
     """The results of each job by its folder, after those that have none yet are run."""
-    done = {job.folder: finished(job, means) for job in jobs}
+    done = {job.folder: finished(job, options) for job in jobs}
     left = [job for job in jobs if done[job.folder] is None]
     if len(left) < len(jobs):
         say(f"{title}: {len(jobs) - len(left)} of {len(jobs)} runs are finished already")
-    orders = [order(job, means) for job in left]
-    work_off(orders, means.executor, means.jobs, means.folder / "logs", title, sys.argv[1:])
-    done |= {job.folder: finished(job, means) for job in left}
+    orders = [order(job, options) for job in left]
+    run_all(orders, options.executor, options.jobs, options.folder / "logs", title, sys.argv[1:])
+    done |= {job.folder: finished(job, options) for job in left}
     return {folder: results for folder, results in done.items() if results is not None}
 
 
-def order(job: Job, means: Means) -> Order:
+def order(job: Job, options: SweepOptions) -> RunOrder:
     """A job as a process takes it, wherever that runs."""
-    return Order(str((means.folder / job.folder).resolve()), job.label, job.config.as_dict(), means.threads)
+    return RunOrder(str((options.folder / job.folder).resolve()), job.label, job.config.as_dict(), options.threads)
 
 
-def finished(job: Job, means: Means) -> Results | None:
+def finished(job: Job, options: SweepOptions) -> Results | None:
     """The results of a run, if it has come to its end."""
-    return finished_results(means.folder / job.folder, Experiment.of(job.config), job.label)
+    return find_finished_results(options.folder / job.folder, Experiment.of(job.config), job.label)
 
 
-def equalised(plan: Sweep, means: Means) -> Sweep:
+def equalised(plan: Sweep, options: SweepOptions) -> Sweep:
     """The same sweep with steps for each run, so that all get the same of what is asked for."""
     if plan.equal == "steps":
         return plan
     first = plan.configured(plan.points[0])
     if plan.equal == "seconds":
-        return dataclasses.replace(plan, steps=_measured(plan.minutes or 0, means))
+        return dataclasses.replace(plan, steps=_measured(plan.minutes or 0, options))
     cost: Callable[[RunConfig], float] = _samples_per_step if plan.equal == "samples" else _flops_per_step
     wanted = first.training.steps * cost(first)
 
@@ -135,19 +133,19 @@ def _flops_per_step(config: RunConfig) -> float:
     return flops_per_step(Experiment.of(config))
 
 
-def _measured(minutes: float, means: Means) -> Callable[[RunConfig], Mapping[str, Any]]:
+def _measured(minutes: float, options: SweepOptions) -> Callable[[RunConfig], Mapping[str, Any]]:
     """Steps that fit into some minutes, measured by itself and once for each configuration, whatever its seeds.
 
     They are kept in the sweep's folder: the same command goes on with them.
     """
-    path = means.folder / STEPS
+    path = options.folder / STEPS
     kept: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
 
     def steps(config: RunConfig) -> Mapping[str, Any]:
         bare = config.with_values({"model": {"seed": 0}, "data": {"seed": 0}, "evaluation": {"seed": 0}})
         key = f"{minutes:g} minutes, {digest(bare)}"
         if key not in kept:
-            torch.set_num_threads(means.threads)
+            torch.set_num_threads(options.threads)
             timed = for_minutes(bare, minutes)
             names = ("steps", "warmup", "log_every", "evaluate_every", "checkpoint_every")
             training = {name: getattr(timed.training, name) for name in names}

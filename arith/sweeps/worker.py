@@ -23,7 +23,7 @@ from arith.process.progress import QUIET
 from arith.process.signals import Interrupted
 from arith.results.schema import Results
 from arith.training.distributed import ALONE, World
-from arith.training.environment import enough_memory
+from arith.training.environment import explain_out_of_memory
 from arith.training.loop import train
 
 State = Literal["finished", "failed", "interrupted"]
@@ -38,7 +38,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Order:
+class RunOrder:
     """What a process needs to know to train a run: plain values, which every executor can send.
 
     Args:
@@ -64,7 +64,7 @@ class Order:
         return DelayedSubmission(self)
 
 
-def work(order: Order) -> Outcome:
+def work(order: RunOrder) -> Outcome:
     """Train and test a run. Whatever goes wrong is told, and kept in its folder: other runs go on."""
     os.environ[QUIET] = "1"
     torch.set_num_threads(order.threads)
@@ -104,7 +104,7 @@ def run_and_test(run: Run, experiment: Experiment, label: str, world: World = AL
     model = train(run, experiment, world)
     hint = command_line("train", "--resume", "--out", str(run.folder))
     try:
-        with enough_memory(run.config.training, experiment.tokens):
+        with explain_out_of_memory(run.config.training, experiment.tokens):
             results = measured(run, experiment, model, run.config.training.steps, label, run.results)
     except KeyboardInterrupt:
         raise Interrupted(hint) from None

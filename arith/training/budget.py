@@ -8,10 +8,15 @@ from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
 from arith.process.signals import Flag
 from arith.training.compiled import loss_for
-from arith.training.environment import deterministic, device_named, enough_memory, keep_memory, products
+from arith.training.environment import (
+    deterministic,
+    device_named,
+    explain_out_of_memory,
+    keep_freed_memory,
+)
 from arith.training.feed import Feed
 from arith.training.loop import validation_accuracy
-from arith.training.optimiser import optimizer_of
+from arith.training.optimiser import build_optimizer
 from arith.training.step import FiniteWatch, training_step
 
 WARM_STEPS, TIMED_STEPS = 3, 12
@@ -51,14 +56,14 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     experiment = Experiment.of(config)
     device = device_named(config.training.device)
     model = experiment.model().to(device)
-    optimizer = optimizer_of(model, config.training)
+    optimizer = build_optimizer(model, config.training)
     data, watch = experiment.training_data(), FiniteWatch(device)
     loss_of = loss_for(config, data.longest, device)
     feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)
     times = []
-    keep_memory()
+    keep_freed_memory()
     own = config.training
-    with deterministic(own.deterministic), products(own), enough_memory(own, experiment.tokens):
+    with deterministic(own.deterministic), matmul_precision(own), explain_out_of_memory(own, experiment.tokens):
         for step in range(WARM_STEPS + TIMED_STEPS):
             began = time.perf_counter()
             watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), config.training, loss_of=loss_of))

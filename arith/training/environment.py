@@ -15,7 +15,7 @@ from arith.errors import RunError, UsageError
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 
 
-def keep_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the C library keep memory that is freed, up to 1 GiB, instead of giving it back to the system.
 
     On a CPU every step frees what the next one needs, and the system clears each page anew: a tenth of a small model's
@@ -31,7 +31,7 @@ def keep_memory() -> None:
 
 
 @contextmanager
-def few_collections() -> Iterator[None]:
+def frozen_gc() -> Iterator[None]:
     """Within, the garbage collector does not go through what was there before, such as all of torch."""
     gc.collect()
     gc.freeze()
@@ -62,7 +62,7 @@ def autocast(device: torch.device, config: TrainingConfig) -> torch.autocast:
 
 
 @contextmanager
-def products(config: TrainingConfig) -> Iterator[None]:
+def matmul_precision(config: TrainingConfig) -> Iterator[None]:
     """Within, a GPU multiplies 32-bit matrices as `training.precision` says; in full, unless tf32 is asked for."""
     if config.precision != "tf32":
         yield
@@ -95,7 +95,7 @@ def deterministic(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def enough_memory(config: TrainingConfig, tokens: int) -> Iterator[None]:
+def explain_out_of_memory(config: TrainingConfig, tokens: int) -> Iterator[None]:
     """Within, a failed allocation names the settings that need less.
 
     Args:

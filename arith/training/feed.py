@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from arith.config.schema import TrainingConfig
-from arith.data.batch import Batch, Laid, Resident, on_device
+from arith.data.batch import Batch, Resident, TraceTargets, on_device
 from arith.data.dataset import DRAWN, Dataset
 from arith.encodings.compose import Composed, Ids
 from arith.tasks import vocabulary
@@ -36,7 +36,7 @@ class Part:
         start, stop: their places.
         width: tokens, padding included.
         shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
-        most_asked: tokens from the first to the last that a model is asked for, in any row, or more.
+        longest_answer: tokens from the first to the last that a model is asked for, in any row, or more.
         tokens: of all samples, without padding.
     """
 
@@ -44,7 +44,7 @@ class Part:
     stop: int
     width: int
     shortest_prompt: int
-    most_asked: int
+    longest_answer: int
     tokens: int
 
 
@@ -61,7 +61,7 @@ class Prepared:
 
     samples: Written | Int[np.ndarray, " n"]
     keys: Int[np.ndarray, " n"]
-    loops: Laid | None
+    loops: TraceTargets | None
     parts: list[list[Part]]
     totals: Float[np.ndarray, " steps"]
 
@@ -79,7 +79,7 @@ class Block:
     first: int
     samples: Resident
     ids: Ids
-    loops: Laid | None
+    loops: TraceTargets | None
     parts: list[list[Part]]
     totals: Float[Tensor, " steps"]
 
@@ -143,7 +143,7 @@ class Feed:
             samples = self._on_device(prepared)
             totals = on_device(prepared.totals, self.device)
             every = [part for parts in prepared.parts for part in parts]
-            shortest, most = min(part.shortest_prompt for part in every), max(part.most_asked for part in every)
+            shortest, most = min(part.shortest_prompt for part in every), max(part.longest_answer for part in every)
             whole = self.data.placed(samples, shortest, most)
             ids = self.encoding.full(whole.prompt, whole.tokens, whole.key, whole.capacity)
             loops = None if prepared.loops is None else prepared.loops.to(self.device)
@@ -155,7 +155,7 @@ class Feed:
 
     def _batch(self, block: Block, part: Part, total: Float[Tensor, ""]) -> Batch:
         rows = slice(part.start, part.stop)
-        samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt, part.most_asked)
+        samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt, part.longest_answer)
         # Ids that all samples share have one row.
         ids = tuple(own[:, rows if own.shape[1] > 1 else slice(None), : part.width] for own in block.ids)
         loops = None if block.loops is None else block.loops.rows(rows, part.width)

@@ -22,13 +22,12 @@ from arith.training.environment import (
     autocast,
     deterministic,
     device_named,
-    enough_memory,
-    few_collections,
-    keep_memory,
-    products,
+    explain_out_of_memory,
+    frozen_gc,
+    keep_freed_memory,
 )
 from arith.training.feed import Feed
-from arith.training.optimiser import learning_rate, optimizer_of, set_rates
+from arith.training.optimiser import build_optimizer, learning_rate, set_rates
 from arith.training.step import FiniteWatch, training_step
 
 
@@ -40,8 +39,12 @@ def train(run: Run, experiment: Experiment, world: World = ALONE) -> Transformer
         RunError: the loss is not finite, a checkpoint cannot be written, or none is usable.
     """
     config = run.config.training
-    keep_memory()
-    with deterministic(config.deterministic), products(config), enough_memory(config, experiment.tokens):
+    keep_freed_memory()
+    with (
+        deterministic(config.deterministic),
+        matmul_precision(config),
+        explain_out_of_memory(config, experiment.tokens),
+    ):
         return _train(run, experiment, world)
 
 
@@ -55,7 +58,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
         raise UsageError(f"with trace.kind a model is trained by one process: got {world.size}")
     device = local_device(device_named(config.device))
     model = experiment.model().to(device)
-    optimizer = optimizer_of(model, config)
+    optimizer = build_optimizer(model, config)
     step = 0
     if checkpoints.any_saved(run.checkpoints):
         checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
@@ -74,7 +77,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     watch = FiniteWatch(device)
 
     shown = progress(f"train {run.config.encoding}", config.steps, step, shown=world.first)
-    with interrupts() as flag, shown, few_collections():
+    with interrupts() as flag, shown, frozen_gc():
         while step < config.steps:
             with clock:
                 set_rates(optimizer, config, step)

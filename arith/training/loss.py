@@ -27,7 +27,7 @@ def with_sums(
     """
     width = batch.samples.answer_width
     assert width is not None
-    columns = min(model.sums.columns, batch.most_asked - 1)  # the end mark is asked for too
+    columns = min(model.sums.columns, batch.longest_answer - 1)  # the end mark is asked for too
     column = torch.arange(columns, device=tokens.device)
     places = (batch.samples.prompt_length[:, None] - 1 + column).clamp(max=tokens.shape[1] - 1)
     logits, sums = model.both(tokens, ids, batch.queries, batch.picked, places)

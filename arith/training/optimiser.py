@@ -18,7 +18,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 
 
-def optimizer_of(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW, with Muon for the matrices of the blocks if asked for; only the matrices of linear maps decay.
 
     A group's `scale` is its learning rate as a multiple of `training.learning_rate`.

@@ -11,7 +11,7 @@ from arith.catalogue.entries import ALIASES, ENCODINGS
 from arith.config.schema import RunConfig
 from arith.evaluation.teacher_forced import exact_matches
 from arith.experiment.experiment import Experiment
-from arith.training.optimiser import optimizer_of, set_rates
+from arith.training.optimiser import build_optimizer, set_rates
 from arith.training.step import FiniteWatch, training_step
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_it_learns_to_add(encoding: str) -> None:
     (digits,) = config.evaluation.digits
     experiment = Experiment.of(config)
     model, data, cpu = experiment.model(), experiment.training_data(), torch.device("cpu")
-    optimizer, watch = optimizer_of(model, config.training), FiniteWatch(cpu)
+    optimizer, watch = build_optimizer(model, config.training), FiniteWatch(cpu)
     reached = 0.0
     for step in range(CAP):
         set_rates(optimizer, config.training, step)

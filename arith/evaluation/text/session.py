@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import nn
 
 from arith.errors import UsageError
-from arith.evaluation.session import Kept, fingerprint, saved
+from arith.evaluation.session import SavedCells, fingerprint, saved
 from arith.evaluation.text.prompts import Asked, AskedSet, TextTest, read_replies, replied
 from arith.process.hints import current_command
 from arith.process.progress import progress
@@ -45,7 +45,7 @@ def asked_by_text(
     Raises:
         KeyboardInterrupt: a signal came; what was measured is kept.
     """
-    kept = Kept(fingerprint(replier.model), path)
+    kept = SavedCells(fingerprint(replier.model), path)
     this = who.label, of.task, of.format, of.seed
     _check_same(path, kept.model, this)
     known = {} if transcript is not None else {_of(cell): cell for cell in kept.cells() if _named(cell) == this}

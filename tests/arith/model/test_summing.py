@@ -26,7 +26,7 @@ from arith.training.distributed import World
 from arith.training.feed import Feed
 from arith.training.loop import train
 from arith.training.loss import answer_loss, with_sums
-from arith.training.optimiser import optimizer_of
+from arith.training.optimiser import build_optimizer
 from arith.training.step import training_step
 
 CPU = torch.device("cpu")
@@ -196,7 +196,7 @@ def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(task: str) -> N
     found = []
     for loss_of in (compiled, None):
         model = experiment.model()
-        optimizer = optimizer_of(model, config)
+        optimizer = build_optimizer(model, config)
         found.append(
             [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
         )

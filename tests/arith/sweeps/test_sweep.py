@@ -19,7 +19,7 @@ from arith.process.progress import QUIET
 from arith.process.signals import Interrupted
 from arith.results.schema import Results
 from arith.sweeps import grid_file as grid
-from arith.sweeps.worker import Order, Outcome, work
+from arith.sweeps.worker import Outcome, RunOrder, work
 
 Arith = Callable[..., Result]
 GRID = """
@@ -107,12 +107,12 @@ def test_a_search_chooses_on_trained_lengths_alone(tmp_path: Path, arith: Arith)
 def test_equal_flops_give_longer_sequences_fewer_steps(tmp_path: Path) -> None:
     from arith.experiment.experiment import Experiment
     from arith.performance.estimate import flops_per_step
-    from arith.sweeps.sweep import Means, equalised
+    from arith.sweeps.sweep import SweepOptions, equalised
 
     text = 'equal = "flops"\nencoding = "rope"\n' + GRID.replace("steps = 6", "steps = 600").replace(
         'encoding = ["rope", "nope"]', 'format = ["plain", "plain+recursive"]'
     )
-    plan = equalised(grid.load(written(tmp_path, text)), Means(tmp_path / "out", "local", 1, 1))
+    plan = equalised(grid.load(written(tmp_path, text)), SweepOptions(tmp_path / "out", "local", 1, 1))
     spent = {job.label: job.config.training.steps * flops_per_step(Experiment.of(job.config)) for job in plan.jobs()}
     assert len(spent) == 2
     assert max(spent.values()) / min(spent.values()) < 1.01
@@ -191,7 +191,7 @@ def test_equal_samples_and_what_is_kept_of_seconds(tmp_path: Path, monkeypatch: 
     batches = GRID.replace('encoding = ["rope", "nope"]', '"training.batch" = [8, 16]').replace(
         "steps = 6", "steps = 60"
     )
-    means = sweeping.Means(tmp_path / "out", "local", 1, 1)
+    means = sweeping.SweepOptions(tmp_path / "out", "local", 1, 1)
     plan = sweeping.equalised(grid.load(written(tmp_path, 'encoding = "rope"\n' + batches)), means)
     assert {(job.config.training.batch, job.config.training.steps) for job in plan.jobs()} == {(8, 60), (16, 30)}
 
@@ -301,7 +301,7 @@ def test_a_run_has_failed_until_it_is_taken_up_again(tmp_path: Path, monkeypatch
     monkeypatch.setattr("arith.sweeps.worker.run_and_test", ending)
     monkeypatch.setenv(QUIET, "1")  # which the work sets for good
     config = RunConfig()
-    order = Order(str(tmp_path / "run"), "a", config.as_dict(), threads=1)
+    order = RunOrder(str(tmp_path / "run"), "a", config.as_dict(), threads=1)
     assert work(order) == Outcome("failed", "ValueError: no: 12㊷")
     assert "Traceback" in (tmp_path / "run" / FAILED).read_text(encoding="utf-8")
     Run.begin(tmp_path / "run", config, "resume")  # as `arith train --resume` does
@@ -385,10 +385,10 @@ def test_a_killed_process_is_replaced_and_its_run_goes_on(tmp_path: Path) -> Non
 def test_slurm_jobs_run_through_submitit(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     from arith.sweeps.executors import slurm
-    from arith.sweeps.sweep import Means, finished, order
+    from arith.sweeps.sweep import SweepOptions, finished, order
 
     plan = grid.load(written(tmp_path, GRID))
-    means = Means(tmp_path / "out", "slurm", 2, 1)
+    means = SweepOptions(tmp_path / "out", "slurm", 2, 1)
     jobs = plan.jobs()[:2]
     done = slurm([order(job, means) for job in jobs], 2, tmp_path / "logs", cluster="local")
     assert [outcome.state for _, outcome in done] == ["finished", "finished"]

@@ -13,7 +13,7 @@ from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.training.feed import Feed
-from arith.training.optimiser import Muon, optimizer_of, orthogonal, set_rates
+from arith.training.optimiser import Muon, build_optimizer, orthogonal, set_rates
 from arith.training.step import training_step
 
 CPU = torch.device("cpu")
@@ -60,7 +60,7 @@ def test_singular_values_come_to_about_one(shape: tuple[int, int]) -> None:
 
 def test_matrices_of_the_blocks_alone_are_orthogonal() -> None:
     model = experiment_with().model()
-    optimizer = optimizer_of(model, experiment_with().config.training)
+    optimizer = build_optimizer(model, experiment_with().config.training)
     inside = {id(p) for g in optimizer.param_groups if g["orthogonal"] for p in g["params"]}
     assert inside == {id(p) for p in model.blocks.parameters() if p.ndim == 2}
     everything = list(itertools.chain(*(group["params"] for group in optimizer.param_groups)))
@@ -69,7 +69,7 @@ def test_matrices_of_the_blocks_alone_are_orthogonal() -> None:
 
 def test_each_group_has_its_rate() -> None:
     config = TrainingConfig(optimizer="muon", muon_rate=0.02, learning_rate=1e-3, warmup=10)
-    optimizer = optimizer_of(experiment_with().model(), config)
+    optimizer = build_optimizer(experiment_with().model(), config)
     set_rates(optimizer, config, 4)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.01, 5e-4, 5e-4])
 
@@ -78,7 +78,7 @@ def test_each_group_has_its_rate() -> None:
 def test_an_update_whose_loss_is_no_number_changes_nothing(value: float) -> None:
     experiment = experiment_with()
     model, config = experiment.model(), experiment.config.training
-    optimizer = optimizer_of(model, config)
+    optimizer = build_optimizer(model, config)
     feed = Feed(experiment.training_data(), model.encoding, config, CPU)
     training_step(model, optimizer, feed.batches(0), config)
     before = {name: own.clone() for name, own in model.state_dict().items()}
@@ -104,12 +104,12 @@ def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path: Path) -> None:
             training_step(model, optimizer, feed.batches(step), config)  # type: ignore[arg-type]
 
     whole = experiment.model()
-    optimizer = optimizer_of(whole, config)
+    optimizer = build_optimizer(whole, config)
     trained(whole, optimizer, range(3))
     checkpoints.save(tmp_path, Checkpoint.of(3, whole, optimizer), keep=1)
     trained(whole, optimizer, range(3, 6))
     again = experiment.model()
-    fresh = optimizer_of(again, config)
+    fresh = build_optimizer(again, config)
     checkpoints.latest(tmp_path, print).restore(again, fresh)
     trained(again, fresh, range(3, 6))
     torch.testing.assert_close(dict(again.state_dict()), dict(whole.state_dict()), rtol=0, atol=0)
@@ -118,6 +118,6 @@ def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path: Path) -> None:
 def test_what_it_cannot_do_is_refused() -> None:
     with pytest.raises(UsageError, match=r"training\.muon_rate is above 0, got 0"):
         experiment_with(muon_rate=0.0)
-    optimizer = optimizer_of(experiment_with().model(), experiment_with().config.training)
+    optimizer = build_optimizer(experiment_with().model(), experiment_with().config.training)
     with pytest.raises(ValueError, match="takes no closure"):
         optimizer.step(lambda: 0.0)

@@ -23,7 +23,7 @@ from arith.training.feed import Feed
 from arith.training.fixed_set import FixedSet
 from arith.training.loop import train
 from arith.training.loss import answer_loss
-from arith.training.optimiser import optimizer_of
+from arith.training.optimiser import build_optimizer
 from arith.training.step import FiniteWatch, training_step
 
 CPU = torch.device("cpu")
@@ -106,7 +106,7 @@ def test_the_loss_is_that_of_all_queries(form: str) -> None:
     batch = experiment_with(format=form, data={"digits": "1-9"}).training_data().batch(0, 64, CPU)
     model = experiment_with(format=form, data={"digits": "1-9"}).model().double()
     assert batch.asked < batch.queries
-    whole = dataclasses.replace(batch, most_asked=batch.queries)
+    whole = dataclasses.replace(batch, longest_answer=batch.queries)
     assert whole.picked is None
     losses = [answer_loss(model, own) for own in (batch, whole)]
     torch.testing.assert_close(*losses)
@@ -176,7 +176,7 @@ class NoWaiting(TorchDispatchMode):
 def test_nothing_in_a_step_waits_for_the_device(encoding: str, parts: int, optimizer: str) -> None:
     experiment = experiment_with(encoding=encoding, training={"microbatches": parts, "optimizer": optimizer})
     model, config = experiment.model(), experiment.config.training
-    updater, feed, watch = optimizer_of(model, config), fed(experiment), FiniteWatch(CPU)
+    updater, feed, watch = build_optimizer(model, config), fed(experiment), FiniteWatch(CPU)
     training_step(model, updater, feed.batches(0), config)  # makes the optimiser's state
     with NoWaiting():
         for step in range(1, 3):
@@ -192,7 +192,7 @@ def test_running_sums_are_told_without_waiting_for_the_device(task: str, optimiz
     training = {"microbatches": 2, "optimizer": optimizer}
     experiment = experiment_with(task=task, auxiliary={"kind": "running-sum"}, training=training)
     model, config = experiment.model(), experiment.config.training
-    updater, feed = optimizer_of(model, config), fed(experiment)
+    updater, feed = build_optimizer(model, config), fed(experiment)
     training_step(model, updater, feed.batches(0), config)
     with NoWaiting():
         for step in range(1, 3):
@@ -219,7 +219,7 @@ def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(encoding: str) 
     found = []
     for loss_of in (compiled, None):
         model = experiment.model()
-        optimizer = optimizer_of(model, config)
+        optimizer = build_optimizer(model, config)
         found.append(
             [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
         )
@@ -283,7 +283,7 @@ def test_a_way_back_that_cannot_be_compiled_is_gone_eagerly(parts: int, capsys: 
     found = []
     for loss_of in (Compiled(backend=backend), None):
         model = experiment.model()
-        optimizer = optimizer_of(model, config)
+        optimizer = build_optimizer(model, config)
         steps = [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
         found.append([*(number for step in steps for number in step), *model.parameters()])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
@@ -301,7 +301,7 @@ def test_without_memory_there_is_no_second_try() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         training_step(
             model,
-            optimizer_of(model, experiment.config.training),
+            build_optimizer(model, experiment.config.training),
             [batch],
             experiment.config.training,
             loss_of=compiled,

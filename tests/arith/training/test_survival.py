@@ -23,9 +23,9 @@ from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.process.lock import in_use, locked
-from arith.training.environment import enough_memory
+from arith.training.environment import explain_out_of_memory
 from arith.training.loop import train
-from arith.training.optimiser import optimizer_of
+from arith.training.optimiser import build_optimizer
 from arith.training.step import training_step
 
 Arith = Callable[..., Result]
@@ -47,7 +47,7 @@ def test_a_step_that_is_no_number_changes_nothing(monkeypatch: pytest.MonkeyPatc
     config = short()
     experiment = Experiment.of(config)
     model = experiment.model()
-    optimizer = optimizer_of(model, config.training)
+    optimizer = build_optimizer(model, config.training)
     batch = experiment.training_data().batch(0, 16, torch.device("cpu"))
     training_step(model, optimizer, [batch], config.training)
     before = [p.clone() for p in model.parameters()]
@@ -187,9 +187,12 @@ def test_a_checkpoint_of_another_version_is_refused_by_its_version(tmp_path: Pat
 )
 def test_out_of_memory_names_the_knob(error: Exception) -> None:
     config = RunConfig().training
-    with pytest.raises(RunError, match=r"128 samples a step of up to 62 tokens.*--batch"), enough_memory(config, 62):
+    with (
+        pytest.raises(RunError, match=r"128 samples a step of up to 62 tokens.*--batch"),
+        explain_out_of_memory(config, 62),
+    ):
         raise error
-    with pytest.raises(RuntimeError, match="something else"), enough_memory(config, 62):
+    with pytest.raises(RuntimeError, match="something else"), explain_out_of_memory(config, 62):
         raise RuntimeError("something else")
 
 

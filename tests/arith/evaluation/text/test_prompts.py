@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from arith.catalogue.named import format_named, task_named
 from arith.data.tokenized import texts
 from arith.errors import UsageError
-from arith.evaluation.session import Kept
+from arith.evaluation.session import SavedCells
 from arith.evaluation.text.prompts import Asked, TextTest, last_number, replied, write_prompts
 from arith.evaluation.text.session import asked_by_text
 from arith.hf.generation import TextModel
@@ -114,7 +114,7 @@ def test_an_interrupted_test_keeps_what_was_replied(
     results = asked_by_text(replier, of, TWO, who, path, transcript, 32)
     assert replier.asked == 3
     assert [cell.digits for cell in results.cells] == [1, 3]
-    assert Kept(results.about["model"], path).partial.exists()
+    assert SavedCells(results.about["model"], path).partial.exists()
     if transcript is not None:
         assert [len(replies) for _, replies in replied(transcript)] == [6, 6]
 
