@@ -17,7 +17,7 @@ from arith.model.cost import STATE_BYTES, activation_bytes, training_flops
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
 from arith.results.tables import aligned
-from arith.training.environment import autocast, device_named, keep_freed_memory
+from arith.training.environment import autocast, device_named, keep_freed_memory, matmul_precision
 from arith.training.loss import answer_loss
 
 PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}  # of one layer there and back, about, unless a step has fewer

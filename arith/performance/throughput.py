@@ -23,6 +23,7 @@ from arith.training.environment import (
     explain_out_of_memory,
     frozen_gc,
     keep_freed_memory,
+    matmul_precision,
 )
 from arith.training.feed import Feed
 from arith.training.loss import LossOf, answer_loss

@@ -13,6 +13,7 @@ from arith.training.environment import (
     device_named,
     explain_out_of_memory,
     keep_freed_memory,
+    matmul_precision,
 )
 from arith.training.feed import Feed
 from arith.training.loop import validation_accuracy

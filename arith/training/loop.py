@@ -25,6 +25,7 @@ from arith.training.environment import (
     explain_out_of_memory,
     frozen_gc,
     keep_freed_memory,
+    matmul_precision,
 )
 from arith.training.feed import Feed
 from arith.training.optimiser import build_optimizer, learning_rate, set_rates
