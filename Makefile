@@ -20,8 +20,9 @@ test-slow: $(VENV)/installed-slow
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+# All but those for a GPU, and benchmarks/scaling.py, which times sizes rather than us beside a peer.
 bench: $(VENV)/installed-bench
-	for benchmark in $(filter-out benchmarks/attention.py benchmarks/gpu_train.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
+	for benchmark in $(filter-out $(addprefix benchmarks/,attention.py gpu_train.py scaling.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
 
 # On a machine with a GPU, whose own Python has torch, triton and what arith needs; nothing is installed.
 gpu-kernels:

@@ -1,14 +1,20 @@
 """How training's cost is fitted and drawn, at sizes that take no time."""
 
+import doctest
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+import scaling
+from scaling_study import figure, forecast, measurement
+from scaling_study import fit as fitting
+from scaling_study.figure import draw_scaling
+from scaling_study.fit import Fit, fit
+from scaling_study.measurement import Point, measure, points
 
 from arith.experiment.experiment import Experiment
-from arith.performance import scaling, scaling_report
-from arith.performance.scaling import Fit, Point, fit, measured, points
 
 SIZES = ((1, 1e6, 1e5), (2, 1e7, 3e6), (4, 1e9, 1e7), (12, 1e11, 8e9), (6, 3e9, 9e7), (4, 2e8, 1e8))
 ROWS = [{"axis": "digits", "depth": depth, "flops": flops, "moved_bytes": moved} for depth, flops, moved in SIZES]
@@ -60,21 +66,21 @@ def test_a_point_is_measured_and_all_is_drawn(tmp_path: Path, monkeypatch: pytes
         Point(2, "nano", 1, "batch"),
         Point(3, "nano", 2, "held out"),
     )
-    monkeypatch.setattr(scaling_report, "points", lambda quick: few)
-    monkeypatch.setattr(scaling, "TESTED_FLOPS", 1e6)
+    monkeypatch.setattr(scaling, "points", lambda quick: few)
+    monkeypatch.setattr(measurement, "TESTED_FLOPS", 1e6)
     # In this process: a fresh one for each would take seconds.
     monkeypatch.setattr(
-        scaling_report,
+        scaling,
         "measure_all",
-        lambda wanted, threads, seconds, told: [measured(p, threads, 0.0) for p in wanted],
+        lambda wanted, threads, seconds, report: [measure(point, threads, 0.0) for point in wanted],
     )
-    found = scaling_report.scaling(quick=True, threads=1, say=lambda line: None)
+    found = scaling.study(quick=True, threads=1, say=lambda line: None)
     assert found["rows"][0]["tokens"] == 7
     assert set(found["training_fit"]["coefficients"]) == {"constant", "depth", "flops", "moved_bytes"}
-    shown = scaling_report.described(found)
+    shown = scaling.description(found)
     assert "held out" in shown
     assert "Foretold, not measured" in shown
-    files = scaling_report.drawn(found, tmp_path / "scaling")
+    files = draw_scaling(found["rows"], tmp_path / "scaling")
     assert {file.suffix for file in files} == {".png", ".pdf", ".svg", ".csv"}
     assert len((tmp_path / "scaling.csv").read_text().splitlines()) == 1 + len(few)
 
@@ -84,3 +90,8 @@ def test_a_fit_can_be_read_back() -> None:
     found = fit(rows)
     again = Fit(**json.loads(json.dumps(found.__dict__)))
     assert again.seconds(rows[0]) == found.seconds(rows[0])
+
+
+@pytest.mark.parametrize("module", [figure, fitting, forecast], ids=lambda module: module.__name__)
+def test_examples_of_the_study_are_right(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0

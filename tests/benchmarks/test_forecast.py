@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scaling_study.forecast import NETWORK, NODE, NVLINK, Machine, assumed_mfu, plan
 
 from arith.config.presets import PRESETS
 from arith.config.schema import ModelConfig
 from arith.model.cost import palm_flops
-from arith.performance.forecast import NETWORK, NODE, NVLINK, Machine, assumed_mfu, plan
 from arith.performance.gpus import GPUS
 
 MODEL, PARAMETERS = ModelConfig(**PRESETS["gpt2-small"]), 85_000_000

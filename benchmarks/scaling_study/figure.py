@@ -14,21 +14,21 @@ AXES = {"digits": "digits of each operand", "parameters": "parameters", "batch":
 HEIGHT = 3.3  # inches
 
 
-def draw_scaling(rows: Sequence[dict[str, Any]], path: Path, title: str = "") -> list[Path]:
-    """Measured points and fitted lines, one column for each axis, into png, pdf, svg; and the numbers as csv.
+def draw_scaling(rows: Sequence[dict[str, Any]], path: Path) -> list[Path]:
+    """Draw measured points and fitted lines, one column per axis, as png, pdf and svg, and write the numbers as csv.
 
     Args:
-        rows: of sizes, each with what was measured, fitted (`fitted_seconds`) and expected.
+        rows: one per size, with what was measured, fitted (`fitted_seconds`) and expected.
     """
     with pyplot.rc_context(style.STYLE):
         figure, panels = pyplot.subplots(
             2, 3, figsize=(style.PAGE, HEIGHT), sharex="col", sharey="row", layout="constrained"
         )
         for column, (axis, name) in enumerate(AXES.items()):
-            own = sorted((row for row in rows if row["axis"] == axis), key=lambda row: row[axis])
-            _times(panels[0][column], own, axis)
-            _memory(panels[1][column], own, axis)
-            values = [row[axis] for row in own]
+            sizes = sorted((row for row in rows if row["axis"] == axis), key=lambda row: row[axis])
+            _times(panels[0][column], sizes, axis)
+            _memory(panels[1][column], sizes, axis)
+            values = [row[axis] for row in sizes]
             panels[1][column].set_xlabel(name, labelpad=2)
             panels[1][column].set_xticks(values, _labels(values))
             panels[1][column].xaxis.set_minor_locator(ticker.NullLocator())
@@ -38,8 +38,6 @@ def draw_scaling(rows: Sequence[dict[str, Any]], path: Path, title: str = "") ->
             # Every column shows all that its row's first one does.
             named = panels[line][0].get_legend_handles_labels()
             panels[line][2].legend(*named, frameon=False, fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        if title:
-            figure.suptitle(title, fontsize=8)
         files = style.saved(figure, path)
     header = ["axis", "digits", "model", "parameters", "batch", "tokens", "flops", "moved_bytes", "seconds"]
     header += [
