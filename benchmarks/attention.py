@@ -38,13 +38,13 @@ from typing import Any
 import coupled_window
 import torch
 import triton
+from kernel_checks import proof
 from peers.attention import LONG_PEERS, PEERS, Peer
 from timing import Timer, gradients, timed
 from torch import Tensor
 from triton.testing import do_bench
 
 from arith.experiment.provenance import git_commit
-from arith.kernels import proof
 from arith.kernels.attention import attention
 from arith.kernels.configs import LONGEST
 from arith.kernels.routing import Backend
@@ -294,14 +294,15 @@ def sanitized() -> str:
     if shutil.which("compute-sanitizer") is None:
         return "compute-sanitizer is not installed"
     script = (
-        "import torch; from arith.kernels import proof; from arith.kernels.proof import Case\n"
+        "import torch; from kernel_checks import proof; from kernel_checks.proof import Case\n"
         "terms = ('table', 'ids', 'id-window')\n"
         "for case in (Case(17, 17, terms=terms), Case(70, 70, terms=terms, dtype=torch.bfloat16)):\n"
         "    assert all(f.right for f in proof.findings(case, torch.device('cuda')))\n"
     )
     command = ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9", sys.executable, "-c", script]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # `-c` does not look beside this file
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
         return "not finished in 2 minutes"
     return "no errors" if done.returncode == 0 else f"exit {done.returncode}: {(done.stdout + done.stderr)[-500:]}"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from kernel_checks import proof
 
 import arith
 from arith.data.dataset import Dataset
-from arith.kernels import proof
 from arith.kernels.terms import DistanceTable
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from kernel_checks import proof
+from kernel_checks.proof import Case
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from arith.kernels import attention as op
-from arith.kernels import fused_long, proof, routing, tiling
+from arith.kernels import fused_long, routing, tiling
 from arith.kernels.attention import attention
 from arith.kernels.long_configs import LongConfig
-from arith.kernels.proof import Case
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
 
 CPU = torch.device("cpu")

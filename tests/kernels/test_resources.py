@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from arith.kernels import long_resources, resources
-from arith.kernels.resources import SHARED_BYTES
+from kernel_checks import long_resources, resources
+from kernel_checks.resources import SHARED_BYTES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TABLES = {"resources": GOLDEN / "kernel-resources.txt", "long_resources": GOLDEN / "long-kernel-resources.txt"}
@@ -30,21 +29,25 @@ def recorded(which: str) -> dict[tuple[int, str], dict[str, int]]:
     return found
 
 
+def compiling() -> dict[str, str]:
+    """The environment of a process that compiles kernels, and finds what this one finds."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    return environment | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
 def compiled(which: str, chosen: str) -> dict[tuple[int, str], dict[str, int]]:
     """Compile the cases that a Python expression over `capability` and `index` chooses."""
     script = (
         "import json, sys\n"
-        f"from arith.kernels.{which} import cases, compiled\n"
+        f"from kernel_checks.{which} import cases, compiled\n"
         "chosen = eval('lambda capability, index: ' + sys.argv[1])\n"
         "for capability in (90, 80):\n"
         "    for index, case in enumerate(cases(capability)):\n"
         "        if chosen(capability, index):\n"
         "            print(json.dumps([capability, str(case), vars(compiled(case, capability))]), flush=True)\n"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    done = subprocess.run(
-        [sys.executable, "-c", script, chosen], env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", script, chosen]
+    done = subprocess.run(command, env=compiling(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return {(capability, case): values for capability, case, values in map(json.loads, done.stdout.splitlines())}
 
@@ -70,7 +73,7 @@ def check(which: str, found: dict[tuple[int, str], dict[str, int]]) -> None:
 @pytest.mark.parametrize("which", TABLES)
 def test_table_is_of_these_sources(which: str) -> None:
     first = TABLES[which].read_text().splitlines()[0]
-    again = f"python -m arith.kernels.{which} > tests/golden/{TABLES[which].name}"
+    again = f"PYTHONPATH=.:benchmarks python -m kernel_checks.{which} > tests/golden/{TABLES[which].name}"
     sources = MODULES[which].sources()  # type: ignore[attr-defined]
     assert f"sources {sources} " in first, f"the kernels have changed since the table was made: {again}"
 
@@ -123,7 +126,7 @@ def test_atomics_are_seen(tmp_path: Path) -> None:
         "import triton, triton.language as tl\n"
         "from triton.backends.compiler import GPUTarget\n"
         "from triton.compiler import ASTSource\n"
-        "from arith.kernels.resources import read\n"
+        "from kernel_checks.resources import read\n"
         "@triton.jit\n"
         "def add(X):\n"
         "    tl.atomic_add(X + tl.program_id(0) // 2, 1.0, sem='relaxed')\n"
@@ -132,6 +135,5 @@ def test_atomics_are_seen(tmp_path: Path) -> None:
         " target=GPUTarget('cuda', capability, 32), options={'enable_fp_fusion': True})\n"
         "    print(read(made.asm['cubin'], 0).atomics)\n"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, script], env=compiling(), capture_output=True, text=True, check=False)
     assert [int(line) > 0 for line in done.stdout.split()] == [True, True], done.stderr[-1000:]

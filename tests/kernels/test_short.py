@@ -9,13 +9,14 @@ import pytest
 import torch
 import triton
 import triton.language as tl
+from kernel_checks import proof
+from kernel_checks.proof import Case
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from arith.kernels import attention as op
-from arith.kernels import fused, proof, routing
+from arith.kernels import fused, routing
 from arith.kernels.attention import attention
 from arith.kernels.gathering import gather, gather_op
-from arith.kernels.proof import Case
 from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
 
 CPU = torch.device("cpu")

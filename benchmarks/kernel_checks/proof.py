@@ -27,10 +27,10 @@ class Case:
     """One call of attention.
 
     Args:
-        keys, queries: tokens; the queries are the last of the keys.
+        keys, queries: numbers of tokens; the queries are the last of the keys.
         terms: `alibi`, `table`, `pair`, `window` on token indices; `ids` (a table) and `id-window` on ids per sample.
-        masks: of `causal`, `valid` and `documents`.
-        radius: of tables by distance.
+        masks: any of `causal`, `valid` and `documents`.
+        radius: reach of tables by distance.
         spread: largest id.
     """
 
@@ -56,9 +56,9 @@ class Finding:
     """How one result of a case compares.
 
     Args:
-        name: `out`, or whose gradient.
+        name: `out`, or the input whose gradient it is.
         error: largest difference from float64.
-        allowed: the most that is right.
+        allowed: largest error that counts as right.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""Compile every shipped configuration of the kernels, for GPUs that need not be there, and read what it takes.
+"""Compile every shipped configuration of the kernels, for GPUs that need not be present, and read what it takes.
 
-    python -m arith.kernels.resources > tests/golden/kernel-resources.txt
+    PYTHONPATH=.:benchmarks python -m kernel_checks.resources > tests/golden/kernel-resources.txt
 
 A kernel that spills its registers, no longer fits shared memory, lost the tensor cores or gained atomics shows here
 before a GPU is ever seen. Compilers differ: the table is of one version of Triton.
@@ -23,10 +23,11 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from arith.kernels import short, short_table
-from arith.kernels.configs import BLOCK_IDS, Kernel, blocks, config
+from arith.kernels.configs import BLOCK_IDS, Config, Kernel, blocks, config
 from arith.kernels.launching import options
+from arith.kernels.long_configs import LongConfig
 
-SHARED_BYTES = {90: 232_448, 80: 166_912}  # that a program may have, by compute capability
+SHARED_BYTES = {90: 232_448, 80: 166_912}  # limit for one program, by compute capability
 KERNELS: dict[Kernel, Any] = {
     "forward": short.short_forward,
     "backward": short.short_backward,
@@ -36,6 +37,7 @@ KERNELS: dict[Kernel, Any] = {
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 AnyCase = TypeVar("AnyCase")
 ROWS = ("Q", "K", "V", "OUT", "DOUT", "DQ", "DK", "DV")  # pointers to what has a head width
+POINTERS = {"IDS": ("IDS_Q", "IDS_K"), "WINDOW": ("WINDOW_Q", "WINDOW_K")}  # of features that are not named alike
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,13 @@ class Case:
     """One compilation.
 
     Args:
-        kernel: which.
-        queries, keys, width: tokens, and head width.
-        dtype: of queries, keys and values, as Triton names it.
-        features: pointers that are given: TILE, TABLE with its IDS, WINDOW, VALID, DOCUMENTS.
-        alike: all inputs lie in memory in the same way.
-        aligned: their strides are multiples of 16.
-        group: query heads of a key head.
+        kernel: name in KERNELS.
+        queries, keys, width: numbers of tokens, and head width.
+        dtype: type of queries, keys and values, as Triton names it.
+        features: optional inputs that are passed: TILE, TABLE with its IDS, WINDOW, VALID, DOCUMENTS.
+        alike: whether all inputs have the same strides.
+        aligned: whether the strides are multiples of 16.
+        group: query heads that share a key head.
     """
 
     kernel: Kernel
@@ -70,7 +72,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one compiled kernel takes: registers and bytes of stack a thread, bytes of shared memory, instructions."""
+    """What one compiled kernel takes: registers and stack bytes per thread, bytes of shared memory, instructions."""
 
     registers: int
     stack: int
@@ -133,23 +135,14 @@ def compiled(case: Case, capability: int) -> Resources:
     }
     if case.group == 1:
         constants["group"] = 1  # Triton specialises on ones
-    given = {*ROWS, "NEAR", "FAR", *(("DTILE",) if case.kernel == "backward and tile" else ()), *case.features}
-    signature: dict[str, str] = {}
-    values: dict[tuple[int, ...], Any] = {}
-    attributes: dict[tuple[int, ...], Any] = {}
-    for index, name in enumerate(kernel.arg_names):
-        if name in constants:
-            signature[name], values[index,] = "constexpr", constants[name]
-        elif name.isupper() and name.split("_")[0] not in given:
-            signature[name], values[index,] = "constexpr", None
-        else:
-            signature[name] = _type(name, case)
-            if case.aligned and (name.isupper() or re.search("_[bhn]$", name)):
-                attributes[index,] = [["tt.divisibility", 16]]
+    given = {*ROWS, "NEAR", "FAR", *(name for feature in case.features for name in POINTERS.get(feature, (feature,)))}
+    if case.kernel == "backward and tile":
+        given.add("DTILE")
+    # The backward pass keeps as much in registers with a table as with a tile of shared scores.
     full = case.kernel == "backward" and "TABLE" in case.features
     launch = config("backward and tile" if full else case.kernel, tile, 4 if case.dtype == "fp32" else 2, capability)
-    source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
-    return built(source, options(launch), capability)
+    types = {name: _type(name, case) for name in kernel.arg_names}
+    return compile_kernel(kernel, constants, given, types, launch, capability, case.aligned)
 
 
 def sources() -> str:
@@ -162,17 +155,43 @@ def main() -> None:
     print_table(sources(), cases, compiled)
 
 
-def built(source: ASTSource, launch: dict[str, Any], capability: int) -> Resources:
-    """Compile for GPUs of a compute capability."""
-    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=launch)
-    return read(made.asm["cubin"], made.metadata.shared)
+def compile_kernel(
+    kernel: Any,
+    constants: dict[str, Any],
+    given: set[str],
+    types: dict[str, str],
+    launch: Config | LongConfig,
+    capability: int,
+    aligned: bool = True,
+) -> Resources:
+    """Compile a kernel as a call from torch would, and read its machine code.
+
+    Args:
+        constants: arguments known at compile time.
+        given: pointers that are passed; the others are None.
+        types: Triton's name for the type of every argument.
+        aligned: pointers and strides are multiples of 16, which Triton specialises on.
+    """
+    signature: dict[str, str] = {}
+    values: dict[tuple[int, ...], Any] = {}
+    attributes: dict[tuple[int, ...], Any] = {}
+    for index, name in enumerate(kernel.arg_names):
+        if name in constants or (name.isupper() and name not in given):
+            signature[name], values[index,] = "constexpr", constants.get(name)
+        else:
+            signature[name] = types[name]
+            if aligned and (name.isupper() or name[-2:] in ("_b", "_h", "_n")):
+                attributes[index,] = [["tt.divisibility", 16]]
+    source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
+    binary = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options(launch))
+    return read(binary.asm["cubin"], binary.metadata.shared)
 
 
 def source_hash(*names: str) -> str:
-    """Of files beside this one."""
+    """Hash kernel sources, comments included: a table is made anew whenever they change."""
     digest = hashlib.sha256()
     for name in names:
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+        digest.update(Path(short.__file__).with_name(f"{name}.py").read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -196,10 +215,10 @@ def _type(name: str, case: Case) -> str:
 
 
 def read(cubin: bytes, shared: int) -> Resources:
-    """What machine code says of itself.
+    """Read registers, stack and instructions off the machine code.
 
     Args:
-        shared: bytes of shared memory, which stand beside it.
+        shared: bytes of shared memory, which Triton reports beside the code.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "kernel.cubin")

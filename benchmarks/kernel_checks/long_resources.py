@@ -1,6 +1,6 @@
-"""What the kernels for sequences of any length take, compiled for GPUs that need not be there.
+"""What the kernels for sequences of any length take, compiled for GPUs that need not be present.
 
-    python -m arith.kernels.long_resources > tests/golden/long-kernel-resources.txt
+    PYTHONPATH=.:benchmarks python -m kernel_checks.long_resources > tests/golden/long-kernel-resources.txt
 
 As `resources.py` for short ones.
 """
@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import triton.language as tl
-from triton.compiler import ASTSource
+from kernel_checks.resources import ROWS, Resources, compile_kernel, print_table, source_hash
 
 from arith.kernels import long, long_gradients, long_table
 from arith.kernels.configs import SIZES
-from arith.kernels.launching import options
 from arith.kernels.long_configs import LONG_TABLE, LongKernel, long_config
-from arith.kernels.resources import ROWS, Resources, built, print_table, source_hash
 
 Feature = Literal["TABLE", "IDS", "WINDOW", "VALID", "DOCUMENTS"]
 POINTERS: dict[Feature, tuple[str, ...]] = {
@@ -40,12 +38,12 @@ class Case:
     """One compilation.
 
     Args:
-        kernel: which of KERNELS.
-        width: of heads.
-        dtype: of queries, keys and values, as Triton names it.
-        features: what is given.
-        both: keys may lie ahead of queries.
-        learned: tables have gradients, which the kernel of queries prepares.
+        kernel: name in KERNELS.
+        width: head width.
+        dtype: type of queries, keys and values, as Triton names it.
+        features: optional inputs that are passed.
+        both: whether keys may lie ahead of queries.
+        learned: whether tables have gradients, which the kernel of queries prepares.
     """
 
     kernel: str
@@ -104,20 +102,8 @@ def compiled(case: Case, capability: int) -> Resources:
     if case.learned:
         given |= {"EXACT", *(["FAR"] if case.both and "TABLE" in case.features else [])}
         given |= {"FAR_IDS"} if "IDS" in case.features else set()
-    signature: dict[str, str] = {}
-    values: dict[tuple[int, ...], Any] = {}
-    attributes: dict[tuple[int, ...], Any] = {}
-    for index, argument in enumerate(kernel.arg_names):
-        if argument in constants:
-            signature[argument], values[index,] = "constexpr", constants[argument]
-        elif argument.isupper() and argument not in given:
-            signature[argument], values[index,] = "constexpr", None
-        else:
-            signature[argument] = _type(argument, case)
-            if argument.isupper() or argument[-2:] in ("_b", "_h", "_n"):
-                attributes[index,] = [["tt.divisibility", 16]]
-    source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
-    return built(source, options(launch), capability)
+    types = {argument: _type(argument, case) for argument in kernel.arg_names}
+    return compile_kernel(kernel, constants, given, types, launch, capability)
 
 
 def sources() -> str:
