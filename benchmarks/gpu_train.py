@@ -274,7 +274,7 @@ def draw_speed(rows: Sequence[dict[str, Any]], path: Path) -> None:
         panel.invert_yaxis()
         panel.margins(x=0.12)
         panel.set_xlabel("million tokens a second, padding not counted")
-        style.saved(figure, path)
+        style.save_figure(figure, path)
 
 
 def multiplication(scale: Scale, report: Report, device: str) -> None:

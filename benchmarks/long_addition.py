@@ -106,9 +106,9 @@ def drawn(rows: list[dict[str, Any]], path: Path) -> None:
         axes[1].set(xlabel="digits of each operand", ylabel="peak memory of the process (MiB)")
         axes[1].set(yscale="linear", ylim=(0, None))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
-        style.saved(figure, path)
+        style.save_figure(figure, path)
     header = ["digits", "tokens", "way", "all_pairs", "seconds", "peak_mebibytes", "right"]
-    style.table(path, header, [[row[name] for name in header] for row in rows])
+    style.write_table(path, header, [[row[name] for name in header] for row in rows])
 
 
 @click.command()

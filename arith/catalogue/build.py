@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from arith.catalogue.entries import ENCODINGS, SCHEMES
-from arith.catalogue.settings import made, told
+from arith.catalogue.settings import construct, errors_about
 from arith.catalogue.spec import SEQUENTIAL, Named, PartSpec, parse
 from arith.encodings.base import Encoding
 from arith.encodings.compose import Composed, Part
@@ -64,7 +64,7 @@ def encoding(
             raise UsageError(f"a model's width is a multiple of its heads: got width {width} and {heads} heads")
         facts["head_width"] = width // heads
     parts = [_part(part, facts) for part in parse(text)]
-    with told(text):
+    with errors_about(text):
         composed = Composed(parts)
         composed.check_reach(tokens, digits)
         return composed
@@ -72,7 +72,7 @@ def encoding(
 
 def scheme_named(named: Named, facts: Mapping[str, int]) -> Scheme:
     """The position scheme of this name."""
-    scheme: Scheme = made(SCHEMES.load(named.name), named, "position scheme", facts, SHAPE)
+    scheme: Scheme = construct(SCHEMES.load(named.name), named, "position scheme", facts, SHAPE)
     needed = (
         "levels",
         "structure_aware",
@@ -96,13 +96,13 @@ def scheme_named(named: Named, facts: Mapping[str, int]) -> Scheme:
 
 def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
     scheme = scheme_named(part.scheme, facts)
-    with told(part):
+    with errors_about(part):
         highest = scheme.highest(facts["tokens"], facts["digits"])
     own = dict(facts) | {"highest": highest, "levels": scheme.levels, "resolution": scheme.resolution}
     make = ENCODINGS.load(part.encoding.name)
 
     def build() -> Encoding:
-        built = made(make, part.encoding, "encoding", own, GIVEN)
+        built = construct(make, part.encoding, "encoding", own, GIVEN)
         if not isinstance(built, Encoding):
             raise UsageError(
                 f"encoding '{part.encoding.name}' is a {type(built).__name__}. Derive its class from "
@@ -112,14 +112,14 @@ def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
 
     shapes = _shapes(build, part)
     if shapes is not None:
-        with told(part):
+        with errors_about(part):
             Part(shapes, scheme)
         _check_size(shapes, part, highest)
         if not shapes.takes_ids and part.scheme != SEQUENTIAL:
             name = part.encoding.name
             raise UsageError(f"'{part}': {name} looks at no ids and cannot be put on a scheme. Write {name} alone")
     built = build()
-    with told(part):
+    with errors_about(part):
         return Part(built, scheme)
 
 

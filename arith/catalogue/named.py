@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from arith.catalogue.entries import DECORATIONS, TASKS, WORKINGS
-from arith.catalogue.settings import made, told
+from arith.catalogue.settings import construct, errors_about
 from arith.catalogue.spec import parse_name, parse_sum
 from arith.errors import UsageError, did_you_mean
 from arith.tasks import formats
@@ -21,7 +21,7 @@ def task_named(text: str) -> Task:
     Reverse(distinct=True)
     """
     named = parse_name(text, "a task")
-    task: Task = made(TASKS.load(named.name), named, "task", {}, {})
+    task: Task = construct(TASKS.load(named.name), named, "task", {}, {})
     return task
 
 
@@ -39,7 +39,7 @@ def format_named(text: str) -> Format:
             f"no format is called '{base.name}'.{did_you_mean(base.name, formats.NAMED)} "
             f"Formats: {', '.join(formats.NAMED)}. Write for example {FORMAT_EXAMPLE}"
         )
-    found: Format = made(_base(base.name), base, "format", {}, {})
+    found: Format = construct(_base(base.name), base, "format", {}, {})
     kinds = {"decoration": DECORATIONS, "working": WORKINGS}
     for part in parts:
         kind = next((kind for kind, known in kinds.items() if part.name in known.names()), None)
@@ -51,8 +51,8 @@ def format_named(text: str) -> Format:
             )
         if getattr(found, kind) is not None:
             raise UsageError(f"a format has one {kind}: '{text}' asks for {getattr(found, kind).name} and {part.name}")
-        added = made(kinds[kind].load(part.name), part, kind, {}, {})
-        with told(text):
+        added = construct(kinds[kind].load(part.name), part, kind, {}, {})
+        with errors_about(text):
             found = replace(found, **{kind: added})
     return found
 

@@ -14,7 +14,7 @@ _MOST = 2.0**63  # beyond the integers of tensors
 
 
 @contextlib.contextmanager
-def told(about: object) -> Iterator[None]:
+def errors_about(about: object) -> Iterator[None]:
     """Errors inside say what they are about."""
     try:
         yield
@@ -22,7 +22,9 @@ def told(about: object) -> Iterator[None]:
         raise UsageError(f"'{about}': {error}") from error
 
 
-def made(make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, int], given: Collection[str]) -> Any:
+def construct(
+    make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, int], given: Collection[str]
+) -> Any:
     """Call a constructor with those facts that it names, and with the settings that come with its name.
 
     Args:
@@ -33,7 +35,7 @@ def made(make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, 
         given: arguments that are no settings.
     """
     arguments = arguments_of(make, named, kind, facts, given)
-    with told(named):
+    with errors_about(named):
         return make(**arguments)
 
 

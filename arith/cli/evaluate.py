@@ -91,7 +91,7 @@ def command(
     from arith.performance.estimate import test_seconds
     from arith.process.hints import command_line
     from arith.process.signals import Interrupted
-    from arith.results.predictions import Subject, Writer
+    from arith.results.predictions import PredictionHeader, Writer
     from arith.results.schema import GRID, Results
     from arith.results.tables import interval_table
     from arith.training.environment import device_named
@@ -144,7 +144,7 @@ def command(
     gathered, writer, recording = None, None, None
     if failures or anatomy or predictions is not None:
         config = tested.config
-        what = Subject(
+        what = PredictionHeader(
             label,
             config.tested_task,
             config.tested_format,

@@ -106,9 +106,9 @@ def tested_by_text(
             click.echo("Write a reply to each, as JSON lines of id and reply, and score them:")
             click.echo(command_line("evaluate", "--replies", "FILE"))
             return
-        from arith.process.hints import needs
+        from arith.process.hints import require_package
 
-        needs("transformers", "hf")
+        require_package("transformers", "hf")
         from arith.hf.generation import TextModel
 
         model = TextModel.load(hf, device_named(device))

@@ -25,9 +25,9 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
 
     from arith.config.pretrained import is_model
     from arith.experiment import shipped
-    from arith.process.hints import command_line, needs
+    from arith.process.hints import command_line, require_package
 
-    needs("transformers", "hf")
+    require_package("transformers", "hf")
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

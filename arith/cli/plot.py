@@ -54,10 +54,10 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
     there = ", ".join(map(str, paths))
     if kind == "anatomy":
         from arith.figures.error_classes import draw_anatomy
-        from arith.results.error_classes import dissected
+        from arith.results.error_classes import pool_anatomies
 
         try:
-            drawn = dissected([own for part in loaded for own in part.anatomy], suite)
+            drawn = pool_anatomies([own for part in loaded for own in part.anatomy], suite)
         except UsageError as error:
             raise UsageError(f"{there}: {error}") from error
         _told(draw_anatomy(drawn, path, title))

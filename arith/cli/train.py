@@ -61,7 +61,7 @@ def command(
     from arith.performance import estimate
     from arith.process.files import as_file_name
     from arith.process.hints import command_line
-    from arith.process.lock import locked
+    from arith.process.lock import lock_folder
     from arith.results.tables import accuracy_table
     from arith.sweeps.worker import run_and_test
     from arith.training.budget import for_minutes
@@ -87,7 +87,7 @@ def command(
             train(Run(folder, config), experiment, world)
             world.wait()  # until all is tested
             return
-        with locked(folder):
+        with lock_folder(folder):
             run = Run.begin(folder, config, "resume" if resume else "overwrite" if overwrite else "refuse")
             world.wait()
             results = run_and_test(run, experiment, config.encoding, world)

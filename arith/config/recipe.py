@@ -14,7 +14,7 @@ from typing import Any
 from arith.config.reading import merged
 from arith.config.schema import RunConfig
 from arith.errors import UsageError, did_you_mean
-from arith.results.figure_plan import PLAIN, Claim, Contest, Look
+from arith.results.figure_plan import PLAIN, Claim, Contest, FigurePlan
 from arith.results.schema import made
 
 FILES = (".toml", ".json")
@@ -33,7 +33,7 @@ class Recipe:
         live: labels that the demo trains; the others are drawn from committed results.
         seeds: of model and data, for published results.
         published: what all runs have otherwise when their results are published: more test problems.
-        look: of the figure.
+        figure_plan: how its figure is laid out, and what it is compared with.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Recipe:
     live: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     published: dict[str, Any] = field(default_factory=dict)
-    look: Look = PLAIN
+    figure_plan: FigurePlan = PLAIN
 
     def for_publication(self) -> "Recipe":
         """The same runs, tested as published results are."""
@@ -120,7 +120,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
         seeds=tuple(values.pop("seeds", (0,))),
         curves=tuple(curves.items()),
         published=values.pop("published", {}),
-        look=Look(
+        figure_plan=FigurePlan(
             values.pop("by_format", False),
             tuple(_claim(claim, f"{path}: claim {place}") for place, claim in enumerate(values.pop("claims", []))),
             tuple(_contest(own, curves, f"{path}: contest {at}") for at, own in enumerate(values.pop("contests", []))),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from arith.catalogue.named import task_named
-from arith.catalogue.settings import told
+from arith.catalogue.settings import errors_about
 from arith.config.reading import digit_range
 from arith.config.schema import DataConfig
 from arith.errors import UsageError, did_you_mean
@@ -48,7 +48,7 @@ def _share(text: str, digits: tuple[int, int]) -> Share:
         raise UsageError(
             f"a mix is a share between 0% and 100%, a task and its digits, such as '50% addition 1-5'; got '{text}'"
         )
-    with told(f"{text} in the mix"):
+    with errors_about(f"{text} in the mix"):
         return Share(share, rest[0], task_named(rest[0]), digit_range(rest[1]) if len(rest) == 2 else digits)
 
 
@@ -63,7 +63,7 @@ def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
     try:
         sources = [Source(main.task, sampler(data, scheduled=training), data.seed, split)]
         for own in mixed:
-            with told(f"{own.name} in the mix"):
+            with errors_about(f"{own.name} in the mix"):
                 sources.append(Source(own.task, _sampler(data.uniform, own.digits), data.seed, split))
         return Mixture(sources, [own.share for own in (main, *mixed)], data.samples if training else None)
     except UsageError:

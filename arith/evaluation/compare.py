@@ -103,7 +103,7 @@ def answers_of_file(path: Path) -> Answers:
     found = Predictions.load(path)
     if not found.rows:
         raise UsageError(f"{path} holds no problem")
-    what = f"{found.subject.task}, test seed {found.subject.test_seed}"
+    what = f"{found.header.task}, test seed {found.header.test_seed}"
     return {(condition(rows), what): [row.correct for row in rows] for rows in found.sets().values()}
 
 

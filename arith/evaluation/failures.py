@@ -23,7 +23,7 @@ from arith.evaluation.answers import answered
 from arith.evaluation.teacher_forced import Judged
 from arith.model.transformer import Transformer
 from arith.results.error_classes import merged
-from arith.results.predictions import Prediction, Subject, Writer
+from arith.results.predictions import Prediction, PredictionHeader, Writer
 from arith.results.schema import CLASSES, Anatomy, Condition
 from arith.results.tables import aligned
 from arith.results.uncertainty import percent
@@ -39,7 +39,7 @@ SHIFTS = tuple(shift for shift in range(-9, 10) if shift)
 ENOUGH = 3, 4  # digits in which a whole answer, or its end, agrees with a shifted sum, so that it is no chance
 
 
-def anatomy(tested: Subject, task: Task, rows: Sequence[Prediction]) -> Anatomy:
+def anatomy(tested: PredictionHeader, task: Task, rows: Sequence[Prediction]) -> Anatomy:
     """Of problems of one suite and length."""
     counts = Counter(classes(task, [row for row in rows if not row.correct]))
     chains: tuple[tuple[int, int, int], ...] = ()
@@ -182,7 +182,7 @@ class Gathered:
         wanted: failures that are kept, for each suite and length.
     """
 
-    def __init__(self, tested: Subject, task: Task, wanted: int) -> None:
+    def __init__(self, tested: PredictionHeader, task: Task, wanted: int) -> None:
         self.tested, self.task, self.wanted = tested, task, wanted
         self.failures: dict[tuple[str, int], list[Prediction]] = {}
         self.parts: list[Anatomy] = []

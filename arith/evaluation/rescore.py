@@ -40,10 +40,10 @@ def rescored(path: Path, wanted: int = 0) -> tuple[list[Score], Gathered]:
         RunError: the file says of a problem what cannot be.
     """
     found = Predictions.load(path)
-    for name in found.subject.imports:
+    for name in found.header.imports:
         import_file(name)
-    task, form = task_named(found.subject.task), format_named(found.subject.format)
-    gathered, scores = Gathered(found.subject, task, wanted), []
+    task, form = task_named(found.header.task), format_named(found.header.format)
+    gathered, scores = Gathered(found.header, task, wanted), []
     if not found.rows:
         raise UsageError(f"{path} holds no problem")
     for row in found.rows:

@@ -21,7 +21,7 @@ from arith.experiment.provenance import provenance
 from arith.experiment.run import Run
 from arith.model.transformer import Transformer
 from arith.process.progress import progress
-from arith.process.signals import interrupts
+from arith.process.signals import catch_interrupts
 from arith.results.curves import PUBLISHED_SEEDS
 from arith.results.schema import Anatomy, Cell, Condition, Results, condition_of
 
@@ -121,7 +121,7 @@ def measured(
         done += worth
         shown.update(min(int(100 * done / total), 99), note)
 
-    with interrupts() as flag, progress(f"test {label}, %", 100, int(100 * done / total)) as shown:
+    with catch_interrupts() as flag, progress(f"test {label}, %", 100, int(100 * done / total)) as shown:
         cells = evaluate(
             experiment,
             model,

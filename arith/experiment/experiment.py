@@ -22,7 +22,7 @@ from arith.experiment.checks import longest, running_sums_of, supervision_of
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
-from arith.process.hints import needs
+from arith.process.hints import require_package
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
@@ -262,7 +262,7 @@ class Experiment:
         return Dataset(self._pretrained().tokenized(problems, form), form)
 
     def _pretrained(self) -> "PretrainedFolder":
-        needs("transformers", "hf")
+        require_package("transformers", "hf")
         from arith.experiment.pretrained import PretrainedFolder
 
         return PretrainedFolder.of(str(self.config.model.init))

@@ -13,7 +13,7 @@ from arith.figures import labels, style
 from arith.figures.labels import Label
 from arith.figures.style import COLOURS, DASHES, MARKERS
 from arith.results.curves import Curve
-from arith.results.figure_plan import PLAIN, Claim, Look
+from arith.results.figure_plan import PLAIN, Claim, FigurePlan
 
 LEFT, BOTTOM, TOP, RIGHT = 0.48, 0.62, 0.26, 0.05  # inches around a panel
 UNDER = 0.42  # inches for an axis, of the lowest ones apart from the key
@@ -32,7 +32,7 @@ def draw_accuracy(
     path: Path,
     title: str = "",
     notes: dict[str, str] | None = None,
-    look: Look = PLAIN,
+    plan: FigurePlan = PLAIN,
 ) -> list[Path]:
     """Draw curves into `path` with the endings png, pdf, svg, and write their numbers as csv.
 
@@ -44,9 +44,9 @@ def draw_accuracy(
         path: of the figure, without ending.
         title: above all.
         notes: what is said of a label beside its curve.
-        look: panels, and what is marked in them.
+        plan: panels, and what is marked in them.
     """
-    shown = panels(drawn, look.by_format)
+    shown = panels(drawn, plan.by_format)
     texts = {curve.label: _label(curve, notes or {}, drawn) for curve in drawn}
     height = max(LOWEST, *(labels.total_height([texts[c.label] for c in panel.curves]) for panel in shown))
     above = 0.22 if title else 0.0
@@ -58,7 +58,7 @@ def draw_accuracy(
     each = full_width / across
     width = each - LEFT - LABELS - RIGHT
     lengths = sorted({point.digits for curve in drawn for point in curve.points})
-    styles = _styles(drawn, shown, look.by_format)
+    styles = _styles(drawn, shown, plan.by_format)
     seeds = {curve.seeds for curve in drawn}
     key = KEY.format(seeds="the seeds" if len(seeds) > 1 or 1 in seeds else f"{max(seeds)} seeds")
     with pyplot.rc_context(style.STYLE):
@@ -70,7 +70,7 @@ def draw_accuracy(
             axes = figure.add_axes(box)
             axes.set_title(own.name, loc="left", parse_math=False)
             ends = _panel(axes, own.curves, lengths, styles)
-            _mark(axes, [claim for claim in look.claims if claim.format in (None, own.curves[0].first.format)])
+            _mark(axes, [claim for claim in plan.claims if claim.format in (None, own.curves[0].first.format)])
             if column == 0:
                 axes.set_ylabel("exact match (%)")
             written = [Label(texts[c.label], end, line) for c, (end, line) in zip(own.curves, ends, strict=True)]
@@ -78,7 +78,7 @@ def draw_accuracy(
         figure.text(0.05 / full_width, 0.05 / full_height, key, fontsize=5, color="0.35", va="bottom", linespacing=1.3)
         if title:
             style.headline(figure, title)
-        files = style.saved(figure, path)
+        files = style.save_figure(figure, path)
     return [*files, write_csv(drawn, path)]
 
 
@@ -231,4 +231,4 @@ def write_csv(drawn: Sequence[Curve], path: Path) -> Path:
             numbers = [float(v) for v in (point.median, point.worst, point.best, *point.interval, *point.band)]
             facts = [curve.fitted, curve.reaches, curve.succeeded, own]
             rows.append([curve.label, curve.suite, point.digits, len(point.cells), n, *numbers, *facts])
-    return style.table(path, header, rows)
+    return style.write_table(path, header, rows)

@@ -51,7 +51,7 @@ def draw_attention(
                     panel.set_xlabel("key", labelpad=2)
         bar = figure.add_axes(((width - 0.37) / width, 1 - (0.3 + side) / height, 0.08 / width, side / height))
         figure.colorbar(image, cax=bar, ticks=[0, 1])
-        files = style.saved(figure, path)
+        files = style.save_figure(figure, path)
     cells = (
         (passes[depth][0] + 1, passes[depth][1] + 1, head + 1, q + 1, symbols[q], k + 1, symbols[k], float(own[q, k]))
         for depth, of_layer in enumerate(weights)
@@ -60,4 +60,4 @@ def draw_attention(
         for k in range(q + 1)
     )
     header = ["loop", "layer", "head", "query", "query_token", "key", "key_token", "weight"]
-    return [*files, style.table(path, header, cells)]
+    return [*files, style.write_table(path, header, cells)]

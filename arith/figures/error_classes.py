@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from arith.figures import style
 from arith.figures.accuracy import readable_ticks
-from arith.results.error_classes import Dissected
+from arith.results.error_classes import PooledAnatomy
 from arith.results.schema import CLASSES, Anatomy
 from arith.results.uncertainty import wilson
 
@@ -30,7 +30,7 @@ NAMES = {"dropped": "dropped carry", "spurious": "spurious carry", "misaligned":
 NAMES |= {"copied": "copied digit", "length": "wrong length"}
 
 
-def draw_anatomy(drawn: Sequence[Dissected], path: Path, title: str = "") -> list[Path]:
+def draw_anatomy(drawn: Sequence[PooledAnatomy], path: Path, title: str = "") -> list[Path]:
     """A row a label: bars of classes, accuracy by place in the answer, by carry chain; png, pdf, svg and csv."""
     each = TOP + HEIGHT + BOTTOM
     top = 0.22 if title else 0.0
@@ -65,11 +65,11 @@ def draw_anatomy(drawn: Sequence[Dissected], path: Path, title: str = "") -> lis
         )
         if title:
             figure.text(0.5, 1 - 0.06 / height, title, fontsize=8, va="top", ha="center", parse_math=False)
-        files = style.saved(figure, path)
+        files = style.save_figure(figure, path)
     return [*files, _write_csv(drawn, path)]
 
 
-def _bars(panel: Axes, own: Dissected) -> None:
+def _bars(panel: Axes, own: PooledAnatomy) -> None:
     """What answers are, a bar a length."""
     places = range(len(own.lengths))
     bottom = [0.0] * len(own.lengths)
@@ -86,7 +86,7 @@ def _bars(panel: Axes, own: Dissected) -> None:
     panel.set_ylabel("answers (%)", labelpad=2)
 
 
-def _chosen(own: Dissected) -> list[Anatomy]:
+def _chosen(own: PooledAnatomy) -> list[Anatomy]:
     """The lengths at which there are right and wrong answers, or all; a few, spread."""
     mixed = [part for part in own.lengths if 0 < sum(part.wrong.values()) < part.n] or list(own.lengths)
     if len(mixed) <= SHOWN:
@@ -94,7 +94,7 @@ def _chosen(own: Dissected) -> list[Anatomy]:
     return [mixed[round(place * (len(mixed) - 1) / (SHOWN - 1))] for place in range(SHOWN)]
 
 
-def _places(panel: Axes, own: Dissected) -> None:
+def _places(panel: Axes, own: PooledAnatomy) -> None:
     for number, part in enumerate(_chosen(own)):
         shares = [100 * right / n for right, n in part.positions]
         _line(panel, number, list(range(1, len(shares) + 1)), shares, f"{part.digits} digits")
@@ -103,7 +103,7 @@ def _places(panel: Axes, own: Dissected) -> None:
     _finished(panel)
 
 
-def _chains(panel: Axes, own: Dissected) -> None:
+def _chains(panel: Axes, own: PooledAnatomy) -> None:
     for number, part in enumerate(_chosen(own)):
         if not part.chains:
             continue
@@ -142,7 +142,7 @@ def _finished(panel: Axes) -> None:
         )
 
 
-def _write_csv(drawn: Sequence[Dissected], path: Path) -> Path:
+def _write_csv(drawn: Sequence[PooledAnatomy], path: Path) -> Path:
     header = ["label", "suite", "digits", "seeds", "of", "which", "count", "n"]
     rows: list[tuple[object, ...]] = []
     for own in drawn:
@@ -151,4 +151,4 @@ def _write_csv(drawn: Sequence[Dissected], path: Path) -> Path:
             rows += [(*about, "class", name, part.wrong[name], part.n) for name in CLASSES]
             rows += [(*about, "place right", place, *counts) for place, counts in enumerate(part.positions, 1)]
             rows += [(*about, "chain right", *counts) for counts in part.chains]
-    return style.table(path, header, rows)
+    return style.write_table(path, header, rows)

@@ -47,7 +47,7 @@ def draw_grids(drawn: Sequence[Grid], path: Path, title: str = "") -> list[Path]
         figure.colorbar(scale, cax=bar, ticks=[0, 50, 100]).set_label("exact match (%)", labelpad=1)
         if title:
             style.headline(figure, title)
-        files = style.saved(figure, path)
+        files = style.save_figure(figure, path)
     return [*files, _write_csv(drawn, path)]
 
 
@@ -88,4 +88,4 @@ def _write_csv(drawn: Sequence[Grid], path: Path) -> Path:
             bounds = min(cell.low for cell in cells), max(cell.high for cell in cells)
             numbers = [float(value) for value in (statistics.median(shares), min(shares), *bounds)]
             rows.append([grid.label, a, b, len(cells), sum(cell.n for cell in cells), *numbers])
-    return style.table(path, header, rows)
+    return style.write_table(path, header, rows)

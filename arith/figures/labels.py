@@ -32,7 +32,7 @@ class Label:
     @property
     def lines(self) -> list[str]:
         """As it is broken."""
-        return [part for line in self.text.split("\n") for part in wrapped(line, ROOM)]
+        return [part for line in self.text.split("\n") for part in wrap(line, ROOM)]
 
     @property
     def height(self) -> float:
@@ -40,10 +40,10 @@ class Label:
         return LINE * len(self.lines) + 0.03
 
 
-def wrapped(text: str, inches: float) -> list[str]:
+def wrap(text: str, inches: float) -> list[str]:
     """A text in lines no wider than that, broken after signs and spaces where it can be.
 
-    >>> wrapped("randomized-rope@coupled:origin=random", 1)
+    >>> wrap("randomized-rope@coupled:origin=random", 1)
     ['randomized-rope@', 'coupled:', 'origin=random']
     """
     lines = [""]

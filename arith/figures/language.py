@@ -40,8 +40,8 @@ def draw_language(rows: Sequence[Language], path: Path, title: str = "") -> list
         panel.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=6, handletextpad=0.2)
         if title:
             style.headline(figure, title)
-        files = style.saved(figure, path)
+        files = style.save_figure(figure, path)
     about = ("label", "encoding", "wording", "model_seed", "data_seed", "lines", "characters", "words")
     measured = ("bits_a_character", "perplexity_a_word")
     numbers = ([getattr(row, name) for name in (*about, *measured)] for row in rows)
-    return [*files, style.table(path, (*about, *measured), numbers)]
+    return [*files, style.write_table(path, (*about, *measured), numbers)]

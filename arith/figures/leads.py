@@ -13,7 +13,7 @@ from arith.results.leads import Lead
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 0.5, 0.08, 0.42, 0.55, 1.7  # inches around the panel, and of it
 
 
-def draw_advantages(leads: Sequence[Lead], path: Path, title: str = "") -> list[Path]:
+def draw_leads(leads: Sequence[Lead], path: Path, title: str = "") -> list[Path]:
     """Draw into `path` with the endings png, pdf, svg, and write the numbers as csv."""
     scales = list(dict.fromkeys(lead.contest.scale for lead in leads))
     kinds = list(dict.fromkeys(lead.lengths for lead in leads))
@@ -57,7 +57,7 @@ def draw_advantages(leads: Sequence[Lead], path: Path, title: str = "") -> list[
         figure.text(0.05 / style.COLUMN, 0.05 / full, note, fontsize=5, color="0.35", va="bottom")
         if title:
             style.headline(figure, title)
-        files = style.saved(figure, path)
+        files = style.save_figure(figure, path)
     header = ["scale", "of", "over", "lengths", "seeds", "n", "median", "low", "high", "difference_by_seed"]
     rows = (
         [
@@ -67,7 +67,7 @@ def draw_advantages(leads: Sequence[Lead], path: Path, title: str = "") -> list[
         ]
         for lead in leads
     )
-    return [*files, style.table(path, header, rows)]
+    return [*files, style.write_table(path, header, rows)]
 
 
 def _what(leads: Sequence[Lead]) -> str:

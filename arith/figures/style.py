@@ -38,7 +38,7 @@ COLUMN, PAGE = 3.4, 7.0  # inches: a column and the text of a paper's page
 FORMATS = ("png", "pdf", "svg")
 
 
-def saved(figure: Figure, path: Path, dpi: int = 200) -> list[Path]:
+def save_figure(figure: Figure, path: Path, dpi: int = 200) -> list[Path]:
     """Save a figure as `path` with the endings png, pdf, svg, without the time of day in them, and close it."""
     dateless: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     files = [path.with_name(f"{path.name}.{ending}") for ending in FORMATS]
@@ -53,7 +53,7 @@ def saved(figure: Figure, path: Path, dpi: int = 200) -> list[Path]:
     return files
 
 
-def table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     """The numbers of a figure as `path` with the ending csv; floats to six digits."""
     file = path.with_name(f"{path.name}.csv")
     with file.open("w", newline="") as opened:

@@ -110,6 +110,6 @@ def draw_training(drawn: Sequence[Training], path: Path, title: str = "") -> lis
             labels.write(panel, written, across, side)
         if title:
             figure.text(0.5, 1 - 0.06 / height, title, fontsize=8, va="top", ha="center", parse_math=False)
-        files = style.saved(figure, path)
+        files = style.save_figure(figure, path)
     rows = [(own.label, name, *point) for own in drawn for name in NAMES for point in own.series[name]]
-    return [*files, style.table(path, ["run", "quantity", "step", "value"], rows)]
+    return [*files, style.write_table(path, ["run", "quantity", "step", "value"], rows)]

@@ -74,7 +74,7 @@ def draw_files(name: str, path: Path) -> list[Path]:
     """Draw one encoding or alias as png, pdf and svg, with its numbers as csv."""
     seen = probe(name)
     with pyplot.rc_context(PICTURE_STYLE):
-        files = style.saved(_drawn(seen), path)
+        files = style.save_figure(_drawn(seen), path)
     pairs = (
         (seen.spec, effect.place, head + 1, q + 1, k + 1, float(value))
         for effect in seen.effects
@@ -83,7 +83,7 @@ def draw_files(name: str, path: Path) -> list[Path]:
         for k, value in enumerate(row)
         if value == value
     )
-    return [*files, style.table(path, ["encoding", "place", "head", "query", "key", "value"], pairs)]
+    return [*files, style.write_table(path, ["encoding", "place", "head", "query", "key", "value"], pairs)]
 
 
 def _drawn(seen: Probe) -> Figure:

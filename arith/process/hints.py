@@ -24,10 +24,10 @@ def current_command() -> str:
     return shlex.join(["arith", *sys.argv[1:]])
 
 
-def needs(package: str, extra: str) -> None:
+def require_package(package: str, extra: str) -> None:
     """Raise a UsageError that says how to install a package that is missing.
 
-    >>> needs("torch", "none")
+    >>> require_package("torch", "none")
     """
     if find_spec(package) is None:
         raise UsageError(f"this needs {package}: pip install 'arith-toolkit[{extra}]'")

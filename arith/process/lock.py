@@ -17,7 +17,7 @@ TRIES = 5
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold a folder, which is made if it is not there.
 
     The system lets go of a lock when its process ends, however that happens, so none is left over.

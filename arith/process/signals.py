@@ -30,7 +30,7 @@ class Flag:
 
 
 @contextmanager
-def interrupts() -> Iterator[Flag]:
+def catch_interrupts() -> Iterator[Flag]:
     """Within, signals set the flag that is given; after, they do what they did before.
 
     Those that the process ignores, or that somebody else handles, such as a scheduler's, are left alone.
@@ -48,7 +48,7 @@ def interrupts() -> Iterator[Flag]:
 
 
 @contextmanager
-def terminations() -> Iterator[None]:
+def sigterm_as_ctrl_c() -> Iterator[None]:
     """Within, a SIGTERM acts as Ctrl-C."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

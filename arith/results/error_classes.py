@@ -38,7 +38,7 @@ def _sum(a: Anatomy, b: Anatomy) -> Anatomy:
 
 
 @dataclass(frozen=True)
-class Dissected:
+class PooledAnatomy:
     """One label on one suite: its seeds together, by length."""
 
     label: str
@@ -47,7 +47,7 @@ class Dissected:
     lengths: tuple[Anatomy, ...]
 
 
-def dissected(found: Sequence[Anatomy], suite: str) -> list[Dissected]:
+def pool_anatomies(found: Sequence[Anatomy], suite: str) -> list[PooledAnatomy]:
     """The anatomies of one suite, one a label.
 
     Raises:
@@ -65,7 +65,7 @@ def dissected(found: Sequence[Anatomy], suite: str) -> list[Dissected]:
         if max(tests.values()) > 1:
             raise UsageError(f"two anatomies of '{label}' are of the same lengths and seeds. Leave one file out")
         pooled = merged(_without_seed(own) for own in chosen if own.label == label)
-        drawn.append(Dissected(label, suite, len(seeds), tuple(sorted(pooled, key=lambda own: own.digits))))
+        drawn.append(PooledAnatomy(label, suite, len(seeds), tuple(sorted(pooled, key=lambda own: own.digits))))
     return drawn
 
 

@@ -33,7 +33,7 @@ class Contest:
 
 
 @dataclass(frozen=True)
-class Look:
+class FigurePlan:
     """
     Args:
         by_format: each format has panels of its own.
@@ -46,4 +46,4 @@ class Look:
     contests: tuple[Contest, ...] = ()
 
 
-PLAIN = Look()
+PLAIN = FigurePlan()

@@ -37,7 +37,7 @@ class Lead:
         return statistics.median(self.differences)
 
 
-def advantages(cells: Iterable[Cell], contests: Sequence[Contest]) -> list[Lead]:
+def measure_leads(cells: Iterable[Cell], contests: Sequence[Contest]) -> list[Lead]:
     """Of each contest, on the tests and with the seeds that both curves have.
 
     Raises:

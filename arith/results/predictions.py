@@ -18,7 +18,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Subject:
+class PredictionHeader:
     """What was tested: the first line of a file.
 
     Args:
@@ -81,7 +81,7 @@ class Prediction:
 class Predictions:
     """A file's content."""
 
-    subject: Subject
+    header: PredictionHeader
     rows: tuple[Prediction, ...]
 
     def sets(self) -> dict[tuple[str, int, tuple[int, ...] | None], list[Prediction]]:
@@ -120,7 +120,7 @@ class Writer:
         UsageError: there is a file of something else.
     """
 
-    def __init__(self, path: Path, tested: Subject, known: Collection[Condition]) -> None:
+    def __init__(self, path: Path, tested: PredictionHeader, known: Collection[Condition]) -> None:
         self.kept: dict[Condition, list[Prediction]] = {}
         for rows in self._earlier(path, tested):
             test = condition(rows)
@@ -132,14 +132,14 @@ class Writer:
         self._opened: TextIO = path.open("a")
 
     @staticmethod
-    def _earlier(path: Path, tested: Subject) -> Iterator[list[Prediction]]:
+    def _earlier(path: Path, tested: PredictionHeader) -> Iterator[list[Prediction]]:
         if not path.exists():
             return
         try:
             found = Predictions.load(path, whole=False)
         except UsageError as error:
             raise UsageError(f"{error}. It is left alone: choose another file, or remove it") from error
-        if found.subject != tested:
+        if found.header != tested:
             raise UsageError(f"{path} holds predictions of another model or test. Choose another file, or remove it")
         yield from found.sets().values()
 
@@ -155,7 +155,7 @@ def _line(row: Prediction) -> str:
     return json.dumps({**dataclasses.asdict(row), "correct": row.correct}, ensure_ascii=False)
 
 
-def _header(path: Path, lines: Sequence[str]) -> Subject:
+def _header(path: Path, lines: Sequence[str]) -> PredictionHeader:
     try:
         values = json.loads(lines[0])
         version = values.pop("predictions")
@@ -166,7 +166,7 @@ def _header(path: Path, lines: Sequence[str]) -> Subject:
         ) from error
     if version != VERSION:
         raise UsageError(f"{path} is of predictions version {version}, and this arith reads {VERSION}")
-    return made(Subject, values, f"{path}, line 1")
+    return made(PredictionHeader, values, f"{path}, line 1")
 
 
 def _row(path: Path, number: int, line: str) -> Prediction:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from arith.errors import RunError, UsageError
 from arith.process.hints import command_line
 from arith.process.progress import progress
-from arith.process.signals import STOP, Interrupted, leave_to_parent, terminations
+from arith.process.signals import STOP, Interrupted, leave_to_parent, sigterm_as_ctrl_c
 from arith.sweeps.worker import Outcome, RunOrder
 
 Executor = Literal["local", "slurm", "ray"]
@@ -38,7 +38,7 @@ def run_all(
     if not orders:
         return
     failed: list[str] = []
-    with terminations(), progress(title, len(orders)) as shown:
+    with sigterm_as_ctrl_c(), progress(title, len(orders)) as shown:
         try:
             done = {"local": local, "slurm": slurm, "ray": ray}[executor](orders, jobs, logs)
             for number, (order, outcome) in enumerate(done, 1):

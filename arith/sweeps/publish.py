@@ -87,5 +87,5 @@ def published(recipe: Recipe, results: Results) -> list[Path]:
     folder.mkdir(exist_ok=True)
     path = folder / f"{recipe.name}.json"
     results.save(path)
-    _, files = draw_report(results, folder / recipe.name, recipe.title, look=recipe.look)
+    _, files = draw_report(results, folder / recipe.name, recipe.title, plan=recipe.figure_plan)
     return [path, *files]

@@ -14,7 +14,7 @@ from arith.experiment.provenance import made, results_folder
 from arith.experiment.run import Run, empty
 from arith.figures.report import draw_report
 from arith.process.hints import current_command
-from arith.process.lock import locked
+from arith.process.lock import lock_folder
 from arith.process.progress import say
 from arith.results.schema import Cell, Results
 from arith.results.tables import accuracy_table, language_table
@@ -65,7 +65,7 @@ def reproduce(
         # All at once: a command that is interrupted and given again without --overwrite must not find old runs.
         for label, seed in plan:
             if (run_folder(out, label, seed) / "run.json").is_file():
-                with locked(run_folder(out, label, seed)):
+                with lock_folder(run_folder(out, label, seed)):
                     empty(run_folder(out, label, seed))
     if jobs > 1:
         work_side_by_side(recipe, plan, out, jobs)
@@ -77,7 +77,7 @@ def reproduce(
         done = find_finished_results(folder, experiment, label)
         say(f"[{number}/{len(plan)}] {label}, seed {seed}" + (": finished earlier" if done else ""))
         if done is None:
-            with locked(folder):
+            with lock_folder(folder):
                 run = Run.begin(folder, experiment.config, "resume" if (folder / "run.json").is_file() else "refuse")
                 done = run_and_test(run, experiment, label)
         found.append(done)
@@ -86,7 +86,7 @@ def reproduce(
         everything = dataclasses.replace(results, cells=(*results.cells, *committed))
         notes = _notes(results.cells, committed)
         drawn, files = draw_report(
-            everything, out / "figures" / recipe.name, recipe.title, notes, recipe.labels(), recipe.look
+            everything, out / "figures" / recipe.name, recipe.title, notes, recipe.labels(), recipe.figure_plan
         )
     lines = [accuracy_table(drawn)]
     if results.language:

@@ -18,7 +18,7 @@ from arith.figures.report import draw_report
 from arith.performance.estimate import flops_per_step
 from arith.process.files import write_whole
 from arith.process.hints import current_command
-from arith.process.lock import locked
+from arith.process.lock import lock_folder
 from arith.process.progress import say
 from arith.results.schema import Results
 from arith.results.tables import accuracy_table, aligned
@@ -54,7 +54,7 @@ def sweep(plan: Sweep, options: SweepOptions) -> str:
         RunError: runs failed, each named with its reason.
         Interrupted: a signal came; all is saved.
     """
-    with locked(options.folder):
+    with lock_folder(options.folder):
         return _sweep(equalised(plan, options), options)
 
 

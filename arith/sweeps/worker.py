@@ -18,7 +18,7 @@ from arith.experiment.inventory import FAILED
 from arith.experiment.run import Run
 from arith.process.files import disk_errors
 from arith.process.hints import command_line
-from arith.process.lock import locked
+from arith.process.lock import lock_folder
 from arith.process.progress import QUIET
 from arith.process.signals import Interrupted
 from arith.results.schema import Results
@@ -70,7 +70,7 @@ def work(order: RunOrder) -> Outcome:
     torch.set_num_threads(order.threads)
     folder = Path(order.folder)
     try:
-        with locked(folder), _told(folder / FAILED):
+        with lock_folder(folder), _told(folder / FAILED):
             config = RunConfig.of(order.config)
             run = Run.begin(folder, config, "resume" if (folder / "run.json").is_file() else "refuse")
             run_and_test(run, Experiment.of(config), order.label)

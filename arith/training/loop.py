@@ -15,7 +15,7 @@ from arith.model.transformer import Transformer
 from arith.process.files import disk_errors
 from arith.process.hints import command_line
 from arith.process.progress import progress, say
-from arith.process.signals import Flag, Interrupted, interrupts
+from arith.process.signals import Flag, Interrupted, catch_interrupts
 from arith.training.compiled import loss_for
 from arith.training.distributed import ALONE, World, local_device
 from arith.training.environment import (
@@ -78,7 +78,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     watch = FiniteWatch(device)
 
     shown = progress(f"train {run.config.encoding}", config.steps, step, shown=world.first)
-    with interrupts() as flag, shown, frozen_gc():
+    with catch_interrupts() as flag, shown, frozen_gc():
         while step < config.steps:
             with clock:
                 set_rates(optimizer, config, step)

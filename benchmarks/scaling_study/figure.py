@@ -38,7 +38,7 @@ def draw_scaling(rows: Sequence[dict[str, Any]], path: Path) -> list[Path]:
             # Every column shows all that its row's first one does.
             named = panels[line][0].get_legend_handles_labels()
             panels[line][2].legend(*named, frameon=False, fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        files = style.saved(figure, path)
+        files = style.save_figure(figure, path)
     header = ["axis", "digits", "model", "parameters", "batch", "tokens", "flops", "moved_bytes", "seconds"]
     header += [
         "seconds_low",
@@ -49,7 +49,7 @@ def draw_scaling(rows: Sequence[dict[str, Any]], path: Path) -> list[Path]:
         "tested",
         "test_seconds",
     ]
-    return [*files, style.table(path, header, [[row[name] for name in header] for row in rows])]
+    return [*files, style.write_table(path, header, [[row[name] for name in header] for row in rows])]
 
 
 def _labels(values: Sequence[float]) -> list[str]:

@@ -12,7 +12,7 @@ from arith.evaluation.session import SavedCells, fingerprint, saved
 from arith.evaluation.text.prompts import Asked, AskedSet, TextTest, read_replies, replied
 from arith.process.hints import current_command
 from arith.process.progress import progress
-from arith.process.signals import interrupts
+from arith.process.signals import catch_interrupts
 from arith.results.schema import GRID, Cell, Condition, Results
 
 SPARE = 8  # tokens that a reply may have beyond the characters of the longest answer
@@ -52,7 +52,7 @@ def asked_by_text(
     written = read_replies(transcript) if transcript is not None and transcript.exists() else {}
     cells: list[Cell] = []
     total = sum(test.n for test in sets)
-    with interrupts() as flag, progress(f"test {who.label}", total) as shown:
+    with catch_interrupts() as flag, progress(f"test {who.label}", total) as shown:
         for test in sets:
             if test in known:
                 cells.append(known[test])

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from arith.catalogue.named import format_named
-from arith.catalogue.settings import told
+from arith.catalogue.settings import errors_about
 from arith.data.batch import reading
 from arith.encodings.base import Positions
 from arith.errors import UsageError
@@ -138,7 +138,7 @@ class Attachment(nn.Module):
         # Nothing in a text says how wide its answers are padded.
         self.reading = replace(reading(format_named(settings.format), operands=2), fixed_width=False)
         if self.looks_at_digits:
-            with told(f"{settings.encoding} in a text of format {settings.format}, where no width is known"):
+            with errors_about(f"{settings.encoding} in a text of format {settings.format}, where no width is known"):
                 self.encoding.check(self.reading)
             if numerals is None:
                 raise UsageError(f"'{settings.encoding}' looks at digits. Say which tokens hold them: tokenizer=...")

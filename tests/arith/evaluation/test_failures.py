@@ -18,13 +18,13 @@ from arith.evaluation.teacher_forced import judged
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.results.error_classes import merged
-from arith.results.predictions import Prediction, Predictions, Subject
+from arith.results.predictions import Prediction, PredictionHeader, Predictions
 from arith.results.schema import Condition, Results
 from arith.tasks.addition import Addition
 from arith.training.loop import train
 
 Arith = Callable[..., Result]
-SUBJECT = Subject("x", "addition", "padded-reversed", "rope", (1, 4), 0, 0, 1, 5, "abc")
+SUBJECT = PredictionHeader("x", "addition", "padded-reversed", "rope", (1, 4), 0, 0, 1, 5, "abc")
 
 
 def prediction(problem: str, answer: int | None, form: str = "plain", **changes: object) -> Prediction:

@@ -26,8 +26,8 @@ from arith.figures.labels import spread
 from arith.figures.terminal import accuracy_text, grid_text
 from arith.figures.training import Training, draw_training, read_training
 from arith.results.curves import curves
-from arith.results.error_classes import dissected
-from arith.results.figure_plan import Claim, Look
+from arith.results.error_classes import pool_anatomies
+from arith.results.figure_plan import Claim, FigurePlan
 from arith.results.grids import grids, summary
 from arith.results.schema import Anatomy, Cell, Results
 from arith.results.uncertainty import band, wilson
@@ -141,7 +141,7 @@ def test_groups_and_formats_have_panels_of_their_own(tmp_path: Path, kept: list[
     ]
     drawn = curves(cells, "random")
     claims = (Claim(4, "Some: 4 digits"), Claim(6, "Others: 6 digits"), Claim(5, "Here: 5", "plain"), Claim(90, "Far"))
-    draw_accuracy(drawn, tmp_path / "figure", "Title", look=Look(by_format=True, claims=claims))
+    draw_accuracy(drawn, tmp_path / "figure", "Title", plan=FigurePlan(by_format=True, claims=claims))
     check_layout(kept[-1])
     titles = [panel.get_title(loc="left") for panel in kept[-1].axes]
     assert titles == [
@@ -179,7 +179,7 @@ def test_other_figures_are_not_cut_or_covered_either(tmp_path: Path, kept: list[
         check_layout(kept[-1])
     for labels, lengths in ((1, (3,)), (3, (1, 2, 3, 5, 8, 20, 50, 100)), (1, tuple(range(1, 30)))):
         found = [anatomy(f"encoding-{label}", d, 6 * d) for label in range(labels) for d in lengths if 6 * d <= 200]
-        draw_anatomy(dissected(found, "random"), tmp_path / "anatomy", "Title")
+        draw_anatomy(pool_anatomies(found, "random"), tmp_path / "anatomy", "Title")
         check_layout(kept[-1])
     for heads, tokens in ((1, 6), (4, 16), (1, 60)):
         weights = np.tril(np.ones((heads, tokens, tokens)))
@@ -203,7 +203,9 @@ def examples(folder: Path) -> dict[str, list[Path]]:
         "accuracy": draw_accuracy(curves(lines, "random"), folder / "accuracy", "Accuracy"),
         "grid": draw_grids(grids(grid_cells("rope", 9, lambda a, b: 1 / max(a, b))), folder / "grid"),
         "training": draw_training([training], folder / "training"),
-        "anatomy": draw_anatomy(dissected([anatomy("t5", d, 20 * d) for d in (2, 5, 8)], "random"), folder / "anatomy"),
+        "anatomy": draw_anatomy(
+            pool_anatomies([anatomy("t5", d, 20 * d) for d in (2, 5, 8)], "random"), folder / "anatomy"
+        ),
         "attention": draw_attention("^12+3=51", (map_of_head,), folder / "attention", [(0, 0)]),
     }
 
@@ -391,7 +393,7 @@ def test_other_mistakes_are_told(arith: Arith, tmp_path: Path) -> None:
 def test_a_figure_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(RunError, match="cannot be written"):
-        style.saved(pyplot.figure(), tmp_path / "file" / "figure")
+        style.save_figure(pyplot.figure(), tmp_path / "file" / "figure")
 
 
 def test_a_long_title_is_written_smaller(tmp_path: Path, kept: list[Figure]) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from arith.config.recipe import load
 from arith.errors import UsageError
-from arith.figures.leads import draw_advantages
+from arith.figures.leads import draw_leads
 from arith.results.figure_plan import Contest
-from arith.results.leads import advantages
+from arith.results.leads import measure_leads
 from arith.results.schema import GRID, Cell
 from arith.results.uncertainty import difference_band, wilson
 
@@ -56,7 +56,7 @@ def both(seeds: int = 3) -> list[Cell]:
 
 
 def test_differences_are_taken_within_seeds() -> None:
-    leads = {lead.lengths: lead for lead in advantages(both(), [CONTEST])}
+    leads = {lead.lengths: lead for lead in measure_leads(both(), [CONTEST])}
     assert set(leads) == {"all pairs of lengths", "N x 1", "1 x N", "N digits", "N + 1 digits"}
     for lead in leads.values():
         assert lead.differences == pytest.approx((0.1, 0.2, 0.3))
@@ -67,23 +67,23 @@ def test_differences_are_taken_within_seeds() -> None:
 
 def test_two_digits_by_two_are_shown_where_they_are_not_the_longest() -> None:
     cells = [cell(label, 0, (2, 2), 200, longest=3) for label in ("padded-2", "plain-2")]
-    assert [lead.lengths for lead in advantages(cells, [CONTEST])] == ["all pairs of lengths", "2 x 2"]
+    assert [lead.lengths for lead in measure_leads(cells, [CONTEST])] == ["all pairs of lengths", "2 x 2"]
 
 
 def test_a_contest_whose_curves_are_not_there_is_left_out() -> None:
     alone = [own for own in both() if own.label == "plain-2"]
-    assert advantages(alone, [CONTEST]) == []
+    assert measure_leads(alone, [CONTEST]) == []
 
 
 def test_only_seeds_that_both_have_are_compared() -> None:
     cells = [own for own in both() if (own.label, own.model_seed) != ("plain-2", 1)]
-    assert all(lead.differences == pytest.approx((0.1, 0.3)) for lead in advantages(cells, [CONTEST]))
+    assert all(lead.differences == pytest.approx((0.1, 0.3)) for lead in measure_leads(cells, [CONTEST]))
 
 
 def test_other_lengths_are_no_contest() -> None:
     cells = [cell("padded-2", 0, 2, 200), cell("plain-2", 0, 2, 200, longest=3)]
     with pytest.raises(UsageError, match="'padded-2' and 'plain-2' were trained on other lengths"):
-        advantages(cells, [CONTEST])
+        measure_leads(cells, [CONTEST])
 
 
 def test_the_interval_is_of_the_median_over_seeds_and_problems() -> None:
@@ -97,7 +97,7 @@ def test_the_interval_is_of_the_median_over_seeds_and_problems() -> None:
 
 
 def test_the_figure_has_its_numbers_beside_it(tmp_path: Path) -> None:
-    files = draw_advantages(advantages(both(), [CONTEST]), tmp_path / "figure", "A title")
+    files = draw_leads(measure_leads(both(), [CONTEST]), tmp_path / "figure", "A title")
     assert [file.name for file in files] == ["figure.png", "figure.pdf", "figure.svg", "figure.csv"]
     with files[-1].open() as opened:
         rows = list(csv.DictReader(opened))
@@ -108,8 +108,8 @@ def test_the_figure_has_its_numbers_beside_it(tmp_path: Path) -> None:
 def test_a_recipe_names_contests_among_its_curves(tmp_path: Path) -> None:
     recipe = load("multiplication", "laptop")
     labels = recipe.labels()
-    assert all({own.of, own.over} <= set(labels) for own in recipe.look.contests)
-    assert len(recipe.look.contests) == 6
+    assert all({own.of, own.over} <= set(labels) for own in recipe.figure_plan.contests)
+    assert len(recipe.figure_plan.contests) == 6
     file = tmp_path / "own.toml"
     file.write_text('contests = [{ of = "a", over = "c", scale = "1" }]\n[curves.a]\n[curves.b]\n')
     with pytest.raises(UsageError, match=r"contest 0 names 'c', and there is no such curve"):

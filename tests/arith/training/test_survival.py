@@ -22,7 +22,7 @@ from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
-from arith.process.lock import in_use, locked
+from arith.process.lock import in_use, lock_folder
 from arith.training.environment import explain_out_of_memory
 from arith.training.loop import train
 from arith.training.optimiser import build_optimizer
@@ -85,7 +85,7 @@ def test_a_loss_that_is_no_number_is_told_with_its_step(tmp_path: Path, monkeypa
 
 
 def _hold(folder: str, ready: "multiprocessing.Queue[int]") -> None:
-    with locked(Path(folder)):
+    with lock_folder(Path(folder)):
         ready.put(os.getpid())
         time.sleep(60)
 
@@ -243,7 +243,7 @@ def test_runs_are_listed_with_state_and_claim(arith: Arith, tmp_path: Path) -> N
     assert "on the 1-2 digits of training" in found["runs/done"]["claim"]
     assert found["runs/stopped"]["state"] == "stopped"
     assert found["runs/broken"]["state"] == "unreadable run.json"
-    with locked(tmp_path / "runs" / "stopped"):
+    with lock_folder(tmp_path / "runs" / "stopped"):
         assert re.search("runs/stopped +running +4/4", arith("list", "runs").stdout)
     assert arith("list", "runs", "--folder", "nowhere").exit_code == 2
 
@@ -318,7 +318,7 @@ def test_a_signal_during_the_tests_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_usage_errors_of_the_lock_are_usage_errors(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UsageError, match="is a file, and a run is a folder"), locked(tmp_path / "file"):
+    with pytest.raises(UsageError, match="is a file, and a run is a folder"), lock_folder(tmp_path / "file"):
         pass
 
 
