@@ -9,6 +9,7 @@ from typing import Any
 
 from arith.catalogue.spec import Named
 from arith.errors import UsageError, did_you_mean
+from arith.fields import read_field
 
 _MOST = 2.0**63  # beyond the integers of tensors
 
@@ -60,7 +61,7 @@ def arguments_of(
             raise UsageError(
                 f"{kind} '{named.name}' has no setting '{key}'.{did_you_mean(key, settable)} Its settings: {listed}"
             )
-        arguments[key] = _value(value, types.get(key, str), f"{named.name}:{key}")
+        arguments[key] = read_field(value, types.get(key, str), f"{named.name}:{key}", _from_text)
     needed = [name for name in settable if parameters[name].default is inspect.Parameter.empty]
     missing = [name for name in needed if name not in arguments]
     if missing:
@@ -68,41 +69,25 @@ def arguments_of(
     return arguments
 
 
-def _value(text: str, kind: Any, name: str) -> Any:
-    if type(None) in typing.get_args(kind):
-        (kind,) = (own for own in typing.get_args(kind) if own is not type(None))
-    if typing.get_origin(kind) is typing.Literal:
-        allowed = typing.get_args(kind)
-        if text not in allowed:
-            raise UsageError(f"{name} is one of {', '.join(allowed)}; got '{text}'.{did_you_mean(text, allowed)}")
-        return text
+def _from_text(text: str, kind: Any, name: str) -> Any:
+    """The value that a text writes; the text itself where it is no value of this kind."""
     if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise UsageError(f"{name} is true or false, got '{text}'")
-        return text.lower() == "true"
-    if kind is int:
-        return _whole(text, name)
-    if kind is float:
-        number = _number(text)
-        if number is None or not math.isfinite(number):
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if kind is int or kind is float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if kind is int:
+            return _whole(text, number) if number.is_integer() and abs(number) <= _MOST else text
+        if not math.isfinite(number):
             raise UsageError(f"{name} is a finite number, got '{text}'")
         return number
     return text
 
 
-def _whole(text: str, name: str) -> int:
-    """As Python prints whole numbers, large floats among them: 1e+06."""
-    number = _number(text)
-    if number is None or not number.is_integer() or abs(number) > _MOST:
-        raise UsageError(f"{name} is a whole number, got '{text}'")
+def _whole(text: str, number: float) -> int:
     try:
-        return int(text)
+        return int(text)  # exact beyond 2**53, where floats are not
     except ValueError:
-        return int(number)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+        return int(number)  # as Python prints large floats: 1e+06

@@ -4,12 +4,14 @@ import dataclasses
 import itertools
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from arith.config.presets import PRESETS
 from arith.errors import UsageError, did_you_mean
+from arith.fields import WORDS, read_field
 
-Made = typing.TypeVar("Made")
+Config = typing.TypeVar("Config")
+_NAMES = {kind: kind.__name__ for kind in WORDS}  # messages name types as Python does
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "model": {**PRESETS[name], **rest}}
 
 
-def _made(cls: type[Made], values: Mapping[str, Any], where: str) -> Made:
+def _build(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
     types = typing.get_type_hints(cls)
     unknown = [key for key in values if key not in types]
     if unknown:
@@ -102,37 +104,24 @@ def _made(cls: type[Made], values: Mapping[str, Any], where: str) -> Made:
             f"no setting is called '{where}{unknown[0]}'.{did_you_mean(unknown[0], types)} "
             f"Settings{' of ' + where.rstrip('.') if where else ''}: {', '.join(types)}"
         )
-    return cls(**{key: _converted(value, types[key], f"{where}{key}") for key, value in values.items()})
+    fields = {key: read_field(value, types[key], f"{where}{key}", _prepare, _NAMES) for key, value in values.items()}
+    return cls(**fields)
 
 
-def _converted(value: Any, kind: Any, name: str) -> Any:
-    """A value from TOML, JSON or the command line as the type that its field has."""
+def _prepare(value: Any, kind: Any, name: str) -> Any:
+    """What a configuration allows beside plain values: tables for its parts, texts for lists, ints for floats."""
     arguments = typing.get_args(kind)
-    origin = typing.get_origin(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, Mapping):
             raise UsageError(f"{name} is a table of settings, got {value!r}")
-        return _made(kind, value, f"{name}.")
-    if origin is tuple:
+        return _build(kind, value, f"{name}.")
+    if typing.get_origin(kind) is tuple:
         if isinstance(value, int) and arguments == (int, int):
-            value = str(value)
+            value = str(value)  # digits = 5 means digits = "5-5"
         if isinstance(value, str) and arguments[0] is int:
-            return digit_range(value) if len(arguments) == 2 and arguments[1] is int else digit_list(value)
-        items = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
-        if not isinstance(items, list | tuple):
-            raise UsageError(f"{name} is a list, got {value!r}")
-        if Ellipsis not in arguments and len(items) != len(arguments):
+            return digit_range(value) if arguments == (int, int) else digit_list(value)
+        value = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+        if isinstance(value, list | tuple) and Ellipsis not in arguments and len(value) != len(arguments):
             raise UsageError(f"{name} has {len(arguments)} entries, got {value!r}")
-        return tuple(_converted(item, arguments[0], name) for item in items)
-    if origin is Literal:
-        if value not in arguments:
-            hint = did_you_mean(str(value), map(str, arguments))
-            raise UsageError(f"{name} is one of {', '.join(map(str, arguments))}; got {value!r}.{hint}")
-        return value
-    if arguments and type(None) in arguments:
-        return None if value is None else _converted(value, arguments[0], name)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise UsageError(f"{name} is {kind.__name__}, got {value!r}")
-    return value
+    # run.json is compared with a later configuration, so 1 and 1.0 must be saved alike.
+    return float(value) if kind is float and type(value) is int else value

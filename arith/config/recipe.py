@@ -15,7 +15,7 @@ from arith.config.reading import merged
 from arith.config.schema import RunConfig
 from arith.errors import UsageError, did_you_mean
 from arith.results.figure_plan import PLAIN, Claim, Contest, FigurePlan
-from arith.results.schema import made
+from arith.results.schema import read_row
 
 FILES = (".toml", ".json")
 FOLDER = Path(__file__).parent.parent / "recipes"
@@ -130,11 +130,11 @@ def load(name: str, scale: str | None = None) -> Recipe:
 
 
 def _claim(values: Any, where: str) -> Claim:
-    return made(Claim, {"format": None, **values} if isinstance(values, dict) else values, where)
+    return read_row(Claim, {"format": None, **values} if isinstance(values, dict) else values, where)
 
 
 def _contest(values: Any, curves: Collection[str], where: str) -> Contest:
-    contest = made(Contest, values, where)
+    contest = read_row(Contest, values, where)
     for label in (contest.of, contest.over):
         if label not in curves:
             raise UsageError(f"{where} names '{label}', and there is no such curve.{did_you_mean(label, curves)}")

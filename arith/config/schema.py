@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from arith.config.reading import _made, _with_preset, grid_lengths, merged
+from arith.config.reading import _build, _with_preset, grid_lengths, merged
 
 Activation = Literal["gelu", "gated-gelu", "gated-sine"]
 
@@ -225,7 +225,7 @@ class RunConfig:
     @staticmethod
     def of(values: Mapping[str, Any]) -> "RunConfig":
         """From nested tables, as a TOML or JSON file has them. `model.preset` names a shape to start from."""
-        return _made(RunConfig, _with_preset(values), "")
+        return _build(RunConfig, _with_preset(values), "")
 
     def with_values(self, values: Mapping[str, Any]) -> "RunConfig":
         """The same with some values replaced."""

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from arith.errors import UsageError
 from arith.process.files import write_whole
-from arith.results.schema import Condition, made
+from arith.results.schema import Condition, read_row
 
 VERSION = 1
 
@@ -166,7 +166,7 @@ def _header(path: Path, lines: Sequence[str]) -> PredictionHeader:
         ) from error
     if version != VERSION:
         raise UsageError(f"{path} is of predictions version {version}, and this arith reads {VERSION}")
-    return made(PredictionHeader, values, f"{path}, line 1")
+    return read_row(PredictionHeader, values, f"{path}, line 1")
 
 
 def _row(path: Path, number: int, line: str) -> Prediction:
@@ -176,7 +176,7 @@ def _row(path: Path, number: int, line: str) -> Prediction:
         raise UsageError(f"{path}, line {number}, is no JSON: {error}") from error
     if isinstance(values, dict):
         values.pop("correct", None)  # said for readers; it follows from first_wrong
-    return made(Prediction, values, f"{path}, line {number}")
+    return read_row(Prediction, values, f"{path}, line {number}")
 
 
 def condition(rows: Sequence[Prediction]) -> Condition:

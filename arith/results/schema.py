@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from arith.errors import UsageError
+from arith.fields import read_field
 from arith.process.files import write_whole
 
 METRICS = "metrics.jsonl"
@@ -177,26 +178,28 @@ class Results:
         for name, part, kind in (*lists, ("about", about, dict)):
             if not isinstance(part, kind):
                 raise UsageError(f"{path}: '{name}' is a {kind.__name__}, got {part!r:.60}")
-        cells = tuple(made(Cell, row, f"{path}, cell {place}") for place, row in enumerate(values["cells"]))
+        cells = tuple(read_row(Cell, row, f"{path}, cell {place}") for place, row in enumerate(values["cells"]))
         for place, cell in enumerate(cells):
             _check_numbers(cell, f"{path}, cell {place}")
-        found = tuple(made(Anatomy, row, f"{path}, anatomy {place}") for place, row in enumerate(anatomy))
+        found = tuple(read_row(Anatomy, row, f"{path}, anatomy {place}") for place, row in enumerate(anatomy))
         for place, own in enumerate(found):
             _check_anatomy(own, f"{path}, anatomy {place}")
-        told = tuple(made(Language, row, f"{path}, language {place}") for place, row in enumerate(language))
+        told = tuple(read_row(Language, row, f"{path}, language {place}") for place, row in enumerate(language))
         for place, words in enumerate(told):
             _check_language(words, f"{path}, language {place}")
         return Results(cells, about, found, told)
 
 
-Made = TypeVar("Made")
+Row = TypeVar("Row")
 
 
-def made(kind: Callable[..., Made], row: Any, where: str) -> Made:
-    """A row of a file as a dataclass.
+def read_row(kind: Callable[..., Row], row: Any, where: str) -> Row:
+    """Read a row of a file as a dataclass.
 
     Args:
-        where: it stands, for errors.
+        kind: the dataclass.
+        row: what JSON or TOML holds; fields with a default may be missing.
+        where: the file and the row's place in it, for messages.
 
     Raises:
         UsageError: a field is missing, unknown, or of another type.
@@ -207,7 +210,12 @@ def made(kind: Callable[..., Made], row: Any, where: str) -> Made:
     wrong = sorted((set(types) ^ set(row)) - (_optional(kind) - set(row)))
     if wrong:
         raise UsageError(f"{where}: field '{wrong[0]}' is {'missing' if wrong[0] in types else 'unknown'}")
-    return kind(**{name: _typed(row[name], types[name], f"{where}: field '{name}'") for name in types if name in row})
+    fields = {
+        name: read_field(row[name], types[name], f"{where}: field '{name}'", _check_finite)
+        for name in types
+        if name in row
+    }
+    return kind(**fields)
 
 
 @functools.cache
@@ -222,26 +230,11 @@ def _types(kind: Callable[..., Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _typed(value: Any, kind: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if type(None) in arguments:
-        return None if value is None else _typed(value, arguments[0], where)
-    if origin is tuple and isinstance(value, list | tuple):
-        kinds = [arguments[0]] * len(value) if Ellipsis in arguments else arguments
-        if len(kinds) == len(value):
-            return tuple(_typed(item, own, where) for item, own in zip(value, kinds, strict=True))
-    elif origin is dict and isinstance(value, dict):
-        return {key: _typed(item, arguments[1], where) for key, item in value.items()}
-    elif isinstance(kind, type) and isinstance(value, (int, float) if kind is float else kind):
-        good = kind is bool if isinstance(value, bool) else not isinstance(value, float) or math.isfinite(value)
-        if good:
-            return value
-    raise UsageError(f"{where} is {_in_words(kind)}, got {value!r:.60}")
-
-
-def _in_words(kind: Any) -> str:
-    known = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-    return known.get(kind, str(kind).replace("typing.", ""))
+def _check_finite(value: Any, kind: Any, name: str) -> Any:
+    # Python's JSON holds NaN and Infinity; no measurement does.
+    if kind is float and isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{name} is a number, got {value!r}")
+    return value
 
 
 def _check_numbers(cell: Cell, where: str) -> None:

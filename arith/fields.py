@@ -1,0 +1,73 @@
+"""From what a file or a text says to the type that a field is annotated with."""
+
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from arith.errors import UsageError, did_you_mean
+
+WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def read_field(
+    value: Any,
+    kind: Any,
+    name: str,
+    prepare: Callable[[Any, Any, str], Any] = lambda value, kind, name: value,
+    words: Mapping[Any, str] = WORDS,
+) -> Any:
+    """Check a value against the type of its field, entry by entry where it is a list or a table.
+
+    Args:
+        value: what a TOML or JSON file, an option or a text holds.
+        kind: the annotation: a scalar, a `Literal`, a tuple or dict of these, or one of them or None.
+        name: the field's name in messages.
+        prepare: what a source allows beyond the plain value, such as "1-4" for a range: from (value, kind, name) to the
+            value that is checked, for every entry of a list too.
+        words: the scalar types in messages.
+
+    Raises:
+        UsageError: the value is of another type.
+
+    >>> read_field([1, 4], tuple[int, int], "digits")
+    (1, 4)
+    >>> read_field(True, int | None, "digits")
+    Traceback (most recent call last):
+    ...
+    arith.errors.UsageError: digits is a whole number, got True
+    """
+
+    def read(value: Any, kind: Any) -> Any:
+        value = prepare(value, kind, name)
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if type(None) in arguments:
+            (inner,) = (one for one in arguments if one is not type(None))
+            return None if value is None else read(value, inner)
+        if origin is typing.Literal:
+            if value in arguments:
+                return value
+            hint = did_you_mean(str(value), map(str, arguments))
+            raise UsageError(f"{name} is one of {', '.join(map(str, arguments))}; got {value!r}.{hint}")
+        if origin is tuple and isinstance(value, list | tuple):
+            kinds = [arguments[0]] * len(value) if Ellipsis in arguments else arguments
+            if len(kinds) == len(value):
+                return tuple(map(read, value, kinds))
+        elif origin is dict and isinstance(value, dict):
+            return {key: read(item, arguments[1]) for key, item in value.items()}
+        elif origin not in (tuple, dict):
+            if kind not in WORDS:
+                return value  # a class of the user's own: its constructor is the judge
+            # Python's bool is an int, and nobody who writes `steps = true` means one step.
+            allowed = (int, float) if kind is float else kind
+            if isinstance(value, allowed) and isinstance(value, bool) == (kind is bool):
+                return value
+        raise UsageError(f"{name} is {words.get(kind, _in_words(kind))}, got {value!r:.60}")
+
+    return read(value, kind)
+
+
+def _in_words(kind: Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        arguments = typing.get_args(kind)
+        return "a list" if Ellipsis in arguments else f"a list of {len(arguments)} entries"
+    return "a table"
