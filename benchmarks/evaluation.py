@@ -24,7 +24,6 @@ from arith.evaluation.teacher_forced import batch_matches, rows_at
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
 from arith.experiment.run import Run
-from arith.model.decode import greedy
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 from arith.training.loop import train
@@ -35,7 +34,7 @@ DIGITS = 20
 def decoded_matches(model: Transformer, batch: Batch) -> torch.Tensor:
     cut = batch.shortest_prompt
     prompt = dataclasses.replace(batch.prompt, tokens=batch.tokens[:, :cut])
-    decoded = greedy(model, prompt, batch.key, batch.tokens.shape[1] - cut, batch.capacity)
+    decoded = model.answer(prompt, batch.key, batch.tokens.shape[1] - cut, batch.capacity)
     padded = torch.full_like(batch.tokens[:, cut:], vocabulary.token(vocabulary.PAD))
     padded[:, : decoded.shape[1]] = decoded
     return (padded == batch.tokens[:, cut:]).all(1)

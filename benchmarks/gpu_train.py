@@ -236,11 +236,10 @@ def routes(experiment: Experiment) -> list[str]:
         return inner(q, k, v, terms=terms, **others)
 
     from arith.training.environment import autocast
-    from arith.training.loss import answer_loss
 
     device = device_named(experiment.config.training.device)
     with mock.patch("arith.model.transformer.attention", watched), autocast(device, experiment.config.training):
-        answer_loss(experiment.model().to(device), experiment.training_data().batch(0, 4, device))
+        experiment.model().to(device).loss(experiment.training_data().batch(0, 4, device))
     return list(seen)
 
 

@@ -31,7 +31,6 @@ from arith.experiment.run import Run
 from arith.figures import style
 from arith.kernels.attention import attention
 from arith.model import transformer as model_module
-from arith.model.decode import greedy
 from arith.model.transformer import Transformer
 from arith.training.loop import train
 
@@ -48,7 +47,7 @@ def passed(model: Transformer, batch: Batch) -> bool:
 def decoded(model: Transformer, batch: Batch) -> bool:
     cut = batch.shortest_prompt
     prompt = dataclasses.replace(batch.prompt, tokens=batch.tokens[:, :cut])
-    answer = greedy(model, prompt, batch.key, batch.tokens.shape[1] - cut, batch.capacity)
+    answer = model.answer(prompt, batch.key, batch.tokens.shape[1] - cut, batch.capacity)
     return torch.equal(answer, batch.tokens[:, cut:])
 
 

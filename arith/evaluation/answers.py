@@ -16,7 +16,6 @@ from arith.errors import UsageError
 from arith.evaluation.teacher_forced import Judged, rows_at
 from arith.experiment.experiment import Experiment
 from arith.experiment.exported import opened
-from arith.model.decode import greedy
 from arith.model.transformer import Transformer
 from arith.results.predictions import Prediction
 from arith.results.schema import Condition
@@ -82,7 +81,7 @@ def decode(
             asked = written.rows(some)
             asked = dataclasses.replace(asked, tokens=asked.tokens[:, :cut], given=None)
             batch = data.as_batch(asked, keys[some], device)
-            answers = greedy(model, batch.prompt, batch.key, new_tokens, batch.capacity).cpu().numpy()
+            answers = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity).cpu().numpy()
             found |= {int(row): _text(answer) for row, answer in zip(some, answers, strict=True)}
     return found
 
@@ -151,7 +150,7 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
         batch = as_batch(asked, reading(form, task.operands), key, torch.device("cpu"), tokens, tested=True)
         # As long as any answer to such operands, whatever the right one's length.
         new_tokens = form.longest_answer(task, digits)
-        answered = greedy(model, batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
+        answered = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
         prompt = vocabulary.decode(written.tokens[0, :cut])
         reply = "".join(vocabulary.SYMBOLS[token] for token in answered)
         yield Reply(

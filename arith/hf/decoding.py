@@ -14,7 +14,6 @@ from arith.encodings.compose import Ids
 from arith.encodings.digit_positions import rank
 from arith.encodings.positions import Kind, Prompt
 from arith.model.cache import Cache
-from arith.model.looped import Looped, answer_logits
 from arith.model.transformer import Transformer
 from arith.tasks.base import Task, Worded
 from arith.tasks.formats import Format
@@ -111,11 +110,11 @@ class Decoding:
         ids, states = self.model.encoding.start(prompt, key, self.capacity)
         group = Group(rows, Cache(), states)
         self.groups.append(group)
-        if isinstance(self.model, Looped):
-            group.answer = answer_logits(self.model, prompt, key, self.capacity)
-            logits = group.answer[:, :1]
+        group.answer = self.model.answer_logits(prompt, key, self.capacity)
+        if group.answer is None:
+            logits: Tensor = self.model(tokens[:, :cut], ids, queries=1, cache=group.cache)
         else:
-            logits = self.model(tokens[:, :cut], ids, queries=1, cache=group.cache)
+            logits = group.answer[:, :1]
         for place in range(cut, tokens.shape[1]):  # of an answer that is begun
             logits = self._step(group, tokens[:, place])
         return logits

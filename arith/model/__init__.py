@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from arith.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from arith.model.decode import greedy
     from arith.model.transformer import Transformer
 
-__getattr__ = lazy_exports(__name__, {"Transformer": "transformer", "greedy": "decode"})
+__getattr__ = lazy_exports(__name__, {"Transformer": "transformer"})
 
-__all__ = ["Transformer", "greedy"]
+__all__ = ["Transformer"]

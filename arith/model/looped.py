@@ -5,7 +5,7 @@ is one pass through the layers, from all states to the next ones, which are put 
 may slide with the loop, a column can meet another digit of each factor every time. Loops are as many as the second
 factor has digits, and then until no column holds anything but its digit.
 
-The model learns the loops of a trace one by one (`trace_loss`): it is told the algorithm, so that its results stand
+The model learns the loops of a trace one by one (`Looped.loss`): it is told the algorithm, so that its results stand
 in a group of their own, beside those of models that learn from answers.
 """
 
@@ -15,8 +15,10 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from arith.config.schema import ModelConfig
+from arith.data.batch import Batch
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Prompt
@@ -101,6 +103,36 @@ class Looped(Transformer):
         logits = _next_tokens(digit, inside, self.embedding.num_embeddings)
         return logits if picked is None else at(logits, picked)
 
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Cross entropy of all numbers of the state after one loop of each sample, averaged."""
+        assert batch.loops is not None
+        loops, ids = batch.loops, batch.placed_by(self.encoding)
+        logits = self.revised(batch.tokens, loops.before.long(), ids, loops.loop[:, None], batch.queries)
+        inside = columns(batch.tokens)[:, -batch.queries :]
+        target = loops.after[:, -batch.queries :].long()
+        # What is outside is left out by weight: to select what is inside would make the host wait for its number.
+        each = functional.cross_entropy(logits.flatten(0, 2).float(), target.flatten(), reduction="none")
+        return (each.view_as(target) * inside[..., None]).sum() / (inside.sum() * self.parts)
+
+    @torch.no_grad()
+    def answer(self, prompt: Prompt, key: Int[Tensor, " b"], new_tokens: int, capacity: int) -> Int[Tensor, "b new"]:
+        """Answers to prompts of equal length whose format fixes how long the answer is, whatever `new_tokens` says."""
+        assert prompt.answer_width is not None
+        written = self.answer_logits(prompt, key, capacity).argmax(-1)
+        column = torch.arange(written.shape[1], device=written.device)
+        return written.masked_fill(column > prompt.answer_width[:, None], vocabulary.token(vocabulary.PAD))
+
+    @torch.no_grad()
+    def answer_logits(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Float[Tensor, "b new v"]:
+        """The logits of all tokens of the answers to prompts of equal length, end marks included."""
+        width = prompt.answer_width
+        assert width is not None
+        column = torch.arange(int(width.max()), device=width.device)
+        blank = torch.where(column < width[:, None], 0, vocabulary.token(vocabulary.PAD))
+        tokens = torch.cat([prompt.tokens, blank], dim=1)
+        logits: Tensor = self(tokens, self.encoding.full(prompt, tokens, key, capacity), queries=len(column) + 1)
+        return logits
+
 
 def columns(tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
     """Which tokens are digits of the answer."""
@@ -127,24 +159,3 @@ def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], 
     logits[:, :, :10] = digit
     logits = torch.where(inside, logits, end)
     return torch.cat([logits[:, 1:], end.expand(len(logits), 1, -1)], dim=1)
-
-
-@torch.no_grad()
-def answer(model: Looped, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "b new"]:
-    """What the model answers to prompts of equal length whose format tells how long the answer is."""
-    assert prompt.answer_width is not None
-    said = answer_logits(model, prompt, key, capacity).argmax(-1)
-    column = torch.arange(said.shape[1], device=said.device)
-    return said.masked_fill(column > prompt.answer_width[:, None], vocabulary.token(vocabulary.PAD))
-
-
-@torch.no_grad()
-def answer_logits(model: Looped, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Float[Tensor, "b new v"]:
-    """The logits of all tokens of these answers, end marks included."""
-    width = prompt.answer_width
-    assert width is not None
-    column = torch.arange(int(width.max()), device=width.device)
-    blank = torch.where(column < width[:, None], 0, vocabulary.token(vocabulary.PAD))
-    tokens = torch.cat([prompt.tokens, blank], dim=1)
-    logits: Tensor = model(tokens, model.encoding.full(prompt, tokens, key, capacity), queries=len(column) + 1)
-    return logits

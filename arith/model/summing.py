@@ -18,12 +18,14 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from arith.config.schema import ModelConfig
 from arith.data.batch import Batch
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
-from arith.model.transformer import RMSNorm, Transformer, at
+from arith.model.norm import RMSNorm
+from arith.model.transformer import Transformer, at, count_learned, inputs_of, sum_nats
 from arith.tasks.addition import Addition
 from arith.tasks.base import Task
 from arith.tasks.multiplication import Multiplication
@@ -132,3 +134,21 @@ class Summing(Transformer):
         x = self.stack(x, 0, queries, picked, slid, slid, None, range(self.layer, self.config.layers))
         logits: Tensor = self.head(self.norm(x))
         return logits, sums
+
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        logits, sums_nats = self.with_sums(batch)
+        return (sum_nats(logits, batch) + sums_nats) / count_learned(batch)
+
+    def with_sums(self, batch: Batch) -> tuple[Float[Tensor, "b a v"], Float[Tensor, ""]]:
+        """Logits of the learned tokens, and the weighted cross entropy of the running sums, summed over columns."""
+        tokens, ids = inputs_of(batch, self.encoding)
+        width = batch.samples.answer_width
+        assert width is not None
+        columns = min(self.sums.columns, batch.longest_answer - 1)  # the end mark is part of the answer too
+        column = torch.arange(columns, device=tokens.device)
+        places = (batch.samples.prompt_length[:, None] - 1 + column).clamp(max=tokens.shape[1] - 1)
+        logits, sums = self.both(tokens, ids, batch.queries, batch.picked, places)
+        target = self.sums.targets(batch)[:, :columns]
+        each = functional.cross_entropy(sums.flatten(0, 1).float(), target.flatten(), reduction="none")
+        # Columns that a row does not have are left out by weight: to select would make the host wait for their number.
+        return logits, self.loss_weight * (each.view_as(target) * (column < width[:, None])).sum()

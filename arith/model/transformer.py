@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from einops import rearrange
@@ -11,41 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from arith.config.schema import Activation, ModelConfig
+from arith.data.batch import Batch
 from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import Composed, ComposedLayer, Ids
+from arith.encodings.positions import Prompt
 from arith.kernels.attention import attention
 from arith.model.cache import Cache
-
-
-class RMSNorm(nn.RMSNorm):
-    """x / sqrt(mean(x^2) + eps) * weight, over the last dimension. Zhang & Sennrich, arXiv 1910.07467.
-
-    >>> RMSNorm(2)(torch.tensor([3.0, 4.0])).norm().round().item() ** 2  # the width
-    1.0
-    """
-
-    def forward(self, x: Float[Tensor, "... w"]) -> Float[Tensor, "... w"]:
-        if x.device.type != "cpu" or x.dtype != self.weight.dtype or torch.compiler.is_compiling():
-            return super().forward(x)
-        found: Tensor = _Normalised.apply(x, self.weight, self.eps or torch.finfo(x.dtype).eps)  # type: ignore[no-untyped-call]
-        return found
-
-
-class _Normalised(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        inverse = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
-        unit = x * inverse
-        ctx.save_for_backward(unit, inverse, weight)
-        return unit * weight
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        unit, inverse, weight = ctx.saved_tensors
-        product = gradient * unit
-        along = (product @ weight).unsqueeze(-1).div_(weight.numel())  # what changes the length of x only
-        dx = torch.addcmul(gradient * weight, unit, along, value=-1).mul_(inverse)
-        return dx, product.reshape(-1, weight.numel()).sum(0), None
+from arith.model.norm import RMSNorm
+from arith.tasks import vocabulary
 
 
 @dataclass(frozen=True)
@@ -258,6 +230,66 @@ class Transformer(nn.Module):
             x = block(x, LayerContext(place, encoding, asking, picked if last else None, new, everything, cache))
         return x
 
+    def loss(self, batch: Batch) -> Float[Tensor, ""]:
+        """Cross entropy of the learned tokens: their sum over the batch, divided by their number in the whole step."""
+        tokens, ids = inputs_of(batch, self.encoding)
+        logits = self(tokens, ids, queries=batch.queries, picked=batch.picked)
+        return sum_nats(logits, batch) / count_learned(batch)
+
+    def answer_logits(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Float[Tensor, "b new v"] | None:
+        """The logits of whole answers, of a kind of model that gives them at once; None: it decodes token by token."""
+        return None
+
+    @torch.no_grad()
+    def answer(self, prompt: Prompt, key: Int[Tensor, " b"], new_tokens: int, capacity: int) -> Int[Tensor, "b new"]:
+        """Greedy answers to prompts of equal length; after a row's end mark there is padding.
+
+        Args:
+            prompt: every row as long as the token matrix.
+            key: the random key of each sample, as in training.
+            new_tokens: tokens after which decoding stops, end mark or not.
+            capacity: tokens of the longest sequence that samples like these can be.
+        """
+        if not bool((prompt.length == prompt.tokens.shape[1]).all()):
+            raise ValueError("greedy decoding takes prompts of equal length; decode each length by itself")
+        end, pad = vocabulary.token(vocabulary.END), vocabulary.token(vocabulary.PAD)
+        cache = Cache()
+        ids, states = self.encoding.start(prompt, key, capacity)
+        logits = self(prompt.tokens, ids, queries=1, cache=cache)
+        ended = torch.zeros_like(prompt.length, dtype=torch.bool)
+        written: list[Tensor] = []
+        while True:
+            token = logits[:, -1].argmax(-1).masked_fill(ended, pad)
+            written.append(token)
+            ended |= token == end
+            if len(written) == new_tokens or bool(ended.all()):
+                return torch.stack(written, dim=1)
+            ids, states = self.encoding.step(token, states)
+            beyond = self.encoding.beyond(ids)
+            if beyond is not None:
+                # A number that outgrows the ids is no answer: the row ends, and its ids become "no position".
+                ended = ended | beyond[:, 0]
+                ids = tuple(scheme_ids.masked_fill(beyond, 0) for scheme_ids in ids)
+            logits = self(token[:, None], ids, cache=cache)
+
     def parameter_count(self) -> int:
         """Trained numbers, shared ones once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def inputs_of(batch: Batch, encoding: Composed) -> tuple[Int[Tensor, "b n"], Ids]:
+    """The tokens that a model reads, and their ids: all but the last token, which is only predicted."""
+    return batch.tokens[:, :-1], tuple(scheme_ids[:, :, :-1] for scheme_ids in batch.placed_by(encoding))
+
+
+def sum_nats(logits: Float[Tensor, "b a v"], batch: Batch) -> Float[Tensor, ""]:
+    """The cross entropy of all learned tokens of a batch, in nats."""
+    targets, learned = batch.wanted
+    # Others are left out by weight: to select the learned ones would make the host wait for the device to count them.
+    each = functional.cross_entropy(rearrange(logits, "b a v -> (b a) v").float(), targets.flatten(), reduction="none")
+    return (each * learned.flatten()).sum()
+
+
+def count_learned(batch: Batch) -> Float[Tensor, ""] | Int[Tensor, ""]:
+    """The learned tokens of the step that a batch is a part of, in all processes; of the batch, if it is all of it."""
+    return batch.wanted[1].sum() if batch.total is None else batch.total

@@ -18,7 +18,6 @@ from arith.model.transformer import Transformer
 from arith.results.schema import Condition
 from arith.results.tables import aligned
 from arith.training.environment import autocast, device_named, keep_freed_memory, matmul_precision
-from arith.training.loss import answer_loss
 
 PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}  # of one layer there and back, about, unless a step has fewer
 PROBES = 4
@@ -126,7 +125,7 @@ def _seconds_there_and_back(model: Transformer, batch: Batch, config: TrainingCo
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     began = clock()
     with autocast(device, config):
-        loss = answer_loss(model, batch)
+        loss = model.loss(batch)
     loss.backward()  # type: ignore[no-untyped-call]
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -26,9 +26,8 @@ from arith.training.environment import (
     matmul_precision,
 )
 from arith.training.feed import Feed
-from arith.training.loss import LossOf, answer_loss
 from arith.training.optimiser import build_optimizer
-from arith.training.step import training_step
+from arith.training.step import LossOf, batch_loss, training_step
 
 Clock = Callable[[], float]  # seconds
 
@@ -185,7 +184,7 @@ class Trial:
 
         On a GPU a part that the host is too slow to keep it busy with takes as long as the host.
         """
-        laps, loss_of = Laps(self.feed.device, self.clock), self.loss_of or answer_loss
+        laps, loss_of = Laps(self.feed.device, self.clock), self.loss_of or batch_loss
         for step in range(steps):
             laps.mark("between")
             batches = self.feed.batches(step)

@@ -19,7 +19,7 @@ from arith.config.schema import RunConfig
 from arith.data.batch import Batch
 from arith.model.transformer import Transformer
 from arith.process.progress import say
-from arith.training.loss import LossOf, answer_loss
+from arith.training.step import LossOf, batch_loss
 
 SHAPES = 64  # of batches, that are compiled for one after the other; far fewer occur
 
@@ -39,7 +39,7 @@ class Compiled:
         graphs: replay the kernels of a batch as a CUDA graph, which spares the time to launch them one by one.
     """
 
-    def __init__(self, loss: LossOf = answer_loss, *, graphs: bool = False, backend: str = "inductor") -> None:
+    def __init__(self, loss: LossOf = batch_loss, *, graphs: bool = False, backend: str = "inductor") -> None:
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES)
         self.loss, self.graphs = loss, graphs
         mode = "reduce-overhead" if graphs else None

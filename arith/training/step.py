@@ -1,6 +1,6 @@
 """One step of training: loss of the tokens asked for, gradient, AdamW."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,8 +13,14 @@ from arith.errors import RunError
 from arith.model.transformer import Transformer
 from arith.training.distributed import ALONE, World
 from arith.training.environment import autocast
-from arith.training.loss import LossOf, answer_loss
 from arith.training.optimiser import learning_rate
+
+LossOf = Callable[[Transformer, Batch], Float[Tensor, ""]]
+
+
+def batch_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
+    """The loss of a batch as each kind of model defines it."""
+    return model.loss(batch)
 
 
 @runtime_checkable
@@ -38,7 +44,7 @@ def training_step(
 
     Args:
         batches: whose losses, and gradients, add up to those of the step; see `arith.training.feed`.
-        loss_of: `answer_loss`, or what computes the same faster; see `arith.training.compiled`.
+        loss_of: `batch_loss`, or what computes the same faster; see `arith.training.compiled`.
 
     Returns:
         The loss and the norm of the gradient before clipping, both on the device.
@@ -51,7 +57,7 @@ def training_step(
                 parameter.grad = torch.zeros_like(parameter)
     losses = []
     for batch in batches:
-        losses.append(_there_and_back(model, batch, config, loss_of or answer_loss))
+        losses.append(_there_and_back(model, batch, config, loss_of or batch_loss))
     loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
     world.sum([*(p.grad for p in parameters if p.grad is not None), loss])
     norm = nn.utils.clip_grad_norm_(parameters, config.clip)

@@ -33,7 +33,6 @@ from arith.tasks.formats import NAMED
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
-from arith.training.loss import answer_loss
 
 CPU = torch.device("cpu")
 NEEDED = {
@@ -206,7 +205,7 @@ def test_no_parameter_is_dead_at_the_start(spec: str) -> None:
     torch.manual_seed(0)
     encoding = arith.encoding(spec, width=32, heads=4, layers=2, tokens=40, digits=12)
     built = Transformer(ModelConfig(layers=2, width=32, heads=4, hidden=48), vocabulary.size(), encoding).double()
-    answer_loss(built, samples).backward()
+    built.loss(samples).backward()
     ids = encoding.full(samples.prompt, samples.tokens, samples.key, 40)
     norms = {}
     for name, parameter in built.named_parameters():

@@ -18,7 +18,6 @@ from arith.evaluation.teacher_forced import batch_matches, exact_matches
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.figures.accuracy import draw_accuracy
-from arith.model.decode import greedy
 from arith.results.curves import curves
 from arith.results.schema import Cell, Condition, Results
 from arith.results.tables import accuracy_table
@@ -72,7 +71,7 @@ def test_one_pass_equals_cached_greedy_decoding(tmp_path: Path, encoding: str, f
         batch = data.batch(0, 300, CPU)
         cut = batch.shortest_prompt
         prompt = dataclasses.replace(batch.prompt, tokens=batch.tokens[:, :cut])
-        decoded = greedy(model, prompt, batch.key, batch.tokens.shape[1] - cut, batch.capacity)
+        decoded = model.answer(prompt, batch.key, batch.tokens.shape[1] - cut, batch.capacity)
         padded = torch.full_like(batch.tokens[:, cut:], vocabulary.token(vocabulary.PAD))
         padded[:, : decoded.shape[1]] = decoded
         in_one_pass = batch_matches(model, batch)
@@ -89,7 +88,7 @@ def test_greedy_stops_at_end_marks_and_takes_equal_lengths_only() -> None:
     model = experiment.model()
     ragged = experiment.training_data().batch(0, 8, CPU)
     with pytest.raises(ValueError, match="prompts of equal length"):
-        greedy(model, ragged.prompt, ragged.key, 3, ragged.capacity)
+        model.answer(ragged.prompt, ragged.key, 3, ragged.capacity)
 
 
 def test_chunks_do_not_change_the_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from arith.experiment.experiment import Experiment
 from arith.figures.language import draw_language
 from arith.results.schema import Cell, Language, Results
 from arith.tasks import vocabulary
-from arith.training.loss import answer_loss
 
 Arith = Callable[..., Result]
 CPU = torch.device("cpu")
@@ -52,7 +51,7 @@ def test_the_loss_of_lines_is_the_cross_entropy_of_all_tokens() -> None:
     logits = model(batch.tokens[:, :-1], tuple(own[:, :, :-1] for own in ids))
     pad = vocabulary.token(vocabulary.PAD)
     whole = functional.cross_entropy(logits.transpose(1, 2), batch.tokens[:, 1:], ignore_index=pad)
-    torch.testing.assert_close(answer_loss(model, batch), whole)
+    torch.testing.assert_close(model.loss(batch), whole)
 
 
 def test_a_model_that_knows_nothing_gives_every_character_the_same() -> None:

@@ -15,7 +15,6 @@ from arith.experiment.experiment import Experiment
 from arith.experiment.pretrained import PretrainedFolder
 from arith.model.pretrained import Pretrained
 from arith.results.schema import Results
-from arith.training.loss import answer_loss
 
 SHORT = (
     "--digits",
@@ -86,7 +85,7 @@ def test_the_loss_is_that_of_hugging_face(gpt2: Path) -> None:
     theirs = model.inner(input_ids=tokenized["input_ids"], attention_mask=tokenized["attention_mask"])
     mine = tokenized["labels"][:, 1:] != -100
     expected = torch.nn.functional.cross_entropy(theirs.logits[:, :-1][mine], tokenized["labels"][:, 1:][mine])
-    torch.testing.assert_close(answer_loss(model, batch), expected)
+    torch.testing.assert_close(model.loss(batch), expected)
     assert start.tokenizer.decode(batch.tokens[0]).startswith(tuple("123456789"))
 
 

@@ -29,7 +29,6 @@ from arith.hf.model import ArithConfig, ArithForCausalLM
 from arith.hf.tokenizer import character_tokenizer
 from arith.results.schema import Results
 from arith.tasks import vocabulary
-from arith.training.loss import answer_loss
 
 ROWS, NEW = 12, 9
 SHAPE = {"layers": 2, "width": 32, "heads": 2, "hidden": 64}
@@ -121,7 +120,7 @@ def test_loss_and_logits_are_those_of_arith(tmp_path: Path, encoding: str) -> No
     found = model(batch.tokens, attention_mask=valid.long(), labels=labels)
     torch.testing.assert_close(found.logits[valid], model.transformer(batch.tokens, ids)[valid])
     if encoding == "t5@coupled":  # which draws nothing
-        torch.testing.assert_close(found.loss, answer_loss(model.transformer, batch))
+        torch.testing.assert_close(found.loss, model.transformer.loss(batch))
     found.loss.backward()
     assert model.transformer.embedding.weight.grad is not None
 

@@ -9,7 +9,6 @@ from arith.evaluation.teacher_forced import judge
 from arith.experiment.experiment import Experiment
 from arith.model.cost import forward_flops, palm_flops, training_flops
 from arith.performance.gpus import GPUS, utilisation
-from arith.training.loss import answer_loss
 
 SHAPES = [
     {"preset": "nano"},
@@ -27,7 +26,7 @@ def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> N
     batch = experiment.training_data().batch(0, 6, torch.device("cpu"))
     tokens, vocabulary = batch.tokens.shape[1] - 1, experiment.vocabulary_size()
     with FlopCounterMode(display=False) as counted:
-        answer_loss(model, batch).backward()
+        model.loss(batch).backward()
     assert counted.get_total_flops() == training_flops(model.config, vocabulary, 6, tokens, batch.queries, batch.asked)
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         judge(model, batch)

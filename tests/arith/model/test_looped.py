@@ -18,7 +18,6 @@ from arith.evaluation.teacher_forced import judge
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.figures.accuracy import draw_accuracy
-from arith.model.decode import greedy
 from arith.model.looped import Looped, columns, factor_digits
 from arith.results.curves import curves
 from arith.results.schema import Results
@@ -110,7 +109,7 @@ def test_answers_are_those_that_are_judged() -> None:
     batch = data.batch(0, 30, CPU)
     cut = int(batch.prompt.length[0])
     prompt = dataclasses.replace(batch.prompt, tokens=batch.tokens[:, :cut])
-    answered = greedy(model, prompt, batch.key, 99, batch.capacity)
+    answered = model.answer(prompt, batch.key, 99, batch.capacity)
     assert answered.shape == (30, 9)
     assert (answered[:, -1] == vocabulary.token("$")).all()
     given = torch.cat([batch.tokens[:, :cut], answered], dim=1)

@@ -25,7 +25,6 @@ from arith.training.compiled import Compiled
 from arith.training.distributed import World
 from arith.training.feed import Feed
 from arith.training.loop import train
-from arith.training.loss import answer_loss, with_sums
 from arith.training.optimiser import build_optimizer
 from arith.training.step import training_step
 
@@ -59,7 +58,7 @@ def inputs(model: Transformer, batch: Batch) -> tuple[torch.Tensor, tuple[torch.
 
 
 def sum_loss(model: Summing, batch: Batch) -> torch.Tensor:
-    return with_sums(model, *inputs(model, batch), batch)[1]
+    return model.with_sums(batch)[1]
 
 
 def schoolbook(line: str, form: str) -> tuple[list[int], list[int]]:
@@ -146,7 +145,7 @@ def test_the_loss_is_that_of_each_column() -> None:
         target = model.sums.targets(batch)[row, : len(places) - 1]
         expected = expected + answers + 0.3 * torch.nn.functional.cross_entropy(sums[row], target, reduction="sum")
     asked = (batch.length - batch.samples.prompt_length).sum()
-    torch.testing.assert_close(answer_loss(model, batch), expected / asked)
+    torch.testing.assert_close(model.loss(batch), expected / asked)
 
 
 @pytest.mark.parametrize("layer", [1, 2])
@@ -160,7 +159,7 @@ def test_logits_are_those_of_a_transformer(layer: int) -> None:
     assert {name for name in model.state_dict() if name not in state} == {"sum_norm.weight", "sum_head.weight"}
     expected = plain(*inputs(plain, batch), queries=batch.queries, picked=batch.picked)
     assert torch.equal(model(*inputs(model, batch), queries=batch.queries, picked=batch.picked), expected)
-    logits, _ = with_sums(model, *inputs(model, batch), batch)
+    logits, _ = model.with_sums(batch)
     assert torch.equal(logits, expected)
     # What is above the head learns nothing from it, and what is below does.
     sum_loss(model, batch).backward()
@@ -173,13 +172,13 @@ def test_losses_and_gradients_of_the_parts_add_up(processes: int, parts: int, st
     config = told(data={"digits": "1-7"}, training={"microbatches": parts})
     experiment = Experiment.of(config)
     model = experiment.model().double()
-    whole = answer_loss(model, experiment.training_data().batch(32, 16, CPU))
+    whole = model.loss(experiment.training_data().batch(32, 16, CPU))
     expected = torch.autograd.grad(whole, list(model.parameters()))
     feeds = [
         Feed(experiment.training_data(), model.encoding, config.training, CPU, World(rank, processes), static)
         for rank in range(processes)
     ]
-    losses = [answer_loss(model, batch) for feed in feeds for batch in feed.batches(2)]
+    losses = [model.loss(batch) for feed in feeds for batch in feed.batches(2)]
     assert len(losses) == processes * parts
     torch.testing.assert_close(torch.stack(losses).sum(), whole)
     found = torch.autograd.grad(torch.stack(losses).sum(), list(model.parameters()))

@@ -11,7 +11,6 @@ from arith.evaluation.attention import attended
 from arith.evaluation.teacher_forced import judge
 from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
-from arith.training.loss import answer_loss
 
 CPU = torch.device("cpu")
 DIGITS = 3
@@ -86,7 +85,7 @@ def test_a_step_learns_and_answers_are_judged() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
     for step in range(30):
-        loss = answer_loss(model, data.batch(32 * step, 32, CPU))
+        loss = model.loss(data.batch(32 * step, 32, CPU))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

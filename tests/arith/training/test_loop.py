@@ -18,7 +18,6 @@ from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.process.signals import Interrupted
 from arith.training.loop import train
-from arith.training.loss import answer_loss
 from arith.training.step import training_step
 
 SHORT = {
@@ -261,8 +260,8 @@ def test_loss_of_a_sample_does_not_depend_on_its_batch(encoding: str) -> None:
     together = data.batch(0, 8, torch.device("cpu"))
     alone = [data.batch(row, 1, torch.device("cpu")) for row in range(8)]
     assert len({batch.tokens.shape for batch in alone}) > 1
-    summed = sum(answer_loss(model, batch) * batch.answer_mask.sum() for batch in alone)
-    torch.testing.assert_close(answer_loss(model, together) * together.answer_mask.sum(), summed)
+    summed = sum(model.loss(batch) * batch.answer_mask.sum() for batch in alone)
+    torch.testing.assert_close(model.loss(together) * together.answer_mask.sum(), summed)
 
 
 def test_a_tiny_model_learns_addition(tmp_path: Path) -> None:

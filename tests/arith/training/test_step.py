@@ -15,14 +15,13 @@ from arith.config.schema import RunConfig
 from arith.errors import RunError
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
-from arith.model.transformer import RMSNorm
+from arith.model.norm import RMSNorm
 from arith.tasks.mixture import Mixture
 from arith.training.compiled import Compiled, loss_for, missing
 from arith.training.distributed import World
 from arith.training.feed import Feed
 from arith.training.fixed_set import FixedSet
 from arith.training.loop import train
-from arith.training.loss import answer_loss
 from arith.training.optimiser import build_optimizer
 from arith.training.step import FiniteWatch, training_step
 
@@ -108,7 +107,7 @@ def test_the_loss_is_that_of_all_queries(form: str) -> None:
     assert batch.asked < batch.queries
     whole = dataclasses.replace(batch, longest_answer=batch.queries)
     assert whole.picked is None
-    losses = [answer_loss(model, own) for own in (batch, whole)]
+    losses = [model.loss(own) for own in (batch, whole)]
     torch.testing.assert_close(*losses)
     of_few, of_all = (torch.autograd.grad(loss, list(model.parameters())) for loss in losses)
     torch.testing.assert_close(of_few, of_all)
@@ -119,14 +118,14 @@ def test_the_loss_is_that_of_all_queries(form: str) -> None:
 def test_losses_and_gradients_of_the_parts_add_up(form: str, processes: int, parts: int, static: bool) -> None:
     experiment = experiment_with(format=form, data={"digits": "1-7"})
     model = experiment.model().double()
-    whole = answer_loss(model, experiment.training_data().batch(32, 16, CPU))
+    whole = model.loss(experiment.training_data().batch(32, 16, CPU))
     whole.backward()
     expected = [parameter.grad for parameter in model.parameters()]
     model.zero_grad()
     split = experiment_with(format=form, data={"digits": "1-7"}, training={"microbatches": parts})
     batches = [b for rank in range(processes) for b in fed(split, World(rank, processes), static).batches(2)]
     assert len(batches) == processes * parts
-    losses = [answer_loss(model, batch) for batch in batches]
+    losses = [model.loss(batch) for batch in batches]
     torch.testing.assert_close(torch.stack(losses).sum(), whole)
     for loss in losses:
         loss.backward()
@@ -223,7 +222,7 @@ def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(encoding: str) 
         found.append(
             [training_step(model, optimizer, feed.batches(step), config, loss_of=loss_of) for step in range(2)]
         )
-    assert compiled.loss is answer_loss
+    assert compiled.loss is batch_loss
     assert compiled._compiled is not None, "it fell back to eager"
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
@@ -267,7 +266,7 @@ def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(capsys: pytest.Ca
     compiled = Compiled(backend=broken)
     for step in range(2):
         (batch,) = feed.batches(step)
-        torch.testing.assert_close(compiled(model, batch), answer_loss(model, batch))
+        torch.testing.assert_close(compiled(model, batch), model.loss(batch))
     assert capsys.readouterr().err.count("without compilation") == 1
 
 

@@ -53,7 +53,7 @@ def test_a_step_that_is_no_number_changes_nothing(monkeypatch: pytest.MonkeyPatc
     before = [p.clone() for p in model.parameters()]
     moments = {key: value.clone() for key, value in Checkpoint.of(1, model, optimizer).optimizer.items()}
     if broken == "loss":
-        monkeypatch.setattr("arith.training.step.answer_loss", lambda model, *_: model.head.weight.sum() * float("nan"))
+        monkeypatch.setattr("arith.training.step.batch_loss", lambda model, *_: model.head.weight.sum() * float("nan"))
     else:
         model.head.weight.register_hook(lambda gradient: gradient * float("inf"))
     training_step(model, optimizer, [batch], config.training)
@@ -71,7 +71,7 @@ def test_a_loss_that_is_no_number_is_told_with_its_step(tmp_path: Path, monkeypa
         taken += 1
         if taken == 7:
             monkeypatch.setattr(
-                "arith.training.step.answer_loss", lambda model, *_: model.head.weight.sum() * float("nan")
+                "arith.training.step.batch_loss", lambda model, *_: model.head.weight.sum() * float("nan")
             )
         return real(*arguments)  # type: ignore[arg-type]
 
