@@ -23,7 +23,7 @@ from arith.training.feed import Feed
 from arith.training.fixed_set import FixedSet
 from arith.training.loop import train
 from arith.training.optimiser import build_optimizer
-from arith.training.step import FiniteWatch, training_step
+from arith.training.step import FiniteWatch, batch_loss, training_step
 
 CPU = torch.device("cpu")
 FORMATS = ["padded-reversed", "reversed+hints", "plain+spaces"]  # the last with tokens that no model can know
