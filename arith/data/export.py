@@ -2,13 +2,13 @@
 
 import itertools
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from arith.errors import UsageError
+from arith.process.files import building
 from arith.tasks import vocabulary
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
@@ -54,18 +54,14 @@ def write(found: Iterable[dict[str, Any]], out: str) -> None:
         raise UsageError(f"--out ends in {', '.join(ENDINGS)} or is -, got '{out}'")
     if not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
-    building = path.with_name(f".{path.name}.building-{os.getpid()}")
-    try:
+    with building(path) as aside:
         if path.suffix == ".parquet":
-            _parquet(found, building)
+            _parquet(found, aside)
         else:
-            with building.open("w", encoding="utf-8") as opened:
+            with aside.open("w", encoding="utf-8") as opened:
                 _lines(
                     found, opened, json.dumps if path.suffix == ".jsonl" else lambda row: row["prompt"] + row["answer"]
                 )
-        building.replace(path)
-    finally:
-        building.unlink(missing_ok=True)
 
 
 def _lines(found: Iterable[dict[str, Any]], out: TextIO, line: Any) -> None:

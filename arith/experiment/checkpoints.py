@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from arith.errors import RunError
-from arith.process.files import step_folders
+from arith.process.files import BUILDING, building, step_folders
 
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 MANIFEST = "MANIFEST.json"
@@ -50,26 +50,20 @@ class Checkpoint:
 def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """Write a checkpoint below `folder` and remove all but the latest `keep`."""
     final = folder / f"step-{checkpoint.step:08d}"
-    building = folder / f".{final.name}.building-{os.getpid()}"
-    for left_over in folder.glob(".step-*.building-*"):
+    for left_over in folder.glob(f".step-*.{BUILDING}-*"):
         shutil.rmtree(left_over)
-    building.mkdir(parents=True)
-    try:
-        save_file(_contiguous(checkpoint.model), building / "model.safetensors")
-        save_file(_contiguous(checkpoint.optimizer), building / "optimizer.safetensors")
-        (building / "state.json").write_text(json.dumps({"version": VERSION, "step": checkpoint.step}))
-        files = [building / name for name in FILES]
+    with building(final) as aside:
+        aside.mkdir(parents=True)
+        save_file(_contiguous(checkpoint.model), aside / "model.safetensors")
+        save_file(_contiguous(checkpoint.optimizer), aside / "optimizer.safetensors")
+        (aside / "state.json").write_text(json.dumps({"version": VERSION, "step": checkpoint.step}))
+        files = [aside / name for name in FILES]
         manifest = {file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in files}
-        (building / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        for file in [*files, building / MANIFEST, building]:
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        # Contents reach the disk before the name does: after a power cut a checkpoint of this name is whole.
+        for file in [*files, aside / MANIFEST, aside]:
             _sync(file)
-        if final.exists():
-            shutil.rmtree(final)
-        building.rename(final)
-        _sync(folder)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
+    _sync(folder)
     saved = step_folders(folder)
     # What is newer was damaged, or this step would not have been trained again.
     newer = [path for path in saved if path.name > final.name]

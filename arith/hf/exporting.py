@@ -1,6 +1,5 @@
 """A run's model as a folder that Hugging Face's `from_pretrained`, lm-evaluation-harness and `arith ask` read."""
 
-import shutil
 from pathlib import Path
 
 import arith
@@ -16,6 +15,7 @@ from arith.hf.model import ArithConfig, ArithForCausalLM
 from arith.hf.tokenizer import character_tokenizer
 from arith.model.pretrained import Pretrained
 from arith.model.transformer import Transformer
+from arith.process.files import building
 from arith.results.schema import Results
 
 STUB = "arith_hf.py"
@@ -32,7 +32,7 @@ def exported(run: Run, folder: Path, name: str) -> None:
     """Write the model of a run's last step, its tokenizer, its results and a card made from them.
 
     Args:
-        folder: that is made; what is in it goes.
+        folder: the folder to write; one that is there is replaced once the new one is whole.
         name: what the card calls the model.
 
     Raises:
@@ -42,16 +42,15 @@ def exported(run: Run, folder: Path, name: str) -> None:
     experiment = Experiment.of(run.config)
     model, checkpoint = run.trained(experiment)
     results = _results_of(run, checkpoint.step)
-    if folder.exists():
-        shutil.rmtree(folder)
-    if isinstance(model, Pretrained):
-        model.inner.save_pretrained(folder)
-        PretrainedFolder.of(str(run.config.model.init)).tokenizer.save_pretrained(folder)
-    else:
-        _save(model, experiment, checkpoint.step, folder)
-    # Where and by which code, but no paths of this machine.
-    Results(results.cells, {"runs": made([results])}, results.anatomy).save(folder / RESULTS)
-    (folder / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
+    with building(folder) as aside:
+        if isinstance(model, Pretrained):
+            model.inner.save_pretrained(aside)
+            PretrainedFolder.of(str(run.config.model.init)).tokenizer.save_pretrained(aside)
+        else:
+            _save(model, experiment, checkpoint.step, aside)
+        # Where and by which code, but no paths of this machine.
+        Results(results.cells, {"runs": made([results])}, results.anatomy).save(aside / RESULTS)
+        (aside / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
 
 
 def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,40 @@ BUILDING = "building"
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a file's content at once."""
-    building = path.with_name(f".{path.name}.{BUILDING}-{os.getpid()}")
+    with building(path) as aside:
+        aside.write_text(text)
+
+
+@contextmanager
+def building(path: Path) -> Iterator[Path]:
+    """Write a file or a folder aside, at the path that this yields, and put it in the place of `path` at the end.
+
+    If anything is raised before that, what was written is removed, and `path` is left as it was.
+    """
+    aside = path.with_name(f".{path.name}.{BUILDING}-{os.getpid()}")
+    before = aside.with_name(f"{aside.name}-before")
+    # Process numbers come again: what a killed process left may bear this one's.
+    _discard(aside, before)
     try:
-        building.write_text(text)
-        building.replace(path)
+        yield aside
+        # A file is replaced in one step. A folder that holds something cannot be, so it first makes way.
+        if path.is_dir():
+            path.rename(before)
+        aside.replace(path)
+    except BaseException:
+        if before.exists() and not path.exists():
+            before.rename(path)
+        raise
     finally:
-        building.unlink(missing_ok=True)
+        _discard(aside, before)
+
+
+def _discard(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
 from arith.hf.attachment.attachment import Attachment, Settings, attached, check_free
 from arith.hf.attachment.numerals import Numerals
-from arith.process.files import write_whole
+from arith.process.files import building, write_whole
 
 NUMBERS, TEXT = "position.safetensors", "position.json"
 VERSION = 1
@@ -35,14 +35,10 @@ def save(model: Any, folder: str | os.PathLike[str]) -> Path:
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     numbers = {name: own.detach().cpu().contiguous() for name, own in attachment.state_dict().items()}
-    building = path / f".{NUMBERS}.building-{os.getpid()}"
-    try:
-        # The text comes last, and knows these bytes.
-        save_file(numbers, building)
-        digest = _sha256(building)
-        building.replace(path / NUMBERS)
-    finally:
-        building.unlink(missing_ok=True)
+    # The text comes last, and holds the hash of these bytes: a kill between the two is noticed when they are loaded.
+    with building(path / NUMBERS) as aside:
+        save_file(numbers, aside)
+        digest = _sha256(aside)
     described = {"version": VERSION, **asdict(attachment.settings), "model": asdict(attachment.shape), "sha256": digest}
     write_whole(path / TEXT, json.dumps(described, indent=2) + "\n")
     return path
