@@ -1,7 +1,7 @@
 """Samples on a device: what one batch holds, and how a model and its encoding read it."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,40 +15,21 @@ from arith.tasks import vocabulary
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
 
-PICKED = 0.75  # of the queries, and no more, are picked out, as that costs time too
-
-
-@dataclass(frozen=True)
-class TraceTargets:
-    """States along the tokens, a byte a number; zeros outside the answer.
-
-    Args:
-        loop: that each sample is in, from 0.
-    """
-
-    loop: Int[Tensor, " b"]
-    before: UInt8[Tensor, "b n parts"]
-    after: UInt8[Tensor, "b n parts"]
-
-    def to(self, device: torch.device) -> "TraceTargets":
-        return TraceTargets(*(on_device(own.numpy(), device) for own in (self.loop, self.before, self.after)))
-
-    def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "TraceTargets":
-        """Of some of the samples, cut to a width."""
-        return TraceTargets(self.loop[rows], self.before[rows, :width], self.after[rows, :width])
+# The answer's queries are gathered only if they are at most this share of all queries: gathering takes time too.
+PICKED = 0.75
 
 
 class Resident(NamedTuple):
-    """Written samples, and the key from which encodings draw for each.
+    """Written samples on a device, and the key from which encodings draw for each.
 
     Args:
         tokens: begin, prompt, answer, end, padding.
         prompt_length: tokens up to the answer.
         length: tokens up to and with the end mark.
-        key: of each sample.
+        key: each sample's random key.
         answer_width: digits of each answer where the format fixes them.
         given: tokens after the prompt that no model can know. None: there are none.
-        whole: whether a model is asked for the prompt too.
+        whole: whether a model learns the prompt too, not the answer alone.
     """
 
     tokens: Integer[Tensor, "b n"]
@@ -61,14 +42,10 @@ class Resident(NamedTuple):
 
     @staticmethod
     def of(written: Written, key: Int[np.ndarray, " b"], device: torch.device) -> "Resident":
-        """On a GPU the copy goes on while the host does other things."""
-        tokens, width, given = (
-            _narrow(written.tokens),
-            written.answer_widths,
-            written.given,
-        )
+        """Copy samples to a device; the host does not wait for a GPU's copy to finish."""
+        width, given = written.answer_widths, written.given
         return Resident(
-            on_device(tokens, device),
+            on_device(_narrow(written.tokens), device),
             on_device(written.prompt_lengths, device),
             on_device(written.lengths, device),
             on_device(key, device),
@@ -90,24 +67,34 @@ class Resident(NamedTuple):
         )
 
     @property
-    def asked(self) -> Bool[Tensor, "b n"]:
-        """The tokens a model is asked for: answer and end mark, or the whole line."""
+    def loss_mask(self) -> Bool[Tensor, "b n"]:
+        """The tokens to predict: answer and end mark, or the whole line."""
         index = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        # Nothing precedes token 0, the begin mark, from which it could be predicted.
         begins = 1 if self.whole else self.prompt_length[:, None]
-        asked = (index >= begins) & (index < self.length[:, None])
-        return asked if self.given is None else asked & ~self.given
+        mask = (index >= begins) & (index < self.length[:, None])
+        return mask if self.given is None else mask & ~self.given
 
 
-def _narrow(tokens: Integer[np.ndarray, "b n"]) -> Integer[np.ndarray, "b n"]:
-    """A byte a token, if the vocabulary is arith's; those of pretrained models are larger."""
-    return np.ascontiguousarray(tokens, dtype=np.uint8 if tokens.dtype == np.uint8 else np.int32)
+@dataclass(frozen=True)
+class TraceTargets:
+    """One loop of each sample to learn: states along the tokens, a byte a number; zeros outside the answer.
 
+    Args:
+        loop: the loop that each sample is in, from 0.
+        before, after: the states that this loop starts from and ends with.
+    """
 
-def on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A copy of an array, or on a CPU itself."""
-    tensor = torch.from_numpy(array)
-    # A copy from pinned memory is the only one that nobody waits for.
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    loop: Int[Tensor, " b"]
+    before: UInt8[Tensor, "b n parts"]
+    after: UInt8[Tensor, "b n parts"]
+
+    def to(self, device: torch.device) -> "TraceTargets":
+        return TraceTargets(*(on_device(states.numpy(), device) for states in (self.loop, self.before, self.after)))
+
+    def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "TraceTargets":
+        """Those of some of the samples, cut to a width."""
+        return TraceTargets(self.loop[rows], self.before[rows, :width], self.after[rows, :width])
 
 
 @dataclass(frozen=True)
@@ -115,21 +102,22 @@ class Batch:
     """Problems as tokens, padded on the right, with what a scheme needs to place them.
 
     Args:
-        samples: as they lie on the device.
+        samples: the tokens and lengths on the device.
         table: the vocabulary, for schemes.
-        reading: how their numbers stand.
-        shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
-        longest_answer: tokens from the first to the last that a model is asked for, in any row, or more.
+        reading: how the numbers stand.
+        shortest_prompt: a lower bound, over all rows, on the tokens before the answer.
+        longest_answer: an upper bound, over all rows, on the answer's length.
         capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
         tested: whether a model is measured on them, not trained.
-        ids: of the tokens for each scheme, where they are known already.
-        total: tokens asked for in the whole step that the batch is a part of; None: the batch is all of it.
-        loops: of each sample one to learn, where training is on traces.
+        ids: the tokens' position ids for each scheme, where they are known already.
+        total: tokens to predict in the whole step that the batch is a part of; None: the batch is all of it.
+        loops: one loop of each sample to learn, where training is on traces.
     """
 
     samples: Resident
     table: TokenTable
     reading: Reading
+    # Bounds on the host, not maxima computed from the lengths: reading those would make the host wait for the device.
     shortest_prompt: int
     longest_answer: int
     capacity: int
@@ -141,29 +129,7 @@ class Batch:
     @property
     def tokens(self) -> Int[Tensor, "b n"]:
         """Begin, prompt, answer, end, padding."""
-        return self.samples.tokens.long()
-
-    @property
-    def answer_mask(self) -> Bool[Tensor, "b n"]:
-        """The tokens a model is asked for: the answer and the end mark, or the whole line."""
-        return self.samples.asked
-
-    @property
-    def prompt(self) -> Prompt:
-        """The same tokens, with how far the prompt goes and how its numbers stand."""
-        own = self.samples
-        return Prompt(self.tokens, own.prompt_length, self.table, self.reading, own.answer_width, self.tested)
-
-    @property
-    def key(self) -> Int[Tensor, " b"]:
-        """A random key for each sample."""
-        return self.samples.key
-
-    def placed_by(self, encoding: Composed) -> Ids:
-        """Position ids of the tokens for each of an encoding's schemes."""
-        if self.ids is not None:
-            return self.ids
-        return encoding.full(self.prompt, self.tokens, self.key, self.capacity)
+        return self.samples.tokens.long()  # they lie there as bytes, and torch indexes with int64
 
     @property
     def length(self) -> Int[Tensor, " b"]:
@@ -171,45 +137,90 @@ class Batch:
         return self.samples.length
 
     @property
-    def queries(self) -> int:
-        """How many of the last tokens but one predict an answer token in some row."""
-        return self.samples.tokens.shape[1] - self.shortest_prompt
+    def key(self) -> Int[Tensor, " b"]:
+        """A random key for each sample."""
+        return self.samples.key
 
     @property
-    def wanted(self) -> tuple[Int[Tensor, "b a"], Bool[Tensor, "b a"]]:
-        """The tokens that stand after those that are `picked`, and which of them a model is asked for."""
-        tokens, asked = self.tokens[:, -self.queries :], self.answer_mask[:, -self.queries :]
-        picked = self.picked
-        return (tokens, asked) if picked is None else (tokens.gather(1, picked), asked.gather(1, picked))
+    def answer_mask(self) -> Bool[Tensor, "b n"]:
+        """The tokens to predict: the answer and the end mark, or the whole line."""
+        return self.samples.loss_mask
 
     @property
-    def asked(self) -> int:
-        """How many logits are computed of each row: those that any row is asked for, if it pays to pick them."""
-        return (
-            self.queries if self.samples.whole or self.longest_answer > PICKED * self.queries else self.longest_answer
+    def prompt(self) -> Prompt:
+        """The same tokens, with how far the prompt goes and how its numbers stand."""
+        samples = self.samples
+        width = samples.answer_width
+        return Prompt(self.tokens, samples.prompt_length, self.table, self.reading, width, self.tested)
+
+    def placed_by(self, encoding: Composed) -> Ids:
+        """Position ids of the tokens for each of an encoding's schemes."""
+        if self.ids is not None:
+            return self.ids
+        return encoding.full(self.prompt, self.tokens, self.key, self.capacity)
+
+    def part(self, rows: slice, width: int, shortest_prompt: int, longest_answer: int) -> "Batch":
+        """Some of the samples, cut to a width, with bounds of their own."""
+        return replace(
+            self,
+            samples=self.samples.rows(rows, width),
+            shortest_prompt=shortest_prompt,
+            longest_answer=longest_answer,
+            # Ids that all samples share have one row.
+            ids=self.ids and tuple(ids[:, rows if ids.shape[1] > 1 else slice(None), :width] for ids in self.ids),
+            loops=self.loops and self.loops.rows(rows, width),
         )
 
     @property
+    def queries(self) -> int:
+        """How many tokens may predict an answer token in some row: the last ones, but for the very last."""
+        # The token before an answer predicts its first: n - 1 are read, from place `shortest_prompt` - 1 on.
+        return self.samples.tokens.shape[1] - self.shortest_prompt
+
+    @property
+    def logits_per_row(self) -> int:
+        """How many logits are computed of each row: of the answer's length if it pays to pick them, or of all queries.
+
+        Prompts differ in length, so that all queries are many more than any one row's answer has.
+        """
+        if self.samples.whole or self.longest_answer > PICKED * self.queries:
+            return self.queries
+        return self.longest_answer
+
+    @property
     def picked(self) -> Int[Tensor, "b a"] | None:
-        """Places of `asked` queries, one after the other, with all that predict the row's answer; None: of all."""
-        if self.asked == self.queries:
+        """Places of `logits_per_row` queries in a row, with all that predict the row's answer; None: of all."""
+        if self.logits_per_row == self.queries:
             return None
-        first = (self.samples.prompt_length - self.shortest_prompt).clamp(max=self.queries - self.asked)
-        return first[:, None] + torch.arange(self.asked, device=first.device)
+        # A row whose answer begins late gets the last queries, its whole answer among them: none are beyond those.
+        last = self.queries - self.logits_per_row
+        first = (self.samples.prompt_length - self.shortest_prompt).clamp(max=last)
+        return first[:, None] + torch.arange(self.logits_per_row, device=first.device)
+
+    @property
+    def wanted(self) -> tuple[Int[Tensor, "b a"], Bool[Tensor, "b a"]]:
+        """The tokens that stand after those that are `picked`, and which of them are to be predicted."""
+        tokens, mask = self.tokens[:, -self.queries :], self.answer_mask[:, -self.queries :]
+        picked = self.picked
+        return (tokens, mask) if picked is None else (tokens.gather(1, picked), mask.gather(1, picked))
 
 
 def as_batch(
     written: Written, reading: Reading, key: Int[Tensor, " b"], device: torch.device, capacity: int, *, tested: bool
 ) -> Batch:
-    """Written problems on a device.
+    """Put written problems on a device.
 
     Args:
         capacity: tokens of the longest sequence that samples like these can be.
         tested: whether a model is measured on them, not trained.
     """
     samples = Resident.of(written, key.numpy(), device)
-    shortest_prompt, longest_answer = int(written.begins.min()), int((written.lengths - written.begins).max())
-    return Batch(samples, token_table(device), reading, shortest_prompt, longest_answer, capacity, tested)
+    return Batch(samples, token_table(device), reading, *bounds(written), capacity, tested)
+
+
+def bounds(written: Written) -> tuple[int, int]:
+    """The fewest tokens before the answer, and the most in an answer, over all rows."""
+    return int(written.begins.min()), int((written.lengths - written.begins).max())
 
 
 def reading(form: Format, operands: int) -> Reading:
@@ -230,3 +241,15 @@ def token_table(device: torch.device) -> TokenTable:
     kinds = [Kind[kind.upper()] for kind in vocabulary.kinds()]
     kind = torch.tensor(kinds, device=device)
     return TokenTable(kind, (kind == Kind.DIGIT).long())
+
+
+def on_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array to a device; a CPU shares the array's memory."""
+    tensor = torch.from_numpy(array)
+    # Only from pinned memory does a GPU copy while the host goes on.
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def _narrow(tokens: Integer[np.ndarray, "b n"]) -> Integer[np.ndarray, "b n"]:
+    """A byte a token, if the vocabulary is arith's; those of pretrained models are larger."""
+    return np.ascontiguousarray(tokens, dtype=np.uint8 if tokens.dtype == np.uint8 else np.int32)

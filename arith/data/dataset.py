@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt64
 
-from arith.data.batch import Batch, Resident, TraceTargets, reading, token_table
+from arith.data.batch import Batch, Resident, TraceTargets, bounds, reading, token_table
 from arith.data.traces import Supervision
+from arith.encodings.positions import Reading
 from arith.errors import UsageError
 from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers
@@ -19,7 +20,9 @@ from arith.tasks.formats import Format
 from arith.tasks.lines import Written
 from arith.tasks.stream import Draws, Split
 
-DRAWN = 2**14  # samples that are drawn together and put into batches by length
+# Samples that are drawn together and put into batches by length: enough for full batches of most lengths, and few
+# enough that their digits take megabytes.
+DRAWN = 2**14
 SLACK = 16  # a batch's longest sample has at most a 16th more tokens than its shortest
 
 
@@ -89,20 +92,17 @@ class Dataset:
         """Tokens of the longest sequence."""
         return max(self.format.longest(source.task, source.longest)[0] for source in self.problems.sources)
 
+    @functools.cached_property
+    def reading(self) -> Reading:
+        """How the numbers stand, for schemes."""
+        return reading(self.format, max(source.task.operands for source in self.problems.sources))
+
     def batch(self, start: int, count: int, device: torch.device) -> Batch:
         """Samples `start` to `start + count - 1`."""
         written = self.problems.written(self.format, start, count)
-        batch = self.as_batch(written, self.problems.keys(start, count), device)
+        batch = self.collate(written, self.problems.keys(start, count), device)
         loops = self.loops(written, start)
         return batch if loops is None else dataclasses.replace(batch, loops=loops.to(device))
-
-    def loops(self, written: Written, start: int) -> TraceTargets | None:
-        """Of each of the samples from `start` on, which are written, one loop to learn; None: loops are not told."""
-        if self.supervision is None:
-            return None
-        count = len(written.lengths)
-        draws = Draws(self.problems.keys(start, count), self.problems.split)
-        return self.supervision.loops(written, self.problems.sources[0].operands(start, count), draws)
 
     def batches(
         self, count: int, rows_at: Callable[[int], int], device: torch.device
@@ -110,7 +110,7 @@ class Dataset:
         """The first `count` samples, those of like length together so that next to no padding is paid.
 
         Args:
-            rows_at: rows that a batch may have at a number of tokens.
+            rows_at: the most rows of a batch, by its number of tokens.
 
         Yields:
             Places of the samples, and the batch. What is in a batch changes nothing about a sample.
@@ -118,30 +118,38 @@ class Dataset:
         for start in range(0, count, DRAWN):
             many = min(DRAWN, count - start)
             written, keys = self.problems.written(self.format, start, many), self.problems.keys(start, many)
-            for rows, batch in self.in_batches(written, keys, rows_at, device):
+            for rows, batch in self.collate_by_length(written, keys, rows_at, device):
                 yield start + rows, batch
 
-    def in_batches(
+    def collate_by_length(
         self, written: Written, keys: Int[np.ndarray, " n"], rows_at: Callable[[int], int], device: torch.device
     ) -> Iterator[tuple[Int[np.ndarray, " b"], Batch]]:
-        """Written samples of these problems, those of like length together."""
-        for rows in _alike(written.lengths, rows_at):
-            yield rows, self.as_batch(written.rows(rows), keys[rows], device)
+        """Put written samples of these problems on a device, those of like length together."""
+        for rows in _rows_of_like_length(written.lengths, rows_at):
+            yield rows, self.collate(written.rows(rows), keys[rows], device)
 
-    def as_batch(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
-        """Written samples of these problems on a device."""
-        longest_answer = int((written.lengths - written.begins).max())
-        return self.placed(Resident.of(written, keys, device), int(written.begins.min()), longest_answer)
+    def collate(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
+        """Put written samples of these problems on a device as one batch."""
+        return self.as_batch(Resident.of(written, keys, device), *bounds(written))
 
-    def placed(self, samples: Resident, shortest_prompt: int, longest_answer: int) -> Batch:
-        """Samples of these problems that are on a device."""
-        own = reading(self.format, max(source.task.operands for source in self.problems.sources))
+    def as_batch(self, samples: Resident, shortest_prompt: int, longest_answer: int) -> Batch:
+        """Samples of these problems that are on a device already as one batch."""
         table, tested = token_table(samples.tokens.device), self.problems.split != "train"
-        return Batch(samples, table, own, shortest_prompt, longest_answer, self.longest, tested)
+        return Batch(samples, table, self.reading, shortest_prompt, longest_answer, self.longest, tested)
+
+    def loops(self, written: Written, start: int) -> TraceTargets | None:
+        """One loop to learn of each written sample, the first of which is `start`; None: loops are not supervised."""
+        if self.supervision is None:
+            return None
+        count = len(written.lengths)
+        draws = Draws(self.problems.keys(start, count), self.problems.split)
+        return self.supervision.loops(written, self.problems.sources[0].operands(start, count), draws)
 
 
-def _alike(lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]) -> Iterator[Int[np.ndarray, " b"]]:
-    """Rows of like length, in batches."""
+def _rows_of_like_length(
+    lengths: Int[np.ndarray, " n"], rows_at: Callable[[int], int]
+) -> Iterator[Int[np.ndarray, " b"]]:
+    # A stable sort gives the same batches on every machine, and with them the same sums in the last bit.
     order = np.argsort(lengths, kind="stable")
     in_order = lengths[order]
     start = 0

@@ -80,7 +80,7 @@ def decode(
             some = alike[start : start + many]
             asked = written.rows(some)
             asked = dataclasses.replace(asked, tokens=asked.tokens[:, :cut], given=None)
-            batch = data.as_batch(asked, keys[some], device)
+            batch = data.collate(asked, keys[some], device)
             answers = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity).cpu().numpy()
             found |= {int(row): _text(answer) for row, answer in zip(some, answers, strict=True)}
     return found

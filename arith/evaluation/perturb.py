@@ -129,7 +129,7 @@ def answered(model: Transformer, variant: Variant, seed: int) -> list[bool] | No
         return None
     right = np.zeros(n, dtype=bool)
     device = model.embedding.weight.device
-    for rows, batch in data.in_batches(written, keys, lambda tokens: rows_at(model, tokens), device):
+    for rows, batch in data.collate_by_length(written, keys, lambda tokens: rows_at(model, tokens), device):
         batch = with_marks(batch, variant.marks)
         ids = batch.placed_by(model.encoding)
         beyond = model.encoding.beyond(tuple(own + variant.moved * (own > 0) for own in ids))

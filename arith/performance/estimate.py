@@ -115,7 +115,7 @@ def _probed(config: RunConfig) -> float:
         times = [_seconds_there_and_back(model, batch, training) for _ in range(1 + PROBES)]
     rows, tokens = len(batch.tokens), batch.tokens.shape[1] - 1
     shape, vocabulary = config.model, experiment.vocabulary_size()
-    flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.asked)
+    flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.logits_per_row)
     return faster * flops / min(times[1:])
 
 

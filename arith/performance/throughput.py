@@ -236,7 +236,7 @@ def throughput(
     real = sum(feed.tokens(step)[0] - config.batch for step in range(steps)) / steps  # the last token is not read
     batches = [batch for step in range(steps) for batch in feed.batches(step)]
     shapes = [batch.samples.tokens.shape for batch in batches]
-    inputs = [(rows, n - 1, own.queries, own.asked) for (rows, n), own in zip(shapes, batches, strict=True)]
+    inputs = [(rows, n - 1, own.queries, own.logits_per_row) for (rows, n), own in zip(shapes, batches, strict=True)]
     return Throughput(
         device=device_description() if device.type == "cpu" else torch.cuda.get_device_name(device),
         precision=config.precision,

@@ -1,4 +1,4 @@
-"""Training batches: written and placed many steps ahead, kept on the device, and taken by slices.
+"""Training batches: written and placed a block of steps at a time, kept on the device, and sliced.
 
 Samples of a step are a function of the step alone. They may be sorted by length and computed in parts whose gradients
 add up to that of the whole: the same update with less padding, and in less memory.
@@ -17,31 +17,29 @@ from torch import Tensor
 from arith.config.schema import TrainingConfig
 from arith.data.batch import Batch, Resident, TraceTargets, on_device
 from arith.data.dataset import DRAWN, Dataset
-from arith.encodings.compose import Composed, Ids
+from arith.encodings.compose import Composed
 from arith.tasks import vocabulary
 from arith.tasks.lines import Written
 from arith.training.distributed import ALONE, World
 from arith.training.fixed_set import FixedSet
 
 PAD = vocabulary.token(vocabulary.PAD)
-AHEAD = 2**20  # tokens that are written at once, at most
+AHEAD = 2**20  # tokens that are written at once, at most: some MiB of tokens and position ids on the device
 MULTIPLE = 8  # of tokens that a compiled step reads, so that there are few shapes, and those that hardware likes
 
 
 @dataclass(frozen=True)
 class Part:
-    """Samples that are computed together, among those of a block.
+    """Samples that are computed together, as planned on the host from their lengths alone.
 
     Args:
-        start, stop: their places.
+        rows: their places among those of a block.
         width: tokens, padding included.
-        shortest_prompt: tokens before the first that a model is asked for, in any row, or fewer.
-        longest_answer: tokens from the first to the last that a model is asked for, in any row, or more.
-        tokens: of all samples, without padding.
+        shortest_prompt, longest_answer: see `arith.data.batch.Batch`.
+        tokens: the sum over all samples, without padding.
     """
 
-    start: int
-    stop: int
+    rows: slice
     width: int
     shortest_prompt: int
     longest_answer: int
@@ -50,13 +48,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What this process takes of some steps, still on the host.
+    """This process's share of a block of training steps, in host memory.
 
     Args:
         samples: as written, or their places in a fixed set that is on the device.
-        loops: of each sample one to learn, where training is on traces.
-        parts: of each step.
-        totals: tokens asked for in each step, in all processes.
+        keys: each sample's random key.
+        loops: one loop of each sample to learn, where training is on traces.
+        parts: what each step is computed from.
+        totals: tokens to predict in each step, in all processes.
     """
 
     samples: Written | Int[np.ndarray, " n"]
@@ -68,18 +67,17 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Block:
-    """The same on the device.
+    """A block of steps on the device.
 
     Args:
-        first: of the steps.
-        ids: for each scheme of the encoding.
-        loops: of each sample one to learn, where training is on traces.
+        first: its first step.
+        whole: all its samples, of which the batches are slices.
+        parts: what each step is computed from.
+        totals: tokens to predict in each step, in all processes.
     """
 
     first: int
-    samples: Resident
-    ids: Ids
-    loops: TraceTargets | None
+    whole: Batch
     parts: list[list[Part]]
     totals: Float[Tensor, " steps"]
 
@@ -88,10 +86,12 @@ class Feed:
     """The batches of a training, from any step on.
 
     Args:
-        encoding: whose schemes place the tokens.
+        data: the training problems.
+        encoding: the model's, whose schemes place the tokens.
         config: steps, samples a step, and in how many parts they are computed.
-        world: each of several processes takes its rows of a step.
-        static: pad to few different widths, for compiled steps.
+        device: where the batches lie.
+        world: the processes of the training; each takes its rows of a step.
+        static: round shapes so that few are different, as compiled steps need.
 
     >>> from arith.experiment.experiment import Experiment
     >>> from arith.config.schema import RunConfig
@@ -121,60 +121,63 @@ class Feed:
 
     @property
     def steps_ahead(self) -> int:
-        """Steps whose samples are written at once, in the beginning."""
+        """Steps in the first block."""
         return min(self._steps, self.config.steps)
 
     def batches(self, step: int) -> list[Batch]:
         """What a step, counted from 0, is computed from; its loss is the sum of their losses."""
-        block = self._at(step)
+        block = self._block_with(step)
         total = block.totals[step - block.first]
-        return [self._batch(block, part, total) for part in block.parts[step - block.first]]
+        return [
+            replace(block.whole.part(part.rows, part.width, part.shortest_prompt, part.longest_answer), total=total)
+            for part in block.parts[step - block.first]
+        ]
 
     def tokens(self, step: int) -> tuple[int, int]:
-        """That this process reads in a step: without padding, and with it."""
-        block = self._at(step)
+        """The tokens that this process reads in a step: without padding, and with it."""
+        block = self._block_with(step)
         parts = block.parts[step - block.first]
-        return sum(part.tokens for part in parts), sum((part.stop - part.start) * part.width for part in parts)
+        padded = sum((part.rows.stop - part.rows.start) * part.width for part in parts)
+        return sum(part.tokens for part in parts), padded
 
-    def _at(self, step: int) -> Block:
+    def _block_with(self, step: int) -> Block:
         if self._block is None or not 0 <= step - self._block.first < len(self._block.parts):
+            # Any step may be asked for, by a resumed run for one; only the one that follows may be ready.
             ready = self._ahead[1].result() if self._ahead is not None and self._ahead[0] == step else None
-            prepared = ready or self._prepared(step)
-            samples = self._on_device(prepared)
-            totals = on_device(prepared.totals, self.device)
-            every = [part for parts in prepared.parts for part in parts]
-            shortest, most = min(part.shortest_prompt for part in every), max(part.longest_answer for part in every)
-            whole = self.data.placed(samples, shortest, most)
-            ids = self.encoding.full(whole.prompt, whole.tokens, whole.key, whole.capacity)
-            loops = None if prepared.loops is None else prepared.loops.to(self.device)
-            self._block = Block(step, samples, ids, loops, prepared.parts, totals)
+            prepared = ready or self._prepare(step)
+            self._block = self._place(step, prepared)
             following = step + len(prepared.parts)
             if self._writer is not None and following < self.config.steps:
-                self._ahead = following, self._writer.submit(self._prepared, following)
+                self._ahead = following, self._writer.submit(self._prepare, following)
         return self._block
 
-    def _batch(self, block: Block, part: Part, total: Float[Tensor, ""]) -> Batch:
-        rows = slice(part.start, part.stop)
-        samples = self.data.placed(block.samples.rows(rows, part.width), part.shortest_prompt, part.longest_answer)
-        # Ids that all samples share have one row.
-        ids = tuple(own[:, rows if own.shape[1] > 1 else slice(None), : part.width] for own in block.ids)
-        loops = None if block.loops is None else block.loops.rows(rows, part.width)
-        return replace(samples, ids=ids, total=total, loops=loops)
-
-    def _on_device(self, prepared: Prepared) -> Resident:
+    def _place(self, first: int, prepared: Prepared) -> Block:
+        """Move a block to the device and compute the position ids of all its tokens at once."""
+        parts = [part for parts in prepared.parts for part in parts]
+        shortest, longest = min(part.shortest_prompt for part in parts), max(part.longest_answer for part in parts)
         if isinstance(prepared.samples, Written):
-            return Resident.of(prepared.samples, prepared.keys, self.device)
-        assert self._fixed is not None
-        widest = max(part.width for parts in prepared.parts for part in parts)
-        places, keys = (on_device(own, self.device) for own in (prepared.samples, prepared.keys))
-        return self._fixed.samples.rows(places, widest)._replace(key=keys)
+            samples = Resident.of(prepared.samples, prepared.keys, self.device)
+        else:
+            assert self._fixed is not None
+            places, keys = (on_device(array, self.device) for array in (prepared.samples, prepared.keys))
+            # An epoch's samples are the last one's; what encodings draw for them is not.
+            samples = self._fixed.samples.rows(places, max(part.width for part in parts))._replace(key=keys)
+        whole = self.data.as_batch(samples, shortest, longest)
+        loops = None if prepared.loops is None else prepared.loops.to(self.device)
+        whole = replace(whole, ids=whole.placed_by(self.encoding), loops=loops)
+        return Block(first, whole, prepared.parts, on_device(prepared.totals, self.device))
 
     @functools.cached_property
     def _fixed(self) -> FixedSet | None:
         return FixedSet.of(self.data, self.config.steps * self.config.batch, self.device)
 
-    def _prepared(self, first: int) -> Prepared:
+    def _prepare(self, first: int) -> Prepared:
+        """Write the block of steps that begins with `first`, and plan its parts.
+
+        Every process writes the whole block and keeps its own rows: writing is cheap, and they need not talk.
+        """
         batch = self.config.batch
+        # The last block is short. Steps beyond the last one are there too, for who times or tests a feed.
         steps = min(self._steps, self.config.steps - first) if first < self.config.steps else self._steps
         start, count = first * batch, steps * batch
         if self._fixed is None:
@@ -182,23 +185,24 @@ class Feed:
         else:
             places = self._fixed.places(start, count)
             written = self._fixed.written.rows(places)
-        asked = written.lengths - written.begins
-        if written.given is not None:
-            asked = written.loss_mask.sum(axis=1)
-        rows = [own for step in range(steps) for own in self._rows(step * batch, written.lengths)]
+        # Each process divides by the total of all, so that gradients add up to the mean over a step's tokens.
+        learned = written.lengths - written.begins if written.given is None else written.loss_mask.sum(axis=1)
+        totals = learned.reshape(steps, batch).sum(axis=1).astype(np.float32)
+        # From here on samples stand in the order in which they are computed: a part is a slice, not a gather.
+        rows = [part for step in range(steps) for part in self._rows(step * batch, written.lengths)]
         bounds = itertools.pairwise(np.cumsum([0, *map(len, rows)]).tolist())
-        flat = [self._part(own, bound, written) for own, bound in zip(rows, bounds, strict=True)]
-        each = len(flat) // steps
+        parts = [self._part(part, slice(*ends), written) for part, ends in zip(rows, bounds, strict=True)]
+        a_step = len(parts) // steps
         mine = np.concatenate(rows)
-        keys = self.data.problems.keys(start, count)[mine]
-        widest = max(part.width for part in flat)
+        widest = max(part.width for part in parts)
         loops = self.data.loops(written, start)
         return Prepared(
-            _as_wide(written.rows(mine), widest) if self._fixed is None else places[mine],
-            keys,
+            # Rounded widths may be wider than any sample. A fixed set is as wide as can be already.
+            _pad(written.rows(mine), widest) if self._fixed is None else places[mine],
+            self.data.problems.keys(start, count)[mine],
             None if loops is None else loops.rows(torch.from_numpy(mine), widest),
-            [flat[place : place + each] for place in range(0, len(flat), each)],
-            asked.reshape(steps, batch).sum(axis=1).astype(np.float32),
+            [parts[place : place + a_step] for place in range(0, len(parts), a_step)],
+            totals,
         )
 
     def _rows(self, start: int, lengths: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, " b"]]:
@@ -206,22 +210,31 @@ class Feed:
         begin, count = self.world.rows(start, self.config.batch)
         mine = np.arange(begin, begin + count)
         parts = min(self.config.microbatches, count)
+        # One part needs no order, and keeps the rows as an uncut batch has them.
         if parts == 1:
             return [mine]
         return np.array_split(mine[np.argsort(lengths[mine], kind="stable")], parts)
 
-    def _part(self, rows: Int[np.ndarray, " b"], bounds: tuple[int, int], written: Written) -> Part:
+    def _part(self, rows: Int[np.ndarray, " b"], places: slice, written: Written) -> Part:
+        """Plan the batch of some rows of a block, which will stand at these places.
+
+        A compiled step is a graph for one shape: rows, tokens read, queries, logits a row. Unrounded, nearly every step
+        would have a shape of its own, at seconds of compilation each. So all three numbers of tokens are rounded to
+        multiples of 8, each to the side on which it stays a bound: more padding, an earlier first query, more logits.
+        """
         width, shortest = int(written.lengths[rows].max()), int(written.begins[rows].min())
-        most = int((written.lengths[rows] - written.begins[rows]).max())
-        if self.static:  # the last token is not read, only asked for
+        longest = int((written.lengths[rows] - written.begins[rows]).max())
+        if self.static:
+            # The last token is predicted and not read: of a width of 8 i + 1, 8 i tokens are read, and with a prompt of
+            # 8 j + 1 tokens 8 (i - j) of them are queries. No scheme has places beyond the longest sequence.
             width = min(-(-(width - 1) // MULTIPLE) * MULTIPLE + 1, self.data.longest)
             shortest = (shortest - 1) // MULTIPLE * MULTIPLE + 1
-            most = -(-most // MULTIPLE) * MULTIPLE
-        return Part(*bounds, width, shortest, most, int(written.lengths[rows].sum()))
+            longest = -(-longest // MULTIPLE) * MULTIPLE
+        return Part(places, width, shortest, longest, int(written.lengths[rows].sum()))
 
 
-def _as_wide(written: Written, width: int) -> Written:
-    """Padded to at least so many tokens."""
+def _pad(written: Written, width: int) -> Written:
+    """Pad to at least so many tokens."""
     more = width - written.tokens.shape[1]
     if more <= 0:
         return written

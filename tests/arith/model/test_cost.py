@@ -27,7 +27,9 @@ def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> N
     tokens, vocabulary = batch.tokens.shape[1] - 1, experiment.vocabulary_size()
     with FlopCounterMode(display=False) as counted:
         model.loss(batch).backward()
-    assert counted.get_total_flops() == training_flops(model.config, vocabulary, 6, tokens, batch.queries, batch.asked)
+    assert counted.get_total_flops() == training_flops(
+        model.config, vocabulary, 6, tokens, batch.queries, batch.logits_per_row
+    )
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         judge(model, batch)
     assert counted.get_total_flops() == 6 * forward_flops(model.config, vocabulary, tokens, batch.queries)

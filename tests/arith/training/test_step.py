@@ -104,7 +104,7 @@ def test_the_loss_is_that_of_all_queries(form: str) -> None:
     """Answers begin at different places, so that few of the queries are asked in any one row."""
     batch = experiment_with(format=form, data={"digits": "1-9"}).training_data().batch(0, 64, CPU)
     model = experiment_with(format=form, data={"digits": "1-9"}).model().double()
-    assert batch.asked < batch.queries
+    assert batch.logits_per_row < batch.queries
     whole = dataclasses.replace(batch, longest_answer=batch.queries)
     assert whole.picked is None
     losses = [model.loss(own) for own in (batch, whole)]
