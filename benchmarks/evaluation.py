@@ -90,7 +90,7 @@ def grid_seconds(experiment: Experiment, model: Transformer, most: int) -> dict[
 def main(steps: int, repeats: int, grid: int, threads: int, publish: bool) -> None:
     torch.set_num_threads(threads)
     digits = {"digits": [DIGITS, grid]}
-    config = recipe.run_named("extrapolation:coupled-window").with_values(
+    config = recipe.load_config("extrapolation:coupled-window").with_values(
         {"training": {"steps": steps, "evaluate_every": steps}, "evaluation": digits}
     )
     experiment = Experiment.of(config)

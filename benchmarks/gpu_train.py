@@ -44,8 +44,8 @@ from arith.kernels.attention import attention
 from arith.kernels.routing import route
 from arith.kernels.terms import Term
 from arith.model.transformer import Transformer
-from arith.performance.throughput import throughput
-from arith.performance.throughput_report import as_json, described
+from arith.performance.throughput import measure_throughput
+from arith.performance.throughput_report import as_json, describe
 from arith.process.signals import Interrupted
 from arith.results.curves import curves
 from arith.results.grids import grids, summary
@@ -179,7 +179,7 @@ class Report:
 def speed(scale: Scale, report: Report, device: str) -> None:
     """Part 1."""
     deadline = time.monotonic() + 60 * scale.minutes[0]
-    base = recipe.run_named(MULTIPLICATION).with_values({"training": {"device": device}})
+    base = recipe.load_config(MULTIPLICATION).with_values({"training": {"device": device}})
     rows: list[dict[str, Any]] = []
     for case in CASES:
         row: dict[str, Any] = {"case": case.name, "goal": GOALS.get(case.name)}
@@ -194,9 +194,9 @@ def speed(scale: Scale, report: Report, device: str) -> None:
             with attention_by(case.fused):
                 experiment = Experiment.of(config)
                 row["routes"] = routes(experiment)
-                found = throughput(experiment, seconds=scale.timed_seconds, parts=not compiled)
+                found = measure_throughput(experiment, seconds=scale.timed_seconds, parts=not compiled)
             row |= as_json(found)
-            print(f"{case.name}\n{described(found)}\n", flush=True)
+            print(f"{case.name}\n{describe(found)}\n", flush=True)
         except Exception as error:  # one that fails must not end the others
             row["skipped"] = f"{type(error).__name__}: {str(error)[:500]}"
             print(f"{case.name}: {row['skipped']}\n", flush=True)
@@ -278,7 +278,7 @@ def draw_speed(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 def multiplication(scale: Scale, report: Report, device: str) -> None:
     """Part 2."""
-    config = recipe.run_named(MULTIPLICATION).with_values(scale.multiplication)
+    config = recipe.load_config(MULTIPLICATION).with_values(scale.multiplication)
     config = config.with_values({"training": {"device": device}})
     run, experiment, model, step, seconds = trained_for(config, scale.minutes[1], "multiplication")
     sets = grid_conditions(experiment, scale.grid, scale.tested)
@@ -296,7 +296,7 @@ def multiplication(scale: Scale, report: Report, device: str) -> None:
 
 def addition(scale: Scale, report: Report, device: str) -> None:
     """Part 3."""
-    config = recipe.run_named("structure-free:fixed-width").with_values(scale.addition)
+    config = recipe.load_config("structure-free:fixed-width").with_values(scale.addition)
     config = config.with_values({"training": {"device": device}})
     run, experiment, model, step, seconds = trained_for(config, scale.minutes[2], "addition")
     results, took = tested(run, experiment, model, step, "fixed width", conditions(experiment))

@@ -116,7 +116,7 @@ def drawn(rows: list[dict[str, Any]], path: Path) -> None:
 @click.option("--publish", is_flag=True)
 def main(most: int, threads: int, publish: bool) -> None:
     torch.set_num_threads(threads)
-    config = recipe.run_named("extrapolation:coupled-window")
+    config = recipe.load_config("extrapolation:coupled-window")
     rows = []
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -21,7 +21,7 @@ from scaling_study.fit import Fit, fit
 from scaling_study.forecast import ASSUMED_MFU, Machine, assumed_mfu, plan
 from scaling_study.measurement import measure_all, points
 
-from arith.config.recipe import run_named
+from arith.config.recipe import load_config
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
@@ -60,7 +60,7 @@ def _of_tests(row: dict[str, Any]) -> dict[str, Any]:
 
 def forecasts() -> list[dict[str, Any]]:
     """The recipe for products of 15 digits, and wider and longer ones, on one H100 and on many."""
-    base = run_named("multiplication-paper:padded-reversed-15")
+    base = load_config("multiplication-paper:padded-reversed-15")
     rows = []
     for preset in ("small", "gpt2-small", "100m"):
         for digits in (15, 50, 100):

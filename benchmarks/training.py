@@ -29,16 +29,16 @@ Timed = Callable[[int], tuple[float, ...]]  # seconds of so many steps
 
 # By name: the run, steps at a time, and the goal.
 MODELS: dict[str, tuple[RunConfig, int, float | None]] = {
-    "demo": (recipe.run_named("coupled-window"), 100, 2.0),
+    "demo": (recipe.load_config("coupled-window"), 100, 2.0),
     "same-parts": (
-        recipe.run_named("coupled-window").with_values(
+        recipe.load_config("coupled-window").with_values(
             {"encoding": "learned", "model": {"activation": "gelu", "norm_after": False}}
         ),
         100,
         None,
     ),
     "12x768": (
-        recipe.run_named("multiplication-paper:padded-reversed-15").with_values({"training": {"batch": 8}}),
+        recipe.load_config("multiplication-paper:padded-reversed-15").with_values({"training": {"batch": 8}}),
         4,
         1.1,
     ),

@@ -27,17 +27,17 @@ def train(timed: int, compare: bool, as_json: bool, **options: Any) -> None:
     Nothing is written. MFU is told for bfloat16 on GPUs whose peak is known.
     """
     from arith.experiment.experiment import Experiment
-    from arith.performance.throughput import throughput
+    from arith.performance.throughput import measure_throughput
     from arith.performance.throughput_report import as_json as row
-    from arith.performance.throughput_report import comparison, described
+    from arith.performance.throughput_report import comparison, describe
 
     config = config_from(options)
     ways = ("off", "on") if compare else (config.training.compile,)
     found = [
-        throughput(Experiment.of(config.with_values({"training": {"compile": way}})), steps=timed, parts=True)
+        measure_throughput(Experiment.of(config.with_values({"training": {"compile": way}})), steps=timed, parts=True)
         for way in ways
     ]
     if as_json:
         click.echo(json.dumps([row(own) for own in found], indent=1))
         return
-    click.echo("\n\n".join([*map(described, found), comparison(found)]).strip())
+    click.echo("\n\n".join([*map(describe, found), comparison(found)]).strip())

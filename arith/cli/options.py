@@ -93,7 +93,7 @@ def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunCo
     """Command line over environment over recipe over defaults. click has put the environment under the options."""
     config = base or RunConfig()
     if options.get("recipe_name"):
-        config = recipe.run_named(options["recipe_name"])
+        config = recipe.load_config(options["recipe_name"])
     return config.with_values(overrides(options))
 
 

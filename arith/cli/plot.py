@@ -1,9 +1,14 @@
 """arith plot"""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arith.cli.framework import click
 from arith.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from arith.results.schema import Results
 
 KINDS = ("accuracy", "grid", "anatomy", "training")
 
@@ -30,7 +35,7 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
     Of a run folder, accuracy is drawn from results.json, what arith evaluate adds from evaluation.json, and training
     curves from metrics.jsonl.
     """
-    from arith.results.schema import GRID
+    from arith.results.schema import GRID, Results
     from arith.tasks.suites import SUITES
 
     known = (*SUITES, GRID) if kind == "anatomy" else (*SUITES,)
@@ -39,60 +44,69 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
     if terminal and kind in ("anatomy", "training"):
         raise UsageError(f"--terminal draws accuracy and grids, and not {kind}. Leave it out, or choose another --kind")
     path = out or Path(kind)
+    text = ""
     if kind == "training":
         from arith.figures.training import draw_training, read_training
 
-        _told(draw_training([read_training(own) for own in results], path, title))
-        return
-
-    from arith.results.schema import Results
-
-    name = "results.json" if kind == "accuracy" else "evaluation.json"
-    paths = [own / name if own.is_dir() else own for own in results]
-    loaded = [Results.load(own) for own in paths]
-    cells = [cell for own in loaded for cell in own.cells]
-    there = ", ".join(map(str, paths))
-    if kind == "anatomy":
-        from arith.figures.error_classes import draw_anatomy
-        from arith.results.error_classes import pool_anatomies
-
-        try:
-            drawn = pool_anatomies([own for part in loaded for own in part.anatomy], suite)
-        except UsageError as error:
-            raise UsageError(f"{there}: {error}") from error
-        _told(draw_anatomy(drawn, path, title))
-    elif kind == "grid":
-        from arith.figures.grid import draw_grids
-        from arith.figures.terminal import grid_text
-        from arith.results.grids import grids, summary
-
-        try:
-            maps = grids(cells)
-        except UsageError as error:
-            raise UsageError(f"{there}: {error}") from error
-        if terminal:
-            click.echo("\n\n".join(map(grid_text, maps)))
-            return
-        files = draw_grids(maps, path, title)
-        click.echo("\n".join(map(summary, maps)))
-        _told(files)
+        files = draw_training([read_training(run) for run in results], path, title)
     else:
-        from arith.figures.accuracy import draw_accuracy
-        from arith.figures.terminal import accuracy_text
-        from arith.results.curves import curves
-        from arith.results.tables import accuracy_table
-
-        lines = curves(cells, suite)
-        if not lines:
-            suites = ", ".join(sorted({cell.suite for cell in cells})) or "none"
-            raise UsageError(f"no results on suite '{suite}' in {there}. Suites there: {suites}")
-        if terminal:
-            click.echo(accuracy_text(lines))
-            return
-        files = draw_accuracy(lines, path, title)
-        click.echo(accuracy_table(lines))
-        _told(files)
+        # What a run tests by itself stands apart from what was asked of it afterwards.
+        name = "results.json" if kind == "accuracy" else "evaluation.json"
+        paths = [place / name if place.is_dir() else place for place in results]
+        loaded, there = [Results.load(place) for place in paths], ", ".join(map(str, paths))
+        if kind == "anatomy":
+            files = _draw_anatomy(loaded, there, suite, path, title)
+        elif kind == "grid":
+            text, files = _draw_grids(loaded, there, path, title, terminal)
+        else:
+            text, files = _draw_accuracy(loaded, there, suite, path, title, terminal)
+    click.echo("\n".join(filter(None, [text, *(f"figure   {file}" for file in files)])))
 
 
-def _told(files: list[Path]) -> None:
-    click.echo("\n".join(f"figure   {file}" for file in files))
+def _draw_anatomy(loaded: Sequence["Results"], there: str, suite: str, path: Path, title: str) -> list[Path]:
+    from arith.figures.error_classes import draw_anatomy
+    from arith.results.error_classes import pool_anatomies
+
+    try:
+        pooled = pool_anatomies([part for results in loaded for part in results.anatomy], suite)
+    except UsageError as error:
+        raise UsageError(f"{there}: {error}") from error
+    return draw_anatomy(pooled, path, title)
+
+
+def _draw_grids(
+    loaded: Sequence["Results"], there: str, path: Path, title: str, terminal: bool
+) -> tuple[str, list[Path]]:
+    """What to print, and the files; none on a terminal."""
+    from arith.figures.grid import draw_grids
+    from arith.figures.terminal import grid_text
+    from arith.results.grids import grids, summary
+
+    try:
+        maps = grids([cell for results in loaded for cell in results.cells])
+    except UsageError as error:
+        raise UsageError(f"{there}: {error}") from error
+    if terminal:
+        return "\n\n".join(map(grid_text, maps)), []
+    files = draw_grids(maps, path, title)
+    return "\n".join(map(summary, maps)), files
+
+
+def _draw_accuracy(
+    loaded: Sequence["Results"], there: str, suite: str, path: Path, title: str, terminal: bool
+) -> tuple[str, list[Path]]:
+    """What to print, and the files; none on a terminal."""
+    from arith.figures.accuracy import draw_accuracy
+    from arith.figures.terminal import accuracy_text
+    from arith.results.curves import curves
+    from arith.results.tables import accuracy_table
+
+    cells = [cell for results in loaded for cell in results.cells]
+    lines = curves(cells, suite)
+    if not lines:
+        suites = ", ".join(sorted({cell.suite for cell in cells})) or "none"
+        raise UsageError(f"no results on suite '{suite}' in {there}. Suites there: {suites}")
+    if terminal:
+        return accuracy_text(lines), []
+    files = draw_accuracy(lines, path, title)
+    return accuracy_table(lines), files

@@ -35,7 +35,7 @@ def encoding(name: str, out: Path | None) -> None:
     from arith.gallery.page import encoding_card
     from arith.process.hints import command_line
 
-    click.echo(_without_picture(encoding_card(name)))
+    click.echo("\n".join(encoding_card(name, pictured=False)).strip())
     click.echo(f"\nTo take it along as one file: {command_line('eject', name)}")
     if out is not None:
         from arith.gallery.pictures import draw_files
@@ -49,11 +49,7 @@ def scheme(name: str) -> None:
     """One position scheme: what it is, its settings, formula and source."""
     from arith.gallery.page import scheme_card
 
-    click.echo(_without_picture(scheme_card(name)))
-
-
-def _without_picture(card: list[str]) -> str:
-    return "\n".join(card[:4] + card[8:]).strip()
+    click.echo("\n".join(scheme_card(name, pictured=False)).strip())
 
 
 @command.command(

@@ -44,7 +44,7 @@ def command(
 
     if ablate:
         changes = [assigned(text) for text in ablate]
-        planned = grid.ablation(recipe.run_named(plan), _name(plan), changes, range(seeds))
+        planned = grid.ablation(recipe.load_config(plan), _name(plan), changes, range(seeds))
     elif plan.endswith(".toml"):
         planned = grid.load(Path(plan))
     else:

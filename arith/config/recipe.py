@@ -90,7 +90,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
     """
     path, scale = file_and_scale(name, scale)
     if path.suffix == ".json":
-        return Recipe(path.parent.name, _replayed(path))
+        return Recipe(path.parent.name, _values_of_run(path))
     try:
         values = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
@@ -155,10 +155,10 @@ def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | Non
     )
 
 
-def run_named(text: str) -> RunConfig:
+def load_config(text: str) -> RunConfig:
     """The run that `NAME`, `NAME:LABEL` or the path of a file names. Paths may hold colons of their own.
 
-    >>> run_named("extrapolation:rope").encoding
+    >>> load_config("extrapolation:rope").encoding
     'rope'
     """
     if ":" not in text or text.endswith(FILES):
@@ -167,7 +167,7 @@ def run_named(text: str) -> RunConfig:
     return load(name).config(label)
 
 
-def _replayed(path: Path) -> dict[str, Any]:
+def _values_of_run(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(path.read_text())["config"]
     except (ValueError, KeyError, TypeError) as error:

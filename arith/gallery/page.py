@@ -54,28 +54,33 @@ def gallery() -> str:
     return "\n".join(lines)
 
 
-def encoding_card(name: str) -> list[str]:
-    """An encoding or alias: what it is, its picture, settings, formula and source."""
+def encoding_card(name: str, pictured: bool = True) -> list[str]:
+    """An encoding or alias: what it is, its picture if wanted, settings, formula and source."""
     if name in ALIASES:
         meaning, line = ALIASES[name]
         about, formula = f"Stands for `{meaning}`.", []
     else:
         ENCODINGS.check(name)
         line, about, formula = ENCODINGS.line(name), _settings(settings(name)), _formula(ENCODINGS.load(name))
-    seen = probe(name)
-    drawn = "" if seen.spec == name else f" Drawn: `{seen.spec}`."
-    picture = f'<img src="pictures/{name}.svg" width="440" alt="{name} over positions">'
-    return [f"### {name}", "", f"{_sentence(line)} {about}", "", picture, "", caption(seen) + drawn, "", *formula]
+    picture = []
+    if pictured:
+        seen = probe(name)
+        drawn = "" if seen.spec == name else f" Drawn: `{seen.spec}`."
+        image = f'<img src="pictures/{name}.svg" width="440" alt="{name} over positions">'
+        picture = [image, "", caption(seen) + drawn, ""]
+    return [f"### {name}", "", f"{_sentence(line)} {about}", "", *picture, *formula]
 
 
-def scheme_card(name: str) -> list[str]:
-    """A position scheme: what it is, a picture of its ids, settings, formula and source."""
+def scheme_card(name: str, pictured: bool = True) -> list[str]:
+    """A position scheme: what it is, a picture of its ids if wanted, settings, formula and source."""
     SCHEMES.check(name)
-    spec, formula = probe_scheme(name).spec, _formula(SCHEMES.load(name))
-    picture = f'<img src="pictures/scheme-{name}.svg" width="440" alt="ids of {name} over tokens">'
-    shown = f"Ids of the tokens of an addition in {DRAWN} samples, in training and in tests. Drawn: `@{spec}`."
-    about = _settings(scheme_settings(name))
-    return [f"### @{name}", "", f"{_sentence(SCHEMES.line(name))} {about}", "", picture, "", shown, "", *formula]
+    picture = []
+    if pictured:
+        image = f'<img src="pictures/scheme-{name}.svg" width="440" alt="ids of {name} over tokens">'
+        shown = f"Ids of the tokens of an addition in {DRAWN} samples, in training and in tests."
+        picture = [image, "", f"{shown} Drawn: `@{probe_scheme(name).spec}`.", ""]
+    about, formula = _settings(scheme_settings(name)), _formula(SCHEMES.load(name))
+    return [f"### @{name}", "", f"{_sentence(SCHEMES.line(name))} {about}", "", *picture, *formula]
 
 
 def _sentence(line: str) -> str:

@@ -100,11 +100,11 @@ def flops_per_second(experiment: Experiment) -> float:
     }
     if config.model.init is not None:  # its layer is like one of ours, but for its weights
         changes |= {"model": {**changes["model"], "init": None}, "encoding": "nope"}
-    return _probed(config.with_values(changes))
+    return _measure_flops_per_second(config.with_values(changes))
 
 
 @functools.cache  # runs that differ in nothing but their layers are of one speed
-def _probed(config: RunConfig) -> float:
+def _measure_flops_per_second(config: RunConfig) -> float:
     training, device = config.training, device_named(config.training.device)
     experiment = Experiment.of(config)
     most = PROBED_FLOPS[device.type] / (flops_per_step(experiment) / training.batch)

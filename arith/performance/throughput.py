@@ -206,7 +206,7 @@ class Trial:
         return {name: total[name] for name in ("batch", "forward", "backward", "clip", "optimiser")}
 
 
-def throughput(
+def measure_throughput(
     experiment: Experiment,
     steps: int = 50,
     seconds: float | None = None,

@@ -26,7 +26,7 @@ def as_json(found: Throughput) -> dict[str, Any]:
     return {**asdict(found), **derived}
 
 
-def described(found: Throughput) -> str:
+def describe(found: Throughput) -> str:
     """A few lines, and a table of where a step's time goes."""
     spread = f"[{1000 * min(found.seconds):.3g}, {1000 * max(found.seconds):.3g}]"
     share, said = found.mfu

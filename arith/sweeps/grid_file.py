@@ -49,7 +49,7 @@ def _read(path: Path, values: dict[str, Any]) -> Sweep:
         raise UsageError('minutes of a run go with equal = "seconds", and that needs them')
     if "imports" in values:
         values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
-    start = recipe.run_named(values.pop("recipe")) if "recipe" in values else RunConfig()
+    start = recipe.load_config(values.pop("recipe")) if "recipe" in values else RunConfig()
     sweep = Sweep(
         name=path.stem,
         title=title,

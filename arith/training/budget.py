@@ -40,15 +40,15 @@ def for_minutes(config: RunConfig, minutes: float) -> RunConfig:
         needed = (evaluations * validation + step) / 60
         raise UsageError(f"{minutes:g} minutes are too short: {evaluations} validations and a step take {needed:.2g}")
 
-    def scaled(interval: int) -> int:
+    def scale(interval: int) -> int:
         return max(round(interval * steps / old.steps), 1)
 
     training = {
         "steps": steps,
-        "warmup": scaled(old.warmup) if old.warmup else 0,
-        **{name: scaled(getattr(old, name)) for name in ("log_every", "evaluate_every", "checkpoint_every")},
+        "warmup": scale(old.warmup) if old.warmup else 0,
+        **{name: scale(getattr(old, name)) for name in ("log_every", "evaluate_every", "checkpoint_every")},
     }
-    schedule = scaled(config.data.schedule) if config.data.schedule else 0
+    schedule = scale(config.data.schedule) if config.data.schedule else 0
     return config.with_values({"training": training, "data": {"schedule": schedule}})
 
 

@@ -42,7 +42,7 @@ class FixedSet:
         # Written in stretches: numbers take many times the memory of their digits.
         starts = range(0, count, DRAWN)
         parts = [data.problems.written(data.format, start, min(DRAWN, count - start)) for start in starts]
-        written = _joined(parts, data.longest)
+        written = _concatenate(parts, data.longest)
         return FixedSet(written, Resident.of(written, data.problems.keys(0, count), device))
 
     def places(self, start: int, count: int) -> Int[np.ndarray, " n"]:
@@ -50,8 +50,8 @@ class FixedSet:
         return np.arange(start, start + count) % len(self.written.lengths)
 
 
-def _joined(parts: Sequence[Written], width: int) -> Written:
-    """One after the other, padded to so many tokens."""
+def _concatenate(parts: Sequence[Written], width: int) -> Written:
+    """Put stretches one after the other, padded to so many tokens."""
 
     def wide(matrix: Integer[np.ndarray, "b n"] | Bool[np.ndarray, "b n"], fill: int) -> np.ndarray:
         return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])), constant_values=fill)

@@ -78,16 +78,16 @@ def measure(point: Point, threads: int, seconds: float) -> dict[str, Any]:
     from arith.evaluation.teacher_forced import judged
     from arith.experiment.experiment import Experiment
     from arith.model.cost import moved_bytes, training_bytes
-    from arith.performance.throughput import throughput
+    from arith.performance.throughput import measure_throughput
 
     torch.set_num_threads(threads)
     experiment = Experiment.of(point.config())
-    found = throughput(experiment, seconds=seconds, clock=clock)
+    found = measure_throughput(experiment, seconds=seconds, clock=clock)
     peak_bytes = found.peak_bytes  # the process does not grow so much again
     for _ in range(TRIES - 1):
         if statistics.median(found.seconds) <= UNDISTURBED * min(found.seconds):
             break
-        again = throughput(experiment, seconds=seconds, clock=clock)
+        again = measure_throughput(experiment, seconds=seconds, clock=clock)
         found = min(found, again, key=lambda attempt: statistics.median(attempt.seconds))
     model, tests = experiment.model().eval(), experiment.test_data("random", point.digits)
     shape, tokens = experiment.config.model, experiment.training_data().longest - 1

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from arith.config.recipe import run_named
+from arith.config.recipe import load_config
 from arith.evaluation.exact_match import conditions, cost, grid_conditions
 from arith.experiment.experiment import Experiment
 from arith.model.cost import PASSES
@@ -59,7 +59,7 @@ def test_every_part_writes_its_own_and_keeps_the_others(benchmark: ModuleType, t
 
 
 def test_attention_in_plain_torch_is_only_where_it_is_asked_for(benchmark: ModuleType) -> None:
-    experiment = Experiment.of(run_named("coupled-window"))
+    experiment = Experiment.of(load_config("coupled-window"))
     with benchmark.attention_by(fused=False):
         assert benchmark.routes(experiment) == ["reference: asked for"]
     assert benchmark.routes(experiment) == ["reference: tensors on a cpu run in plain torch"]
@@ -98,14 +98,14 @@ def test_a_training_that_takes_too_long_is_tested_where_it_is(
 
 
 def test_full_sizes_are_what_is_asked_for(benchmark: ModuleType) -> None:
-    base = run_named("multiplication-paper:padded-reversed-15")
+    base = load_config("multiplication-paper:padded-reversed-15")
     for name, most, least in (("85M", 90e6, 84e6), ("10M", 12e6, 9e6)):
         experiment = Experiment.of(base.with_values(benchmark.FULL.models[name]))
         with torch.device("meta"):
             assert least < experiment.model().parameter_count() < most
         # 63 tokens go in of the 64 that a product of 15 digits has with its marks.
         assert experiment.training_data().longest == 64
-    far = Experiment.of(run_named("structure-free:fixed-width").with_values(benchmark.FULL.addition))
+    far = Experiment.of(load_config("structure-free:fixed-width").with_values(benchmark.FULL.addition))
     assert max(test.digits for test in conditions(far)) >= 200
     assert far.train_lengths() == (1, 20)
     with torch.device("meta"):
@@ -115,7 +115,7 @@ def test_full_sizes_are_what_is_asked_for(benchmark: ModuleType) -> None:
 
 
 def test_a_grid_takes_less_than_a_twentieth_of_one_pass_over_300_thousand_samples() -> None:
-    experiment = Experiment.of(run_named("multiplication-paper:padded-reversed-15"))
+    experiment = Experiment.of(load_config("multiplication-paper:padded-reversed-15"))
     with torch.device("meta"):
         model = experiment.model()
     tests = grid_conditions(experiment, "1-15", 100)

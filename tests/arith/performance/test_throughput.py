@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
-from arith.performance.throughput import Laps, Throughput, Trial, throughput
-from arith.performance.throughput_report import as_json, comparison, described
+from arith.performance.throughput import Laps, Throughput, Trial, measure_throughput
+from arith.performance.throughput_report import as_json, comparison, describe
 
 Arith = Callable[..., Result]
 
@@ -29,7 +29,7 @@ def experiment() -> Experiment:
 
 
 def test_counts_are_those_of_the_steps_that_were_timed(experiment: Experiment) -> None:
-    found = throughput(experiment, steps=4, parts=True)
+    found = measure_throughput(experiment, steps=4, parts=True)
     assert len(found.seconds) == 4
     data, config = experiment.training_data(), experiment.config.training
     batches = [data.batch(step * config.batch, config.batch, torch.device("cpu")) for step in range(4)]
@@ -88,15 +88,15 @@ def test_padding_and_data_count_as_they_should() -> None:
     share, _ = gpu.mfu
     assert share == pytest.approx(6e6 * 600 / 2 / 989.4e12)
     assert as_json(gpu)["mfu"] == share
-    assert "MFU" in described(gpu)
-    assert "6 N + 12 L w n" in described(gpu)
+    assert "MFU" in describe(gpu)
+    assert "6 N + 12 L w n" in describe(gpu)
 
 
 def test_mfu_is_not_told_of_an_unknown_device() -> None:
     unknown = measured(device="2 CPU cores")
     assert unknown.mfu[0] is None
     assert as_json(unknown)["mfu"] is None
-    assert "not told: the peak of 2 CPU cores is not known" in described(unknown)
+    assert "not told: the peak of 2 CPU cores is not known" in describe(unknown)
 
 
 def test_comparison_is_of_whole_steps() -> None:
