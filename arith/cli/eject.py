@@ -18,12 +18,12 @@ from arith.cli.options import import_option
 def command(encoding: str, kernel: bool, out: Path | None, imports: tuple[str, ...]) -> None:
     """Print an encoding as one readable file: its code, its scheme's, and attention's, on torch alone."""
     from arith.catalogue.registry import import_file
-    from arith.eject.file import ejected
+    from arith.eject.file import eject
     from arith.errors import UsageError
 
     for path in imports:
         import_file(path)
-    file = ejected(encoding, kernel)
+    file = eject(encoding, kernel)
     if out is None:
         click.echo(file, nl=False)
         return

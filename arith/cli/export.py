@@ -32,7 +32,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     from arith.experiment.exported import opened
-    from arith.hf.exporting import exported
+    from arith.hf.exporting import export_model
 
     place = folder if folder is not None else shipped.FOLDER / str(ship)
     if place.exists() and any(place.iterdir()):
@@ -41,7 +41,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
         if not overwrite:
             raise UsageError(f"{place} exists. Replace it by --overwrite, or choose another")
     trained = opened(run, pretrained=True)
-    exported(trained, place, ship or place.name)
+    export_model(trained, place, ship or place.name)
     weights = (place / "model.safetensors").stat().st_size
     if ship and weights > shipped.LARGEST:
         raise UsageError(

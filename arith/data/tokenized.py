@@ -20,7 +20,7 @@ from arith.tasks.lines import Written, inserted
 from arith.tasks.mixture import Mixture
 from arith.tasks.stream import Split
 
-NOT_LEARNED = -100  # the label that losses of transformers leave out
+IGNORED = -100  # the label that losses of transformers leave out
 _NUMBERLIKE = r"[0-9+\-*=]"
 _BETWEEN = re.compile(f"(?<={_NUMBERLIKE})(?={_NUMBERLIKE})")
 _SPACED = re.compile(f"(?<={_NUMBERLIKE}) +(?={_NUMBERLIKE})")
@@ -73,7 +73,7 @@ class TokenizedProblems:
         return {
             "input_ids": torch.from_numpy(written.tokens),
             "attention_mask": torch.from_numpy((index < written.lengths[:, None]).astype(np.int64)),
-            "labels": torch.from_numpy(np.where(written.loss_mask, written.tokens, NOT_LEARNED)),
+            "labels": torch.from_numpy(np.where(written.loss_mask, written.tokens, IGNORED)),
         }
 
     def written(self, problems: Samples, start: int, count: int) -> Written:
@@ -82,7 +82,7 @@ class TokenizedProblems:
         Raises:
             ValueError: a token reaches over the border of prompt and answer, or no token is a space.
         """
-        written, slots = self._tokenized(self.texts(problems, start, count))
+        written, slots = self._tokenize(self.texts(problems, start, count))
         decoration = self.format.decoration
         if not isinstance(decoration, Spaces):
             return written
@@ -98,7 +98,7 @@ class TokenizedProblems:
         """Operands and answer of a prompt with a model's reply, as decimal strings."""
         return _bare(self.format).read(task, _SPACED.sub("", text) if self.spaced else text)
 
-    def _tokenized(self, texts: Sequence[tuple[str, str]]) -> tuple[Written, np.ndarray]:
+    def _tokenize(self, texts: Sequence[tuple[str, str]]) -> tuple[Written, np.ndarray]:
         """The tokens, and before which of them a random space can stand."""
         wholes = [prompt + answer for prompt, answer in texts]
         encoded = self.tokenizer(wholes, add_special_tokens=False, return_offsets_mapping=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from arith.eject.einops_to_torch import translated
+from arith.eject.einops_to_torch import translate
 from arith.eject.sources import Global, Import, Piece, Source, docstrings, references, source
 
 WIDTH = 120
@@ -46,7 +46,7 @@ class Bundle:
             for piece in source(name[0]).pieces:
                 if id(piece) not in found and (name[1] in piece.names or _belongs(piece, name[1])):
                     found[id(piece)] = piece
-                    for other in _needed(piece, cuts(piece)):
+                    for other in _dependencies(piece, cuts(piece)):
                         take(other)
                     modules.setdefault(piece.module)
 
@@ -54,9 +54,9 @@ class Bundle:
             take(root)
         order = _imports_first(modules)
         pieces = [piece for module in order for piece in source(module).pieces if id(piece) in found]
-        return Bundle(tuple(pieces), _named(pieces, preferred), cuts)
+        return Bundle(tuple(pieces), _choose_names(pieces, preferred), cuts)
 
-    def called(self, of: Sequence[Global]) -> set[Global]:
+    def calls_among(self, of: Sequence[Global]) -> set[Global]:
         """Which of some classes and functions are called anywhere in the pieces."""
         calls = [
             _meaning(source(piece.module), node.func)
@@ -74,24 +74,24 @@ class Bundle:
             gone = self.cuts(piece)
             for node in references(piece.node):
                 outer = inside.outside.get(node.id)
-                if outer is not None and not _within(inside.offset(node.lineno, node.col_offset), gone):
+                if outer is not None and not _is_cut(inside.offset(node.lineno, node.col_offset), gone):
                     wanted.add(outer)
-        return written_imports({_own_import(own) for own in wanted if own.module != "einops"})
+        return format_imports({_without_jaxtyping(own) for own in wanted if own.module != "einops"})
 
     def sections(self) -> Iterator[str]:
         """The text of each module's pieces."""
         for module in dict.fromkeys(piece.module for piece in self.pieces):
             inside = source(module)
             pieces = [piece for piece in self.pieces if piece.module == module]
-            told = _MENTION.sub(partial(self._mentioned, inside), inside.docstring)
+            told = _MENTION.sub(partial(self._rename_mention, inside), inside.docstring)
             heading = _section_heading(inside, told, len(pieces))
-            yield heading + _joined([(piece, self._text(piece)) for piece in pieces])
+            yield heading + _join_pieces([(piece, self._text(piece)) for piece in pieces])
 
     def _text(self, piece: Piece) -> str:
         inside = source(piece.module)
         start, end = inside.starts[piece.first - 1], inside.starts[piece.last]
         gone = list(self.cuts(piece))
-        edits = [*gone, *(edit for edit in self._edits(piece, inside) if not _within(edit[0], gone))]
+        edits = [*gone, *(edit for edit in self._edits(piece, inside) if not _is_cut(edit[0], gone))]
         text = inside.text[start:end]
         for first, last, new in sorted(edits, reverse=True):
             text = text[: first - start] + new + text[last - start :]
@@ -108,7 +108,7 @@ class Bundle:
         global_names = {id(node) for node in references(piece.node)}
         for node in ast.walk(piece.node):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in EINOPS:
-                yield (*place(node), translated(node).encode())
+                yield (*place(node), translate(node).encode())
             if isinstance(node, ast.Name) and id(node) not in global_names:
                 continue
             if isinstance(node, ast.Name | ast.Attribute):
@@ -130,14 +130,14 @@ class Bundle:
             text = inside.text[start:end].decode()
             for mention in _MENTION.finditer(text):
                 at = start + len(text[: mention.start()].encode())
-                yield at, at + len(mention[0].encode()), self._mentioned(inside, mention).encode()
+                yield at, at + len(mention[0].encode()), self._rename_mention(inside, mention).encode()
 
-    def _mentioned(self, inside: Source, mention: re.Match[str]) -> str:
+    def _rename_mention(self, inside: Source, mention: re.Match[str]) -> str:
         """What the file calls a global that a docstring mentions; other words as they are."""
         return self.names.get(_meaning(inside, ast.Name(mention[0])) or ("", ""), mention[0])
 
 
-def _within(offset: int, edits: Sequence[Edit]) -> bool:
+def _is_cut(offset: int, edits: Sequence[Edit]) -> bool:
     return any(first <= offset < last for first, last, _ in edits)
 
 
@@ -154,12 +154,12 @@ def _meaning(inside: Source, node: ast.expr) -> Global | None:
     return None if name is None else (module, name)
 
 
-def _needed(piece: Piece, gone: Sequence[Edit]) -> Iterator[Global]:
+def _dependencies(piece: Piece, gone: Sequence[Edit]) -> Iterator[Global]:
     """Globals of ours that a piece refers to."""
     inside = source(piece.module)
     attributes = {id(node.value): node for node in ast.walk(piece.node) if isinstance(node, ast.Attribute)}
     for name in references(piece.node):
-        if _within(inside.offset(name.lineno, name.col_offset), gone):
+        if _is_cut(inside.offset(name.lineno, name.col_offset), gone):
             continue
         found = _meaning(inside, name) or _meaning(inside, attributes.get(id(name), name))
         if found is not None:
@@ -192,7 +192,7 @@ def _imports_first(modules: Collection[str]) -> list[str]:
     return list(order)
 
 
-def _named(pieces: Sequence[Piece], preferred: Mapping[Global, str]) -> dict[Global, str]:
+def _choose_names(pieces: Sequence[Piece], preferred: Mapping[Global, str]) -> dict[Global, str]:
     """What each global is called: as it was, unless that is another's name too."""
     every = [(piece.module, name) for piece in pieces for name in piece.names if name != "_"]
     plain = [name for _, name in every]
@@ -201,7 +201,7 @@ def _named(pieces: Sequence[Piece], preferred: Mapping[Global, str]) -> dict[Glo
         if plain.count(name) == 1 or (name in plain and preferred.get((module, name)) == name):
             names[module, name] = name
         else:
-            names[module, name] = preferred.get((module, name), _with_module(module, name))
+            names[module, name] = preferred.get((module, name), _prefixed_name(module, name))
     taken = list(names.values())
     double = [name for name in taken if taken.count(name) > 1]
     if double:
@@ -209,19 +209,19 @@ def _named(pieces: Sequence[Piece], preferred: Mapping[Global, str]) -> dict[Glo
     return names
 
 
-def _with_module(module: str, name: str) -> str:
+def _prefixed_name(module: str, name: str) -> str:
     short = module.rpartition(".")[2]
     if name[:1].isupper():
         return short.title().replace("_", "") + name
     return f"_{short}{name}" if name.startswith("_") else f"{short}_{name}"
 
 
-def _own_import(own: Import) -> Import:
+def _without_jaxtyping(own: Import) -> Import:
     """Shapes in annotations are for readers: `Annotated` keeps them, and needs nothing but Python."""
     return Import("typing", "Annotated", own.local) if own.module == "jaxtyping" else own
 
 
-def written_imports(wanted: Collection[Import]) -> str:
+def format_imports(wanted: Collection[Import]) -> str:
     """Import statements, the standard library's first, as ruff orders them."""
     blocks = []
     for standard in (True, False):
@@ -249,17 +249,17 @@ def _section_heading(inside: Source, docstring: str, pieces: int) -> str:
     if 2 * pieces < len(inside.pieces) or not docstring:
         return ""
     paragraphs = f"{short}: {docstring}".split("\n\n")
-    return "#\n".join(map(_commented, paragraphs)) + "\n\n"
+    return "#\n".join(map(_as_comment, paragraphs)) + "\n\n"
 
 
-def _commented(paragraph: str) -> str:
+def _as_comment(paragraph: str) -> str:
     """Text filled anew, as a mark and a space make it wider; tables and formulas, which are indented, as they are."""
     if any(line.startswith(" ") for line in paragraph.splitlines()):
         return "".join(f"#{'' if line.startswith(' ') else ' '}{line}\n" for line in paragraph.splitlines())
     return textwrap.fill(paragraph, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False) + "\n"
 
 
-def _joined(texts: Sequence[tuple[Piece, str]]) -> str:
+def _join_pieces(texts: Sequence[tuple[Piece, str]]) -> str:
     """Definitions with two blank lines between them, constants with none."""
     found = ""
     before: Piece | None = None

@@ -12,7 +12,7 @@ from arith.eject.sources import Piece, Source, docstrings, source
 ATTENTION = "arith.kernels.attention"
 
 
-def cuts(kernel: bool, unused: frozenset[str]) -> Cut:
+def choose_cuts(kernel: bool, unused: frozenset[str]) -> Cut:
     """What is left out.
 
     Args:
@@ -23,9 +23,9 @@ def cuts(kernel: bool, unused: frozenset[str]) -> Cut:
     @functools.cache
     def of(piece: Piece) -> tuple[Edit, ...]:
         inside = source(piece.module)
-        found = [*_registered(piece, inside), *_imported_inside(piece, inside), *_of_terms(piece, inside, unused)]
+        found = [*_cut_registration(piece, inside), *_cut_imports(piece, inside), *_cut_terms(piece, inside, unused)]
         if not kernel and piece.module == ATTENTION and "attention" in piece.names:
-            found += _one_path(piece, inside)
+            found += _cut_backends(piece, inside)
         return tuple(found)
 
     return of
@@ -35,14 +35,14 @@ def _lines(inside: Source, first: int, last: int) -> Edit:
     return inside.starts[first - 1], inside.starts[last], b""
 
 
-def _registered(piece: Piece, inside: Source) -> Iterator[Edit]:
+def _cut_registration(piece: Piece, inside: Source) -> Iterator[Edit]:
     """`@ENCODINGS.register("tilt")`"""
     for decorator in getattr(piece.node, "decorator_list", []):
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("S.register"):
             yield _lines(inside, decorator.lineno, decorator.end_lineno or decorator.lineno)
 
 
-def _imported_inside(piece: Piece, inside: Source) -> Iterator[Edit]:
+def _cut_imports(piece: Piece, inside: Source) -> Iterator[Edit]:
     """Imports of ours in a function, with the blank line after them."""
     lines = inside.text.splitlines()
     for node in ast.walk(piece.node):
@@ -51,7 +51,7 @@ def _imported_inside(piece: Piece, inside: Source) -> Iterator[Edit]:
             yield _lines(inside, node.lineno, last + (not lines[last].strip()))
 
 
-def _of_terms(piece: Piece, inside: Source, unused: frozenset[str]) -> Iterator[Edit]:
+def _cut_terms(piece: Piece, inside: Source, unused: frozenset[str]) -> Iterator[Edit]:
     """Cases and checks of terms that are not in the file."""
     lines = inside.text.splitlines()
     for node in ast.walk(piece.node):
@@ -68,10 +68,10 @@ def _of_terms(piece: Piece, inside: Source, unused: frozenset[str]) -> Iterator[
                     first -= 1
                 yield _lines(inside, first, node.end_lineno or node.lineno)
     if "Term" in piece.names and isinstance(piece.node, ast.Assign):
-        yield from _of_union(piece.node.value, inside, unused)
+        yield from _cut_from_union(piece.node.value, inside, unused)
 
 
-def _of_union(union: ast.expr, inside: Source, unused: frozenset[str]) -> Iterator[Edit]:
+def _cut_from_union(union: ast.expr, inside: Source, unused: frozenset[str]) -> Iterator[Edit]:
     """`A | B | C` without those that are not in the file."""
     names: list[ast.expr] = []
     while isinstance(union, ast.BinOp):
@@ -85,7 +85,7 @@ def _of_union(union: ast.expr, inside: Source, unused: frozenset[str]) -> Iterat
             yield (starts[0], starts[1], b"") if place == 0 else (ends[place - 1], ends[place], b"")
 
 
-def _one_path(piece: Piece, inside: Source) -> Iterator[Edit]:
+def _cut_backends(piece: Piece, inside: Source) -> Iterator[Edit]:
     """The op without a choice of backend: its checks, and plain torch."""
     function = piece.node
     assert isinstance(function, ast.FunctionDef)
@@ -104,24 +104,24 @@ def _one_path(piece: Piece, inside: Source) -> Iterator[Edit]:
     yield first, last, b"    return plain_attention(q, k, v, terms, causal, valid, documents, scale, dropout)\n"
 
 
-def with_runnable_examples(file: str) -> str:
+def drop_broken_examples(file: str) -> str:
     """A module's text, without examples that need what the module does not have.
 
-    >>> print(with_runnable_examples('def f():\\n    \\"\\"\\"One.\\n\\n    >>> g()\\n    \\"\\"\\"'))
+    >>> print(drop_broken_examples('def f():\\n    \\"\\"\\"One.\\n\\n    >>> g()\\n    \\"\\"\\"'))
     def f():
         \"\"\"One.\"\"\"
     """
     tree = ast.parse(file)
-    known = set(dir(builtins)) | {name for node in tree.body for name in _bound(node)}
+    known = set(dir(builtins)) | {name for node in tree.body for name in _bound_names(node)}
     lines = file.split("\n")
     documented = [said for said in docstrings(tree) if ">>> " in str(said.value)]
     for node in sorted(documented, key=lambda own: -own.lineno):
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-        lines[first : last + 1] = _kept(lines[first : last + 1], known)
+        lines[first : last + 1] = _edit_docstring(lines[first : last + 1], known)
     return "\n".join(lines)
 
 
-def _kept(docstring: list[str], known: set[str]) -> list[str]:
+def _edit_docstring(docstring: list[str], known: set[str]) -> list[str]:
     examples = doctest.DocTestParser().get_examples("\n".join(docstring))
     own: set[str] = set()
     inside = []  # imports of what the file has
@@ -131,7 +131,7 @@ def _kept(docstring: list[str], known: set[str]) -> list[str]:
                 inside.append(example.source.strip())
                 if not {alias.name for alias in node.names} <= known:
                     return _without_examples(docstring)
-            own |= set(_bound(node))
+            own |= set(_bound_names(node))
         names = {node.id for node in ast.walk(ast.parse(example.source)) if isinstance(node, ast.Name)}
         if not names <= known | own:
             return _without_examples(docstring)
@@ -149,7 +149,7 @@ def _without_examples(docstring: list[str]) -> list[str]:
     return [*kept, f'{indent}"""']
 
 
-def _bound(node: ast.AST) -> list[str]:
+def _bound_names(node: ast.AST) -> list[str]:
     """Names that a statement gives a meaning to."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return [node.name]

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 Group = list[str]  # axes that are one dimension
 
 
-def translated(call: ast.Call) -> str:
+def translate(call: ast.Call) -> str:
     """What `rearrange`, `repeat` or `reduce` with a literal pattern does, as an expression of torch.
 
     Raises:
         ValueError: the call is of another kind than those that arith makes.
 
-    >>> translated(ast.parse('rearrange(x.q, "b q -> b 1 q")').body[0].value)
+    >>> translate(ast.parse('rearrange(x.q, "b q -> b 1 q")').body[0].value)
     'x.q[:, None]'
-    >>> translated(ast.parse('rearrange(x, "r (h d) -> h r d", h=heads)').body[0].value)
+    >>> translate(ast.parse('rearrange(x, "r (h d) -> h r d", h=heads)').body[0].value)
     'x.unflatten(1, (heads, -1)).transpose(0, 1)'
     """
     function = call.func.id if isinstance(call.func, ast.Name) else ""
@@ -25,7 +25,7 @@ def translated(call: ast.Call) -> str:
     sizes = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg}
     before, after = (_groups(side) for side in texts[0].split("->"))
     text = ast.unparse(tensor)
-    text, axes = _taken_apart(text, before, sizes)
+    text, axes = _unflatten(text, before, sizes)
     wanted = [axis for group in after for axis in group if axis != "1"]
     if function == "reduce":
         gone = [axis for axis in axes if axis not in wanted]
@@ -38,7 +38,7 @@ def translated(call: ast.Call) -> str:
         return text  # copies of an axis stand beside it: "(g copies)"
     if new or set(wanted) != set(axes):
         raise ValueError(f"'{texts[0]}' adds or loses axes")
-    return _put_together(_permuted(text, axes, wanted), after)
+    return _flatten(_permute(text, axes, wanted), after)
 
 
 def _groups(side: str) -> list[Group]:
@@ -55,7 +55,7 @@ def _groups(side: str) -> list[Group]:
     return groups
 
 
-def _taken_apart(text: str, groups: Sequence[Group], sizes: Mapping[str, str]) -> tuple[str, list[str]]:
+def _unflatten(text: str, groups: Sequence[Group], sizes: Mapping[str, str]) -> tuple[str, list[str]]:
     axes: list[str] = []
     for group in groups:
         if len(group) > 1:
@@ -66,7 +66,7 @@ def _taken_apart(text: str, groups: Sequence[Group], sizes: Mapping[str, str]) -
     return text, axes
 
 
-def _permuted(text: str, axes: Sequence[str], wanted: Sequence[str]) -> str:
+def _permute(text: str, axes: Sequence[str], wanted: Sequence[str]) -> str:
     order = [axes.index(axis) for axis in wanted]
     moved = [place for place, axis in enumerate(order) if place != axis]
     if not moved:
@@ -76,7 +76,7 @@ def _permuted(text: str, axes: Sequence[str], wanted: Sequence[str]) -> str:
     return f"{text}.permute({', '.join(map(str, order))})"
 
 
-def _put_together(text: str, groups: Sequence[Group]) -> str:
+def _flatten(text: str, groups: Sequence[Group]) -> str:
     place = 0
     for group in groups:
         if len(group) > 1:

@@ -13,7 +13,7 @@ from arith.catalogue.examples import example
 from arith.catalogue.settings import arguments_of
 from arith.catalogue.spec import Named, PartSpec, parse
 from arith.eject.bundle import WIDTH, Bundle
-from arith.eject.cuts import cuts, with_runnable_examples
+from arith.eject.cuts import choose_cuts, drop_broken_examples
 from arith.eject.sources import Global, Import, module_of
 from arith.errors import UsageError
 from arith.kernels.terms import Term, Window
@@ -45,7 +45,7 @@ LONGEST_NAME = 31
 TRIED = {"width": 64, "heads": 4, "layers": 1, "tokens": 64, "digits": 8}
 
 
-def ejected(text: str, kernel: bool = False) -> str:
+def eject(text: str, kernel: bool = False) -> str:
     """The file of an encoding.
 
     Args:
@@ -62,11 +62,11 @@ def ejected(text: str, kernel: bool = False) -> str:
     own = [(module_of(thing), thing.__name__) for thing in dict.fromkeys((*encodings, *schemes))]
     # Attention first, then places, then what is named: a reader meets what is used before what uses it.
     roots = [OP, *([] if kernel else [REFERENCE]), *ALWAYS, *own]
-    whole = Bundle.of(roots, PREFERRED, cuts(kernel, frozenset()))
+    whole = Bundle.of(roots, PREFERRED, choose_cuts(kernel, frozenset()))
     # The plain path hides keys whether an encoding does or not, so that `Window` is never left out.
     terms = {(module_of(term), term.__name__) for term in get_args(Term) if term is not Window}
-    unused = frozenset[str]() if kernel else frozenset(name for _, name in terms - whole.called(sorted(terms)))
-    bundle = Bundle.of(roots, PREFERRED, cuts(kernel, unused))
+    unused = frozenset[str]() if kernel else frozenset(name for _, name in terms - whole.calls_among(sorted(terms)))
+    bundle = Bundle.of(roots, PREFERRED, choose_cuts(kernel, unused))
     body = "\n\n\n".join(section.rstrip("\n") for section in bundle.sections())
     factory = _factory(parts, bundle)
     imports = bundle.imports([Import("torch", None, "torch")])
@@ -75,7 +75,10 @@ def ejected(text: str, kernel: bool = False) -> str:
     file = f"{_header(text, kernel)}\n\n{code}\n"
     file = re.sub(r"`arith\.\w+\.(\w+)`", r"the notes on \1", file)
     file = file.replace('"arith::', f'"{identifier(text)}::')  # operators of torch: one process may hold both
-    return with_runnable_examples(file)
+    return drop_broken_examples(file)
+
+
+ejected = eject  # the name by which the documentation and the notebook import it
 
 
 def identifier(text: str) -> str:
@@ -140,11 +143,11 @@ def _factory(parts: tuple[PartSpec, ...], bundle: Bundle) -> str:
     schemes, encodings = _variables([part.scheme for part in parts], "scheme"), _variables(parts, "part")
     lines = []
     for named, variable in schemes.items():
-        made = _called(SCHEMES.load(named.name), named, "position scheme", bundle, _facts(None))
+        made = _call(SCHEMES.load(named.name), named, "position scheme", bundle, _facts(None))
         lines += _statement(f"{variable} = {made[0]}(", made[1], ")")
     for part, variable in encodings.items():
         facts = _facts(schemes[part.scheme])
-        name, arguments = _called(ENCODINGS.load(part.encoding.name), part.encoding, "encoding", bundle, facts)
+        name, arguments = _call(ENCODINGS.load(part.encoding.name), part.encoding, "encoding", bundle, facts)
         lines += _statement(f"{variable} = {name}(", arguments, ")")
     pairs = [f"Part({encodings[part]}, {schemes[part.scheme]})" for part in parts]
     lines += _statement("return Composed([", pairs, "])")
@@ -180,7 +183,7 @@ def _statement(head: str, items: Sequence[str], tail: str) -> list[str]:
     return [head[:-1], "    [", *(f"        {item}," for item in items), "    ]", ")"]
 
 
-def _called(
+def _call(
     make: Callable[..., object], named: Named, kind: str, bundle: Bundle, facts: Mapping[str, str]
 ) -> tuple[str, list[str]]:
     """A constructor and its arguments as they are written."""

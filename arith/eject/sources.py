@@ -85,10 +85,10 @@ def source(module: str) -> Source:
         first = min([node.lineno, *(own.lineno for own in getattr(node, "decorator_list", []))])
         while lines[first - 2].startswith(b"#"):
             first -= 1
-        pieces.append(Piece(module, tuple(_defined(node)), node, first, node.end_lineno or node.lineno))
-    for name in (name for node in ast.walk(tree) for name in _imported(node)):
+        pieces.append(Piece(module, tuple(_defined_names(node)), node, first, node.end_lineno or node.lineno))
+    for name in (name for node in ast.walk(tree) for name in _imported_names(node)):
         if name.module.startswith("arith."):
-            own[name.local] = _ours(name)
+            own[name.local] = _home(name)
         else:
             outside[name.local] = name
     return Source(module, text, ast.get_docstring(tree) or "", tuple(pieces), own, outside, tuple(starts))
@@ -103,7 +103,7 @@ def module_of(thing: object) -> str:
 
 def references(scope: ast.AST) -> Iterator[ast.Name]:
     """Names in a statement that are looked up in its module, or are no one's; local ones of functions are left out."""
-    yield from _looked_up(scope, frozenset())
+    yield from _global_names(scope, frozenset())
 
 
 def docstrings(scope: ast.AST) -> Iterator[ast.Constant]:
@@ -115,14 +115,14 @@ def docstrings(scope: ast.AST) -> Iterator[ast.Constant]:
                 yield said.value
 
 
-def _looked_up(node: ast.AST, local: frozenset[str]) -> Iterator[ast.Name]:
+def _global_names(node: ast.AST, local: frozenset[str]) -> Iterator[ast.Name]:
     inner = local
     if isinstance(node, ast.FunctionDef | ast.Lambda):
-        inner = local | _bound(node)
+        inner = local | _local_names(node)
         body = node.body if isinstance(node.body, list) else [node.body]
         # Decorators, defaults and annotations are not of the function's own scope.
         for child in ast.iter_child_nodes(node):
-            yield from _looked_up(child, inner if child in body else local)
+            yield from _global_names(child, inner if child in body else local)
         return
     if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
         inner = local | {
@@ -131,10 +131,10 @@ def _looked_up(node: ast.AST, local: frozenset[str]) -> Iterator[ast.Name]:
     if isinstance(node, ast.Name) and node.id not in inner and isinstance(node.ctx, ast.Load):
         yield node
     for child in ast.iter_child_nodes(node):
-        yield from _looked_up(child, inner)
+        yield from _global_names(child, inner)
 
 
-def _bound(function: ast.FunctionDef | ast.Lambda) -> frozenset[str]:
+def _local_names(function: ast.FunctionDef | ast.Lambda) -> frozenset[str]:
     arguments = function.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     names = {own.arg for own in every if own is not None}
@@ -145,7 +145,7 @@ def _bound(function: ast.FunctionDef | ast.Lambda) -> frozenset[str]:
     return frozenset(names)
 
 
-def _defined(node: ast.stmt) -> Iterator[str]:
+def _defined_names(node: ast.stmt) -> Iterator[str]:
     match node:
         case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
@@ -155,7 +155,7 @@ def _defined(node: ast.stmt) -> Iterator[str]:
             yield name
 
 
-def _imported(node: ast.AST) -> Iterator[Import]:
+def _imported_names(node: ast.AST) -> Iterator[Import]:
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield Import(alias.name, None, alias.asname or alias.name.partition(".")[0])
@@ -164,7 +164,7 @@ def _imported(node: ast.AST) -> Iterator[Import]:
             yield Import(node.module, alias.name, alias.asname or alias.name)
 
 
-def _ours(name: Import) -> tuple[str, str | None]:
+def _home(name: Import) -> tuple[str, str | None]:
     """Where an import of ours leads: to a name in a module, or to a module."""
     if name.name is None:
         return name.module, None

@@ -259,7 +259,7 @@ class Experiment:
         """Problems as the model reads them."""
         if self.config.model.init is None:
             return Dataset(problems, form)
-        return Dataset(self._pretrained().tokenized(problems, form), form)
+        return Dataset(self._pretrained().tokenize(problems, form), form)
 
     def _pretrained(self) -> "PretrainedFolder":
         require_package("transformers", "hf")

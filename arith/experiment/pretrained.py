@@ -60,6 +60,6 @@ class PretrainedFolder:
             raise UsageError(f"{self.folder} cannot be loaded as a causal model: {error}") from error
         return Pretrained(loaded.train())
 
-    def tokenized(self, problems: Samples, form: Format) -> "TokenizedSamples":
+    def tokenize(self, problems: Samples, form: Format) -> "TokenizedSamples":
         """Problems as this model reads them."""
         return TokenizedSamples(problems, TokenizedProblems(self.tokenizer, form, spaced=False))

@@ -101,7 +101,7 @@ class Decoding:
         for length, cut in torch.stack([lengths, cuts], dim=1).unique(dim=0).tolist():
             rows = ((lengths == length) & (cuts == cut)).nonzero()[:, 0]
             found.append((rows, self._begin(tokens[rows, tokens.shape[1] - length :], cut, rows)))
-        return _in_rows(found)
+        return _in_batch_order(found)
 
     def _begin(self, tokens: Int[Tensor, "r n"], cut: int, rows: Int[Tensor, " r"]) -> Float[Tensor, "r 1 v"]:
         """Rows of one length whose prompts are of one length too."""
@@ -124,7 +124,7 @@ class Decoding:
         if tokens.shape[1] != 1:
             raise ValueError(f"decoding goes on token by token, got {tokens.shape[1]} at once")
         self.tokens += 1
-        return _in_rows([(group.rows, self._step(group, tokens[group.rows, 0])) for group in self.groups])
+        return _in_batch_order([(group.rows, self._step(group, tokens[group.rows, 0])) for group in self.groups])
 
     def _step(self, group: Group, token: Int[Tensor, " r"]) -> Float[Tensor, "r 1 v"]:
         if group.answer is not None:  # its last logits are those of the end mark
@@ -149,7 +149,7 @@ class Decoding:
             order = torch.tensor([place[int(beams[row])] for row in group.rows], device=group.rows.device)
             group.cache.reorder(order)
             group.answer = None if group.answer is None else group.answer[order]
-            group.states = tuple(_ordered(state, order) for state in group.states)
+            group.states = tuple(_reorder(state, order) for state in group.states)
 
 
 def _to_the_left(tokens: Int[Tensor, "b n"], lengths: Int[Tensor, " b"]) -> Int[Tensor, "b n"]:
@@ -158,14 +158,14 @@ def _to_the_left(tokens: Int[Tensor, "b n"], lengths: Int[Tensor, " b"]) -> Int[
     return tokens.gather(1, index % tokens.shape[1])
 
 
-def _in_rows(parts: Sequence[tuple[Int[Tensor, " r"], Float[Tensor, "r 1 v"]]]) -> Float[Tensor, "b 1 v"]:
+def _in_batch_order(parts: Sequence[tuple[Int[Tensor, " r"], Float[Tensor, "r 1 v"]]]) -> Float[Tensor, "b 1 v"]:
     """The logits of several groups, in the order of the batch."""
     rows, logits = zip(*parts, strict=True)
     whole: Tensor = torch.cat(logits)
     return whole[torch.cat(rows).argsort()]
 
 
-def _ordered(state: Any, order: Int[Tensor, " r"]) -> Any:
+def _reorder(state: Any, order: Int[Tensor, " r"]) -> Any:
     """A scheme's state is a NamedTuple of tensors, a row a sample."""
     fields: Sequence[Tensor] = state
     return type(state)(*(own[order] for own in fields))

@@ -28,7 +28,7 @@ __all__ = ["ArithConfig", "ArithForCausalLM"]
 '''
 
 
-def exported(run: Run, folder: Path, name: str) -> None:
+def export_model(run: Run, folder: Path, name: str) -> None:
     """Write the model of a run's last step, its tokenizer, its results and a card made from them.
 
     Args:

@@ -22,7 +22,7 @@ from arith.hf.inputs import CACHE
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
-NOT_LEARNED = -100
+IGNORED = -100
 
 
 class ArithConfig(PreTrainedConfig):
@@ -55,7 +55,7 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
     def __init__(self, config: ArithConfig) -> None:
         super().__init__(config)
         self.experiment = experiment = Experiment.of(config_of(config.run))
-        self.transformer = self._built()
+        self.transformer = self._build()
         self.prompts = Prompts(experiment.tested_task, experiment.tested_format)
         self.key, self.capacity = key_of(experiment), experiment.tokens
         self.post_init()
@@ -67,11 +67,11 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         computed = [name for name in module._buffers if name in module._non_persistent_buffers_set]
         if computed:
             place = next(name for name, own in self.transformer.named_modules() if own is module)
-            fresh = self._built().get_submodule(place)
+            fresh = self._build().get_submodule(place)
             for name in computed:
                 module.get_buffer(name).copy_(fresh.get_buffer(name))
 
-    def _built(self) -> Transformer:
+    def _build(self) -> Transformer:
         """The model before training; nothing outside it notices."""
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             return self.experiment.model()
@@ -110,16 +110,16 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
                 raise ValueError(
                     f"the cache is what the last step gave, got a {type(cache).__name__}. Leave it out at the first one"
                 )
-            return _kept(cache.step(input_ids), cache)
+            return _output(cache.step(input_ids), cache)
         valid = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         if use_cache and labels is None:
             decoding = Decoding(self.transformer, self.prompts, self.key, self.capacity)
-            return _kept(decoding.begin(input_ids, valid), decoding)
+            return _output(decoding.begin(input_ids, valid), decoding)
         logits = self._whole(input_ids, valid)
         loss = None
         if labels is not None:
             loss = functional.cross_entropy(
-                logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=NOT_LEARNED
+                logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED
             )
         return CausalLMOutputWithPast(loss=loss, logits=logits)
 
@@ -140,7 +140,7 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         return logits.gather(1, back)
 
 
-def _kept(logits: Float[Tensor, "b 1 v"], decoding: Decoding) -> CausalLMOutputWithPast:
+def _output(logits: Float[Tensor, "b 1 v"], decoding: Decoding) -> CausalLMOutputWithPast:
     # transformers names caches by their own class, and asks for nothing that `Decoding` lacks.
     return CausalLMOutputWithPast(logits=logits, **{CACHE: cast(Any, decoding)})
 

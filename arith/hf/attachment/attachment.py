@@ -18,7 +18,7 @@ from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture, Unplaced, Unrotated
 from arith.hf.attachment.interface import INPUT, NAME, PASS, Pass
 from arith.hf.attachment.numerals import Numerals, Vocabulary
-from arith.hf.attachment.placing import Text, check_digits, placed
+from arith.hf.attachment.placing import Text, assign_ids, check_digits
 from arith.hf.attachment.remembered import Remembered
 from arith.hf.inputs import cache_name, cache_of, tokens_of, visible
 
@@ -168,7 +168,7 @@ class Attachment(nn.Module):
         for layer, (block, attention) in enumerate(zip(architecture.blocks, architecture.attention, strict=True)):
             enter = partial(self._enter, layer=layer)
             self._handles.append(block.register_forward_pre_hook(enter, with_kwargs=True))
-            self._handles.append(attention.register_forward_pre_hook(_with_input, with_kwargs=True))
+            self._handles.append(attention.register_forward_pre_hook(_hand_on_input, with_kwargs=True))
         model.add_module(NAME, self.train(model.training))
         return self
 
@@ -221,7 +221,7 @@ class Attachment(nn.Module):
         text = self._text(tokens, valid, documents, key)
         if self.looks_at_digits and not earlier:
             check_digits(text, self.reading)
-        found = tuple(placed(own, text, self.reading, self.settings.tokens) for own in self.encoding.schemes)
+        found = tuple(assign_ids(own, text, self.reading, self.settings.tokens) for own in self.encoding.schemes)
         new = self._within_reach(tuple(own[..., earlier:] for own in found), decoding=earlier > 0)
         positions = tuple(Positions(own, own) for own in new)
         if remembered is not None:
@@ -278,7 +278,7 @@ class Attachment(nn.Module):
         current: Pass | None = kwargs.get(PASS)
         if current is None:
             raise UsageError(f"the model does not hand keyword arguments on to {type(block).__name__}")
-        x, args, kwargs = _taken_input(args, kwargs)
+        x, args, kwargs = _split_input(args, kwargs)
         if layer == 0:
             x = self.encoding.embed(x, current.positions)
         return (self.encoding.at(layer).hidden(x, current.positions), *args), kwargs
@@ -294,18 +294,18 @@ class Attachment(nn.Module):
         return f"'{self.settings.encoding}'"
 
 
-def _taken_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
+def _split_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
     """The hidden states that a module is called with, and the other arguments."""
     if args:
         return args[0], args[1:], kwargs
     return kwargs["hidden_states"], args, {name: own for name, own in kwargs.items() if name != "hidden_states"}
 
 
-def _with_input(
+def _hand_on_input(
     attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Before an attention module: its input goes with it to the interface, for terms that look at content."""
-    return args, {**kwargs, INPUT: _taken_input(args, kwargs)[0]}
+    return args, {**kwargs, INPUT: _split_input(args, kwargs)[0]}
 
 
 def _after(new: Positions, earlier: Int[Tensor, "levels #b k"]) -> Positions:

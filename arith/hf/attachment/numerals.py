@@ -69,7 +69,7 @@ class Numerals:
         for token, text in enumerate(texts):
             ends_line[token] = token in special or "\n" in text
             if not ends_line[token]:
-                kind[token], digits[token] = _classified(text.strip(" "))
+                kind[token], digits[token] = _classify(text.strip(" "))
         return Numerals(kind, digits, ends_line)
 
 
@@ -83,9 +83,9 @@ def _text(piece: str | None) -> str:
     return piece.replace("Ġ", " ").replace("▁", " ").replace("Ċ", "\n").removeprefix("##")
 
 
-def _classified(text: str) -> tuple[Kind, int]:
+def _classify(text: str) -> tuple[Kind, int]:
     """
-    >>> _classified("123"), _classified("3D"), _classified("=7")
+    >>> _classify("123"), _classify("3D"), _classify("=7")
     ((<Kind.DIGIT: 0>, 3), (<Kind.OTHER: 4>, 0), (<Kind.OTHER: 4>, -1))
     """
     if re.fullmatch("[0-9]+", text):

@@ -84,7 +84,7 @@ class Pieces:
         self.place = (solid - 1 - before).clamp(min=0)
         self.longest = int(self.place.max()) + 1 if self.place.numel() else 0
 
-    def laid(self, x: Shaped[Tensor, "b n"], fill: int) -> Shaped[Tensor, "pieces longest"]:
+    def lay_out(self, x: Shaped[Tensor, "b n"], fill: int) -> Shaped[Tensor, "pieces longest"]:
         out = x.new_full((len(self.row), self.longest), fill)
         out[self.piece[self.valid], self.place[self.valid]] = x[self.valid]
         return out
@@ -94,7 +94,7 @@ class Pieces:
         return x.expand(-1, len(self.row), -1)[:, self.piece, self.place] * self.valid
 
 
-def placed(scheme: Scheme, text: Text, reading: Reading, capacity: int) -> Int[Tensor, "levels #b n"]:
+def assign_ids(scheme: Scheme, text: Text, reading: Reading, capacity: int) -> Int[Tensor, "levels #b n"]:
     """The ids that a scheme gives.
 
     Args:
@@ -105,7 +105,7 @@ def placed(scheme: Scheme, text: Text, reading: Reading, capacity: int) -> Int[T
         length = torch.full_like(text.key, text.kind.shape[1])
         return scheme.full(_prompt(text.kind, length, reading, text.tested), text.kind, text.key, capacity)
     pieces = text.lines if scheme.structure_aware else text.documents
-    kind = pieces.laid(text.kind, Kind.OTHER)
+    kind = pieces.lay_out(text.kind, Kind.OTHER)
     prompt = _prompt(kind, _prompt_length(kind), reading, text.tested)
     return pieces.back(scheme.full(prompt, kind, text.key[pieces.row], capacity))
 
@@ -113,7 +113,7 @@ def placed(scheme: Scheme, text: Text, reading: Reading, capacity: int) -> Int[T
 def check_digits(text: Text, reading: Reading) -> None:
     """Raise if tokens hold digits in a way that ids of digits cannot place."""
     lines = text.lines
-    kind, digits = lines.laid(text.kind, Kind.OTHER), lines.laid(text.digits, 0)
+    kind, digits = lines.lay_out(text.kind, Kind.OTHER), lines.lay_out(text.digits, 0)
     in_answer = torch.arange(kind.shape[1], device=kind.device) >= rearrange(_prompt_length(kind), "b -> b 1")
     widest = (text.digits if text.valid is None else text.digits * text.valid).amax(1)
     check_alignment(kind, digits, widest[lines.row], in_answer, reading)

@@ -71,7 +71,7 @@ class Remembered(DummyLayer):
     @property
     def is_croppable(self) -> bool:  # type: ignore[override]
         """Sums over the content of tokens cannot be taken back."""
-        return not any(map(_rows, self.memories))
+        return not any(map(_has_rows, self.memories))
 
     def crop(self, tokens_to_remove: int) -> None:
         kept = self.length - abs(tokens_to_remove)
@@ -98,22 +98,22 @@ class Remembered(DummyLayer):
         if self.tokens is None or self.key is None:
             return
         self.tokens, self.key = change(self.tokens), change(self.key)
-        self.ids = tuple(_by_row(own, change) for own in self.ids)
-        self.memories = [_changed(memory, change) for memory in self.memories]
+        self.ids = tuple(_change_ids(own, change) for own in self.ids)
+        self.memories = [_change_rows(memory, change) for memory in self.memories]
 
 
-def _by_row(ids: Int[Tensor, "levels #b n"], change: Callable[[Tensor], Tensor]) -> Int[Tensor, "levels #b n"]:
+def _change_ids(ids: Int[Tensor, "levels #b n"], change: Callable[[Tensor], Tensor]) -> Int[Tensor, "levels #b n"]:
     """Ids that all samples share stay."""
     return ids if ids.shape[1] == 1 else torch.stack([change(level) for level in ids])
 
 
-def _changed(memory: Memory, change: Callable[[Tensor], Tensor]) -> Memory:
+def _change_rows(memory: Memory, change: Callable[[Tensor], Tensor]) -> Memory:
     return {
-        name: _changed(own, change) if isinstance(own, dict) else own if name.startswith(SHARED) else change(own)
+        name: _change_rows(own, change) if isinstance(own, dict) else own if name.startswith(SHARED) else change(own)
         for name, own in memory.items()
     }
 
 
-def _rows(memory: Memory) -> bool:
+def _has_rows(memory: Memory) -> bool:
     """Whether it holds tensors of samples."""
-    return any(_rows(own) if isinstance(own, dict) else not name.startswith(SHARED) for name, own in memory.items())
+    return any(_has_rows(own) if isinstance(own, dict) else not name.startswith(SHARED) for name, own in memory.items())

@@ -98,29 +98,27 @@ class Rotation:
         trained = own.get("original_max_position_embeddings") or self.longest
         stretch = own.get("factor") or self.longest / trained
         if kind == "default" or (kind == "proportional" and stretch == 1):
-            return self._written("rope")
+            return self._spell("rope")
         if kind in ("linear", "proportional"):
-            return self._written("rope-interpolated", trained=self.longest, stretch=stretch)
+            return self._spell("rope-interpolated", trained=self.longest, stretch=stretch)
         if kind == "dynamic":
             by_length = max(1.0, self.tokens / self.longest)
-            return self._written("rope-ntk", trained=self.longest, stretch=by_length, alpha=stretch)
+            return self._spell("rope-ntk", trained=self.longest, stretch=by_length, alpha=stretch)
         if kind == "llama3":
             low, high = own["low_freq_factor"], own["high_freq_factor"]
-            return self._written("rope-llama3", trained=trained, stretch=stretch, low=low, high=high)
+            return self._spell("rope-llama3", trained=trained, stretch=stretch, low=low, high=high)
         if kind == "yarn":
             turns = {"fast": own.get("beta_fast") or 32, "slow": own.get("beta_slow") or 1}
             rounded = {} if own.get("truncate", True) else {"rounded": "false"}
-            return self._written(
+            return self._spell(
                 "rope-yarn", trained=trained, stretch=stretch, sharpness=self.sharpness, **turns, **rounded
             )
         if kind == "longrope":
             factors = "-".join(map(str, own["long_factor" if self.tokens > trained else "short_factor"]))
-            return self._written(
-                "rope-long", trained=trained, stretch=stretch, sharpness=self.sharpness, factors=factors
-            )
+            return self._spell("rope-long", trained=trained, stretch=stretch, sharpness=self.sharpness, factors=factors)
         raise UsageError(f"rope_type '{kind}' of transformers has no counterpart here")
 
-    def _written(self, name: str, **settings: Any) -> str:
+    def _spell(self, name: str, **settings: Any) -> str:
         pairs, turning = len(self.frequencies), int(self.frequencies.count_nonzero())
         whole = {"base": self.settings["rope_theta"]}
         if 2 * pairs != self.head_width:

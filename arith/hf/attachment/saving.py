@@ -52,7 +52,7 @@ def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
     """
     check_free(model)
     path = Path(folder)
-    described = _described(path)
+    described = _read_description(path)
     architecture = Architecture.of(model)
     differing = [
         f"{name} {described['model'].get(name)} there and {own} here"
@@ -73,7 +73,7 @@ def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
     return attachment.put_into(model, architecture)
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _read_description(path: Path) -> dict[str, Any]:
     if not (path / TEXT).is_file():
         raise UsageError(f"there is no {TEXT} in {path}: nothing was saved there with arith.hf.save")
     try:

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from arith.catalogue.named import format_named, task_named
-from arith.data.tokenized import NOT_LEARNED, TokenizedProblems
+from arith.data.tokenized import IGNORED, TokenizedProblems
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
@@ -49,7 +49,7 @@ def test_what_a_model_learns_is_the_answer(tokenizer: Any, task: str, form: str)
     for row, (prompt, answer) in enumerate(outlet.texts(problems(task), 5, 60)):
         ids, labels = batch["input_ids"][row], batch["labels"][row]
         length = int(batch["attention_mask"][row].sum())
-        asked = labels != NOT_LEARNED
+        asked = labels != IGNORED
         assert torch.equal(ids[asked], labels[asked])
         assert int(ids[length - 1]) == tokenizer.eos_token_id
         assert not batch["attention_mask"][row, length:].any()
@@ -87,7 +87,7 @@ def test_random_spaces_are_tokens_of_their_own(tokenizer: Any) -> None:
         runs += sum(a == b == space for a, b in itertools.pairwise(ids.tolist()))
         labels = batch["labels"][row]
         assert not (labels == space).any()
-        assert torch.equal(labels[labels != NOT_LEARNED], without["labels"][row][without["labels"][row] != NOT_LEARNED])
+        assert torch.equal(labels[labels != IGNORED], without["labels"][row][without["labels"][row] != IGNORED])
     assert runs > 100, "runs of spaces stay runs of single tokens"
     again = outlet.batch(problems(), 0, 200)
     assert torch.equal(again["input_ids"], batch["input_ids"])

@@ -20,7 +20,7 @@ from torch import Tensor
 
 import arith
 from arith.catalogue.entries import ALIASES, ENCODINGS
-from arith.eject.file import TRIED, ejected
+from arith.eject.file import TRIED, eject
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed
 from arith.encodings.positions import Kind, Prompt, Reading, TokenTable
@@ -109,7 +109,7 @@ def check_equal(text: str, file: ModuleType, **options: Any) -> None:
 
 
 def check_file(text: str, folder: Path, kernel: bool = False) -> ModuleType:
-    written = ejected(text, kernel)
+    written = eject(text, kernel)
     assert not re.search(r"einops|jaxtyping|^\s*(import|from) arith", written, re.M)
     module = imported(written, folder, f"ejected_{re.sub(r'[^a-z0-9]', '_', text)}_{kernel}")
     failed, _ = doctest.testmod(module)
@@ -170,7 +170,7 @@ def test_an_ejected_file_needs_torch_alone(tmp_path: Path) -> None:
     files = []
     for number, text in enumerate(SOME):
         files.append(tmp_path / f"positional_{number}.py")
-        files[-1].write_text(ejected(text))
+        files[-1].write_text(eject(text))
     ran = run_alone(tmp_path, files, torch_alone(tmp_path))
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("attention gives (1, 4, 14, 16)") == len(SOME)
@@ -185,7 +185,7 @@ def test_examples_of_ejected_kernels_run(tmp_path: Path) -> None:
 def test_ejected_files_are_formatted_and_whole(tmp_path: Path) -> None:
     for number, text in enumerate(SOME):
         for kernel in (False, True):
-            (tmp_path / f"positional_{number}_{kernel}.py").write_text(ejected(text, kernel))
+            (tmp_path / f"positional_{number}_{kernel}.py").write_text(eject(text, kernel))
     check_style(tmp_path)
     assert len(list(tmp_path.glob("*.py"))) == 2 * len(SOME)
 
@@ -200,19 +200,19 @@ def check_style(folder: Path) -> None:
 
 
 def test_what_an_encoding_does_not_use_is_left_out(tmp_path: Path) -> None:
-    window, rope = ejected("coupled-window"), ejected("rope")
+    window, rope = eject("coupled-window"), eject("rope")
     assert "class Coupled(" in window
     assert "class DistanceTable" in window
     assert "class Coupled" not in rope
     assert "class DistanceTable" not in rope
     assert "triton" not in rope
     assert "backend" not in rope
-    assert "triton.jit" in ejected("rope", kernel=True)
+    assert "triton.jit" in eject("rope", kernel=True)
     assert "hidden by a `WindowTerm`" in window  # a term, beside the encoding of the same name
 
 
 def test_the_command_writes_prints_and_refuses(arith: Callable[..., Result], tmp_path: Path) -> None:
-    assert arith("eject", "nope").stdout == ejected("nope")
+    assert arith("eject", "nope").stdout == eject("nope")
     wrote = arith("eject", "window", "--out", "positional.py")
     assert wrote.stdout == "file     positional.py\n"
     # A setting without a default is the gallery's, written where a reader finds it.
@@ -237,7 +237,7 @@ def test_an_encoding_of_the_users_own_is_ejected(arith: Callable[..., Result], r
 
 def test_a_text_that_cannot_be_is_refused() -> None:
     with pytest.raises(UsageError, match="Leave one of the two out"):
-        ejected("rope+shaw")
+        eject("rope+shaw")
 
 
 @pytest.mark.slow

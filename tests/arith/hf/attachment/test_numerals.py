@@ -13,7 +13,7 @@ from arith.encodings.randomized import Randomized
 from arith.encodings.segments import Segments
 from arith.errors import UsageError
 from arith.hf.attachment.numerals import MIXED, Numerals
-from arith.hf.attachment.placing import Text, check_digits, placed
+from arith.hf.attachment.placing import Text, assign_ids, check_digits
 
 READING = Reading("msb", "lsb", fixed_width=False)
 
@@ -34,7 +34,7 @@ def text_of(tokenizer: Any, rows: list[str], documents: Any = None) -> Text:
 
 
 def ids(scheme: Any, text: Text) -> list[list[int]]:
-    found: Tensor = placed(scheme, text, READING, 40)
+    found: Tensor = assign_ids(scheme, text, READING, 40)
     return [row.tolist() for row in found[0].expand(len(text.key), -1)]
 
 
@@ -81,7 +81,7 @@ def test_rows_without_padding_share_their_ids(digit_tokenizer: Callable[..., Any
     text = text_of(tokenizer, ["12+345=753", "1"])
     tokenizer.padding_side = "left"
     assert text.valid is not None
-    assert placed(Sequential(), text, READING, 40).shape == (1, 1, 10)
+    assert assign_ids(Sequential(), text, READING, 40).shape == (1, 1, 10)
 
 
 @pytest.mark.parametrize(
