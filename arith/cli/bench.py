@@ -38,6 +38,6 @@ def train(timed: int, compare: bool, as_json: bool, **options: Any) -> None:
         for way in ways
     ]
     if as_json:
-        click.echo(json.dumps([row(own) for own in found], indent=1))
+        click.echo(json.dumps([row(measured) for measured in found], indent=1))
         return
     click.echo("\n\n".join([*map(describe, found), comparison(found)]).strip())

@@ -9,8 +9,10 @@ from arith.catalogue.registry import import_file
 from arith.cli.framework import click
 from arith.cli.options import import_option, json_option
 from arith.config import recipe
-from arith.config.presets import PRESETS, block_parameters
+from arith.config.presets import PRESETS
+from arith.config.schema import ModelConfig
 from arith.experiment import shipped
+from arith.model.cost import block_parameters
 
 KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes", "shipped")
 RUNS = "runs"
@@ -69,7 +71,7 @@ def entries(kind: str) -> dict[str, str]:
             return {name: TASKS.line(name) for name in TASKS.names()}
         case "models":
             shape = "{layers} x width {width}, {heads} heads, {activation} of {hidden}, {parameters:,} parameters"
-            return {n: shape.format(**p, parameters=block_parameters(**p)) for n, p in PRESETS.items()}
+            return {n: shape.format(**p, parameters=block_parameters(ModelConfig(**p))) for n, p in PRESETS.items()}
         case "suites":
             from arith.tasks.suites import SUITES
 

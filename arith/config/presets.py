@@ -12,12 +12,3 @@ PRESETS: dict[str, dict[str, Any]] = {
     "gpt2-small": {"layers": 12, "width": 768, "heads": 12, "hidden": 3072, "activation": "gelu"},
     "100m": {"layers": 14, "width": 768, "heads": 12, "hidden": 3072, "activation": "gelu"},
 }
-
-
-def block_parameters(layers: int, width: int, hidden: int, activation: str, **_: Any) -> int:
-    """Weights of the matrices in all layers, which is nearly all there is with a vocabulary of digits.
-
-    >>> block_parameters(**PRESETS["gpt2-small"])
-    84934656
-    """
-    return layers * (4 * width**2 + (2 if activation == "gelu" else 3) * width * hidden)

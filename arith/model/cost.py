@@ -6,49 +6,56 @@ A product of an a x b matrix with a b x c matrix takes 2abc. Over a whole sequen
     2 n w h m                the MLP of hidden width h; m: 2 matrices, 3 if it is gated
     2 * 2 n n w              queries by keys, weights by values; hidden pairs are computed too
 
-and the head 2 n w v for v tokens of vocabulary. In the last layer only q of the tokens look at others, and what follows
-is computed for those alone whose answers may be asked for. A backward pass takes twice the forward pass: a product each
-for the gradient of the input and of the weights. Norms, activations, softmax and the optimiser are no products and do
-not count, nor does what an encoding multiplies itself (FIRE's function of distance, projected keys of Transformer-XL
-and such).
+and the head 2 n w v for v tokens of vocabulary. In the last layer only q of the tokens attend, and what follows is
+computed for the answer's tokens alone. A backward pass costs twice the forward pass: one product for the gradient of
+the input, one for that of the weights. Norms, activations, softmax and the optimiser are not products and do not count,
+nor do the products inside an encoding (FIRE's function of distance, Transformer-XL's projected keys).
 """
 
 from arith.config.schema import ModelConfig
 
-STATE_BYTES = 16  # a parameter: weight, gradient and two moments, in float32 in every precision
-UPDATE_BYTES = 32  # a parameter and step: AdamW reads those four and writes three; backward has written the gradient
-# Of a kept number on average: autocast leaves norms and residuals in float32, what is multiplied is in bfloat16.
+STATE_BYTES = 16  # per parameter: weight, gradient and two moments, in float32 in every precision
+# Per activation kept, on average: autocast leaves norms and residuals in float32, and multiplies in bfloat16.
 KEPT_BYTES = {"float32": 4, "tf32": 4, "bfloat16": 3}
-USES = 3  # of what is kept for the backward pass: written and read forward, read backward
-
-
-PASSES = 3  # of the forward pass, that a training step takes: one forward, two backward
+PASSES = 3  # a training step costs three forward passes: one forward, and a backward pass worth two
 
 
 def forward_flops(
-    model: ModelConfig, vocabulary: int, tokens: int, queries: int | None = None, asked: int | None = None
+    model: ModelConfig, vocabulary: int, tokens: int, queries: int | None = None, logits: int | None = None
 ) -> int:
-    """FLOPs of one sequence.
+    """FLOPs of a forward pass on one sequence.
 
     Args:
-        tokens: that go in.
-        queries: of the last tokens, those that look at others in the last layer; all, if None.
-        asked: of those, what logits are computed for; all, if None.
+        tokens: number of input tokens.
+        queries: how many of the last tokens attend in the last layer; all if None.
+        logits: how many of those get logits; all if None.
 
     >>> forward_flops(ModelConfig(layers=1, width=64, heads=4, hidden=256), vocabulary=20, tokens=10)
     1361920
     """
     queries = tokens if queries is None else queries
-    asked = queries if asked is None else asked
+    logits = queries if logits is None else logits
+    # The last layer computes only what the logits need, each layer before it every token.
     whole = (model.depth - 1) * _layer(model, tokens, tokens, tokens)
-    return whole + _layer(model, tokens, queries, asked) + 2 * asked * model.width * vocabulary
+    return whole + _layer(model, tokens, queries, logits) + 2 * logits * model.width * vocabulary
 
 
-def _layer(model: ModelConfig, tokens: int, queries: int, asked: int) -> int:
+def _layer(model: ModelConfig, tokens: int, queries: int, logits: int) -> int:
     width, keys = model.width, model.width * (model.key_heads or model.heads) // model.heads
-    projections = 2 * (queries + asked) * width * width + 2 * tokens * width * 2 * keys
+    # Queries are projected for the tokens that attend, outputs for those with logits, keys and values for all.
+    projections = 2 * (queries + logits) * width * width + 2 * tokens * width * 2 * keys
     attention = 2 * 2 * queries * tokens * width
-    return projections + attention + 2 * asked * width * model.hidden * model.matrices
+    return projections + attention + 2 * logits * width * model.hidden * model.matrices
+
+
+def block_parameters(model: ModelConfig) -> int:
+    """Weights of the matrices in all layers, which is nearly all there is with a vocabulary of digits.
+
+    >>> block_parameters(ModelConfig(layers=12, width=768, heads=12, hidden=3072, activation="gelu"))
+    84934656
+    """
+    keys = model.width * (model.key_heads or model.heads) // model.heads
+    return model.layers * model.width * (2 * model.width + 2 * keys + model.matrices * model.hidden)
 
 
 def training_flops(
@@ -57,22 +64,22 @@ def training_flops(
     rows: int,
     tokens: int,
     queries: int | None = None,
-    asked: int | None = None,
+    logits: int | None = None,
 ) -> int:
-    """FLOPs of one training step on so many sequences.
+    """FLOPs of one training step on `rows` sequences.
 
     >>> config = ModelConfig(layers=1, width=64, heads=4, hidden=256)
     >>> training_flops(config, 20, rows=2, tokens=10) == 2 * 3 * forward_flops(config, 20, 10)
     True
     """
-    return PASSES * rows * forward_flops(model, vocabulary, tokens, queries, asked)
+    return PASSES * rows * forward_flops(model, vocabulary, tokens, queries, logits)
 
 
 def palm_flops(model: ModelConfig, parameters: int, tokens: int) -> int:
     """FLOPs a trained token as model FLOPs utilisation counts them: 6 N + 12 L w n.
 
     N parameters, L layers, width w, n tokens in a sequence (Chowdhery et al., arXiv 2204.02311, appendix B). The
-    convention counts embeddings as if they were products, and every token as if its answer were asked for.
+    convention counts embeddings as if they were products, and every token as if it got logits.
 
     >>> palm_flops(ModelConfig(layers=12, width=768, heads=12), 85_000_000, tokens=64)
     517077888
@@ -80,22 +87,24 @@ def palm_flops(model: ModelConfig, parameters: int, tokens: int) -> int:
     return 6 * parameters * model.depth // model.layers + 12 * model.depth * model.width * tokens
 
 
-def activation_bytes(model: ModelConfig, precision: str, rows: int, tokens: int) -> int:
-    """What a forward pass keeps for the backward pass.
+def seconds(flops: float, flops_per_second: float, *, at_least: float = 0) -> float:
+    """How long products take at a rate.
 
-    Of each token and layer about 10 vectors of the model's width, the MLP's inner vectors, and three times its
-    attention scores, one for each head and token: a rough guide, which fused attention goes below.
+    Args:
+        at_least: time that passes however little is computed, such as that of launching a GPU's kernels.
+
+    >>> seconds(6e12, 3e14), seconds(6e12, 3e14, at_least=0.1)
+    (0.02, 0.1)
+    """
+    return max(flops / flops_per_second, at_least)
+
+
+def activation_bytes(model: ModelConfig, precision: str, rows: int, tokens: int) -> int:
+    """Bytes that a forward pass keeps for the backward pass.
+
+    For each token and layer about 10 vectors of the model's width, the MLP's inner vectors, and three copies of the
+    attention scores: a rough guide, and an upper bound for fused attention, which keeps no scores.
     """
     inner = model.matrices * model.hidden
     each = 10 * model.width + inner + 3 * model.heads * tokens
     return KEPT_BYTES[precision] * rows * tokens * model.depth * each
-
-
-def moved_bytes(model: ModelConfig, precision: str, parameters: int, rows: int, tokens: int) -> int:
-    """What a training step moves between memory and processor if nothing but products is fused: a rough guide."""
-    return USES * activation_bytes(model, precision, rows, tokens) + UPDATE_BYTES * parameters
-
-
-def training_bytes(model: ModelConfig, precision: str, parameters: int, rows: int, tokens: int) -> int:
-    """What training needs at most: the state of every parameter, and what a forward pass keeps."""
-    return STATE_BYTES * parameters + activation_bytes(model, precision, rows, tokens)

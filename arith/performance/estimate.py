@@ -13,13 +13,14 @@ from arith.config.schema import RunConfig, TrainingConfig
 from arith.data.batch import Batch
 from arith.evaluation.exact_match import conditions, cost
 from arith.experiment.experiment import Experiment
-from arith.model.cost import STATE_BYTES, activation_bytes, training_flops
+from arith.model.cost import STATE_BYTES, activation_bytes, seconds, training_flops
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
 from arith.results.tables import aligned
 from arith.training.environment import autocast, device_named, keep_freed_memory, matmul_precision
 
-PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}  # of one layer there and back, about, unless a step has fewer
+# FLOPs of one timed pass through a layer, forward and backward: 10 ms at 50 GFLOP/s, or at 100 TFLOP/s on a GPU.
+PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}
 PROBES = 4
 # Of each thread after the first: two do 1.7 times the steps of one, by the small models of results/training-speed.json.
 THREAD_GAIN = 0.7
@@ -27,10 +28,10 @@ THREAD_GAIN = 0.7
 
 def report(experiment: Experiment, as_json: bool = False) -> str:
     """The settings and the estimate, for `--dry-run`."""
-    found = estimate(experiment)
+    estimated = estimate(experiment)
     config = experiment.config.as_dict()
     if as_json:
-        return json.dumps({"config": config, "estimate": found}, indent=1)
+        return json.dumps({"config": config, "estimate": estimated}, indent=1)
     settings = [
         (f"{table}.{name}", value)
         for table, values in config.items()
@@ -42,12 +43,12 @@ def report(experiment: Experiment, as_json: bool = False) -> str:
     return (
         aligned(rows)
         + "\n\n"
-        + aligned([[name.replace("_", " "), _readable(name, value)] for name, value in found.items()])
+        + aligned([[name.replace("_", " "), _readable(name, value)] for name, value in estimated.items()])
     )
 
 
 def estimate(experiment: Experiment) -> dict[str, Any]:
-    """FLOPs and bytes counted from the shapes, time from what one layer takes on the device; a rough guide."""
+    """Count FLOPs and bytes from the shapes, and foretell time from one layer's on the device: a rough guide."""
     config, model = experiment.config, experiment.config.model
     with torch.device("meta"):
         model_shapes = experiment.model()
@@ -64,19 +65,19 @@ def estimate(experiment: Experiment) -> dict[str, Any]:
         "state_bytes": STATE_BYTES * parameters + tables,
         "activation_bytes": activation_bytes(model, precision, rows, tokens),
         "flops_per_step": step_flops,
-        "seconds_per_step": step_flops / rate,
-        "training_seconds": config.training.steps * step_flops / rate,
-        "test_seconds": test_flops(experiment, conditions(experiment)) / rate,
+        "seconds_per_step": seconds(step_flops, rate),
+        "training_seconds": seconds(config.training.steps * step_flops, rate),
+        "test_seconds": seconds(test_flops(experiment, conditions(experiment)), rate),
     }
 
 
 def test_seconds(experiment: Experiment, sets: Sequence[Condition]) -> float:
-    """About how long these tests take."""
-    return test_flops(experiment, sets) / flops_per_second(experiment)
+    """Foretell how long these test sets take."""
+    return seconds(test_flops(experiment, sets), flops_per_second(experiment))
 
 
 def test_flops(experiment: Experiment, sets: Sequence[Condition]) -> float:
-    """Of these tests, counted from the shapes."""
+    """FLOPs of these test sets, counted from the shapes."""
     with torch.device("meta"):
         model = experiment.model()
     tokens = {test.digits: experiment.tested_format.longest(experiment.tested_task, test.digits)[0] for test in sets}
@@ -84,26 +85,29 @@ def test_flops(experiment: Experiment, sets: Sequence[Condition]) -> float:
 
 
 def flops_per_step(experiment: Experiment) -> int:
-    """Of one training step on samples as long as any can be."""
+    """FLOPs of one training step on samples as long as any can be."""
     config, data = experiment.config, experiment.training_data()
     answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
-    rows, tokens = config.training.batch, data.longest - 1
+    rows, tokens = config.training.batch, data.longest - 1  # the last token of a sample is a label only
     return training_flops(config.model, experiment.vocabulary_size(), rows, tokens, answer)
 
 
 def flops_per_second(experiment: Experiment) -> float:
-    """What one layer of the model reaches there and back, its encoding and all that is no product included."""
+    """Measure the rate of one layer of the model, forward and backward.
+
+    Its encoding and everything else that is not a product take part, so that FLOPs over this rate are whole seconds.
+    """
     config = experiment.config
     changes: dict[str, Any] = {
         "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state"},
         "auxiliary": {"kind": None},
     }
-    if config.model.init is not None:  # its layer is like one of ours, but for its weights
+    if config.model.init is not None:  # a pretrained layer has the shape of one of ours
         changes |= {"model": {**changes["model"], "init": None}, "encoding": "nope"}
     return _measure_flops_per_second(config.with_values(changes))
 
 
-@functools.cache  # runs that differ in nothing but their layers are of one speed
+@functools.cache  # runs that differ in their number of layers alone share one measurement
 def _measure_flops_per_second(config: RunConfig) -> float:
     training, device = config.training, device_named(config.training.device)
     experiment = Experiment.of(config)
@@ -112,15 +116,15 @@ def _measure_flops_per_second(config: RunConfig) -> float:
     with matmul_precision(training), _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster:
         model = experiment.model().to(device)
         keep_freed_memory()
-        times = [_seconds_there_and_back(model, batch, training) for _ in range(1 + PROBES)]
+        times = [_pass_seconds(model, batch, training) for _ in range(1 + PROBES)]
     rows, tokens = len(batch.tokens), batch.tokens.shape[1] - 1
     shape, vocabulary = config.model, experiment.vocabulary_size()
     flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.logits_per_row)
-    return faster * flops / min(times[1:])
+    return faster * flops / min(times[1:])  # the first pass warms caches up
 
 
-def _seconds_there_and_back(model: Transformer, batch: Batch, config: TrainingConfig) -> float:
-    """Of a process on a CPU, so that it does not matter what else the machine does; on the wall for a GPU."""
+def _pass_seconds(model: Transformer, batch: Batch, config: TrainingConfig) -> float:
+    """Time one forward and backward pass: CPU time, which other processes leave alone, or wall time for a GPU."""
     device = batch.tokens.device
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     began = clock()
@@ -134,7 +138,7 @@ def _seconds_there_and_back(model: Transformer, batch: Batch, config: TrainingCo
 
 @contextmanager
 def _one_thread() -> Iterator[float]:
-    """Within, torch computes on one thread; gives how many times as fast it is on all that it had."""
+    """Let torch compute on one thread; yields how many times as fast it is on all the threads it had."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""What known GPUs can do at most, for a share of it to be told: dense bfloat16 products, and bytes of memory moved."""
+"""Peak rates of known GPUs by their data sheets: dense bfloat16 products, and memory bandwidth."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class Gpu:
     """The data sheet of a GPU.
 
     Args:
-        flops: a second, of dense products in bfloat16 that are summed in float32.
-        bandwidth: bytes a second to and from its memory.
-        memory: bytes.
-        source: of the numbers. Data sheets that tell FLOPs of sparse matrices tell twice the dense ones.
+        flops: peak FLOP/s of dense products in bfloat16, summed in float32.
+        bandwidth: bytes per second to and from its memory.
+        memory: size in bytes.
+        source: where the numbers come from. Data sheets that quote sparse FLOPs quote twice the dense ones.
     """
 
     flops: float
@@ -24,7 +24,7 @@ H100 = "NVIDIA H100 data sheet, half of its sparse FLOPs"
 H200 = "NVIDIA H200 data sheet, half of its sparse FLOPs"
 A100 = "NVIDIA A100 data sheet"
 
-# By the name that torch.cuda.get_device_name gives.
+# Keyed by what torch.cuda.get_device_name returns.
 GPUS = {
     "NVIDIA H100 80GB HBM3": Gpu(989.4e12, 3.35e12, 80e9, f"{H100}, SXM"),
     "NVIDIA H100 PCIe": Gpu(756.5e12, 2.0e12, 80e9, f"{H100}, PCIe (product brief PB-11133)"),
@@ -43,11 +43,11 @@ GPUS = {
 
 
 def utilisation(device: str, precision: str, flops: float, seconds: float) -> tuple[float | None, str]:
-    """The share of a device's peak that so many FLOPs in so many seconds are, and the peak; None, and why not.
+    """Share of a device's peak reached by `flops` in `seconds`, and the peak in words; None, and why, if not known.
 
     Args:
-        device: as torch names it.
-        precision: of the products.
+        device: name as torch gives it.
+        precision: type in which products are computed.
 
     >>> utilisation("NVIDIA H100 80GB HBM3", "bfloat16", 494.7e12, 1.0)[0]
     0.5

@@ -32,7 +32,7 @@ from arith.training.step import LossOf, batch_loss, training_step
 Clock = Callable[[], float]  # seconds
 
 WARM_STEPS = 10
-LEAST_STEPS, MOST_STEPS = 5, 200  # that are timed where seconds are given
+LEAST_STEPS, MOST_STEPS = 5, 200  # bounds on the timed steps where a duration is given
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Throughput:
 
     Args:
         device: as torch names it.
-        rows: samples a step.
-        seconds: of each timed step.
-        data_seconds: a step, of writing its samples and computing their position ids.
-        waits_for_data: as on a CPU; beside a GPU, samples are written while it computes.
-        tokens, padded_tokens: that go in, a step on average, without and with padding.
-        flops: of a step's matrix products on average, counted (see `arith.model.cost`).
-        palm: 6 N + 12 L w n, the FLOPs a token as MFU counts them.
-        peak_bytes: on a GPU, of all tensors; on a CPU, what the process has grown by.
-        parts: seconds a step of each of its parts, timed one by one: their sum is more than a whole step takes.
+        rows: samples per step.
+        seconds: duration of each timed step.
+        data_seconds: time per step for writing its samples and computing their position ids.
+        waits_for_data: whether steps wait for their samples, as on a CPU; a GPU computes while they are written.
+        tokens, padded_tokens: average input tokens per step, without and with padding.
+        flops: average FLOPs of a step's matrix products, counted (see `arith.model.cost`).
+        palm: 6 N + 12 L w n, the FLOPs per token as MFU counts them.
+        peak_bytes: on a GPU, the most that all tensors took; on a CPU, what the process has grown by.
+        parts: seconds per step of each part, timed one by one: their sum is more than a whole step takes.
     """
 
     device: str
@@ -69,7 +69,7 @@ class Throughput:
 
     @property
     def step_seconds(self) -> float:
-        """The median step, with what writing its samples takes where it has to wait for them."""
+        """The median step, with the time to write its samples where it waits for them."""
         return statistics.median(self.seconds) + (self.data_seconds if self.waits_for_data else 0)
 
     @property
@@ -83,7 +83,7 @@ class Throughput:
 
     @property
     def mfu(self) -> tuple[float | None, str]:
-        """Model FLOPs utilisation, padding counting for nothing, and the peak; None, and why it is not told."""
+        """Model FLOPs utilisation, padding not counted, and the peak; None, and the reason, where it is not known."""
         return utilisation(self.device, self.precision, self.palm * self.tokens, self.step_seconds)
 
 
@@ -91,8 +91,8 @@ class Laps:
     """Moments on a device, without waiting for it.
 
     Args:
-        clock: on a CPU. `time.process_time` counts this process alone, and on one thread is right where others use the
-            cores too.
+        clock: used on a CPU. `time.process_time` counts this process alone: on one thread, it is right even where
+            others use the cores too.
     """
 
     def __init__(self, device: torch.device, clock: Clock = time.perf_counter) -> None:
@@ -100,7 +100,7 @@ class Laps:
         self._marks: list[tuple[str, torch.cuda.Event | float]] = []
 
     def mark(self, name: str) -> None:
-        """What has gone on since the mark before bears this name."""
+        """End a lap: the time since the mark before is counted under this name."""
         if not self._cuda:
             self._marks.append((name, self._clock()))
             return
@@ -109,7 +109,7 @@ class Laps:
         self._marks.append((name, event))
 
     def seconds(self) -> list[tuple[str, float]]:
-        """From each mark to the next, by the name of the next."""
+        """The laps so far, each under the name of the mark that ended it."""
         if self._cuda:
             torch.cuda.synchronize()
         pairs = zip(self._marks, self._marks[1:], strict=False)
@@ -126,10 +126,10 @@ def _between(earlier: torch.cuda.Event | float, later: torch.cuda.Event | float)
 
 @dataclass(frozen=True)
 class Trial:
-    """A training of which nothing is kept.
+    """A training run of which nothing is kept.
 
     Args:
-        data_seconds: a step, of writing its samples and computing their position ids.
+        data_seconds: time per step for writing its samples and computing their position ids.
         clock: see `Laps`.
     """
 
@@ -143,7 +143,7 @@ class Trial:
 
     @staticmethod
     def of(experiment: Experiment, clock: Clock = time.perf_counter) -> "Trial":
-        """Before its first step."""
+        """Set a run up as training does, before its first step."""
         keep_freed_memory()
         config = experiment.config.training
         device = device_named(config.device)
@@ -165,24 +165,24 @@ class Trial:
         training_step(self.model, self.optimizer, self.feed.batches(step), self.config, loss_of=self.loss_of)
 
     def warm(self, steps: int) -> None:
-        """Before these steps are timed: some of them, or all if each may have a shape to compile."""
+        """Run some steps before they are timed; if compiled, all, as each may have a shape that compiles first."""
         for step in range(steps if self.loss_of else min(WARM_STEPS, steps)):
             self.run(step)
 
     def seconds(self, steps: int) -> tuple[float, ...]:
-        """Of each of the first steps."""
+        """Time each of the first steps."""
         laps = Laps(self.feed.device, self.clock)
         with frozen_gc():
             laps.mark("begin")
             for step in range(steps):
                 self.run(step)
                 laps.mark("step")
-        return tuple(own for _, own in laps.seconds())
+        return tuple(lap for _, lap in laps.seconds())
 
     def part_seconds(self, steps: int) -> dict[str, float]:
-        """Seconds a step of its parts.
+        """Seconds per step of each of its parts.
 
-        On a GPU a part that the host is too slow to keep it busy with takes as long as the host.
+        Where the host is too slow to keep a GPU busy, a part takes as long as the host does.
         """
         laps, loss_of = Laps(self.feed.device, self.clock), self.loss_of or batch_loss
         for step in range(steps):
@@ -201,8 +201,8 @@ class Trial:
             self.optimizer.step()
             laps.mark("optimiser")
         total: dict[str, float] = defaultdict(float)
-        for name, own in laps.seconds():
-            total[name] += own / steps
+        for name, lap in laps.seconds():
+            total[name] += lap / steps
         return {name: total[name] for name in ("batch", "forward", "backward", "clip", "optimiser")}
 
 
@@ -213,30 +213,33 @@ def measure_throughput(
     parts: bool = False,
     clock: Clock = time.perf_counter,
 ) -> Throughput:
-    """Train for some steps, of which nothing is kept, and time them.
+    """Time some training steps, of which nothing is kept.
 
     Args:
-        steps: that are timed, after 10 that are not; of a compiled run, after all of them once, so that none compiles.
-        seconds: time for about so long instead.
-        parts: time the parts of a step as well.
+        steps: number of timed steps, after 10 warm ones; a compiled run warms up on all, so that none compiles.
+        seconds: about how long to time steps for, instead of a number of steps.
+        parts: whether to time the parts of a step as well.
         clock: see `Laps`.
     """
     config, shape, vocabulary = experiment.config.training, experiment.config.model, experiment.vocabulary_size()
     device = device_named(config.device)
-    before = _memory(device, anew=True)
+    before = _peak_memory(device, anew=True)
     with matmul_precision(config), explain_out_of_memory(config, experiment.tokens):
         trial = Trial.of(experiment, clock)
         if seconds is not None:
             steps = min(max(int(seconds / min(trial.seconds(3))), LEAST_STEPS), MOST_STEPS)
         trial.warm(steps)
         timed = trial.seconds(steps)
-        peak = _memory(device) - before
-        found = trial.part_seconds(min(steps, 20)) if parts else {}
+        peak = _peak_memory(device) - before
+        by_part = trial.part_seconds(min(steps, 20)) if parts else {}
     feed, parameters = trial.feed, trial.model.parameter_count()
     real = sum(feed.tokens(step)[0] - config.batch for step in range(steps)) / steps  # the last token is not read
     batches = [batch for step in range(steps) for batch in feed.batches(step)]
-    shapes = [batch.samples.tokens.shape for batch in batches]
-    inputs = [(rows, n - 1, own.queries, own.logits_per_row) for (rows, n), own in zip(shapes, batches, strict=True)]
+    inputs = [
+        (rows, n - 1, batch.queries, batch.logits_per_row)
+        for batch in batches
+        for rows, n in [batch.samples.tokens.shape]
+    ]
     return Throughput(
         device=device_description() if device.type == "cpu" else torch.cuda.get_device_name(device),
         precision=config.precision,
@@ -248,21 +251,21 @@ def measure_throughput(
         waits_for_data=device.type == "cpu",
         tokens=real,
         padded_tokens=sum(rows * tokens for rows, tokens, *_ in inputs) / steps,
-        flops=sum(training_flops(shape, vocabulary, *own) for own in inputs) / steps,
+        flops=sum(training_flops(shape, vocabulary, *sizes) for sizes in inputs) / steps,
         palm=palm_flops(shape, parameters, round(real / config.batch)),
         peak_bytes=peak,
-        parts=found,
+        parts=by_part,
     )
 
 
-def _memory(device: torch.device, anew: bool = False) -> int:
-    """The most there was in use: by tensors on a GPU, by the whole process on a CPU.
+def _peak_memory(device: torch.device, anew: bool = False) -> int:
+    """Peak memory: of tensors on a GPU, of the whole process on a CPU.
 
     Args:
-        anew: on a GPU, what is in use now is the most from here on.
+        anew: on a GPU, forget earlier peaks first. A process on a CPU never shrinks its own.
     """
     if device.type == "cpu":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
     torch.cuda.synchronize(device)
     if anew:
         torch.cuda.reset_peak_memory_stats(device)

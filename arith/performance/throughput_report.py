@@ -11,8 +11,8 @@ FORMULA = "6 N + 12 L w n FLOPs a token: N parameters, L layers, w width, n toke
 
 
 def as_json(found: Throughput) -> dict[str, Any]:
-    """What was measured, and what follows from it."""
-    share, said = found.mfu
+    """Everything measured, and the rates that follow from it."""
+    share, peak = found.mfu
     derived = {
         "step_seconds": found.step_seconds,
         "samples_per_second": found.samples_per_second,
@@ -21,15 +21,15 @@ def as_json(found: Throughput) -> dict[str, Any]:
         "flops_per_second": found.flops / found.step_seconds,
         "mfu": share,
         "mfu_formula": FORMULA,
-        "peak": said,
+        "peak": peak,
     }
     return {**asdict(found), **derived}
 
 
 def describe(found: Throughput) -> str:
-    """A few lines, and a table of where a step's time goes."""
+    """Summarise in a few lines, with a table of where a step's time goes."""
     spread = f"[{1000 * min(found.seconds):.3g}, {1000 * max(found.seconds):.3g}]"
-    share, said = found.mfu
+    share, peak = found.mfu
     way = "compiled" if found.compiled else "eager"
     rows = [
         ["model", f"{found.parameters:,} parameters, {found.precision}, {way}, on {found.device}"],
@@ -44,7 +44,7 @@ def describe(found: Throughput) -> str:
             f"{found.tokens_per_second:,.0f}, padding included {found.padded_tokens / found.step_seconds:,.0f}",
         ],
         ["FLOP/s", f"{found.flops / found.step_seconds:.3g} of matrix products, counted, padding included"],
-        ["MFU", f"not told: {said}" if share is None else f"{share:.1%} of {said}; {FORMULA}; padding counts nothing"],
+        ["MFU", f"not told: {peak}" if share is None else f"{share:.1%} of {peak}; {FORMULA}; padding counts nothing"],
         ["memory", f"{found.peak_bytes / 2**20:,.0f} MiB at most"],
     ]
     return aligned(rows) + ("\n\n" + _parts(found) if found.parts else "")
@@ -59,9 +59,9 @@ def _parts(found: Throughput) -> str:
 
 
 def comparison(found: Sequence[Throughput]) -> str:
-    """How many times as fast the others are as the first."""
+    """Say how many times as fast the others are as the first."""
     lines = []
-    for own in found[1:]:
-        times = found[0].step_seconds / own.step_seconds
-        lines.append(f"{'compiled' if own.compiled else 'eager'} is {times:.2f} times as fast")
+    for other in found[1:]:
+        times = found[0].step_seconds / other.step_seconds
+        lines.append(f"{'compiled' if other.compiled else 'eager'} is {times:.2f} times as fast")
     return "\n".join(lines)

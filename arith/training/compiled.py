@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from arith.config.presets import block_parameters
 from arith.config.schema import RunConfig
 from arith.data.batch import Batch
+from arith.model.cost import seconds, training_flops
 from arith.model.transformer import Transformer
 from arith.process.progress import say
 from arith.training.step import LossOf, batch_loss
@@ -24,7 +24,7 @@ from arith.training.step import LossOf, batch_loss
 SHAPES = 64  # of batches, that are compiled for one after the other; far fewer occur
 
 # What decides whether to compile. Estimates for one H100 in bfloat16, not measured: launching a kernel takes 5 us, a
-# layer launches 70 there and back, arithmetic runs at 300 TFLOP/s, and compiling takes as long as on a CPU.
+# layer launches 70, forward and backward, arithmetic runs at 300 TFLOP/s, and compiling takes as long as on a CPU.
 LAUNCH_SECONDS_A_LAYER = 70 * 5e-6
 FLOPS_PER_SECOND = 3e14
 COMPILE_SECONDS, COMPILE_SECONDS_A_LAYER = 15.0, 4.0
@@ -89,7 +89,7 @@ def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled |
         return None
     # A graph writes gradients where its last replay left them, so that those of several batches would not add up.
     alone = config.training.microbatches == 1
-    graphs = device.type == "cuda" and alone and batch_flops(config, tokens) < GRAPHED_FLOPS
+    graphs = device.type == "cuda" and alone and _batch_flops(config, tokens) < GRAPHED_FLOPS
     return Compiled(graphs=graphs)
 
 
@@ -102,17 +102,17 @@ def pays(config: RunConfig, tokens: int) -> bool:
     True
     """
     model, training = config.model, config.training
-    step_flops = training.microbatches * batch_flops(config, tokens)
-    launches = training.microbatches * model.depth * LAUNCH_SECONDS_A_LAYER
-    saved = SAVED * training.steps * max(step_flops / FLOPS_PER_SECOND, launches)
+    launches = model.depth * LAUNCH_SECONDS_A_LAYER
+    step = training.microbatches * seconds(_batch_flops(config, tokens), FLOPS_PER_SECOND, at_least=launches)
+    saved = SAVED * training.steps * step
     return saved > COMPILE_SECONDS + COMPILE_SECONDS_A_LAYER * model.depth
 
 
-def batch_flops(config: RunConfig, tokens: int) -> float:
-    """Of the matrices' products, there and back, in one of the batches that a step is computed from."""
-    model, training = config.model, config.training
-    matrices = block_parameters(model.depth, model.width, model.hidden, model.activation)
-    return 6 * matrices * tokens * training.batch / training.microbatches
+def _batch_flops(config: RunConfig, tokens: int) -> int:
+    """FLOPs of one of the batches that a step is computed from, forward and backward."""
+    training = config.training
+    # No vocabulary: for digits the head is next to nothing, and a rough estimate need not build the data to know it.
+    return training_flops(config.model, 0, training.batch // training.microbatches, tokens)
 
 
 def missing(device: torch.device) -> str | None:

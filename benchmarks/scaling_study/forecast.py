@@ -9,8 +9,10 @@ backward pass. It is a plan, not a measurement: `arith bench train` on the devic
 
 from dataclasses import dataclass
 
+from scaling_study.memory import training_bytes
+
 from arith.config.schema import ModelConfig
-from arith.model.cost import palm_flops, training_bytes
+from arith.model.cost import palm_flops, seconds
 from arith.performance.gpus import GPUS
 
 GRADIENT_BYTES = 4  # per parameter: float32
@@ -81,10 +83,9 @@ def plan(model: ModelConfig, parameters: int, rows: int, tokens: int, machine: M
     """
     gpu = GPUS[machine.name]
     share = -(-rows // machine.gpus)
-    arithmetic = share * tokens * palm_flops(model, parameters, tokens) / (gpu.flops * mfu)
-    ring = (
-        2 * (machine.gpus - 1) / machine.gpus
-    )  # reduce-scatter, then all-gather: each passes (N - 1) / N of the bytes
+    arithmetic = seconds(share * tokens * palm_flops(model, parameters, tokens), gpu.flops * mfu)
+    # Reduce-scatter, then all-gather: in each, a GPU sends (N - 1) / N of the bytes.
+    ring = 2 * (machine.gpus - 1) / machine.gpus
     needed = training_bytes(model, "bfloat16", parameters, share, tokens)
     exchange = ring * GRADIENT_BYTES * parameters / machine.link
     return Plan(mfu, arithmetic, exchange, needed, needed <= gpu.memory)

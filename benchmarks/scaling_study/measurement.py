@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from typing import Any
 
+from scaling_study.memory import moved_bytes, training_bytes
+
 from arith.config.schema import RunConfig
 
 TESTED_FLOPS = 3e10  # of one evaluation, about
@@ -77,7 +79,6 @@ def measure(point: Point, threads: int, seconds: float) -> dict[str, Any]:
     from arith.evaluation.exact_match import cost
     from arith.evaluation.teacher_forced import judged
     from arith.experiment.experiment import Experiment
-    from arith.model.cost import moved_bytes, training_bytes
     from arith.performance.throughput import measure_throughput
 
     torch.set_num_threads(threads)

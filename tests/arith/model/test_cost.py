@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from arith.config.schema import RunConfig
 from arith.evaluation.teacher_forced import judge
 from arith.experiment.experiment import Experiment
-from arith.model.cost import forward_flops, palm_flops, training_flops
+from arith.model.cost import block_parameters, forward_flops, palm_flops, training_flops
 from arith.performance.gpus import GPUS, utilisation
 
 SHAPES = [
@@ -33,6 +33,16 @@ def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> N
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         judge(model, batch)
     assert counted.get_total_flops() == 6 * forward_flops(model.config, vocabulary, tokens, batch.queries)
+
+
+@pytest.mark.parametrize("shape", SHAPES[::3], ids=["one layer", "grouped"])
+def test_weights_of_blocks_are_what_is_multiplied(shape: dict[str, object]) -> None:
+    config = RunConfig.of({"encoding": "nope", "model": shape})
+    model, blocks = Experiment.of(config).model(), config.model
+    matrices = [weight.numel() for name, weight in model.named_parameters() if weight.ndim == 2 and "blocks" in name]
+    assert block_parameters(blocks) == sum(matrices)
+    attention = 4 * blocks.width * blocks.depth  # of a single token, which attends to itself
+    assert forward_flops(blocks, 0, 1) == 2 * block_parameters(blocks) + attention
 
 
 def test_all_answers_asked_for() -> None:
