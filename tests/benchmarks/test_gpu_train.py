@@ -71,7 +71,7 @@ def test_what_fails_or_comes_too_late_is_named(
     def failing(*_: Any, **__: Any) -> None:
         raise RuntimeError("no kernel image")
 
-    monkeypatch.setattr(benchmark, "throughput", failing)
+    monkeypatch.setattr(benchmark, "measure_throughput", failing)
     report = benchmark.Report(tmp_path, "NVIDIA Tiny, GPU")
     benchmark.speed(benchmark.TINY, report, "cpu")
     rows = json.loads((tmp_path / "train-Tiny-GPU.json").read_text())["throughput"]["rows"]
