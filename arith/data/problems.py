@@ -12,7 +12,7 @@ from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Sampler, Scheduled, Uniform, UniformValues
 from arith.tasks.sampling import Source
 from arith.tasks.stream import Split, check_seed
-from arith.tasks.suites import SUITES, Suite
+from arith.tasks.suites import SUITES, Suite, SuiteName
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,31 @@ def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
         raise UsageError(str(error)) from error
 
 
+def suite_named(name: str) -> SuiteName:
+    """The test suite of a name.
+
+    Raises:
+        UsageError: there is none.
+
+    >>> suite_named("chains")
+    Traceback (most recent call last):
+    arith.errors.UsageError: no test suite is called 'chains'. Did you mean 'chain'? Suites: random, unequal, ...
+    """
+    if name not in SUITES:
+        raise UsageError(f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}")
+    return name
+
+
 def suite_problems(task: str, suite: str, data: DataConfig) -> Mixture:
     """A suite of the longest operands, with the data's seed."""
-    if suite not in SUITES:
-        raise UsageError(f"no test suite is called '{suite}'.{did_you_mean(suite, SUITES)} Suites: {', '.join(SUITES)}")
+    name = suite_named(suite)
     low, high = data.digits
     if low != high:
         raise UsageError(f"a suite is of one length, such as --digits {high}; got {low}-{high}")
     if data != DataConfig(data.digits, seed=data.seed):
         raise UsageError("a suite is drawn in its own way, from one task: leave out --uniform, --carry-mix and --mix")
     try:
-        return Mixture([Source(task_named(task), Suite(suite, high), data.seed, "test")])
+        return Mixture([Source(task_named(task), Suite(name, high), data.seed, "test")])
     except ValueError as error:
         raise UsageError(str(error)) from error
 

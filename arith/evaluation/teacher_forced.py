@@ -44,7 +44,6 @@ class Judged:
         return Judged(self.first_wrong[rows], self.margin[rows])
 
 
-@torch.no_grad()
 def judged(
     model: Transformer,
     data: Dataset,
@@ -75,6 +74,7 @@ def rows_at(model: Transformer, tokens: int) -> int:
     return max(1, SCORE_BYTES[model.embedding.weight.device.type] // (4 * model.config.heads * tokens**2))
 
 
+@torch.no_grad()
 def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:
     """Every sample of a batch, given the right answers.
 
@@ -101,9 +101,3 @@ def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:
 def exact_matches(model: Transformer, data: Dataset, n: int, flag: Flag | None = None) -> Bool[Tensor, " n"]:
     """Whether each of the first n samples is answered right in every token, the end mark included."""
     return judged(model, data, n, flag).right
-
-
-@torch.no_grad()
-def batch_matches(model: Transformer, batch: Batch) -> Bool[Tensor, " b"]:
-    """Whether each sample of a batch is answered right in every token."""
-    return judge(model, batch).right

@@ -12,12 +12,12 @@ from arith.config.pretrained import ENCODING as PRETRAINED
 from arith.config.schema import RunConfig
 from arith.data.batch import reading
 from arith.data.dataset import Dataset, Samples
-from arith.data.problems import Share, shares, training_problems
+from arith.data.problems import Share, shares, suite_named, training_problems
 from arith.data.traces import Supervision
 from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
-from arith.errors import UsageError, did_you_mean
+from arith.errors import UsageError
 from arith.experiment.checks import longest, running_sums_of, supervision_of
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
@@ -29,7 +29,7 @@ from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 from arith.tasks.sampling import Source
 from arith.tasks.stream import check_seed
-from arith.tasks.suites import SUITES, Suite, SuiteName
+from arith.tasks.suites import Suite, SuiteName
 
 if TYPE_CHECKING:
     from arith.experiment.pretrained import PretrainedFolder
@@ -167,18 +167,14 @@ class Experiment:
             raise UsageError("evaluation.digits names one length or more, and is empty")
         if min(evaluation.digits) < 1:
             raise UsageError(f"evaluation.digits are 1 or more, got {min(evaluation.digits)}")
-        for name in evaluation.suites:
-            if name not in SUITES:
-                raise UsageError(
-                    f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}"
-                )
+        suites = self.suites()  # refuses unknown names before anything else is said of the tests
         if evaluation.grid and self.tested_task.operands != 2:
             raise UsageError(
                 f"a grid is of two operands' lengths, and {self.config.tested_task} has {self.tested_task.operands}"
             )
         try:
             for digits in evaluation.digits:
-                for suite in self.suites():
+                for suite in suites:
                     Suite(suite, digits).check(self.tested_task)
         except ValueError as error:
             raise UsageError(str(error)) from error
@@ -188,7 +184,7 @@ class Experiment:
         asked = dict.fromkeys(self.config.evaluation.suites)
         if not asked:
             return ("random",) if self.tested_task.operands < 2 else ("random", "unequal")
-        return tuple(name for wanted in asked for name in SUITES if name == wanted)
+        return tuple(map(suite_named, asked))
 
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""

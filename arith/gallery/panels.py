@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib import colormaps, colors, ticker
+from matplotlib import colors, ticker
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from torch import Tensor
 
 from arith.catalogue.examples import SHOWN, TRAINED
-from arith.figures.style import COLOURS, DASHES, STYLE
+from arith.figures.style import COLOURS, DASHES, MAP, STYLE
 
-# Its lightness rises with the values: read in grey, and by colour-blind readers.
-MAP = colormaps["cividis"].resampled(48)
+FEW_COLOURS = MAP.resampled(48)
 STRIP = 0.065  # inches, of a map's colours beside curves
 HATCH: dict[str, Any] = {"hatch": "//////", "edgecolor": "0.6", "facecolor": "white", "linewidth": 0}
 PICTURE_STYLE: dict[Any, Any] = STYLE | {
@@ -47,7 +46,7 @@ class Line:
 def heat(panel: Axes, values: Float[Tensor, "q k"], limits: tuple[float, float], causal: bool) -> None:
     """Values as colours; hatched where there is none, empty in the future."""
     numbers, n = values.numpy(), len(values)
-    pixels = MAP(colors.Normalize(*limits)(np.nan_to_num(numbers)))
+    pixels = FEW_COLOURS(colors.Normalize(*limits)(np.nan_to_num(numbers)))
     none, ahead = np.isnan(numbers), np.triu(np.full(numbers.shape, causal), 1)
     pixels[none, 3] = 0
     pixels[ahead] = 1
@@ -130,14 +129,14 @@ def key(panel: Axes, limits: tuple[float, float]) -> None:
     wide = STRIP * panel.figure.dpi / panel.bbox.width
     strip = panel.inset_axes((-wide, 0, wide, 1))
     strip.set_axis_off()
-    strip.imshow(MAP(np.linspace(1, 0, 64))[:, None], extent=(0, 1, *limits), aspect="auto")
+    strip.imshow(FEW_COLOURS(np.linspace(1, 0, 64))[:, None], extent=(0, 1, *limits), aspect="auto")
     strip.set_ylim(*panel.get_ylim())
 
 
 def bar(panel: Axes, limits: tuple[float, float]) -> None:
     """A map's colours at its right."""
     strip = panel.inset_axes((1.05, 0, 0.06, 1))
-    strip.imshow(MAP(np.linspace(1, 0, 64))[:, None], extent=(0, 1, *limits), aspect="auto")
+    strip.imshow(FEW_COLOURS(np.linspace(1, 0, 64))[:, None], extent=(0, 1, *limits), aspect="auto")
     strip.set_xticks([])
     strip.yaxis.tick_right()
     strip.yaxis.set_major_locator(ticker.MaxNLocator(4))

@@ -14,7 +14,7 @@ from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.evaluation import teacher_forced as judging
 from arith.evaluation.exact_match import evaluate, grid_conditions, jobs
-from arith.evaluation.teacher_forced import batch_matches, exact_matches
+from arith.evaluation.teacher_forced import exact_matches, judge
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.figures.accuracy import draw_accuracy
@@ -74,9 +74,9 @@ def test_one_pass_equals_cached_greedy_decoding(tmp_path: Path, encoding: str, f
         decoded = model.answer(prompt, batch.key, batch.tokens.shape[1] - cut, batch.capacity)
         padded = torch.full_like(batch.tokens[:, cut:], vocabulary.token(vocabulary.PAD))
         padded[:, : decoded.shape[1]] = decoded
-        in_one_pass = batch_matches(model, batch)
+        in_one_pass = judge(model, batch).right
         assert torch.equal(in_one_pass, (padded == batch.tokens[:, cut:]).all(1))
-        alone = torch.cat([batch_matches(model, data.batch(row, 1, CPU)) for row in range(60)])
+        alone = torch.cat([judge(model, data.batch(row, 1, CPU)).right for row in range(60)])
         assert torch.equal(in_one_pass[:60], alone)
         right.append(in_one_pass)
     share = float(torch.cat(right).float().mean())
