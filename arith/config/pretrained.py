@@ -1,17 +1,17 @@
-"""How a pretrained model that a training starts from is named. No torch."""
+"""The name of a pretrained model to start training from: `hf:FOLDER`. No torch."""
 
 import json
 from pathlib import Path
 
 from arith.errors import UsageError
 
-ENCODING = "pretrained"  # what the encoding of such a model is called, which is its own
+ENCODING = "pretrained"  # the name of such a model's own encoding, in place of one from the catalogue
 PREFIX = "hf:"
 CONFIG = "config.json"
 
 
 def located(text: str) -> str:
-    """The same name with an absolute path, so that the run can be gone on with from elsewhere.
+    """The same name with an absolute path, so that the run can be resumed from another folder.
 
     >>> located("gpt2")
     Traceback (most recent call last):
@@ -22,10 +22,15 @@ def located(text: str) -> str:
 
 
 def folder_of(text: str) -> Path:
-    """Where a named model is."""
+    """The folder of a named model.
+
+    Raises:
+        UsageError: the name has no folder, or what is there is no model of another library.
+    """
     folder = text.removeprefix(PREFIX)
     if not text.startswith(PREFIX) or not folder:
         raise UsageError(f"a pretrained model is named hf:FOLDER, a local one of Hugging Face; got '{text}'")
+    # Such a folder has a config.json too, but not the fields from which a pretrained model's shape is read.
     if is_model(Path(folder)):
         raise UsageError(
             f"{folder} is a model of arith's own, and --init takes one of another kind. To train it further, resume "

@@ -15,7 +15,7 @@ _NAMES = {kind: kind.__name__ for kind in WORDS}  # messages name types as Pytho
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables, the second over the first.
+    """Nested tables, the values of the second in place of the first's.
 
     >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
     {'a': {'b': 3, 'c': 2}}
@@ -28,7 +28,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nested(setting: str, value: Any) -> dict[str, Any]:
-    """
+    """A dotted setting as nested tables.
+
     >>> nested("model.layers", 6)
     {'model': {'layers': 6}}
     """
@@ -39,7 +40,7 @@ def nested(setting: str, value: Any) -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of what is not equal in two nested tables."""
+    """One line for each value that differs between two nested tables, by its dotted name."""
     found: list[str] = []
     for key in sorted({*old, *new}):
         a, b = old.get(key), new.get(key)
@@ -51,7 +52,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def digit_range(text: str) -> tuple[int, int]:
-    """
+    """Read a range of digit lengths.
+
     >>> digit_range("1-4"), digit_range("5")
     ((1, 4), (5, 5))
     """
@@ -65,7 +67,7 @@ def digit_range(text: str) -> tuple[int, int]:
 
 
 def grid_lengths(text: str) -> list[tuple[int, int]]:
-    """Pairs of operand lengths: of one list, or of another one for the second operand.
+    """Read pairs of operand lengths: both from one list, or the second operand's from a list of its own.
 
     >>> grid_lengths("2x1-3")
     [(2, 1), (2, 2), (2, 3)]
@@ -75,11 +77,13 @@ def grid_lengths(text: str) -> list[tuple[int, int]]:
 
 
 def digit_list(text: str) -> tuple[int, ...]:
-    """
+    """Read a list of digit lengths and ranges; duplicates count once.
+
     >>> digit_list("1-4,10,20")
     (1, 2, 3, 4, 10, 20)
     """
     ranges = [digit_range(part) for part in text.split(",")]
+    # A dict keeps the order that was written, which is that of the test sets; a set would not.
     return tuple(dict.fromkeys(digits for low, high in ranges for digits in range(low, high + 1)))
 
 
@@ -92,6 +96,7 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(
             f"no model preset is called '{name}'.{did_you_mean(name, PRESETS)} Presets: {', '.join(PRESETS)}"
         )
+    # A preset is where values start from, so settings beside it win; the resolved configuration names no preset.
     rest = {key: value for key, value in model.items() if key != "preset"}
     return {**values, "model": {**PRESETS[name], **rest}}
 

@@ -26,13 +26,13 @@ class Recipe:
     """One run, or several to be drawn in one figure.
 
     Args:
-        name: of the file.
-        title: of the figure.
-        values: of all runs, as nested tables.
-        curves: what each labelled run has of its own.
+        name: the file's name, with the scale where it has several.
+        title: the figure's title.
+        values: settings of all runs, as nested tables.
+        curves: labels, each with the settings in which its run differs.
         live: labels that the demo trains; the others are drawn from committed results.
-        seeds: of model and data, for published results.
-        published: what all runs have otherwise when their results are published: more test problems.
+        seeds: seeds of model and data for published results.
+        published: settings that replace others when results are published, such as more test problems.
         figure_plan: how its figure is laid out, and what it is compared with.
     """
 
@@ -50,7 +50,7 @@ class Recipe:
         return replace(self, values=merged(self.values, self.published))
 
     def labels(self) -> list[str]:
-        """Its curves; a recipe of one run has one, called like itself."""
+        """The labels of its curves; a recipe of one run has one curve, named like the recipe."""
         return [label for label, _ in self.curves] or [self.name]
 
     def config(self, label: str | None = None) -> RunConfig:
@@ -80,10 +80,11 @@ def names() -> list[str]:
 
 
 def load(name: str, scale: str | None = None) -> Recipe:
-    """The recipe of a name, of a path to a TOML file, or of a run's run.json, which replays it.
+    """Load a recipe by its name, by the path of a TOML file, or from a run's run.json, which replays that run.
 
     Args:
-        scale: of a recipe that has several; the first one, if None.
+        name: the name or path.
+        scale: one of the scales of a recipe that has several; the first, if None.
 
     >>> load("multiplication", "paper").name
     'multiplication-paper'
@@ -95,6 +96,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
         values = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
+    # Popped one by one: what is left over at the end are the settings of the runs.
     scales = values.pop("scales", {})
     if scale is None:
         scale = next(iter(scales), None)
@@ -102,6 +104,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
         known = f"Scales: {', '.join(scales)}" if scales else "It has no scales"
         raise UsageError(f"recipe '{path.stem}' has no scale '{scale}'.{did_you_mean(scale, scales)} {known}")
     values = merged(values, scales[scale]) if scale else values
+    # A recipe's own files stand beside it, wherever it is called from.
     if "imports" in values:
         values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
     curves = values.pop("curves", {})
@@ -142,7 +145,7 @@ def _contest(values: Any, curves: Collection[str], where: str) -> Contest:
 
 
 def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | None]:
-    """The file that a name stands for, and the scale if the name ends with one."""
+    """The file that a name stands for, and its scale if the name ends with one."""
     path = Path(name) if name.endswith(FILES) else FOLDER / f"{name}.toml"
     if path.is_file():
         return path, scale
@@ -156,11 +159,12 @@ def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | Non
 
 
 def load_config(text: str) -> RunConfig:
-    """The run that `NAME`, `NAME:LABEL` or the path of a file names. Paths may hold colons of their own.
+    """Load the run that `NAME`, `NAME:LABEL` or the path of a file names. Paths may hold colons of their own.
 
     >>> load_config("extrapolation:rope").encoding
     'rope'
     """
+    # C:/runs/x.toml is a path as a whole: only what does not end like a file has a label.
     if ":" not in text or text.endswith(FILES):
         return load(text).config()
     name, _, label = text.rpartition(":")

@@ -1,4 +1,4 @@
-"""What a run is. Everything that decides its numbers stands here, and is saved with it."""
+"""What a run is. Everything that decides its numbers stands here, and is saved with it in run.json."""
 
 import dataclasses
 import itertools
@@ -17,13 +17,13 @@ class DataConfig:
 
     Args:
         digits: shortest and longest operand.
-        uniform: over lengths, drawn independently for each operand, or over values from 0 to the longest operand.
+        uniform: what is drawn uniformly: lengths, independently for each operand, or values from 0 to the longest.
         carry_mix: share of carry-heavy problems; those of other tasks in the mix have none.
         schedule: samples over which digits and carry_mix move to these values, from the next two; 0: no schedule.
-        first_digits, first_carry_mix: at the start of a schedule; None: as at its end.
-        samples: of a fixed training set, gone through again and again; None: every sample is new.
-        mix: other tasks' shares of the samples, with digits of their own if they are told: `50% addition 1-5`.
-        seed: of the training data.
+        first_digits, first_carry_mix: the values at the start of a schedule; None: as at its end.
+        samples: size of a fixed training set, which is repeated epoch by epoch; None: every sample is new.
+        mix: other tasks' shares of the samples, with or without digits of their own: `50% addition 1-5`.
+        seed: the training data's random seed.
     """
 
     digits: tuple[int, int] = (1, 4)
@@ -44,16 +44,16 @@ class ModelConfig:
     Args:
         key_heads: heads of keys and values, shared by groups of query heads; `heads` if None.
         hidden: width inside the MLP.
-        norm_after: normalise the output of attention and MLP too.
-        embedding_std: of the token embedding at the start.
-        activation: of the MLP; gated-gelu and gated-sine have a third matrix, for the gates.
+        norm_after: whether the output of attention and MLP is normalised too.
+        embedding_std: standard deviation of the token embedding at initialisation.
+        activation: the MLP's; gated-gelu and gated-sine have a third matrix, for the gates.
         loops: how often the stack of layers is applied.
         looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
         loop_input: what a loop starts from: the state that the loop before it has left, or the embeddings, so that
             what all loops add is summed.
-        seed: of the parameters at the start.
-        init: `hf:FOLDER`, a pretrained model of Hugging Face that is trained on in place of one of arith's; its shape,
-            tokens and positions are its own, and nothing but this is looked at. The encoding is then `pretrained`.
+        seed: the random seed of the initial parameters.
+        init: `hf:FOLDER`, a pretrained model of Hugging Face to train in place of one of arith's. It brings its shape,
+            tokens and positions; all other fields here are ignored, and the encoding is `pretrained`.
     """
 
     layers: int = 1
@@ -72,17 +72,17 @@ class ModelConfig:
 
     @property
     def in_loops(self) -> int:
-        """How many of the layers are gone through in every loop."""
+        """How many of the layers every loop runs through."""
         return self.layers if self.looped is None else self.looped
 
     @property
     def depth(self) -> int:
-        """Layers that a token goes through, each loop counted."""
+        """Layers that a token passes through, each loop counted."""
         return len(self.passes)
 
     @property
     def passes(self) -> list[tuple[int, int]]:
-        """Loop and layer of each, from 0, in the order of computation; layers after the loops are in one of their own.
+        """Loop and layer, from 0, of each layer that is computed; layers after the loops count as one more loop.
 
         >>> ModelConfig(layers=3, loops=2, looped=1).passes
         [(0, 0), (1, 0), (2, 1), (2, 2)]
@@ -92,7 +92,7 @@ class ModelConfig:
 
     @property
     def matrices(self) -> int:
-        """How many an MLP has."""
+        """How many matrices an MLP has."""
         return 2 if self.activation == "gelu" else 3
 
 
@@ -101,20 +101,24 @@ class TrainingConfig:
     """AdamW or Muon, linear warm-up, cosine to `final_rate * learning_rate`, clipped gradients.
 
     Args:
-        weight_decay: on matrices; not on embeddings, tables and norms.
-        optimizer: muon: for the matrices of the blocks, at `muon_rate` instead of `learning_rate`; see
+        batch: samples a step, over all processes.
+        final_rate: the last learning rate, as a share of the highest.
+        weight_decay: decay of matrices; embeddings, tables and norms have none.
+        optimizer: adamw, or muon for the matrices of the blocks, at `muon_rate` instead of `learning_rate`; see
             `arith.training.optimiser`.
-        loss: on the answer, or on the whole line as language models have it, the prompt too.
-        evaluate_every, checkpoint_every, log_every: in steps; the last step always.
+        clip: the largest norm of the gradient; a longer one is scaled down to it.
+        loss: the tokens to learn: the answer's, or the whole line's as in language models, prompt included.
+        evaluate_every, checkpoint_every, log_every: intervals in steps; the last step is always included.
         evaluate_samples: problems of the validation split in a periodic evaluation.
-        keep: latest checkpoints kept.
-        precision: float32: products in full; tf32: a GPU rounds their factors to 10 bits behind the point, and is
-            several times as fast; bfloat16: autocast. Weights and the optimiser's state are float32 in all.
+        keep: how many of the latest checkpoints stay.
+        precision: float32: full-precision matmuls; tf32: the GPU rounds matmul inputs to a 10-bit mantissa, several
+            times faster; bfloat16: autocast. Weights and optimiser state are float32 in all.
         microbatches: parts of a step's samples, sorted by length, that are computed one after the other; their
             gradients add up, so that the update is the same, with less padding and in less memory.
-        compile: of a step into fused kernels. auto: on a GPU, where it saves more time than compiling takes.
-        deterministic: the same bits again on a GPU too, where that is slower.
-        tensorboard: write metrics for it as well.
+        compile: whether a step is compiled into fused kernels. auto: on a GPU, where that saves more time than it
+            takes.
+        deterministic: whether a GPU too must give the same bits again, which is slower.
+        tensorboard: whether metrics are written for TensorBoard as well.
     """
 
     steps: int = 800
@@ -146,7 +150,7 @@ class TraceConfig:
     """Supervision in depth: an answer that is revised loop by loop, and a loss on the state after each loop.
 
     Args:
-        kind: of the task's traces, such as carry-save or running-sum of a multiplication; None: no such model.
+        kind: which of the task's traces, such as carry-save or running-sum of a multiplication; None: no such model.
         random: share of training samples that start from random digits instead of a state of their own problem.
     """
 
@@ -156,12 +160,12 @@ class TraceConfig:
 
 @dataclass(frozen=True)
 class AuxiliaryConfig:
-    """What a middle layer of a standard model is told in training, beside the answer; see `arith.model.summing`.
+    """An auxiliary loss on a middle layer of a standard model, beside the answer's; see `arith.model.summing`.
 
     Args:
-        kind: running-sum: of each column of a sum or product, with what is carried into it; None: nothing is.
-        layer: how many layers are below the head that says it, fewer than the model has.
-        weight: of its loss, where the answer's has 1, at each token that predicts a digit.
+        kind: running-sum: the sum of each column of an addition or product, its carry included; None: no such loss.
+        layer: how many layers are below the auxiliary head, fewer than the model has.
+        weight: its loss's weight at each token that predicts a digit; the answer's loss has 1.
     """
 
     kind: Literal["running-sum"] | None = None
@@ -174,14 +178,14 @@ class EvaluationConfig:
     """Tests after training.
 
     Args:
-        digits: of the longer operand, one test set for each length and suite.
-        suites: see `arith.tasks.suites.Suite`; none named: random and, of two operands or more, unequal.
-        grid: pairs of operand lengths that are tested too, such as `1-15` or `1-15x1-3`.
-        grid_samples: problems of each pair.
+        digits: lengths of the longer operand; one test set for each length and suite.
+        suites: names of `arith.tasks.suites.Suite`; none: random and, for two operands or more, unequal.
+        grid: pairs of operand lengths to test too, such as `1-15` or `1-15x1-3`.
+        grid_samples: problems for each pair.
         samples: problems in a test set.
         long_samples: problems in a test set of more than 100 digits.
-        seed: of the tests; the same for all runs, so that they are compared on the same problems.
-        task, format: of the tests; None: as in training.
+        seed: the test problems' seed, the same for all runs, so that they are compared on the same problems.
+        task, format: what is tested and how it is written; None: as in training.
     """
 
     digits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
@@ -190,16 +194,17 @@ class EvaluationConfig:
     grid_samples: int = 100
     samples: int = 1000
     long_samples: int = 400
-    seed: int = 2311
+    seed: int = 2311  # that of arith.harness and of `evaluate --hf` too, which thus test on the same problems
     task: str | None = None
     format: str | None = None
 
     @property
     def longest(self) -> int:
-        """Digits of the longest operand that is tested."""
+        """Digits of the longest operand tested."""
         return max((*self.digits, *itertools.chain(*(grid_lengths(self.grid) if self.grid else []))), default=1)
 
     def samples_at(self, digits: int) -> int:
+        # Attention is quadratic in length: at full size the longest tests would cost more than all others together.
         return self.samples if digits <= 100 else self.long_samples
 
 
@@ -224,11 +229,11 @@ class RunConfig:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> "RunConfig":
-        """From nested tables, as a TOML or JSON file has them. `model.preset` names a shape to start from."""
+        """Read nested tables, as a TOML or JSON file has them. `model.preset` names a shape to start from."""
         return _build(RunConfig, _with_preset(values), "")
 
     def with_values(self, values: Mapping[str, Any]) -> "RunConfig":
-        """The same with some values replaced."""
+        """The same configuration with some values replaced, checked like any other."""
         return RunConfig.of(merged(self.as_dict(), _with_preset(values)))
 
     @property
@@ -240,7 +245,7 @@ class RunConfig:
         return self.evaluation.format or self.format
 
     def samples_at(self, step: int) -> int:
-        """Different training samples after so many steps."""
+        """Distinct training samples seen after so many steps."""
         drawn = step * self.training.batch
         return drawn if self.data.samples is None else min(drawn, self.data.samples)
 

@@ -1,4 +1,4 @@
-"""What a run will take, before it is begun: parameters, arithmetic, memory, time."""
+"""What a run will take, before it begins: parameters, arithmetic, memory, time."""
 
 import functools
 import json
@@ -22,7 +22,8 @@ from arith.training.environment import autocast, device_named, keep_freed_memory
 # FLOPs of one timed pass through a layer, forward and backward: 10 ms at 50 GFLOP/s, or at 100 TFLOP/s on a GPU.
 PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}
 PROBES = 4
-# Of each thread after the first: two do 1.7 times the steps of one, by the small models of results/training-speed.json.
+# What each thread after the first adds: two do 1.7 times the steps of one, by the small models of
+# results/training-speed.json.
 THREAD_GAIN = 0.7
 
 
@@ -50,6 +51,7 @@ def report(experiment: Experiment, as_json: bool = False) -> str:
 def estimate(experiment: Experiment) -> dict[str, Any]:
     """Count FLOPs and bytes from the shapes, and foretell time from one layer's on the device: a rough guide."""
     config, model = experiment.config, experiment.config.model
+    # Tensors on the meta device have shapes and no memory: a model of any size can be counted anywhere.
     with torch.device("meta"):
         model_shapes = experiment.model()
     parameters = model_shapes.parameter_count()

@@ -88,7 +88,7 @@ class Throughput:
 
 
 class Laps:
-    """Moments on a device, without waiting for it.
+    """Time between marks on a device, without waiting for it.
 
     Args:
         clock: used on a CPU. `time.process_time` counts this process alone: on one thread, it is right even where
@@ -104,6 +104,7 @@ class Laps:
         if not self._cuda:
             self._marks.append((name, self._clock()))
             return
+        # An event is queued like a kernel, and gets its time when the GPU arrives there.
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         self._marks.append((name, event))
@@ -121,7 +122,7 @@ def _between(earlier: torch.cuda.Event | float, later: torch.cuda.Event | float)
         return later - earlier
     assert isinstance(earlier, torch.cuda.Event)
     assert isinstance(later, torch.cuda.Event)
-    return float(earlier.elapsed_time(later)) / 1000
+    return float(earlier.elapsed_time(later)) / 1000  # of milliseconds
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class Trial:
         data = experiment.training_data()
         loss_of = loss_for(experiment.config, data.longest, device)
         feed = Feed(data, model.encoding, config, device, static=loss_of is not None)
+        # The first batch has the feed write a whole block of steps.
         began = clock()
         feed.batches(0)
         data_seconds = (clock() - began) / feed.steps_ahead
@@ -185,6 +187,7 @@ class Trial:
         Where the host is too slow to keep a GPU busy, a part takes as long as the host does.
         """
         laps, loss_of = Laps(self.feed.device, self.clock), self.loss_of or batch_loss
+        # The same operations as `training_step`, which is one piece; `between` is what other steps' marks are apart.
         for step in range(steps):
             laps.mark("between")
             batches = self.feed.batches(step)

@@ -1,4 +1,4 @@
-"""A run bounded by time: how many steps fit is measured once, and then stands in its configuration."""
+"""A run bounded by time: a short timing run fixes its number of steps, which then stands in its configuration."""
 
 import statistics
 import time
@@ -20,6 +20,7 @@ from arith.training.loop import validation_accuracy
 from arith.training.optimiser import build_optimizer
 from arith.training.step import FiniteWatch, training_step
 
+# The first steps allocate memory and, compiled, may compile; the median of the others ignores a pause of the machine.
 WARM_STEPS, TIMED_STEPS = 3, 12
 
 
@@ -33,7 +34,7 @@ def for_minutes(config: RunConfig, minutes: float) -> RunConfig:
         raise UsageError(f"a run takes more than 0 minutes, got {minutes}")
     step, validation = seconds_of(config)
     old = config.training
-    # As often as asked for in the whole run, however many steps it turns out to have.
+    # The number of validations stays, however many steps the run turns out to have: their intervals scale too.
     evaluations = max(old.steps // old.evaluate_every, 1)
     steps = int((60 * minutes - evaluations * validation) / step)
     if steps < 1:
@@ -53,7 +54,7 @@ def for_minutes(config: RunConfig, minutes: float) -> RunConfig:
 
 
 def seconds_of(config: RunConfig) -> tuple[float, float]:
-    """Of a training step, the median of some, and of a validation. Nothing of it is kept."""
+    """Seconds of a training step, the median of some, and of a validation. The model is thrown away."""
     experiment = Experiment.of(config)
     device = device_named(config.training.device)
     model = experiment.model().to(device)
@@ -63,14 +64,18 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)
     times = []
     keep_freed_memory()
-    own = config.training
-    with deterministic(own.deterministic), matmul_precision(own), explain_out_of_memory(own, experiment.tokens):
+    training = config.training
+    with (
+        deterministic(training.deterministic),
+        matmul_precision(training),
+        explain_out_of_memory(training, experiment.tokens),
+    ):
         for step in range(WARM_STEPS + TIMED_STEPS):
             began = time.perf_counter()
-            watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), config.training, loss_of=loss_of))
-            watch.check(config.training)  # waits for the device
+            watch.see(step + 1, *training_step(model, optimizer, feed.batches(step), training, loss_of=loss_of))
+            watch.check(training)  # waits for the device
             times.append(time.perf_counter() - began)
         began = time.perf_counter()
-        validation_accuracy(model, experiment.validation_data(), config.training, Flag())
+        validation_accuracy(model, experiment.validation_data(), training, Flag())
         validation = time.perf_counter() - began
     return statistics.median(times[WARM_STEPS:]), validation

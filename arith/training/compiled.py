@@ -21,28 +21,31 @@ from arith.model.transformer import Transformer
 from arith.process.progress import say
 from arith.training.step import LossOf, batch_loss
 
-SHAPES = 64  # of batches, that are compiled for one after the other; far fewer occur
+SHAPES = 64  # shapes of batches compiled before torch gives up; far fewer occur, as a feed rounds them
 
 # What decides whether to compile. Estimates for one H100 in bfloat16, not measured: launching a kernel takes 5 us, a
 # layer launches 70, forward and backward, arithmetic runs at 300 TFLOP/s, and compiling takes as long as on a CPU.
 LAUNCH_SECONDS_A_LAYER = 70 * 5e-6
 FLOPS_PER_SECOND = 3e14
 COMPILE_SECONDS, COMPILE_SECONDS_A_LAYER = 15.0, 4.0
-SAVED = 1 / 3  # of an eager step
-GRAPHED_FLOPS = 4e12  # of a batch, below which a GPU waits for launches
+SAVED = 1 / 3  # share of an eager step's time that compilation saves
+GRAPHED_FLOPS = 4e12  # FLOPs of a batch below which a GPU waits for the host to launch kernels
 
 
 class Compiled:
-    """A loss compiled for each shape of batch that comes; as it is, with a word once, where it cannot be compiled.
+    """A loss compiled anew for each shape of batch; eager from its first failure on, with one warning.
 
     Args:
-        graphs: replay the kernels of a batch as a CUDA graph, which spares the time to launch them one by one.
+        loss: the loss to compile.
+        graphs: whether a batch's kernels are replayed as a CUDA graph, which saves launching them one by one.
+        backend: torch.compile's backend.
     """
 
     def __init__(self, loss: LossOf = batch_loss, *, graphs: bool = False, backend: str = "inductor") -> None:
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES)
         self.loss, self.graphs = loss, graphs
         mode = "reduce-overhead" if graphs else None
+        # dynamic=False: symbolic shapes would cost speed in every step, to save compilations of a few shapes.
         self._compiled: Callable[..., Any] | None = torch.compile(
             loss, fullgraph=True, dynamic=False, backend=backend, mode=mode
         )
@@ -51,17 +54,18 @@ class Compiled:
         if self._compiled is not None:
             try:
                 if self.graphs:
+                    # The graph's outputs of the step before may be overwritten from here on.
                     torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
                 found: Tensor = self._compiled(model, batch)
                 return found
             except Exception as error:
-                # Compilers and drivers raise any kind. What is no fault of theirs comes again without them.
+                # Compilers and drivers raise errors of any kind. What is not their fault comes again in the eager loss.
                 if not self.gives_up(error):
                     raise
         return self.loss(model, batch)
 
     def gives_up(self, error: Exception) -> bool:
-        """Go on without compilation, unless there is none, or memory ran out, which that does not mend."""
+        """Switch to the eager loss for good; False if it is in use already, or memory ran out, which it cannot mend."""
         if self._compiled is None or isinstance(error, torch.OutOfMemoryError):
             return False
         say(f"training goes on without compilation, which failed: {_first_line(error)}")
@@ -70,10 +74,12 @@ class Compiled:
 
 
 def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled | None:
-    """The compiled loss as `training.compile` asks for it; None: none is, or it cannot be had, which is said.
+    """The compiled loss if `training.compile` wants one; None: it does not, or a warning says why it cannot be had.
 
     Args:
-        tokens: of the longest training sequence.
+        config: the run.
+        tokens: length of the longest training sequence.
+        device: the device of the training.
     """
     wanted = config.training.compile
     if wanted == "off" or (wanted == "auto" and not (device.type == "cuda" and pays(config, tokens))):
@@ -94,7 +100,7 @@ def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled |
 
 
 def pays(config: RunConfig, tokens: int) -> bool:
-    """Whether compiled steps of a GPU save more than compiling takes, by a rough estimate.
+    """Whether compiled steps save a GPU more time than compiling takes, by a rough estimate.
 
     >>> pays(RunConfig.of({"model": {"preset": "nano"}}), tokens=17)
     False
@@ -120,6 +126,7 @@ def missing(device: torch.device) -> str | None:
     gpu = device.type == "cuda"
     if gpu and find_spec("triton") is None:
         return "triton is not installed. pip install triton"
+    # Triton compiles its launchers in C, Inductor a CPU's kernels in C++.
     names = (os.environ.get("CC"), "cc", "gcc", "clang") if gpu else (os.environ.get("CXX"), "c++", "g++", "clang++")
     if not any(name and shutil.which(name) for name in names):
         return f"there is no {'C' if gpu else 'C++'} compiler. Install gcc, or set training.compile=off"

@@ -1,4 +1,4 @@
-"""What the Python process and the C library do beside a training, made not to disturb it."""
+"""The machine around a training: device and precision, and the allocator and garbage collector out of its way."""
 
 import ctypes
 import gc
@@ -16,24 +16,24 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep memory that is freed, up to 1 GiB, instead of giving it back to the system.
+    """Let the C library keep freed memory, up to 1 GiB, instead of returning it to the system.
 
-    On a CPU every step frees what the next one needs, and the system clears each page anew: a tenth of a small model's
+    On a CPU every step frees what the next one needs, and the system clears each page again: a tenth of a small model's
     step. Where the C library is not glibc nothing happens.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    mallopt(MMAP_THRESHOLD, 2**25)  # the most it takes
+    mallopt(MMAP_THRESHOLD, 2**25)  # larger blocks always go back to the system; glibc accepts no higher value
     mallopt(TRIM_THRESHOLD, 2**30)
     mallopt(TOP_PAD, 2**26)
 
 
 @contextmanager
 def frozen_gc() -> Iterator[None]:
-    """Within, the garbage collector does not go through what was there before, such as all of torch."""
-    gc.collect()
+    """Within, the garbage collector ignores the objects that were there before, such as all of torch."""
+    gc.collect()  # garbage that is frozen would stay
     gc.freeze()
     try:
         yield
@@ -42,7 +42,7 @@ def frozen_gc() -> Iterator[None]:
 
 
 def device_named(name: str) -> torch.device:
-    """`auto` is the first CUDA device, or the CPU."""
+    """Find a device by name; `auto` is the first CUDA device, or the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -57,18 +57,18 @@ def device_named(name: str) -> torch.device:
 
 
 def autocast(device: torch.device, config: TrainingConfig) -> torch.autocast:
-    """Mixed precision where it is asked for."""
+    """Mixed precision if the configuration says bfloat16; else a context that does nothing."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
 
 @contextmanager
 def matmul_precision(config: TrainingConfig) -> Iterator[None]:
-    """Within, a GPU multiplies 32-bit matrices as `training.precision` says; in full, unless tf32 is asked for."""
+    """Within, a GPU multiplies 32-bit matrices as `training.precision` says: in full precision, or in tf32."""
     if config.precision != "tf32":
         yield
         return
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
+    torch.set_float32_matmul_precision("high")  # on a GPU, tf32
     try:
         yield
     finally:
@@ -96,10 +96,11 @@ def deterministic(wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def explain_out_of_memory(config: TrainingConfig, tokens: int) -> Iterator[None]:
-    """Within, a failed allocation names the settings that need less.
+    """Within, a failed allocation becomes a RunError that names the settings to lower.
 
     Args:
-        tokens: of the longest sequence.
+        config: the run's settings.
+        tokens: length of the longest sequence.
     """
     try:
         yield

@@ -12,8 +12,8 @@ from arith.data.dataset import DRAWN, Dataset
 from arith.tasks import vocabulary
 from arith.tasks.lines import Written
 
-# In longest lines, a byte each: 64 MiB of a device's memory, and a few seconds to write them. 300 thousand products of
-# 15 digits are 19 million.
+# Counted as if all lines were the longest, a byte a token: 64 MiB of a device's memory, and some seconds to write.
+# 300 thousand products of 15 digits are 19 million tokens.
 MOST_TOKENS = 2**26
 
 
@@ -31,10 +31,12 @@ class FixedSet:
 
     @staticmethod
     def of(data: Dataset, drawn: int, device: torch.device) -> "FixedSet | None":
-        """Of a data set; None where it is endless, too large, or gone through less than once.
+        """Write a data set's samples; None where they are endless, too many, or not all of them are seen even once.
 
         Args:
-            drawn: samples of the whole training.
+            data: the training problems.
+            drawn: how many samples the whole training takes.
+            device: where they are kept.
         """
         count = data.problems.samples
         if count is None or count > drawn or count * data.longest > MOST_TOKENS:
@@ -46,7 +48,7 @@ class FixedSet:
         return FixedSet(written, Resident.of(written, data.problems.keys(0, count), device))
 
     def places(self, start: int, count: int) -> Int[np.ndarray, " n"]:
-        """Of samples `start` to `start + count - 1` of a training."""
+        """Where samples `start` to `start + count - 1` of a training stand in the set."""
         return np.arange(start, start + count) % len(self.written.lengths)
 
 
@@ -56,6 +58,7 @@ def _concatenate(parts: Sequence[Written], width: int) -> Written:
     def wide(matrix: Integer[np.ndarray, "b n"] | Bool[np.ndarray, "b n"], fill: int) -> np.ndarray:
         return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])), constant_values=fill)
 
+    # Stretches differ: one may hold no tokens to leave out, and is then padded with "none here".
     widths = [part.answer_widths for part in parts if part.answer_widths is not None]
     given = [np.zeros_like(part.tokens, dtype=bool) if part.given is None else part.given for part in parts]
     return replace(

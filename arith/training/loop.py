@@ -65,6 +65,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
         checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
         checkpoint.restore(model, optimizer)
         step = checkpoint.step
+    # Steps after the checkpoint are computed again, and so are their rows.
     rows = [row for row in run.logged() if row["step"] <= step]
     hint = command_line("train", "--resume", "--out", str(run.folder))
     world.wait()  # nothing is written before all have read what is there
@@ -86,6 +87,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 meter.read(*feed.tokens(step))
                 step += 1
                 watch.see(step, loss, norm)
+                # All processes stop at the same step, or those that go on would wait for the others for ever.
                 last, stopping = step == config.steps, world.any(flag.raised)
                 logs = last or step % config.log_every == 0
                 tests = last or step % config.evaluate_every == 0
@@ -112,16 +114,16 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                         checkpoints.save(run.checkpoints, Checkpoint.of(step, model, optimizer), config.keep)
                 shown.update(step, log.note())
             if saves or tests:
-                world.wait()
+                world.wait()  # for the first process, which alone writes and validates
             if stopping or (last and world.any(flag.raised)):
                 raise Interrupted(hint)
     return model.eval()
 
 
 def validation_accuracy(model: Transformer, validation: Dataset, config: TrainingConfig, flag: Flag) -> float | None:
-    """Exact match in distribution, on problems kept out of training where there are enough of them.
+    """Exact match in distribution, on problems held out of training where there are enough of them.
 
-    None: a signal came meanwhile.
+    None: a signal came meanwhile, and what is there is not all of them.
     """
     model.eval()
     with autocast(model.embedding.weight.device, config):

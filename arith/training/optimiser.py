@@ -13,7 +13,8 @@ from arith.config.schema import TrainingConfig
 from arith.model.transformer import Transformer
 
 MOMENTUM = 0.95
-# Of x, x^3 and x^5: the steepest at zero of those that end between 0.7 and 1.2 (Jordan et al.).
+# Newton-Schulz iteration of Muon (Jordan et al., 2024): coefficients of x, x^3 and x^5. Of those that bring singular
+# values to between 0.7 and 1.2, these are the steepest at zero, so that small ones grow in five steps.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 
@@ -24,7 +25,9 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
     A group's `scale` is its learning rate as a multiple of `training.learning_rate`.
     """
     # GPT-2 of transformers has linear maps that are no nn.Linear.
-    linear = [own for own in model.modules() if isinstance(own, nn.Linear) or type(own).__name__ == "Conv1D"]
+    linear = [
+        module for module in model.modules() if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+    ]
     matrices = {id(module.weight) for module in linear}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     decay = {"weight_decay": config.weight_decay, "scale": 1.0}
@@ -33,8 +36,8 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
         groups = [{"params": [p for p in parameters if id(p) in matrices], **decay}, others]
         return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
     assert isinstance(model, Transformer)
-    inside = {id(own.weight) for own in model.blocks.modules() if isinstance(own, nn.Linear)}
-    # The head's rows are tokens, as the embedding's.
+    inside = {id(module.weight) for module in model.blocks.modules() if isinstance(module, nn.Linear)}
+    # The output head stays with AdamW: its rows are tokens, like the embedding's, and not directions to balance.
     outside = [p for p in parameters if id(p) in matrices and id(p) not in inside]
     blocks = {"params": [p for p in parameters if id(p) in inside], **decay}
     blocks |= {"scale": config.muon_rate / config.learning_rate, "orthogonal": True}
@@ -43,18 +46,19 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int) -> None:
-    """Each group's learning rate of one step, counted from 0."""
+    """Set each group's learning rate for one step, counted from 0."""
     for group in optimizer.param_groups:
         group["lr"] = group["scale"] * learning_rate(config, step)
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
-    """The rate of one step, counted from 0.
+    """The learning rate of one step, counted from 0: linear warm-up, then half a cosine.
 
     >>> config = TrainingConfig(steps=100, warmup=10, learning_rate=1.0, final_rate=0.1)
     >>> [round(learning_rate(config, step), 2) for step in (0, 9, 55, 100)]
     [0.1, 1.0, 0.55, 0.1]
     """
+    # The first step has a rate above 0, or it would be wasted.
     warm = min((step + 1) / config.warmup, 1.0) if config.warmup else 1.0
     done = max(step - config.warmup, 0) / max(config.steps - config.warmup, 1)
     cosine = 0.5 * (1 + math.cos(math.pi * done))
@@ -64,16 +68,17 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
 class Muon(torch.optim.AdamW):
     """Muon for the groups of parameters that say `orthogonal`, which are matrices, and AdamW for the others.
 
-    `lr` of a group is its learning rate, decay included: `lr * weight_decay` of a weight.
+    Weight decay is decoupled, as in AdamW: a step takes `lr * weight_decay` of a weight.
     """
 
-    found_inf: Tensor  # 1: the update is left out; see `arith.training.step`
+    found_inf: Tensor  # 1: skip the update; see `arith.training.step`
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update of all parameters that have a gradient."""
         if closure is not None:
             raise ValueError("Muon takes no closure: compute the gradient before its step")
+        # AdamW's step goes through all groups, so it is shown its own alone.
         groups = self.param_groups
         self.param_groups = [group for group in groups if not group["orthogonal"]]
         try:
@@ -89,9 +94,10 @@ class Muon(torch.optim.AdamW):
         for weight in group["params"]:
             if weight.grad is not None:
                 alike[weight.shape].append(weight)
+        # Matrices of one shape are made orthogonal together: a few large products instead of many small ones.
         for (rows, columns), weights in alike.items():
             for weight in weights:
-                if not self.state[weight]:  # AdamW looks for a number of steps in all that it restores
+                if not self.state[weight]:  # AdamW expects a `step` in every state that it restores
                     steps = torch.zeros((), device=weight.device)
                     self.state[weight] = {"step": steps, "momentum": torch.zeros_like(weight)}
             gradient = torch.stack([weight.grad for weight in weights])
@@ -100,18 +106,20 @@ class Muon(torch.optim.AdamW):
                 kept = torch.ones((), device=gradient.device)
             else:
                 kept = 1 - left_out
-                gradient = torch.where(left_out > 0, before, gradient)  # of any number: a momentum of itself stays
+                # NaN times 0 is NaN, so a bad gradient is replaced: mixing the momentum with itself leaves it as it is.
+                gradient = torch.where(left_out > 0, before, gradient)
             momentum = before.lerp(gradient, 1 - MOMENTUM)
+            # Nesterov: the gradient counts once more. With the factor, entries are about 1 / sqrt(columns).
             update = orthogonal(gradient.lerp(momentum, MOMENTUM)) * max(1, rows / columns) ** 0.5
             rate = group["lr"] * kept
-            for weight, own_update, own_momentum in zip(weights, update, momentum, strict=True):
-                weight.mul_(1 - rate * group["weight_decay"]).sub_(rate * own_update)
-                self.state[weight]["momentum"].copy_(own_momentum)
+            for place, weight in enumerate(weights):
+                weight.mul_(1 - rate * group["weight_decay"]).sub_(rate * update[place])
+                self.state[weight]["momentum"].copy_(momentum[place])
                 self.state[weight]["step"] += kept
 
 
 def orthogonal(matrices: Float[Tensor, "m rows columns"]) -> Float[Tensor, "m rows columns"]:
-    """Each matrix with its singular values brought to about 1; in bfloat16 on a GPU, as nothing needs more.
+    """Each matrix with its singular values brought to about 1; in bfloat16 on a GPU, which is precise enough.
 
     >>> import torch
     >>> found = torch.linalg.svdvals(orthogonal(torch.randn(3, 8, 4)))
@@ -120,6 +128,7 @@ def orthogonal(matrices: Float[Tensor, "m rows columns"]) -> Float[Tensor, "m ro
     """
     a, b, c = COEFFICIENTS
     x = matrices.bfloat16() if matrices.is_cuda else matrices
+    # x @ x.mT is as large as the rows, so the shorter side is put there.
     wide = x.shape[1] <= x.shape[2]
     x = x if wide else x.mT
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)  # no singular value is above 1

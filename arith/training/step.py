@@ -1,4 +1,4 @@
-"""One step of training: loss of the tokens asked for, gradient, AdamW."""
+"""One step of training: loss, gradient, update."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
@@ -25,10 +25,10 @@ def batch_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
 
 @runtime_checkable
 class GivesUp(Protocol):
-    """A loss that can be computed in a simpler way."""
+    """A loss with a slower fallback."""
 
     def gives_up(self, error: Exception) -> bool:
-        """Whether it will be from now on, as the other way failed like this."""
+        """Switch to the fallback for good, or return False if the error is not the fast path's fault."""
         ...
 
 
@@ -40,10 +40,12 @@ def training_step(
     world: World = ALONE,
     loss_of: LossOf | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """One update, left out if the loss or its gradient is no number. Nobody waits for the device in it.
+    """One optimiser update; skipped on the device if the loss or gradient is NaN or infinite.
+
+    The host never waits for the device in it, so that it can queue the next step meanwhile.
 
     Args:
-        batches: whose losses, and gradients, add up to those of the step; see `arith.training.feed`.
+        batches: the parts of the step, whose losses and gradients add up; see `arith.training.feed`.
         loss_of: `batch_loss`, or what computes the same faster; see `arith.training.compiled`.
 
     Returns:
@@ -51,7 +53,8 @@ def training_step(
     """
     optimizer.zero_grad(set_to_none=len(batches) == 1)
     parameters = [own for group in optimizer.param_groups for own in group["params"]]
-    if len(batches) > 1:  # what adds up needs memory of its own: a CUDA graph's is overwritten by its next replay
+    # Gradients that add up need memory of their own: a CUDA graph's is overwritten by its next replay.
+    if len(batches) > 1:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -59,16 +62,17 @@ def training_step(
     for batch in batches:
         losses.append(_there_and_back(model, batch, config, loss_of or batch_loss))
     loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+    # A sum, not a mean: each process has divided its loss by the tokens of all of them.
     world.sum([*(p.grad for p in parameters if p.grad is not None), loss])
     norm = nn.utils.clip_grad_norm_(parameters, config.clip)
-    # Where this is 1 fused AdamW, and Muon, change nothing, weights and moments alike, and nobody waits for the device.
+    # Where this is 1 fused AdamW, and Muon, change neither weights nor moments. An `if` here would wait for the device.
     optimizer.found_inf = (~_finite(loss, norm)).float()  # type: ignore[attr-defined]
     optimizer.step()
     return loss, norm
 
 
 def _there_and_back(model: Transformer, batch: Batch, config: TrainingConfig, loss_of: LossOf) -> Float[Tensor, ""]:
-    """The loss of a batch, whose gradient is added to that of the parameters."""
+    """Compute the loss of a batch and add its gradient to the parameters'."""
     with autocast(batch.samples.tokens.device, config):
         loss = loss_of(model, batch)
     try:
@@ -82,11 +86,11 @@ def _there_and_back(model: Transformer, batch: Batch, config: TrainingConfig, lo
 
 
 def _finite(loss: Tensor, norm: Tensor) -> Bool[Tensor, ""]:
-    return torch.isfinite(loss + norm)
+    return torch.isfinite(loss + norm)  # a sum is finite only if both are
 
 
 class FiniteWatch:
-    """Keeps the first step whose loss or gradient was no number, on the device, so that no step waits for it."""
+    """Keeps the first step whose loss or gradient was not finite, on the device, so that no step waits for it."""
 
     def __init__(self, device: torch.device) -> None:
         self.first = torch.zeros(3, device=device)  # step, loss, norm of the gradient; step 0: none so far
@@ -96,7 +100,7 @@ class FiniteWatch:
         self.first = torch.where(bad, torch.stack([torch.full_like(loss, step), loss, norm.to(loss.dtype)]), self.first)
 
     def check(self, config: TrainingConfig) -> None:
-        """Raise if there was one."""
+        """Raise a RunError if there was one; this waits for the device."""
         step, loss, norm = self.first.tolist()
         if step:
             first = (int(step) - 1) * config.batch
