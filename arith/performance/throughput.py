@@ -187,7 +187,7 @@ class Trial:
         Where the host is too slow to keep a GPU busy, a part takes as long as the host does.
         """
         laps, loss_of = Laps(self.feed.device, self.clock), self.loss_of or batch_loss
-        # The same operations as `training_step`, which is one piece; `between` is what other steps' marks are apart.
+        # The operations of `training_step`, apart. The lap `between` is the loop itself, and is not reported.
         for step in range(steps):
             laps.mark("between")
             batches = self.feed.batches(step)
