@@ -108,6 +108,7 @@ def pays(config: RunConfig, tokens: int) -> bool:
     True
     """
     model, training = config.model, config.training
+    # A step takes the longer of its arithmetic and its launches: the GPU computes while the host launches.
     launches = model.depth * LAUNCH_SECONDS_A_LAYER
     step = training.microbatches * seconds(_batch_flops(config, tokens), FLOPS_PER_SECOND, at_least=launches)
     saved = SAVED * training.steps * step
