@@ -4,15 +4,17 @@ import ast
 import re
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 from arith.eject.einops_to_torch import translate
 from arith.eject.sources import Global, Import, Piece, Source, docstrings, references, source
 
-WIDTH = 120
-Edit = tuple[int, int, bytes]  # bytes from, bytes to, what takes their place
+WIDTH = 120  # of a line, as ruff is set for arith's own code
+Edit = tuple[int, int, bytes]  # first byte, the one behind the last, what takes their place
 Cut = Callable[[Piece], Sequence[Edit]]  # what a file leaves out of a piece
 EINOPS = ("rearrange", "repeat", "reduce")
 _MENTION = re.compile(r"(?<=`)\w+(?=`)|\b\w+(?=\()")  # of a global in a docstring: in backticks or called
@@ -23,9 +25,9 @@ class Bundle:
     """What goes into a file.
 
     Args:
-        pieces: those that are needed, modules in the order of their imports.
+        pieces: the code, modules in the order of their imports.
         names: what each global is called in the file.
-        cuts: what is left out of each piece.
+        cuts: what is left out of a piece.
     """
 
     pieces: tuple[Piece, ...]
@@ -37,137 +39,139 @@ class Bundle:
         """The pieces that define the roots, and all that these refer to.
 
         Args:
-            preferred: names for globals that bear another's name.
+            roots: the globals that the file is for.
+            preferred: names for globals that share theirs with another.
+            cuts: what is left out of a piece; what only that refers to is not needed.
         """
-        found: dict[int, Piece] = {}
+        found: set[Piece] = set()
         modules: dict[str, None] = {}
 
         def take(name: Global) -> None:
             for piece in source(name[0]).pieces:
-                if id(piece) not in found and (name[1] in piece.names or _belongs(piece, name[1])):
-                    found[id(piece)] = piece
+                if piece not in found and (name[1] in piece.names or _belongs(piece, name[1])):
+                    found.add(piece)
                     for other in _dependencies(piece, cuts(piece)):
                         take(other)
+                    # Only now: modules that this one builds on come before it.
                     modules.setdefault(piece.module)
 
         for root in roots:
             take(root)
         order = _imports_first(modules)
-        pieces = [piece for module in order for piece in source(module).pieces if id(piece) in found]
+        pieces = [piece for module in order for piece in source(module).pieces if piece in found]
         return Bundle(tuple(pieces), _choose_names(pieces, preferred), cuts)
 
-    def calls_among(self, of: Sequence[Global]) -> set[Global]:
-        """Which of some classes and functions are called anywhere in the pieces."""
-        calls = [
-            _meaning(source(piece.module), node.func)
-            for piece in self.pieces
-            for node in ast.walk(piece.node)
-            if isinstance(node, ast.Call)
-        ]
-        return {name for name in calls if name is not None and name in of}
+    def calls_among(self, candidates: Collection[Global]) -> set[Global]:
+        """Those of some classes and functions that are called anywhere in the pieces."""
+        nodes = ((source(piece.module), node) for piece in self.pieces for node in ast.walk(piece.node))
+        return set(candidates) & {_meaning(inside, node.func) for inside, node in nodes if isinstance(node, ast.Call)}
 
     def imports(self, more: Collection[Import] = ()) -> str:
-        """What the file imports, in the usual order."""
+        """The file's import statements."""
         wanted = set(more)
+        # Only what the text still uses: ruff would find an import that is left over.
         for piece in self.pieces:
-            inside = source(piece.module)
-            gone = self.cuts(piece)
-            for node in references(piece.node):
-                outer = inside.outside.get(node.id)
-                if outer is not None and not _is_cut(inside.offset(node.lineno, node.col_offset), gone):
-                    wanted.add(outer)
-        return format_imports({_without_jaxtyping(own) for own in wanted if own.module != "einops"})
+            outside = source(piece.module).outside
+            wanted |= {outside[node.id] for node in _live_names(piece, self.cuts(piece)) if node.id in outside}
+        return format_imports({_without_jaxtyping(name) for name in wanted if name.module != "einops"})
 
     def sections(self) -> Iterator[str]:
         """The text of each module's pieces."""
         for module in dict.fromkeys(piece.module for piece in self.pieces):
             inside = source(module)
             pieces = [piece for piece in self.pieces if piece.module == module]
-            told = _MENTION.sub(partial(self._rename_mention, inside), inside.docstring)
-            heading = _section_heading(inside, told, len(pieces))
+            docstring = _MENTION.sub(partial(self._rename_mention, inside), inside.docstring)
+            heading = _section_heading(inside, docstring, len(pieces))
             yield heading + _join_pieces([(piece, self._text(piece)) for piece in pieces])
 
     def _text(self, piece: Piece) -> str:
         inside = source(piece.module)
-        start, end = inside.starts[piece.first - 1], inside.starts[piece.last]
-        gone = list(self.cuts(piece))
-        edits = [*gone, *(edit for edit in self._edits(piece, inside) if not _is_cut(edit[0], gone))]
+        start, end = inside.lines(piece.first, piece.last)
+        cuts = self.cuts(piece)
+        edits = [*cuts, *(edit for edit in self._edits(piece, inside) if not _is_cut(edit[0], cuts))]
         text = inside.text[start:end]
+        # From the end to the start, or an edit would move the places of those behind it.
         for first, last, new in sorted(edits, reverse=True):
             text = text[: first - start] + new + text[last - start :]
         return text.decode().rstrip("\n")
 
     def _edits(self, piece: Piece, inside: Source) -> Iterator[Edit]:
         """Renamed globals, names of modules taken away, einops written out."""
-
-        def place(node: ast.expr) -> tuple[int, int]:
-            assert node.end_lineno is not None
-            assert node.end_col_offset is not None
-            return inside.offset(node.lineno, node.col_offset), inside.offset(node.end_lineno, node.end_col_offset)
-
         global_names = {id(node) for node in references(piece.node)}
         for node in ast.walk(piece.node):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in EINOPS:
-                yield (*place(node), translate(node).encode())
+                yield (*inside.span(node), translate(node).encode())
             if isinstance(node, ast.Name) and id(node) not in global_names:
-                continue
+                continue  # a local variable, which may be called like a global
             if isinstance(node, ast.Name | ast.Attribute):
                 name = self.names.get(_meaning(inside, node) or ("", ""))
                 if name is not None and ast.unparse(node) != name:
-                    yield (*place(node), name.encode())
-        if isinstance(piece.node, ast.FunctionDef | ast.ClassDef):
-            own = self.names.get((piece.module, piece.node.name))
-            if own is not None and own != piece.node.name:
-                word = b"class " if isinstance(piece.node, ast.ClassDef) else b"def "
-                at = inside.text.index(word, inside.offset(piece.node.lineno, 0)) + len(word)
-                yield at, at + len(piece.node.name.encode()), own.encode()
-        for target in getattr(piece.node, "targets", []):
-            own = self.names.get((piece.module, getattr(target, "id", "")))
-            if own is not None and own != target.id:
-                yield (*place(target), own.encode())
-        for said in docstrings(piece.node):
-            start, end = place(said)
+                    yield (*inside.span(node), name.encode())
+        for at, name in _definitions(piece, inside):
+            new = self.names.get((piece.module, name), name)
+            if new != name:
+                yield at, at + len(name.encode()), new.encode()
+        # Docstrings are strings to a tree, so that what they mention is found by its looks.
+        for docstring in docstrings(piece.node):
+            start, end = inside.span(docstring)
             text = inside.text[start:end].decode()
             for mention in _MENTION.finditer(text):
                 at = start + len(text[: mention.start()].encode())
                 yield at, at + len(mention[0].encode()), self._rename_mention(inside, mention).encode()
 
     def _rename_mention(self, inside: Source, mention: re.Match[str]) -> str:
-        """What the file calls a global that a docstring mentions; other words as they are."""
+        """What the file calls a global that a docstring mentions; other words stay."""
         return self.names.get(_meaning(inside, ast.Name(mention[0])) or ("", ""), mention[0])
 
 
-def _is_cut(offset: int, edits: Sequence[Edit]) -> bool:
-    return any(first <= offset < last for first, last, _ in edits)
+def _is_cut(offset: int, cuts: Sequence[Edit]) -> bool:
+    return any(first <= offset < last for first, last, _ in cuts)
+
+
+def _live_names(piece: Piece, cuts: Sequence[Edit]) -> Iterator[ast.Name]:
+    """References of a piece outside of what is cut from it."""
+    inside = source(piece.module)
+    return (node for node in references(piece.node) if not _is_cut(inside.span(node)[0], cuts))
+
+
+def _definitions(piece: Piece, inside: Source) -> Iterator[tuple[int, str]]:
+    """Where the names stand that a piece defines."""
+    node = piece.node
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        # A tree tells where a definition begins, not where its name stands.
+        word = b"class " if isinstance(node, ast.ClassDef) else b"def "
+        yield inside.text.index(word, inside.offset(node.lineno, 0)) + len(word), node.name
+    for target in getattr(node, "targets", []):
+        if isinstance(target, ast.Name):
+            yield inside.span(target)[0], target.id
 
 
 def _meaning(inside: Source, node: ast.expr) -> Global | None:
     """The global of ours that an expression is, if any."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        module, name = inside.own.get(node.value.id, ("", ""))
+        module, name = inside.ours.get(node.value.id, ("", ""))
         return (module, node.attr) if name is None else None
     if not isinstance(node, ast.Name):
         return None
     if inside.defines(node.id):
         return inside.module, node.id
-    module, name = inside.own.get(node.id, ("", None))
+    module, name = inside.ours.get(node.id, ("", None))
     return None if name is None else (module, name)
 
 
-def _dependencies(piece: Piece, gone: Sequence[Edit]) -> Iterator[Global]:
+def _dependencies(piece: Piece, cuts: Sequence[Edit]) -> Iterator[Global]:
     """Globals of ours that a piece refers to."""
     inside = source(piece.module)
     attributes = {id(node.value): node for node in ast.walk(piece.node) if isinstance(node, ast.Attribute)}
-    for name in references(piece.node):
-        if _is_cut(inside.offset(name.lineno, name.col_offset), gone):
-            continue
+    for name in _live_names(piece, cuts):
+        # In `folding.fold` the name is a module, and the attribute the global.
         found = _meaning(inside, name) or _meaning(inside, attributes.get(id(name), name))
         if found is not None:
             yield found
 
 
 def _belongs(piece: Piece, name: str) -> bool:
-    """Whether a piece without a name of its own adds something to this global."""
+    """Whether a piece without a name of its own adds something to this global: `@op.register_fake def _(...)`."""
     node = piece.node
     if isinstance(node, ast.Expr):
         heads: list[ast.expr] = [node.value]
@@ -175,14 +179,15 @@ def _belongs(piece: Piece, name: str) -> bool:
         heads = node.decorator_list
     else:
         return False
-    return any(isinstance(own, ast.Name) and own.id == name for head in heads for own in ast.walk(head))
+    return any(isinstance(part, ast.Name) and part.id == name for head in heads for part in ast.walk(head))
 
 
 def _imports_first(modules: Collection[str]) -> list[str]:
+    """Modules after those that they import, otherwise in the order given."""
     order: dict[str, None] = {}
 
     def place(module: str) -> None:
-        for imported, _ in source(module).own.values():
+        for imported, _ in source(module).ours.values():
             if imported in modules and imported not in order and imported != module:
                 place(imported)
         order.setdefault(module)
@@ -194,18 +199,16 @@ def _imports_first(modules: Collection[str]) -> list[str]:
 
 def _choose_names(pieces: Sequence[Piece], preferred: Mapping[Global, str]) -> dict[Global, str]:
     """What each global is called: as it was, unless that is another's name too."""
+    # `_` is what functions are called that a decorator takes, and that nobody refers to.
     every = [(piece.module, name) for piece in pieces for name in piece.names if name != "_"]
-    plain = [name for _, name in every]
-    names: dict[Global, str] = {}
-    for module, name in every:
-        if plain.count(name) == 1 or (name in plain and preferred.get((module, name)) == name):
-            names[module, name] = name
-        else:
-            names[module, name] = preferred.get((module, name), _prefixed_name(module, name))
-    taken = list(names.values())
-    double = [name for name in taken if taken.count(name) > 1]
-    if double:
-        raise ValueError(f"two things in the file would be called '{double[0]}'")
+    times = Counter(name for _, name in every)
+    names = {
+        (module, name): name if times[name] == 1 else preferred.get((module, name), _prefixed_name(module, name))
+        for module, name in every
+    }
+    chosen, times_chosen = Counter(names.values()).most_common(1)[0]
+    if times_chosen > 1:
+        raise ValueError(f"two things in the file would be called '{chosen}'")
     return names
 
 
@@ -216,39 +219,40 @@ def _prefixed_name(module: str, name: str) -> str:
     return f"_{short}{name}" if name.startswith("_") else f"{short}_{name}"
 
 
-def _without_jaxtyping(own: Import) -> Import:
+def _without_jaxtyping(name: Import) -> Import:
     """Shapes in annotations are for readers: `Annotated` keeps them, and needs nothing but Python."""
-    return Import("typing", "Annotated", own.local) if own.module == "jaxtyping" else own
+    return Import("typing", "Annotated", name.local) if name.module == "jaxtyping" else name
 
 
 def format_imports(wanted: Collection[Import]) -> str:
-    """Import statements, the standard library's first, as ruff orders them."""
+    """Import statements, the standard library's first, in the order in which ruff puts them."""
     blocks = []
     for standard in (True, False):
-        some = [own for own in wanted if (own.module.partition(".")[0] in sys.stdlib_module_names) == standard]
-        plain = sorted({(own.module, own.local) for own in some if own.name is None})
-        lines = [f"import {m}" if local == m.partition(".")[0] else f"import {m} as {local}" for m, local in plain]
-        for module in sorted({own.module for own in some if own.name is not None}):
-            names = [own for own in some if own.module == module and own.name is not None]
-            renamed = sorted((own.name or "", own.local) for own in names if own.name != own.local)
-            bare = sorted((own.local for own in names if own.name == own.local), key=_import_order)
-            told = [(name, f"from {module} import {name} as {local}") for name, local in renamed]
-            told += [(bare[0], f"from {module} import {', '.join(bare)}")] if bare else []
-            lines += [line for _, line in sorted(told, key=lambda own: _import_order(own[0]))]
+        block = [name for name in wanted if (name.module.partition(".")[0] in sys.stdlib_module_names) == standard]
+        modules = sorted({(name.module, name.local) for name in block if name.name is None})
+        lines = [f"import {m}" if local == m.partition(".")[0] else f"import {m} as {local}" for m, local in modules]
+        for module in sorted({name.module for name in block if name.name is not None}):
+            names = [(name.name, name.local) for name in block if name.module == module and name.name is not None]
+            plain = sorted((local for name, local in names if name == local), key=_import_order)
+            # ruff puts each `as` on a line of its own, and sorts lines of a module by their first name.
+            renamed = sorted((name, local) for name, local in names if name != local)
+            statements = [(name, f"from {module} import {name} as {local}") for name, local in renamed]
+            statements += [(plain[0], f"from {module} import {', '.join(plain)}")] if plain else []
+            lines += [line for _, line in sorted(statements, key=lambda statement: _import_order(statement[0]))]
         blocks.append("\n".join(lines))
     return "\n\n".join(block for block in blocks if block)
 
 
 def _import_order(name: str) -> tuple[int, str]:
+    """Constants, then classes, then functions."""
     return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2), name
 
 
 def _section_heading(inside: Source, docstring: str, pieces: int) -> str:
-    """What a module says of itself, as a comment; only where it comes from, if little of it is here."""
-    short = inside.module.rpartition(".")[2]
+    """A module's docstring as a comment, if half of its pieces or more are in the file: else it would promise more."""
     if 2 * pieces < len(inside.pieces) or not docstring:
         return ""
-    paragraphs = f"{short}: {docstring}".split("\n\n")
+    paragraphs = f"{inside.module.rpartition('.')[2]}: {docstring}".split("\n\n")
     return "#\n".join(map(_as_comment, paragraphs)) + "\n\n"
 
 
@@ -260,14 +264,10 @@ def _as_comment(paragraph: str) -> str:
 
 
 def _join_pieces(texts: Sequence[tuple[Piece, str]]) -> str:
-    """Definitions with two blank lines between them, constants with none."""
-    found = ""
-    before: Piece | None = None
-    for piece, text in texts:
-        if before is not None:
-            blocks = any(isinstance(own.node, ast.FunctionDef | ast.ClassDef) for own in (before, piece))
-            close = piece.first == before.last + 1
-            found += "\n\n\n" if blocks else "\n" if close else "\n\n"
-        found += text
-        before = piece
-    return found
+    """Definitions with two blank lines between them; constants with none, or one where there were some."""
+    joined = texts[0][1]
+    for (before, _), (piece, text) in pairwise(texts):
+        blocks = any(isinstance(one.node, ast.FunctionDef | ast.ClassDef) for one in (before, piece))
+        close = piece.first == before.last + 1
+        joined += ("\n\n\n" if blocks else "\n" if close else "\n\n") + text
+    return joined

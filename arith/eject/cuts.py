@@ -1,4 +1,4 @@
-"""What an ejected file leaves out of the code that it is made of."""
+"""What an ejected file leaves out: code that it does not need, and examples that could not run in it."""
 
 import ast
 import builtins
@@ -9,64 +9,63 @@ from collections.abc import Iterator
 from arith.eject.bundle import Cut, Edit
 from arith.eject.sources import Piece, Source, docstrings, source
 
-ATTENTION = "arith.kernels.attention"
+OP_MODULE = "arith.kernels.attention"
 
 
 def choose_cuts(kernel: bool, unused: frozenset[str]) -> Cut:
-    """What is left out.
+    """What is left out of a piece.
 
     Args:
-        kernel: the file has the kernels; otherwise it has one path, and no choice of it.
-        unused: terms that the encoding does not make.
+        kernel: whether the file has the kernels; otherwise it has one path, and no choice of it.
+        unused: the terms that the encoding does not make.
     """
 
     @functools.cache
-    def of(piece: Piece) -> tuple[Edit, ...]:
+    def cuts_of(piece: Piece) -> tuple[Edit, ...]:
         inside = source(piece.module)
-        found = [*_cut_registration(piece, inside), *_cut_imports(piece, inside), *_cut_terms(piece, inside, unused)]
-        if not kernel and piece.module == ATTENTION and "attention" in piece.names:
-            found += _cut_backends(piece, inside)
-        return tuple(found)
+        cuts = [*_cut_registration(piece, inside), *_cut_imports(piece, inside), *_cut_terms(piece, inside, unused)]
+        if not kernel and piece.module == OP_MODULE and "attention" in piece.names:
+            cuts += _cut_backends(piece, inside)
+        return tuple(cuts)
 
-    return of
+    return cuts_of
 
 
-def _lines(inside: Source, first: int, last: int) -> Edit:
-    return inside.starts[first - 1], inside.starts[last], b""
+def _cut_lines(inside: Source, first: int, last: int) -> Edit:
+    return (*inside.lines(first, last), b"")
 
 
 def _cut_registration(piece: Piece, inside: Source) -> Iterator[Edit]:
-    """`@ENCODINGS.register("tilt")`"""
+    """`@ENCODINGS.register("tilt")`, on an encoding of the user's own."""
     for decorator in getattr(piece.node, "decorator_list", []):
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("S.register"):
-            yield _lines(inside, decorator.lineno, decorator.end_lineno or decorator.lineno)
+            yield _cut_lines(inside, decorator.lineno, decorator.end_lineno or decorator.lineno)
 
 
 def _cut_imports(piece: Piece, inside: Source) -> Iterator[Edit]:
-    """Imports of ours in a function, with the blank line after them."""
+    """Imports of ours in a function, with the blank line after them: the file has what they import."""
     lines = inside.text.splitlines()
     for node in ast.walk(piece.node):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("arith."):
             last = node.end_lineno or node.lineno
-            yield _lines(inside, node.lineno, last + (not lines[last].strip()))
+            yield _cut_lines(inside, node.lineno, last + (not lines[last].strip()))
 
 
 def _cut_terms(piece: Piece, inside: Source, unused: frozenset[str]) -> Iterator[Edit]:
-    """Cases and checks of terms that are not in the file."""
+    """Branches for terms that are not in the file: `case PairTable(...)`, `if isinstance(term, PairTable)`."""
     lines = inside.text.splitlines()
     for node in ast.walk(piece.node):
         if isinstance(node, ast.match_case) and ast.unparse(node.pattern).partition("(")[0] in unused:
-            last = node.body[-1]
-            first = node.pattern.lineno
-            yield _lines(inside, first, last.end_lineno or last.lineno)
-        if isinstance(node, ast.If):
+            yield _cut_lines(inside, node.pattern.lineno, node.body[-1].end_lineno or node.pattern.lineno)
+        if isinstance(node, ast.If) and not node.orelse:
             test = node.test.values[0] if isinstance(node.test, ast.BoolOp) else node.test
-            asked = test.args[1:] if isinstance(test, ast.Call) and ast.unparse(test.func) == "isinstance" else []
-            if asked and ast.unparse(asked[0]) in unused and not node.orelse:
+            if not isinstance(test, ast.Call) or ast.unparse(test.func) != "isinstance":
+                continue
+            if ast.unparse(test.args[1]) in unused:
                 first = node.lineno
                 while lines[first - 2].lstrip().startswith(b"#"):
                     first -= 1
-                yield _lines(inside, first, node.end_lineno or node.lineno)
+                yield _cut_lines(inside, first, node.end_lineno or node.lineno)
     if "Term" in piece.names and isinstance(piece.node, ast.Assign):
         yield from _cut_from_union(piece.node.value, inside, unused)
 
@@ -74,15 +73,16 @@ def _cut_terms(piece: Piece, inside: Source, unused: frozenset[str]) -> Iterator
 def _cut_from_union(union: ast.expr, inside: Source, unused: frozenset[str]) -> Iterator[Edit]:
     """`A | B | C` without those that are not in the file."""
     names: list[ast.expr] = []
+    # The tree of A | B | C is (A | B) | C: the last stands outermost.
     while isinstance(union, ast.BinOp):
         names.insert(0, union.right)
         union = union.left
     names.insert(0, union)
-    starts = [inside.offset(name.lineno, name.col_offset) for name in names]
-    ends = [inside.offset(name.lineno, name.end_col_offset or 0) for name in names]
+    spans = [inside.span(name) for name in names]
     for place, name in enumerate(names):
         if ast.unparse(name) in unused:
-            yield (starts[0], starts[1], b"") if place == 0 else (ends[place - 1], ends[place], b"")
+            # With the bar before it, or, of the first, behind it.
+            yield (spans[0][0], spans[1][0], b"") if place == 0 else (spans[place - 1][1], spans[place][1], b"")
 
 
 def _cut_backends(piece: Piece, inside: Source) -> Iterator[Edit]:
@@ -92,15 +92,16 @@ def _cut_backends(piece: Piece, inside: Source) -> Iterator[Edit]:
     lines = inside.text.splitlines()
     for argument in function.args.kwonlyargs:
         if argument.arg == "backend":
-            yield _lines(inside, argument.lineno, argument.lineno)
-    said = function.body[0]
-    for number in range(said.lineno, said.end_lineno or said.lineno):
+            yield _cut_lines(inside, argument.lineno, argument.lineno)
+    docstring = function.body[0]
+    for number in range(docstring.lineno, docstring.end_lineno or docstring.lineno):
         if lines[number - 1].strip().startswith(b"backend: "):
-            yield _lines(inside, number, number)
+            yield _cut_lines(inside, number, number)
+    # The op checks its arguments first; from the line that asks for a route on, all is about backends.
     routed = next(
         node for node in function.body if "route" in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     )
-    first, last, _ = _lines(inside, routed.lineno, function.end_lineno or function.lineno)
+    first, last = inside.lines(routed.lineno, function.end_lineno or function.lineno)
     yield first, last, b"    return plain_attention(q, k, v, terms, causal, valid, documents, scale, dropout)\n"
 
 
@@ -114,39 +115,41 @@ def drop_broken_examples(file: str) -> str:
     tree = ast.parse(file)
     known = set(dir(builtins)) | {name for node in tree.body for name in _bound_names(node)}
     lines = file.split("\n")
-    documented = [said for said in docstrings(tree) if ">>> " in str(said.value)]
-    for node in sorted(documented, key=lambda own: -own.lineno):
+    documented = [docstring for docstring in docstrings(tree) if ">>> " in str(docstring.value)]
+    # From the end, or a docstring that gets shorter would move the lines of those below it.
+    for node in sorted(documented, key=lambda docstring: -docstring.lineno):
         first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-        lines[first : last + 1] = _edit_docstring(lines[first : last + 1], known)
+        lines[first : last + 1] = _mend_docstring(lines[first : last + 1], known)
     return "\n".join(lines)
 
 
-def _edit_docstring(docstring: list[str], known: set[str]) -> list[str]:
+def _mend_docstring(docstring: list[str], known: set[str]) -> list[str]:
+    """The same with its examples, if all they need is known; their imports of ours are left out."""
     examples = doctest.DocTestParser().get_examples("\n".join(docstring))
-    own: set[str] = set()
-    inside = []  # imports of what the file has
+    local: set[str] = set()
+    imports = []
     for example in examples:
         for node in ast.parse(example.source).body:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("arith."):
-                inside.append(example.source.strip())
+                imports.append(example.source.strip())
                 if not {alias.name for alias in node.names} <= known:
                     return _without_examples(docstring)
-            own |= set(_bound_names(node))
+            local |= set(_bound_names(node))
         names = {node.id for node in ast.walk(ast.parse(example.source)) if isinstance(node, ast.Name)}
-        if not names <= known | own:
+        if not names <= known | local:
             return _without_examples(docstring)
-    return [line for line in docstring if line.strip().removeprefix(">>> ") not in inside]
+    return [line for line in docstring if line.strip().removeprefix(">>> ") not in imports]
 
 
 def _without_examples(docstring: list[str]) -> list[str]:
     first = next(place for place, line in enumerate(docstring) if line.strip().startswith(">>> "))
-    kept = docstring[:first]
-    while not kept[-1].strip():
-        kept.pop()
+    lines = docstring[:first]
+    while not lines[-1].strip():
+        lines.pop()
+    if len(lines) == 1:
+        return [lines[0] + '"""']
     indent = docstring[-1][: len(docstring[-1]) - len(docstring[-1].lstrip())]
-    if len(kept) == 1:
-        return [kept[0] + '"""']
-    return [*kept, f'{indent}"""']
+    return [*lines, f'{indent}"""']
 
 
 def _bound_names(node: ast.AST) -> list[str]:
@@ -155,4 +158,4 @@ def _bound_names(node: ast.AST) -> list[str]:
         return [node.name]
     if isinstance(node, ast.Import | ast.ImportFrom):
         return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
-    return [own.id for own in ast.walk(node) if isinstance(own, ast.Name) and isinstance(own.ctx, ast.Store)]
+    return [name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)]

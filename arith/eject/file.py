@@ -13,13 +13,14 @@ from arith.catalogue.examples import example
 from arith.catalogue.settings import arguments_of
 from arith.catalogue.spec import Named, PartSpec, parse
 from arith.eject.bundle import WIDTH, Bundle
-from arith.eject.cuts import choose_cuts, drop_broken_examples
+from arith.eject.cuts import OP_MODULE, choose_cuts, drop_broken_examples
 from arith.eject.sources import Global, Import, module_of
 from arith.errors import UsageError
 from arith.kernels.terms import Term, Window
 
-OP: Global = ("arith.kernels.attention", "attention")
+OP: Global = (OP_MODULE, "attention")
 REFERENCE: Global = ("arith.kernels.reference", "attention")
+# What a user of the file needs beside the encoding, for the arguments of its methods.
 ALWAYS: tuple[Global, ...] = (
     ("arith.encodings.positions", "Kind"),
     ("arith.encodings.positions", "TokenTable"),
@@ -28,6 +29,7 @@ ALWAYS: tuple[Global, ...] = (
     ("arith.encodings.compose", "Part"),
     ("arith.encodings.compose", "Composed"),
 )
+# Names that two modules share. Where one is not listed, it gets its module's name before its own.
 PREFERRED: dict[Global, str] = {
     OP: "attention",
     REFERENCE: "plain_attention",
@@ -40,41 +42,50 @@ PREFERRED: dict[Global, str] = {
     ("arith.encodings.dape", "ALiBi"): "ALiBiBase",
 }
 INDENT = 4
-LONGEST_NAME = 31
-# Of a model with which a text is tried, and which the file's demonstration has.
+LONGEST_NAME = 31  # of an identifier, with 5 characters of a hash at its end if the text is longer
+# The shape of the model with which a text is tried, and of the file's demonstration.
 TRIED = {"width": 64, "heads": 4, "layers": 1, "tokens": 64, "digits": 8}
 
 
 def eject(text: str, kernel: bool = False) -> str:
-    """The file of an encoding.
+    """The file of an encoding, as its text. The room's docstring has the steps.
 
     Args:
-        text: see `arith.catalogue.spec`; a bare name that needs a setting gets the gallery's example of it.
-        kernel: with the Triton kernels, which need triton too.
+        text: the encoding, see `arith.catalogue.spec`; a bare name that needs a setting gets the gallery's example.
+        kernel: whether the file has the Triton kernels, and so needs triton too.
 
     Raises:
         UsageError: the text cannot be read, or its parts do not go together.
+
+    >>> eject("rope").splitlines()[0].strip('"')
+    'Positional encoding rope, and attention with it, in one file.'
     """
     text = _complete(text)
     parts = parse(text)
     encodings = [ENCODINGS.load(part.encoding.name) for part in parts]
     schemes = [SCHEMES.load(part.scheme.name) for part in parts]
-    own = [(module_of(thing), thing.__name__) for thing in dict.fromkeys((*encodings, *schemes))]
-    # Attention first, then places, then what is named: a reader meets what is used before what uses it.
-    roots = [OP, *([] if kernel else [REFERENCE]), *ALWAYS, *own]
-    whole = Bundle.of(roots, PREFERRED, choose_cuts(kernel, frozenset()))
-    # The plain path hides keys whether an encoding does or not, so that `Window` is never left out.
-    terms = {(module_of(term), term.__name__) for term in get_args(Term) if term is not Window}
-    unused = frozenset[str]() if kernel else frozenset(name for _, name in terms - whole.calls_among(sorted(terms)))
+    named = [(module_of(thing), thing.__name__) for thing in dict.fromkeys((*encodings, *schemes))]
+    # Attention first, then positions, then what the text names: a reader meets what is used before what uses it.
+    roots = [OP, *([] if kernel else [REFERENCE]), *ALWAYS, *named]
+    unused = frozenset[str]()
+    if not kernel:
+        # A term that nothing calls is made nowhere. The plain path hides keys whether an encoding does or not, so that
+        # `Window` is never left out. Kernels are compiled with branches for all terms, and keep them.
+        terms = {(module_of(term), term.__name__) for term in get_args(Term) if term is not Window}
+        whole = Bundle.of(roots, PREFERRED, choose_cuts(kernel, unused))
+        unused = frozenset(name for _, name in terms - whole.calls_among(terms))
     bundle = Bundle.of(roots, PREFERRED, choose_cuts(kernel, unused))
     body = "\n\n\n".join(section.rstrip("\n") for section in bundle.sections())
     factory = _factory(parts, bundle)
     imports = bundle.imports([Import("torch", None, "torch")])
+    # Blank lines before a comment and before code, as ruff leaves them.
     after_imports = "\n\n" if body.startswith("#") else "\n\n\n"
     code = imports + after_imports + "\n\n\n".join([body, factory, DEMONSTRATION])
     file = f"{_header(text, kernel)}\n\n{code}\n"
+    # Docstrings that point to a module of arith: its notes are a comment of the file.
     file = re.sub(r"`arith\.\w+\.(\w+)`", r"the notes on \1", file)
-    file = file.replace('"arith::', f'"{identifier(text)}::')  # operators of torch: one process may hold both
+    # torch knows its operators by name, once a process: a program may import both arith and the file.
+    file = file.replace('"arith::', f'"{identifier(text)}::')
     return drop_broken_examples(file)
 
 
@@ -94,7 +105,7 @@ def identifier(text: str) -> str:
 
 
 def _complete(text: str) -> str:
-    """The same, with the settings that a bare name cannot be without."""
+    """The same, or the gallery's example of a bare name that cannot be without settings."""
     try:
         encoding(text, **TRIED)
     except UsageError:
@@ -106,22 +117,24 @@ def _complete(text: str) -> str:
 
 
 def _header(text: str, kernel: bool) -> str:
-    written = "+".join(map(str, parse(text)))
-    meaning = "" if written == text else f"\n    {text} = {written}\n"
+    resolved = "+".join(map(str, parse(text)))  # aliases and defaults written out
+    meaning = "" if resolved == text else f"\n    {text} = {resolved}\n"
     if any(len(line) > WIDTH for line in meaning.splitlines()):
-        meaning = f"\n    {text} =\n        " + written.replace("+", "\n        +") + "\n"
+        meaning = f"\n    {text} =\n        " + resolved.replace("+", "\n        +") + "\n"
     needs = "torch and triton" if kernel else "torch alone"
+    # A shell would read parentheses as its own.
     command = f"arith eject '{text}'" if re.search(r"[()]", text) else f"arith eject {text}"
-    made = (
+    origin = (
         f"Made by `{command}{' --kernel' if kernel else ''}` of arith {arith.__version__}. It needs {needs}. Licence: "
         f"Apache-2.0, https://www.apache.org/licenses/LICENSE-2.0. Run as a program it shows the ids of an addition."
     )
     title = f"Positional encoding {text}, and attention with it, in one file."
+    # Three quotation marks stand before it on its line.
     if len(title) + 3 > WIDTH:
         title = "A positional encoding, and attention with it, in one file."
     return f'''"""{title}
 {meaning}
-{textwrap.fill(made, WIDTH)}
+{textwrap.fill(origin, WIDTH)}
 
 In a model of yours, with tokens "b n", their embeddings x "b n width" and a prompt (see `Prompt`):
 
@@ -142,9 +155,9 @@ def _factory(parts: tuple[PartSpec, ...], bundle: Bundle) -> str:
     """The function that makes the encoding, its settings written out."""
     schemes, encodings = _variables([part.scheme for part in parts], "scheme"), _variables(parts, "part")
     lines = []
-    for named, variable in schemes.items():
-        made = _call(SCHEMES.load(named.name), named, "position scheme", bundle, _facts(None))
-        lines += _statement(f"{variable} = {made[0]}(", made[1], ")")
+    for scheme, variable in schemes.items():
+        name, arguments = _call(SCHEMES.load(scheme.name), scheme, "position scheme", bundle, _facts(None))
+        lines += _statement(f"{variable} = {name}(", arguments, ")")
     for part, variable in encodings.items():
         facts = _facts(schemes[part.scheme])
         name, arguments = _call(ENCODINGS.load(part.encoding.name), part.encoding, "encoding", bundle, facts)
@@ -158,14 +171,18 @@ def _factory(parts: tuple[PartSpec, ...], bundle: Bundle) -> str:
 Spec = TypeVar("Spec", bound=Hashable)
 
 
-def _variables(of: Sequence[Spec], name: str) -> dict[Spec, str]:
-    """A variable for each of several things."""
-    distinct = list(dict.fromkeys(of))
-    return {own: name if len(distinct) == 1 else f"{name}_{place}" for place, own in enumerate(distinct, 1)}
+def _variables(specs: Sequence[Spec], name: str) -> dict[Spec, str]:
+    """A variable for each of several things, one for those that are equal: parts of one scheme share its draw."""
+    distinct = list(dict.fromkeys(specs))
+    return {spec: name if len(distinct) == 1 else f"{name}_{place}" for place, spec in enumerate(distinct, 1)}
 
 
 def _facts(scheme: str | None) -> dict[str, str]:
-    """How what a constructor is given is written in the factory; `scheme`: the variable of an encoding's scheme."""
+    """The expressions by which the factory passes a constructor its arguments, but for the settings.
+
+    Args:
+        scheme: the variable that holds an encoding's scheme; None for a scheme itself.
+    """
     facts = {name: name for name in SHAPE} | {"head_width": "width // heads"}
     if scheme is not None:
         facts |= {"highest": f"{scheme}.highest(tokens, digits)"}
@@ -174,7 +191,13 @@ def _facts(scheme: str | None) -> dict[str, str]:
 
 
 def _statement(head: str, items: Sequence[str], tail: str) -> list[str]:
-    """On one line, or an item a line."""
+    """On one line, or an item a line, as ruff would break it.
+
+    Args:
+        head: the text up to the items.
+        items: what is separated by commas.
+        tail: the closing brackets: `)`, or `])` of a call whose only argument is a list.
+    """
     line = f"{head}{', '.join(items)}{tail}"
     if len(line) <= WIDTH - INDENT:
         return [line]
@@ -188,17 +211,20 @@ def _call(
 ) -> tuple[str, list[str]]:
     """A constructor and its arguments as they are written."""
     arguments = arguments_of(make, named, kind, facts, GIVEN if kind == "encoding" else SHAPE)
-    told = {key for key, _ in named.settings}
-    written = [
-        f"{key}={value if key in facts and key not in told else _literal(value)}" for key, value in arguments.items()
+    settings = {key for key, _ in named.settings}
+    # A setting may bear the name of a fact, such as digits, and then is a value, not an expression.
+    items = [
+        f"{key}={value if key in facts and key not in settings else _literal(value)}"
+        for key, value in arguments.items()
     ]
-    return bundle.names[module_of(make), make.__name__], written
+    return bundle.names[module_of(make), make.__name__], items
 
 
 def _literal(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
+# The two texts below are written into files, and are no code of this module. Their names are those that files have.
 FACTORY = '''\
 def make_encoding(width: int, heads: int, layers: int, tokens: int = 1024, digits: int | None = None) -> Composed:
     """The encoding for a model of this shape.

@@ -3,7 +3,6 @@
 import ast
 import functools
 import inspect
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -11,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 Global = tuple[str, str]  # module and name
-PARTS = ("arith.encodings", "arith.kernels")  # packages of ours, whose modules are imported by name
+# Packages whose modules are imported by name: `from arith.kernels import folding` binds a module, not a global of one.
+PACKAGES = ("arith.encodings", "arith.kernels")
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ class Piece:
     """A top-level statement of a module.
 
     Args:
-        names: that it defines.
-        node: as parsed.
-        first, last: lines of its text, from 1; comments right above belong to it.
+        module: the module's name.
+        names: what the statement defines.
+        node: its syntax tree.
+        first, last: the lines of its text, counted from 1; decorators and comments right above belong to it.
     """
 
     module: str
@@ -45,21 +46,36 @@ class Source:
     """A module's text and pieces.
 
     Args:
-        own: modules and names of ours that it imports, by their local names; a name of None is the module itself.
-        outside: whatever else it imports.
+        module: its name.
+        text: its bytes, as the columns of a syntax tree count bytes of UTF-8, not characters.
+        docstring: the module's, empty without one.
+        pieces: its top-level statements but imports and the docstring.
+        ours: what it imports from arith, by local name: module and global; None in place of a global means the module.
+        outside: whatever else it imports, by local name.
+        starts: the byte at which each line starts.
     """
 
     module: str
     text: bytes
     docstring: str
     pieces: tuple[Piece, ...]
-    own: Mapping[str, tuple[str, str | None]]
+    ours: Mapping[str, tuple[str, str | None]]
     outside: Mapping[str, Import]
-    starts: tuple[int, ...] = field(repr=False)  # of each line, in bytes
+    starts: tuple[int, ...] = field(repr=False)
 
     def offset(self, line: int, column: int) -> int:
-        """Of a place as `ast` tells it, in bytes."""
+        """A position of a syntax tree as a byte of the text."""
         return self.starts[line - 1] + column
+
+    def span(self, node: ast.expr) -> tuple[int, int]:
+        """The first byte of an expression, and the one behind it."""
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        return self.offset(node.lineno, node.col_offset), self.offset(node.end_lineno, node.end_col_offset)
+
+    def lines(self, first: int, last: int) -> tuple[int, int]:
+        """The bytes of some lines, line breaks included."""
+        return self.starts[first - 1], self.starts[last]
 
     def defines(self, name: str) -> bool:
         return any(name in piece.names for piece in self.pieces)
@@ -68,13 +84,16 @@ class Source:
 @functools.cache
 def source(module: str) -> Source:
     """A module of ours, or a file of the user's that was imported."""
-    text = _path(module).read_bytes()
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    text = Path(spec.origin).read_bytes()
     tree = ast.parse(text)
     lines = text.splitlines(keepends=True)
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
-    own: dict[str, tuple[str, str | None]] = {}
+    ours: dict[str, tuple[str, str | None]] = {}
     outside: dict[str, Import] = {}
     pieces = []
     for node in tree.body:
@@ -82,16 +101,18 @@ def source(module: str) -> Source:
             continue
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue
-        first = min([node.lineno, *(own.lineno for own in getattr(node, "decorator_list", []))])
+        # A decorated definition begins, to a tree, behind its decorators.
+        first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
         while lines[first - 2].startswith(b"#"):
             first -= 1
         pieces.append(Piece(module, tuple(_defined_names(node)), node, first, node.end_lineno or node.lineno))
-    for name in (name for node in ast.walk(tree) for name in _imported_names(node)):
+    # All of the tree, as functions import too: what they import lazily here, the file has at hand.
+    for name in (name for node in ast.walk(tree) for name in _imports(node)):
         if name.module.startswith("arith."):
-            own[name.local] = _home(name)
+            ours[name.local] = _home(name)
         else:
             outside[name.local] = name
-    return Source(module, text, ast.get_docstring(tree) or "", tuple(pieces), own, outside, tuple(starts))
+    return Source(module, text, ast.get_docstring(tree) or "", tuple(pieces), ours, outside, tuple(starts))
 
 
 def module_of(thing: object) -> str:
@@ -101,44 +122,44 @@ def module_of(thing: object) -> str:
     return module.__name__
 
 
-def references(scope: ast.AST) -> Iterator[ast.Name]:
-    """Names in a statement that are looked up in its module, or are no one's; local ones of functions are left out."""
-    yield from _global_names(scope, frozenset())
-
-
 def docstrings(scope: ast.AST) -> Iterator[ast.Constant]:
     """Those of a function or class, and of what is defined in it."""
     for node in ast.walk(scope):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.body:
-            said = node.body[0]
-            if isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant):
-                yield said.value
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                yield first.value
 
 
-def _global_names(node: ast.AST, local: frozenset[str]) -> Iterator[ast.Name]:
-    inner = local
-    if isinstance(node, ast.FunctionDef | ast.Lambda):
-        inner = local | _local_names(node)
-        body = node.body if isinstance(node.body, list) else [node.body]
-        # Decorators, defaults and annotations are not of the function's own scope.
-        for child in ast.iter_child_nodes(node):
-            yield from _global_names(child, inner if child in body else local)
+def references(scope: ast.AST, local: frozenset[str] = frozenset()) -> Iterator[ast.Name]:
+    """Names in a statement that Python looks up in its module or among the builtins.
+
+    Args:
+        scope: the statement.
+        local: names that have a meaning of their own where it stands, such as a function's arguments.
+    """
+    if isinstance(scope, ast.FunctionDef | ast.Lambda):
+        inner = local | _local_names(scope)
+        body = scope.body if isinstance(scope.body, list) else [scope.body]
+        # Decorators, defaults and annotations are evaluated outside of the function's own scope.
+        for child in ast.iter_child_nodes(scope):
+            yield from references(child, inner if child in body else local)
         return
-    if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
-        inner = local | {
-            own.id for generator in node.generators for own in ast.walk(generator.target) if isinstance(own, ast.Name)
-        }
-    if isinstance(node, ast.Name) and node.id not in inner and isinstance(node.ctx, ast.Load):
-        yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _global_names(child, inner)
+    if isinstance(scope, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
+        targets = [node for generator in scope.generators for node in ast.walk(generator.target)]
+        local = local | {node.id for node in targets if isinstance(node, ast.Name)}
+    if isinstance(scope, ast.Name) and scope.id not in local and isinstance(scope.ctx, ast.Load):
+        yield scope
+    for child in ast.iter_child_nodes(scope):
+        yield from references(child, local)
 
 
 def _local_names(function: ast.FunctionDef | ast.Lambda) -> frozenset[str]:
     arguments = function.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    names = {own.arg for own in every if own is not None}
+    names = {argument.arg for argument in every if argument is not None}
     if isinstance(function, ast.FunctionDef):
+        # Python's own rule: whatever a function assigns anywhere is local in all of it.
         for node in ast.walk(function):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 names.add(node.id)
@@ -150,12 +171,12 @@ def _defined_names(node: ast.stmt) -> Iterator[str]:
         case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
         case ast.Assign(targets=targets):
-            yield from (own.id for target in targets for own in ast.walk(target) if isinstance(own, ast.Name))
+            yield from (name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
         case ast.AnnAssign(target=ast.Name(id=name)):
             yield name
 
 
-def _imported_names(node: ast.AST) -> Iterator[Import]:
+def _imports(node: ast.AST) -> Iterator[Import]:
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield Import(alias.name, None, alias.asname or alias.name.partition(".")[0])
@@ -168,14 +189,4 @@ def _home(name: Import) -> tuple[str, str | None]:
     """Where an import of ours leads: to a name in a module, or to a module."""
     if name.name is None:
         return name.module, None
-    return (f"{name.module}.{name.name}", None) if name.module in PARTS else (name.module, name.name)
-
-
-def _path(module: str) -> Path:
-    known = sys.modules.get(module)
-    if known is not None and known.__file__:
-        return Path(known.__file__)
-    spec = find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin)
+    return (f"{name.module}.{name.name}", None) if name.module in PACKAGES else (name.module, name.name)
