@@ -26,11 +26,12 @@ from arith.cli.framework import click
 from arith.errors import RunError, UsageError
 from arith.process.signals import Interrupted
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130  # as click and shells have them: 130 is 128 + SIGINT
 
 
+# RichGroup only exists where rich-click is installed; see `arith.cli.framework`.
 class ArithGroup(click.RichGroup if hasattr(click, "RichGroup") else click.Group):  # type: ignore[misc]
-    """Turns a user's mistake into a message and an exit status; what is no mistake keeps its traceback."""
+    """Turns a user's mistake into a message and an exit status; any other error, a bug, keeps its traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -51,7 +52,8 @@ class ArithGroup(click.RichGroup if hasattr(click, "RichGroup") else click.Group
 
 
 def _rank() -> str:
-    """Which of several processes speaks, as torchrun numbers them."""
+    """A prefix that says which of torchrun's processes a message comes from."""
+    # Read from the environment: asking torch would import it, for a message that may be about its absence.
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return f"[rank {os.environ.get('RANK', 0)}] " if several else ""
 
@@ -71,6 +73,7 @@ def cli() -> None:
     """Say which problem, how its digits are written and how positions are encoded; train, test far beyond, draw."""
 
 
+# In the order in which the help lists them: train and test, then look, then take along.
 for module in (
     train,
     evaluate,

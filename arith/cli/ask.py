@@ -25,6 +25,7 @@ def command(model: Path | None, problems: tuple[str, ...], as_json: bool) -> Non
 
     if model is None:
         raise UsageError("what is to be asked? Write for example: arith ask 123+456")
+    # `arith ask 123+456`: click takes the first argument for the model.
     if not model.exists() and _is_problem(str(model)):
         problems = (str(model), *problems)
         found = shipped.for_problem(problems[0])

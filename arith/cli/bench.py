@@ -32,6 +32,7 @@ def train(timed: int, compare: bool, as_json: bool, **options: Any) -> None:
     from arith.performance.throughput_report import comparison, describe
 
     config = config_from(options)
+    # An estimate that compilation does not pay is no reason not to measure it: "on", not "auto".
     ways = ("off", "on") if compare else (config.training.compile,)
     found = [
         measure_throughput(Experiment.of(config.with_values({"training": {"compile": way}})), steps=timed, parts=True)

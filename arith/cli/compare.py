@@ -39,7 +39,7 @@ def command(
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more, or two files of predictions or more; got one")
     names = [str(path) for path in runs]
-    places = [path.resolve() for path in runs]
+    places = [path.resolve() for path in runs]  # runs/a and runs/../runs/a are one run
     twice = next((name for name, place in zip(names, places, strict=True) if places.count(place) > 1), None)
     if any(path.is_file() for path in runs) and not all(path.is_file() for path in runs):
         raise UsageError("compare takes run folders or files of predictions, not both at once")
@@ -47,12 +47,13 @@ def command(
         raise UsageError(f"{twice} is there twice, and is no better than itself. Leave one out")
     given = {"test-digits": test_digits, "suites": suites, "samples": samples, "seed": seed}
     if all(path.is_file() for path in runs):
-        told = next((name for name, value in given.items() if value is not None), None)
-        if told is not None:
-            raise UsageError(f"what predictions are of is decided when they are made: leave out --{told}")
+        option = next((name for name, value in given.items() if value is not None), None)
+        if option is not None:
+            raise UsageError(f"what predictions are of is decided when they are made: leave out --{option}")
         answers = [answers_of_file(path) for path in runs]
     else:
         trained = [opened(path) for path in runs]
+        # All runs are tested as the first one was, whatever they were tested on themselves.
         base = trained[0].config
         own = base.evaluation
         test: dict[str, Any] = {

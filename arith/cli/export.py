@@ -27,6 +27,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
     from arith.experiment import shipped
     from arith.process.hints import command_line, require_package
 
+    # Before any import that needs it, so that its absence is a message and not a traceback.
     require_package("transformers", "hf")
     from transformers.utils import logging
 

@@ -15,7 +15,7 @@ from arith.experiment import shipped
 from arith.model.cost import block_parameters
 
 KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes", "shipped")
-RUNS = "runs"
+RUNS = "runs"  # not among KINDS: `arith list` shows what comes with arith, and reads no folder of the user's
 
 
 @click.command("list", epilog="Examples: arith list encodings; arith list runs")

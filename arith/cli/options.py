@@ -1,4 +1,4 @@
-"""Options that several commands share, and the configuration they make."""
+"""Options that several commands share, and the configuration they describe."""
 
 import tomllib
 from collections.abc import Callable
@@ -13,7 +13,8 @@ from arith.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Option, the setting it is for, help.
+# Option, the setting that it sets, its type, its help. None has a default, so that what is not given leaves a recipe's
+# value as it is.
 _SETTINGS: tuple[tuple[str, str, Any, str], ...] = (
     ("--format", "format", str, "How digits are written: arith list formats."),
     (
@@ -40,7 +41,8 @@ def _parameter(option: str) -> str:
 
 
 def run_options(command: Command) -> Command:
-    """Everything that decides what a run is."""
+    """Add the options that decide what a run is."""
+    # Decorators apply from the inside out, so the last one added comes first in the help.
     for option, _, kind, text in reversed(_SETTINGS):
         command = click.option(option, type=kind, help=text)(command)
     command = click.option("--seed", type=int, help="Seed of the model and of its training data.")(command)
@@ -54,7 +56,7 @@ def run_options(command: Command) -> Command:
 
 
 def import_option(command: Command) -> Command:
-    """For encodings, schemes and tasks of the user's own."""
+    """Add --import, for encodings, schemes and tasks of the user's own."""
     return click.option(
         "--import",
         "imports",
@@ -65,32 +67,35 @@ def import_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """For programs that read what is printed."""
+    """Add --json, for programs that read the output."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def overrides(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were given by options, as nested tables."""
+    """The settings given by options, as nested tables."""
     values: dict[str, Any] = {}
     for option, setting, _, _ in _SETTINGS:
         given = options.get(_parameter(option))
         if given is not None:
             values = merged(values, nested(setting, given))
+    # One option for both: who says --samples 50 does not expect 400 problems at 200 digits.
     if options.get("samples") is not None:
         values = merged(values, {"evaluation": {"long_samples": options["samples"]}})
     if options.get("task") is not None:
         values["task"] = options["task"]
     if options.get("seed") is not None:
         values = merged(values, {"model": {"seed": options["seed"]}, "data": {"seed": options["seed"]}})
+    # Absolute, as the run may be resumed from another folder.
     if options.get("imports"):
         values["imports"] = [str(Path(path).resolve()) for path in options["imports"]]
+    # Last, so that --set wins over an option for the same setting.
     for assignment in options.get("assignments", ()):
         values = merged(values, nested(*assigned(assignment)))
     return values
 
 
 def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunConfig:
-    """Command line over environment over recipe over defaults. click has put the environment under the options."""
+    """Command line over environment over recipe over defaults; click has merged the first two."""
     config = base or RunConfig()
     if options.get("recipe_name"):
         config = recipe.load_config(options["recipe_name"])
@@ -98,7 +103,8 @@ def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunCo
 
 
 def assigned(text: str) -> tuple[str, Any]:
-    """
+    """Read NAME=VALUE: the value as TOML writes it, or a text without quotes.
+
     >>> assigned("model.layers=6"), assigned("encoding=rope")
     (('model.layers', 6), ('encoding', 'rope'))
     """

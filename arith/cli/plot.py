@@ -38,6 +38,7 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
     from arith.results.schema import GRID, Results
     from arith.tasks.suites import SUITES
 
+    # A grid's accuracy is drawn by --kind grid; its wrong answers are classified as any suite's are.
     known = (*SUITES, GRID) if kind == "anatomy" else (*SUITES,)
     if suite not in known:
         raise UsageError(f"no suite is called '{suite}'.{did_you_mean(suite, known)} Suites: {', '.join(known)}")

@@ -29,10 +29,11 @@ def command(run: Path, digits: int | None, samples: int, seed: int | None, devic
     length = digits if digits is not None else trained.config.data.digits[1]
     changes: dict[str, Any] = {"digits": [length]} | ({} if seed is None else {"seed": seed})
     tested = Experiment.of(trained.config.with_values({"evaluation": changes}))
+    # Moved and filled problems take places beyond their own length, which tables of positions must have.
     longer = Experiment.of(trained.config.with_values({"evaluation": changes | {"digits": [length + 2 * max(MOVES)]}}))
     try:
         model, _ = model_for(trained, longer, [Condition("random", length + 2 * max(MOVES), samples)])
-    except ValueError:  # with tables as they were trained, what lies beyond them is told
+    except ValueError:  # the encoding cannot be longer: it stays as trained, and the table says what lies beyond it
         model, _ = model_for(trained, tested, [Condition("random", length, samples)])
     found = probes(tested, model.to(device_named(device)), length, samples)
     if as_json:

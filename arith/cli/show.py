@@ -77,6 +77,7 @@ def batch(rows: int, **options: Any) -> None:
         lines += [["token id", *map(str, tokens.tolist())]]
         for scheme, scheme_ids in zip(encoding.schemes, ids, strict=True):
             for place, level in enumerate(scheme_ids, start=1):
+                # Ids that all samples share have one row.
                 own = level[row if len(level) > 1 else 0, :length]
                 label = f"{type(scheme).__name__.lower()} position" + (f" {place}" if scheme.levels > 1 else "")
                 lines.append([label, *map(str, own.tolist())])

@@ -33,6 +33,7 @@ def nested(setting: str, value: Any) -> dict[str, Any]:
     >>> nested("model.layers", 6)
     {'model': {'layers': 6}}
     """
+    # From the inside out.
     for name in reversed(setting.split(".")):
         value = {name: value}
     found: dict[str, Any] = value
@@ -72,6 +73,7 @@ def grid_lengths(text: str) -> list[tuple[int, int]]:
     >>> grid_lengths("2x1-3")
     [(2, 1), (2, 2), (2, 3)]
     """
+    # "1-3" means "1-3x1-3".
     first, times, second = text.partition("x")
     return list(itertools.product(digit_list(first), digit_list(second if times else first)))
 
@@ -102,7 +104,7 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
-    types = typing.get_type_hints(cls)
+    types = typing.get_type_hints(cls)  # dataclasses.fields has annotations as written, perhaps as texts
     unknown = [key for key in values if key not in types]
     if unknown:
         raise UsageError(

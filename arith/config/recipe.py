@@ -73,7 +73,7 @@ class Recipe:
 def names() -> list[str]:
     """The recipes that come with arith, those of several scales at each of them."""
     found = []
-    for path in sorted(FOLDER.glob("*.toml")):
+    for path in sorted(FOLDER.glob("*.toml")):  # sorted, as file systems list in any order
         scales = tomllib.loads(path.read_text()).get("scales", {})
         found += [f"{path.stem}-{scale}" for scale in scales] or [path.stem]
     return found
@@ -146,6 +146,7 @@ def _contest(values: Any, curves: Collection[str], where: str) -> Contest:
 
 def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | None]:
     """The file that a name stands for, and its scale if the name ends with one."""
+    # What ends like a file is a path, and is never looked up among the recipes that come with arith.
     path = Path(name) if name.endswith(FILES) else FOLDER / f"{name}.toml"
     if path.is_file():
         return path, scale

@@ -188,6 +188,7 @@ class EvaluationConfig:
         task, format: what is tested and how it is written; None: as in training.
     """
 
+    # By default 1 to 4 digits are trained: the next ones show where accuracy falls, 20 whether anything is left.
     digits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
     suites: tuple[str, ...] = ()
     grid: str | None = None
@@ -216,6 +217,7 @@ class RunConfig:
     (1, 6)
     """
 
+    # Names, not objects: they come from the catalogue, where a user's own may be, and are saved as they are written.
     task: str = "addition"
     format: str = "padded-reversed"
     encoding: str = "coupled-window"

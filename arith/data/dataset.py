@@ -85,6 +85,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.format.interleaved and len({source.task.operands for source in self.problems.sources}) > 1:
+            # A scheme is told one number of operands for all samples, by which it finds the columns.
             raise UsageError("tasks that are mixed with interleaved operands have as many of them as one another")
 
     @functools.cached_property

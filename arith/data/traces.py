@@ -1,4 +1,4 @@
-"""What a looped model is told beside answers: of each sample one loop, with the states before and after it."""
+"""Supervision of a looped model beside the answer: one loop of each sample, with the states before and after it."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ def in_columns(form: Format) -> bool:
 
 @dataclass(frozen=True)
 class Supervision:
-    """How a task's answers come about, and the share of samples that start from a random state instead."""
+    """A task's intermediate states, and the share of samples that start from a random state instead."""
 
     trace: Trace
     random: float
@@ -35,11 +35,12 @@ class Supervision:
             )
 
     def loops(self, written: Written, operands: tuple[Numbers, ...], draws: Draws) -> TraceTargets:
-        """One loop of each problem, laid along an answer written least significant digit first in a known width."""
+        """One loop of each problem: its states, column by column along an answer written least significant first."""
         assert written.answer_widths is not None
         # A factor has the digits that it is written with, zeros that pad included.
         done = written.answer_widths // 2
         found = steps(self.trace, operands, done, written.answer_widths, self.random, draws)
+        # A state's column i stands at the answer's token i, whatever the length of the prompt before it.
         column = np.arange(written.tokens.shape[1]) - written.prompt_lengths[:, None]
         inside = (column >= 0) & (column < written.answer_widths[:, None])
         index = column.clip(0, found.before.shape[1] - 1)[..., None]

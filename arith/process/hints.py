@@ -1,4 +1,4 @@
-"""Commands for people to type next."""
+"""Commands for people to type next; optional dependencies: how to install one that is missing."""
 
 import os
 import shlex

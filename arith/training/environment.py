@@ -1,4 +1,4 @@
-"""The machine around a training: device and precision, and the allocator and garbage collector out of its way."""
+"""Device and precision of a training; keep the allocator and the garbage collector out of the training loop's way."""
 
 import ctypes
 import gc
