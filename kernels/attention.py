@@ -63,14 +63,14 @@ def attention(
         if chosen == "windowed":
             return windowed.attention(q, k, v, terms, causal, valid, documents, scale)
         return reference.attention(q, k, v, terms, causal, valid, documents, scale, dropout)
-    from arith.kernels import folding, fused, fused_long
+    from arith.kernels import folding, long_op, short_op
 
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))
     if k.shape[2] > LONGEST:
         long = folding.fold_long(terms, q.shape[1], k.shape[2], causal)
-        return fused_long.attention(q, k, v, long, valid, documents, scale)
+        return long_op.attention(q, k, v, long, valid, documents, scale)
     folded = folding.fold(terms, q.shape[1], q.shape[2], k.shape[2], q.device)
-    return fused.attention(q, k, v, folded, causal, valid, documents, scale)
+    return short_op.attention(q, k, v, folded, causal, valid, documents, scale)
 
 
 def _check(

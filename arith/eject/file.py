@@ -33,7 +33,7 @@ ALWAYS: tuple[Global, ...] = (
 PREFERRED: dict[Global, str] = {
     OP: "attention",
     REFERENCE: "plain_attention",
-    ("arith.kernels.fused", "attention"): "fused_attention",
+    ("arith.kernels.short_op", "attention"): "fused_attention",
     ("arith.kernels.terms", "Window"): "WindowTerm",
     ("arith.encodings.window", "Window"): "Window",
     ("arith.kernels.terms", "Ids"): "Ids",

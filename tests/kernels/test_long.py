@@ -10,7 +10,7 @@ from kernel_checks.proof import Case
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from arith.kernels import attention as op
-from arith.kernels import fused_long, routing, tiling
+from arith.kernels import long_op, routing, tiling
 from arith.kernels.attention import attention
 from arith.kernels.long_configs import LongConfig
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
@@ -42,8 +42,8 @@ def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes through the long kernels, in tiles of 16 tokens: many tiles in few tokens."""
     monkeypatch.setattr(op, "LONGEST", 0)
     monkeypatch.setattr(routing, "LONGEST", 0)
-    monkeypatch.setattr(fused_long, "long_config", lambda *_: LongConfig(16, 16, warps=4, stages=1))
-    monkeypatch.setattr(fused_long, "LONG_TABLE", 16)
+    monkeypatch.setattr(long_op, "long_config", lambda *_: LongConfig(16, 16, warps=4, stages=1))
+    monkeypatch.setattr(long_op, "LONG_TABLE", 16)
 
 
 SMALL: dict[str, Any] = {"batch": 1, "heads": 1, "key_heads": 1}
@@ -150,8 +150,8 @@ def test_kernels_write_only_what_is_theirs(tiny_tiles: None, monkeypatch: pytest
         b, h, n, d = x.shape
         return framed(b, n, h, d).transpose(1, 2)
 
-    monkeypatch.setattr(fused_long, "token_major", framed_tokens)
-    monkeypatch.setattr(fused_long, "empty_sums", lambda q, *shape: framed(*shape))
+    monkeypatch.setattr(long_op, "token_major", framed_tokens)
+    monkeypatch.setattr(long_op, "empty_sums", lambda q, *shape: framed(*shape))
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, h, n, 10, generator=generator) for h, n in ((2, 17), (1, 21), (1, 21)))
     table, id_table = (torch.randn(2, 12, generator=generator) for _ in range(2))
@@ -160,9 +160,9 @@ def test_kernels_write_only_what_is_theirs(tiny_tiles: None, monkeypatch: pytest
     for window in ((None, None), (own, ids)):
         given = (table, id_table, own, ids, *window, None, None)
         limits = (20, 20, 30, 30, 0.25)
-        out, logsum = fused_long.long_attention._init_fn(q, k, v, *given, *limits)
+        out, logsum = long_op.long_attention._init_fn(q, k, v, *given, *limits)
         dout = torch.randn(2, 2, 17, 10, generator=generator)
-        fused_long.long_attention_backward._init_fn(dout, out, logsum, q, k, v, *given, *limits, True, True)
+        long_op.long_attention_backward._init_fn(dout, out, logsum, q, k, v, *given, *limits, True, True)
     assert len(frames) == 2 * 13
     for memory in frames:
         assert (memory[:1024] == canary).all()
@@ -176,7 +176,7 @@ def test_operators_are_registered_right(tiny_tiles: None) -> None:
     table = torch.randn(1, 8, generator=generator, requires_grad=True)
     ids = torch.randint(0, 5, (2, 17), generator=generator, dtype=torch.int32)
     inputs = (q, k, v, table, table.detach(), ids, ids, ids, ids, None, None, 17, 0, 1, 1, 0.25)
-    torch.library.opcheck(fused_long.long_attention, inputs)
+    torch.library.opcheck(long_op.long_attention, inputs)
 
 
 def test_compiles_without_a_graph_break(tiny_tiles: None) -> None:

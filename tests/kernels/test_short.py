@@ -14,7 +14,7 @@ from kernel_checks.proof import Case
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from arith.kernels import attention as op
-from arith.kernels import fused, routing
+from arith.kernels import routing, short_op
 from arith.kernels.attention import attention
 from arith.kernels.gathering import gather, gather_op
 from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
@@ -30,10 +30,10 @@ def test_kernels_are_as_exact_as_torch_in_the_same_type(case: Case) -> None:
 
 
 def test_proof_notices_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = fused.attention
-    monkeypatch.setattr(fused, "attention", lambda *args: right(*args) * 1.001)
+    right = short_op.attention
+    monkeypatch.setattr(short_op, "attention", lambda *args: right(*args) * 1.001)
     assert not all(finding.right for finding in proof.findings(Case(17, 17), CPU, "triton"))
-    monkeypatch.setattr(fused, "attention", lambda *args: right(*args) * float("nan"))
+    monkeypatch.setattr(short_op, "attention", lambda *args: right(*args) * float("nan"))
     assert not any(finding.right for finding in proof.findings(Case(17, 17), CPU, "triton"))
 
 
@@ -128,12 +128,12 @@ def test_kernels_read_and_write_only_what_is_theirs(keys: int, queries: int, mon
 
     generator = torch.Generator().manual_seed(0)
     q, k, v = islands(queries), islands(keys), islands(keys)
-    monkeypatch.setattr(fused, "token_major", framed)
-    monkeypatch.setattr(fused, "empty_sums", framed_parts)
+    monkeypatch.setattr(short_op, "token_major", framed)
+    monkeypatch.setattr(short_op, "empty_sums", framed_parts)
     none = [None] * 8
     dout = torch.randn(3, 2, queries, 16, generator=generator)
-    out = fused.short_attention._init_fn(q, k, v, *none, 0, 0, True, 0.25)
-    gradients = fused.short_attention_backward._init_fn(dout, q, k, v, *none, 0, 0, True, 0.25, False, False)
+    out = short_op.short_attention._init_fn(q, k, v, *none, 0, 0, True, 0.25)
+    gradients = short_op.short_attention_backward._init_fn(dout, q, k, v, *none, 0, 0, True, 0.25, False, False)
     assert len(frames) == 4
     # And with everything that adds to scores or hides, and query heads that share their keys.
     shared = [x[:, :1] for x in (k, v)]
@@ -150,8 +150,8 @@ def test_kernels_read_and_write_only_what_is_theirs(keys: int, queries: int, mon
         torch.ones(3, keys, dtype=torch.int32),
         torch.zeros(3, keys, dtype=torch.int64),
     ]
-    fused.short_attention._init_fn(q, *shared, *given, 20, 20, True, 0.25)
-    full = fused.short_attention_backward._init_fn(dout, q, *shared, *given, 20, 20, True, 0.25, True, True)
+    short_op.short_attention._init_fn(q, *shared, *given, 20, 20, True, 0.25)
+    full = short_op.short_attention_backward._init_fn(dout, q, *shared, *given, 20, 20, True, 0.25, True, True)
     assert all(gradient.isfinite().all() for gradient in full)
     assert len(frames) == 4 + 9
     for memory in frames:
@@ -195,8 +195,8 @@ def test_offsets_beyond_31_bits() -> None:
 def test_grids_stay_in_bounds_for_any_batch() -> None:
     # Only the batch may be large: it lies along no axis of the grid. 65,535 is the limit of the second axis.
     q = torch.empty(1, 128, 64, 16).expand(10**7, -1, -1, -1)
-    launch = fused.config("forward", fused.blocks(64, 64, 16), 4)
-    programs, heads = fused._grid(launch, 1, q)
+    launch = short_op.config("forward", short_op.blocks(64, 64, 16), 4)
+    programs, heads = short_op._grid(launch, 1, q)
     assert programs <= 132 * 8
     assert heads == 128
 
@@ -329,7 +329,7 @@ def test_operators_are_registered_right() -> None:
     table = torch.randn(2, 8, generator=generator, requires_grad=True)
     ids = torch.randint(0, 5, (2, 9), generator=generator, dtype=torch.int32)
     inputs = (q, k, v, tile, table, ids, ids, None, None, None, None, 0, 0, True, 0.25)
-    torch.library.opcheck(fused.short_attention, inputs)
+    torch.library.opcheck(short_op.short_attention, inputs)
     torch.library.opcheck(gather_op, (table, ids[:1].long()))
 
 
