@@ -140,7 +140,8 @@ def command(
         click.echo(f"about {test_seconds(tested, sets):.3g} s")
         return
     model, label = model.to(device_named(device)), trained.config.encoding
-    before = measuring.known(tested, model, step, label, path)
+    saved = measuring.SavedCells(measuring.fingerprint(model), path).cells()
+    before = measuring.find_cells(saved, tested, label, step)
     gathered, writer, recording = None, None, None
     if failures or anatomy or predictions is not None:
         config = tested.config

@@ -2,11 +2,17 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arith.cli.framework import click
 from arith.cli.options import json_option
-from arith.errors import UsageError
+from arith.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from arith.config.recipe import Recipe
+    from arith.sweeps.worker import Planned
 
 
 @click.command(
@@ -25,7 +31,7 @@ from arith.errors import UsageError
 @click.option(
     "--publish",
     is_flag=True,
-    help="Write results/RECIPE.json and its figure, of 5 seeds or more; curves that --only leaves out stay.",
+    help="Add finished runs to results/RECIPE.json, and draw its figure; what is published already stays.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be trained, its time and memory, and stop.")
 @json_option
@@ -44,52 +50,60 @@ def command(
 ) -> None:
     """Train the runs of a recipe, test them far beyond their training lengths, and draw the figure.
 
-    Runs that are finished are not trained again, so an interrupted command goes on where it stopped.
+    Runs that are finished are not trained again, so an interrupted command resumes where it stopped. With --publish
+    each is added to results/ as it finishes, and published ones need no run folder.
     """
+    if everything and only:
+        raise UsageError("--all trains every curve and --only some of them: give one of them")
     from arith.config import recipe
-    from arith.errors import did_you_mean
-    from arith.experiment.experiment import Experiment
-    from arith.performance import estimate
     from arith.process.hints import command_line
     from arith.process.signals import Interrupted
-    from arith.results.curves import PUBLISHED_SEEDS
     from arith.sweeps import reproduce
+    from arith.sweeps.worker import plan_run
     from arith.training.environment import device_named
 
     loaded = recipe.load(recipe_name, scale)
-    unknown = [label for label in only if label not in loaded.labels()]
-    if unknown:
-        raise UsageError(
-            f"recipe '{loaded.name}' has no curve '{unknown[0]}'.{did_you_mean(unknown[0], loaded.labels())} "
-            f"Curves: {', '.join(loaded.labels())}"
-        )
-    if seeds > len(loaded.seeds):
-        raise UsageError(f"recipe '{loaded.name}' names {len(loaded.seeds)} seeds, got --seeds {seeds}")
-    if everything and only:
-        raise UsageError("--all trains every curve and --only some of them: give one of them")
-    if publish and seeds < PUBLISHED_SEEDS:
-        raise UsageError(f"--publish takes {PUBLISHED_SEEDS} seeds or more: give --seeds {PUBLISHED_SEEDS}")
     if publish:
         loaded = loaded.for_publication()
-    labels = only or (loaded.labels() if everything or publish else loaded.live or loaded.labels())
-    plan = [(label, seed) for label in labels for seed in loaded.seeds[:seeds]]
+    labels = _labels(loaded, only, everything or publish)
+    if seeds > len(loaded.seeds):
+        raise UsageError(f"recipe '{loaded.name}' names {len(loaded.seeds)} seeds, got --seeds {seeds}")
+    folder = out or Path("runs") / loaded.name
     # Every mistake in the recipe is found before the first run starts.
-    experiments = [Experiment.of(reproduce.seeded(loaded.config(label), seed)) for label, seed in plan]
-    for experiment in experiments:
-        device_named(experiment.config.training.device)
-    if dry_run and as_json:
-        reports = [json.loads(estimate.report(experiment, as_json=True)) for experiment in experiments]
-        click.echo(
-            json.dumps([{"label": label, "seed": seed, **r} for (label, seed), r in zip(plan, reports, strict=True)])
-        )
-        return
+    plan = [plan_run(loaded, label, seed, folder) for label in labels for seed in loaded.seeds[:seeds]]
+    for run in plan:
+        device_named(run.experiment.config.training.device)
     if dry_run:
-        for (label, seed), experiment in zip(plan, experiments, strict=True):
-            click.echo(f"{label}, seed {seed}\n{estimate.report(experiment)}\n")
+        _echo_estimates(plan, as_json)
         return
+    if overwrite:
+        reproduce.empty_runs(plan)
     try:
-        outcome = reproduce.reproduce(loaded, plan, out or Path("runs") / loaded.name, overwrite, publish, jobs)
+        outcome = reproduce.reproduce(loaded, plan, folder, publishes=publish, jobs=jobs)
     except Interrupted as interrupted:
         again = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
         raise Interrupted(command_line(*again)) from interrupted
     click.echo(outcome.results_path.read_text() if as_json else outcome.report)
+
+
+def _labels(recipe: "Recipe", only: tuple[str, ...], everything: bool) -> Sequence[str]:
+    """The curves that are trained here."""
+    unknown = [label for label in only if label not in recipe.labels()]
+    if unknown:
+        raise UsageError(
+            f"recipe '{recipe.name}' has no curve '{unknown[0]}'.{did_you_mean(unknown[0], recipe.labels())} "
+            f"Curves: {', '.join(recipe.labels())}"
+        )
+    return only or (recipe.labels() if everything else recipe.live or recipe.labels())
+
+
+def _echo_estimates(plan: Sequence["Planned"], as_json: bool) -> None:
+    from arith.performance import estimate
+
+    if as_json:
+        reports = [json.loads(estimate.report(run.experiment, as_json=True)) for run in plan]
+        rows = [{"label": run.label, "seed": run.seed, **report} for run, report in zip(plan, reports, strict=True)]
+        click.echo(json.dumps(rows))
+        return
+    for run in plan:
+        click.echo(f"{run.label}, seed {run.seed}\n{estimate.report(run.experiment)}\n")

@@ -15,7 +15,7 @@ from arith.config.reading import merged
 from arith.config.schema import RunConfig
 from arith.errors import UsageError, did_you_mean
 from arith.results.figure_plan import PLAIN, Claim, Contest, FigurePlan
-from arith.results.schema import read_row
+from arith.results.rows import read_row
 
 FILES = (".toml", ".json")
 FOLDER = Path(__file__).parent.parent / "recipes"

@@ -1,18 +1,17 @@
-"""Test a model, and go on where an earlier test of it stopped."""
+"""Evaluate a model, resuming an interrupted evaluation; and the one answer to "is it measured already?"."""
 
 import contextlib
 import dataclasses
 import hashlib
 import time
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from arith.config.schema import RunConfig
 from arith.errors import UsageError
 from arith.evaluation.exact_match import Recorder, conditions, cost, evaluate
 from arith.evaluation.language import language
@@ -22,8 +21,7 @@ from arith.experiment.run import Run
 from arith.model.transformer import Transformer
 from arith.process.progress import progress
 from arith.process.signals import catch_interrupts
-from arith.results.curves import PUBLISHED_SEEDS
-from arith.results.schema import Anatomy, Cell, Condition, Results, condition_of
+from arith.results.schema import Anatomy, Cell, CellKey, Condition, Results
 
 SAVE_EVERY = 5.0  # seconds between savings of what is measured
 
@@ -109,7 +107,9 @@ def measured(
     """
     sets = conditions(experiment) if sets is None else sets
     kept = SavedCells(fingerprint(model), path)
-    found = dict(known(experiment, model, step, label, path) if before is None else before)
+    if before is None:
+        before = find_cells(kept.cells(), experiment, label, step, sets)
+    found = dict(before)
     left = [test for test in sets if test not in found]
     tokens = {test.digits: experiment.tested_format.longest(experiment.tested_task, test.digits)[0] for test in sets}
     costs = {test: test.n * cost(model, tokens[test.digits]) for test in sets}
@@ -134,7 +134,7 @@ def measured(
             record=record,
         )
         for cell in cells:
-            found[condition_of(cell)] = cell
+            found[Condition.of(cell)] = cell
             note = f"{cell.suite} {cell.digits} digits {cell.accuracy:.1%}"
             if time.monotonic() - kept_at > SAVE_EVERY:
                 kept.save(list(found.values()))
@@ -147,11 +147,64 @@ def measured(
     return Results(tuple(found[test] for test in sets), about, language=language(experiment, model, label))
 
 
-def known(experiment: Experiment, model: Transformer, step: int, label: str, path: Path) -> dict[Condition, Cell]:
-    """What was measured before of this very model, task, format and test seed."""
+def cell_keys(experiment: Experiment, label: str, step: int, sets: Sequence[Condition]) -> list[CellKey]:
+    """The keys that cells of some test sets have, or will have, of this experiment's model after a step."""
     config = experiment.config
-    this = label, config.tested_task, config.tested_format, config.evaluation.seed, step
-    return {condition_of(cell): cell for cell in SavedCells(fingerprint(model), path).cells() if _test(cell) == this}
+    return [
+        CellKey(
+            label=label,
+            task=config.tested_task,
+            format=config.tested_format,
+            encoding=config.encoding,
+            train_lengths=experiment.train_lengths(),
+            model_seed=config.model.seed,
+            data_seed=config.data.seed,
+            test_seed=config.evaluation.seed,
+            step=step,
+            samples=config.samples_at(step),
+            condition=condition,
+        )
+        for condition in sets
+    ]
+
+
+def find_cells(
+    cells: Iterable[Cell], experiment: Experiment, label: str, step: int, sets: Sequence[Condition] | None = None
+) -> dict[Condition, Cell]:
+    """Which test sets have been measured, with their cells, in the order of the sets.
+
+    This is the one answer to "is it measured already?": of runs, published files, partial files and predictions.
+
+    Args:
+        sets: what is looked for; whatever was measured of this model, if None.
+    """
+    measured = {CellKey.of(cell): cell for cell in cells}
+    keys = cell_keys(experiment, label, step, [key.condition for key in measured] if sets is None else sets)
+    return {key.condition: measured[key] for key in keys if key in measured}
+
+
+def find_finished(results: Results, experiment: Experiment, label: str) -> Results | None:
+    """The part of some results that a finished run of this experiment would have; None if any of it is missing."""
+    sets = conditions(experiment)
+    cells = find_cells(results.cells, experiment, label, experiment.config.training.steps, sets)
+    if len(cells) < len(sets):
+        return None
+    seeds = experiment.config.model.seed, experiment.config.data.seed
+    rows = tuple(row for row in results.language if (row.label, row.model_seed, row.data_seed) == (label, *seeds))
+    return dataclasses.replace(results, cells=tuple(cells.values()), language=rows, anatomy=())
+
+
+def find_finished_results(folder: Path, experiment: Experiment, label: str) -> Results | None:
+    """The results in a run's folder, if they are those of this very configuration after its last step.
+
+    Raises:
+        UsageError: the folder holds a run of another configuration.
+    """
+    if not (folder / "run.json").is_file():
+        return None
+    run = Run.open(folder)
+    run.check_same(experiment.config)
+    return find_finished(Results.load(run.results), experiment, label) if run.results.is_file() else None
 
 
 def check_same_test(held: Sequence[Cell], experiment: Experiment, path: Path, any_weights: bool) -> None:
@@ -185,8 +238,8 @@ def saved(results: Results, path: Path, keep_others: bool = False) -> None:
     kept = SavedCells(results.about["model"], path)
     cells, anatomy = list(results.cells), list(results.anatomy)
     if keep_others:
-        places = {_place(cell) for cell in cells}
-        cells += [cell for cell in kept.cells() if _test(cell) == _test(cells[0]) and _place(cell) not in places]
+        test, places = CellKey.of(cells[0]).test, {_place(cell) for cell in cells}
+        cells += [cell for cell in kept.cells() if CellKey.of(cell).test == test and _place(cell) not in places]
         tested = Counter[tuple[str, int]]()
         for cell in cells:
             tested[cell.suite, cell.digits] += cell.n
@@ -201,43 +254,5 @@ def saved(results: Results, path: Path, keep_others: bool = False) -> None:
 
 
 def _place(cell: Cell) -> tuple[object, ...]:
+    """Where a cell stands in a figure: one of more problems takes the place of another."""
     return cell.suite, cell.digits, cell.operand_lengths
-
-
-def _test(cell: Cell) -> tuple[object, ...]:
-    return cell.label, cell.task, cell.format, cell.test_seed, cell.step
-
-
-def made_as_asked(config: RunConfig, cells: Collection[Cell]) -> bool:
-    """Whether cells are of the task, format, encoding, trained lengths, steps and samples of a run as it is now."""
-    steps = config.training.steps
-    lengths = Experiment.of(config).train_lengths()
-    asked = (config.tested_task, config.tested_format, config.encoding, lengths, steps, config.samples_at(steps))
-    return all((c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples) == asked for c in cells)
-
-
-def _publishable(config: RunConfig, cells: Collection[Cell]) -> bool:
-    by_seed: dict[int, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        by_seed[cell.model_seed].append(cell)
-    tests = [(config.evaluation.seed, test) for test in conditions(Experiment.of(config))]
-    return (
-        made_as_asked(config, cells)
-        and len(by_seed) >= PUBLISHED_SEEDS
-        and all([(cell.test_seed, condition_of(cell)) for cell in own] == tests for own in by_seed.values())
-    )
-
-
-def find_finished_results(folder: Path, experiment: Experiment, label: str) -> Results | None:
-    """The results in a run's folder, if they are those of this very configuration after its last step."""
-    if not (folder / "run.json").is_file():
-        return None
-    run = Run.open(folder)
-    run.check_same(experiment.config)
-    if not run.results.is_file():
-        return None
-    results = Results.load(run.results)
-    seed, steps = experiment.config.evaluation.seed, experiment.config.training.steps
-    wanted = [(label, steps, seed, test) for test in conditions(experiment)]
-    there = [(cell.label, cell.step, cell.test_seed, condition_of(cell)) for cell in results.cells]
-    return results if there == wanted else None

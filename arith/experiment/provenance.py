@@ -18,7 +18,7 @@ from arith.process.hints import current_command
 from arith.results.schema import Results
 
 
-def made(parts: Iterable[Results]) -> dict[str, Any]:
+def provenance_of(parts: Iterable[Results]) -> dict[str, Any]:
     """Where and when each of several runs was made, and by which code."""
     return {
         name: {key: own[key] for key in ("created", "commit", "device", "versions")}

@@ -35,6 +35,7 @@ FREE_ON_RESUME = (
     "evaluation.long_samples",
     "evaluation.suites",
     "evaluation.grid",
+    "evaluation.grid_samples",
     "evaluation.seed",
 )
 
@@ -128,7 +129,7 @@ class Run:
         changed = [
             difference
             for difference in differences(self.config.as_dict(), config.as_dict())
-            if not difference.startswith(FREE_ON_RESUME)
+            if difference.partition(":")[0] not in FREE_ON_RESUME
         ]
         if changed:
             listed = "\n  ".join(changed)

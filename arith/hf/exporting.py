@@ -7,7 +7,7 @@ from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
 from arith.experiment.exported import config_of
 from arith.experiment.pretrained import PretrainedFolder
-from arith.experiment.provenance import git_commit, made
+from arith.experiment.provenance import git_commit, provenance_of
 from arith.experiment.run import Run
 from arith.experiment.shipped import RESULTS
 from arith.hf.card import card
@@ -49,7 +49,7 @@ def export_model(run: Run, folder: Path, name: str) -> None:
         else:
             _save(model, experiment, checkpoint.step, aside)
         # Where and by which code, but no paths of this machine.
-        Results(results.cells, {"runs": made([results])}, results.anatomy).save(aside / RESULTS)
+        Results(results.cells, {"runs": provenance_of([results])}, results.anatomy).save(aside / RESULTS)
         (aside / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
 
 

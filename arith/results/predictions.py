@@ -12,7 +12,8 @@ from typing import TextIO
 
 from arith.errors import UsageError
 from arith.process.files import write_whole
-from arith.results.schema import Condition, read_row
+from arith.results.rows import read_row
+from arith.results.schema import Condition
 
 VERSION = 1
 

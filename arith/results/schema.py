@@ -1,19 +1,16 @@
 """results.json: what was measured, cell by cell. Figures and tables are drawn from it alone."""
 
 import dataclasses
-import functools
-import inspect
 import json
 import math
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from arith.errors import UsageError
-from arith.fields import read_field
 from arith.process.files import write_whole
+from arith.results.rows import Row, read_row
 
 METRICS = "metrics.jsonl"
 
@@ -40,6 +37,7 @@ class Cell:
         training_seconds: of the run, evaluation apart.
         supervision: what was learned from, answers or each step of an algorithm; the two are not ranked together.
             Files without it are of answers.
+        measures: whatever else was measured of the same problems, by name with its unit: seconds, MiB, perplexity.
     """
 
     label: str
@@ -66,6 +64,8 @@ class Cell:
     seen: int
     training_seconds: float
     supervision: str = "answers"
+    # Not part of the hash: cells are told apart by what was measured, and a dict has none.
+    measures: dict[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,63 @@ class Condition:
     digits: int
     n: int
     operand_lengths: tuple[int, ...] | None = None
+
+    @staticmethod
+    def of(cell: Cell) -> "Condition":
+        """What a cell is the result of."""
+        return Condition(cell.suite, cell.digits, cell.n, cell.operand_lengths if cell.suite == GRID else None)
+
+
+class CellKey(NamedTuple):
+    """What a cell is a measurement of: cells of equal keys are the same measurement.
+
+    Every setting that changes which problems are asked, or of which model, has its place here: whether something is
+    measured already is decided by this key alone. How a run is watched is not in it.
+
+    Args:
+        step, samples: how long, and on how many different samples, the model was trained.
+        shots: solved problems before each prompt, of models that are tested by text.
+    """
+
+    label: str
+    task: str
+    format: str
+    encoding: str
+    train_lengths: tuple[int, int]
+    model_seed: int
+    data_seed: int
+    test_seed: int
+    step: int
+    samples: int
+    condition: Condition
+    shots: int = 0
+
+    @staticmethod
+    def of(cell: Cell) -> "CellKey":
+        return CellKey(
+            label=cell.label,
+            task=cell.task,
+            format=cell.format,
+            encoding=cell.encoding,
+            train_lengths=cell.train_lengths,
+            model_seed=cell.model_seed,
+            data_seed=cell.data_seed,
+            test_seed=cell.test_seed,
+            step=cell.step,
+            samples=cell.samples,
+            condition=Condition.of(cell),
+            shots=int(cell.measures.get("shots", 0)),
+        )
+
+    @property
+    def training(self) -> tuple[object, ...]:
+        """How the model was trained, seeds apart."""
+        return self.label, self.task, self.format, self.encoding, self.train_lengths, self.step, self.samples
+
+    @property
+    def test(self) -> tuple[object, ...]:
+        """The test as a whole, whatever is asked in it: results of several tests do not share a file."""
+        return self.label, self.task, self.format, self.test_seed, self.step, self.shots
 
 
 CLASSES = ("dropped", "spurious", "misaligned", "copied", "length", "other")  # of wrong answers
@@ -138,26 +195,48 @@ class Language:
 
 
 @dataclass(frozen=True)
+class Series:
+    """A number followed through training: accuracy at watched lengths, sharpness, ratios of gradients.
+
+    Args:
+        run: the run's folder name, as in `Results.about`.
+        name: what was measured, with its unit.
+        steps, values: as many of each.
+    """
+
+    run: str
+    name: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Results:
     """Cells, and under "runs" in `about` where, when and by which code each run was made.
 
     Args:
         anatomy: of some of the cells' answers, if it was asked for. A file without it is of the same version.
         language: of models that learned whole lines of dialogue; left out of files likewise.
+        series: what was followed through training; left out of files likewise.
     """
 
     cells: tuple[Cell, ...]
     about: dict[str, Any] = field(default_factory=dict)
     anatomy: tuple[Anatomy, ...] = ()
     language: tuple[Language, ...] = ()
+    series: tuple[Series, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write all or nothing."""
         parts: dict[str, tuple[Any, ...]] = {"cells": self.cells}
-        parts |= {name: rows for name, rows in (("anatomy", self.anatomy), ("language", self.language)) if rows}
+        parts |= {
+            name: rows
+            for name, rows in (("anatomy", self.anatomy), ("language", self.language), ("series", self.series))
+            if rows
+        }
         text = f'{{"version": {VERSION},\n"about": {json.dumps(self.about, indent=1)}'
         for name, rows in parts.items():
-            text += f',\n"{name}": [\n' + ",\n".join(json.dumps(dataclasses.asdict(row)) for row in rows) + "\n]"
+            text += f',\n"{name}": [\n' + ",\n".join(map(_json_row, rows)) + "\n]"
         write_whole(path, text + "}\n")
 
     @staticmethod
@@ -173,68 +252,32 @@ class Results:
             raise UsageError(f"{path} is no results file: it has no 'version' or no 'cells'")
         if values["version"] != VERSION:
             raise UsageError(f"{path} is of schema version {values['version']}, and this arith reads {VERSION}")
-        about, anatomy, language = values.get("about", {}), values.get("anatomy", []), values.get("language", [])
-        lists = (("cells", values["cells"], list), ("anatomy", anatomy, list), ("language", language, list))
-        for name, part, kind in (*lists, ("about", about, dict)):
-            if not isinstance(part, kind):
-                raise UsageError(f"{path}: '{name}' is a {kind.__name__}, got {part!r:.60}")
-        cells = tuple(read_row(Cell, row, f"{path}, cell {place}") for place, row in enumerate(values["cells"]))
-        for place, cell in enumerate(cells):
-            _check_numbers(cell, f"{path}, cell {place}")
-        found = tuple(read_row(Anatomy, row, f"{path}, anatomy {place}") for place, row in enumerate(anatomy))
-        for place, own in enumerate(found):
-            _check_anatomy(own, f"{path}, anatomy {place}")
-        told = tuple(read_row(Language, row, f"{path}, language {place}") for place, row in enumerate(language))
-        for place, words in enumerate(told):
-            _check_language(words, f"{path}, language {place}")
-        return Results(cells, about, found, told)
+        about = values.get("about", {})
+        if not isinstance(about, dict):
+            raise UsageError(f"{path}: 'about' is a dict, got {about!r:.60}")
+
+        def read(name: str, what: str, kind: Callable[..., Row], check: Callable[[Row, str], None]) -> tuple[Row, ...]:
+            rows, found = values.get(name, []), []
+            if not isinstance(rows, list):
+                raise UsageError(f"{path}: '{name}' is a list, got {rows!r:.60}")
+            for place, row in enumerate(rows):
+                found.append(read_row(kind, row, where := f"{path}, {what} {place}"))
+                check(found[-1], where)
+            return tuple(found)
+
+        return Results(
+            read("cells", "cell", Cell, _check_numbers),
+            about,
+            read("anatomy", "anatomy", Anatomy, _check_anatomy),
+            read("language", "language", Language, _check_language),
+            read("series", "series", Series, _check_series),
+        )
 
 
-Row = TypeVar("Row")
-
-
-def read_row(kind: Callable[..., Row], row: Any, where: str) -> Row:
-    """Read a row of a file as a dataclass.
-
-    Args:
-        kind: the dataclass.
-        row: what JSON or TOML holds; fields with a default may be missing.
-        where: the file and the row's place in it, for messages.
-
-    Raises:
-        UsageError: a field is missing, unknown, or of another type.
-    """
-    if not isinstance(row, dict):
-        raise UsageError(f"{where} is a table of fields, got {row!r:.60}")
-    types = _types(kind)
-    wrong = sorted((set(types) ^ set(row)) - (_optional(kind) - set(row)))
-    if wrong:
-        raise UsageError(f"{where}: field '{wrong[0]}' is {'missing' if wrong[0] in types else 'unknown'}")
-    fields = {
-        name: read_field(row[name], types[name], f"{where}: field '{name}'", _check_finite)
-        for name in types
-        if name in row
-    }
-    return kind(**fields)
-
-
-@functools.cache
-def _optional(kind: Callable[..., Any]) -> frozenset[str]:
-    """Fields that files of the same version may lack."""
-    parameters = inspect.signature(kind).parameters.items()
-    return frozenset(name for name, own in parameters if own.default is not inspect.Parameter.empty)
-
-
-@functools.cache
-def _types(kind: Callable[..., Any]) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _check_finite(value: Any, kind: Any, name: str) -> Any:
-    # Python's JSON holds NaN and Infinity; no measurement does.
-    if kind is float and isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{name} is a number, got {value!r}")
-    return value
+def _json_row(row: Any) -> str:
+    """A row as JSON; without `measures` where there are none, as files had it before there were any."""
+    fields = {name: value for name, value in dataclasses.asdict(row).items() if name != "measures" or value}
+    return json.dumps(fields)
 
 
 def _check_numbers(cell: Cell, where: str) -> None:
@@ -272,6 +315,6 @@ def _check_anatomy(own: Anatomy, where: str) -> None:
             raise UsageError(f"{where}: field '{name}' cannot be so, got {getattr(own, name)!r:.60} of n = {own.n}")
 
 
-def condition_of(cell: Cell) -> Condition:
-    """What a cell is the result of."""
-    return Condition(cell.suite, cell.digits, cell.n, cell.operand_lengths if cell.suite == GRID else None)
+def _check_series(series: Series, where: str) -> None:
+    if len(series.steps) != len(series.values):
+        raise UsageError(f"{where}: 'steps' and 'values' are as many, got {len(series.steps)} and {len(series.values)}")

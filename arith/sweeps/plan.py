@@ -139,7 +139,7 @@ def in_distribution(cells: Sequence[Cell]) -> float:
 
 def digest(config: RunConfig) -> str:
     """Eight letters that name what decides a run's numbers; how it is watched does not."""
-    values = {name: value for name, value in _flat(config.as_dict()) if not name.startswith(FREE_ON_RESUME)}
+    values = {name: value for name, value in _flat(config.as_dict()) if name not in FREE_ON_RESUME}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 

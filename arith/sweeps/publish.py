@@ -1,91 +1,144 @@
-"""Published results that stay when some curves of a recipe are trained anew."""
+"""Published results, by curve and seed: a finished run is added to results/NAME.json, and not run again.
+
+A recipe of many core-hours is published piece by piece: `runs/` may be gone by then. Curves of fewer than
+`PUBLISHED_SEEDS` seeds are stored and drawn too, as development figures.
+"""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from arith.config.recipe import Recipe
 from arith.errors import UsageError
-from arith.evaluation.session import _publishable, made_as_asked
+from arith.evaluation.session import cell_keys, find_finished
+from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import results_folder
 from arith.figures.report import draw_report
 from arith.process.progress import say
 from arith.results.curves import PUBLISHED_SEEDS
-from arith.results.schema import Cell, Results
+from arith.results.schema import Cell, CellKey, Condition, Results
+from arith.sweeps.worker import Planned, plan_run
 
 
-def kept(recipe: Recipe, planned: Collection[str], path: Path) -> Results | None:
-    """The part of published results that belongs to curves not trained now; None if every curve is.
+def published_path(recipe: Recipe) -> Path:
+    """The file in which a recipe's results are published."""
+    return results_folder() / f"{recipe.name}.json"
 
-    What is kept was made by an earlier commit, which `about` names for each run. Cells have to be of the same task,
-    format, encoding, trained lengths, steps, samples and tests as the recipe asks for now.
 
-    Args:
-        recipe: with the tests of publication (`Recipe.for_publication`).
-        planned: labels of the curves that are trained now.
-        path: of the results as they are published.
+def load_published(recipe: Recipe) -> Results:
+    """The published results of a recipe; none, if nothing is published yet."""
+    path = published_path(recipe)
+    return Results.load(path) if path.is_file() else Results(())
+
+
+def find_published(published: Results, run: Planned) -> Results | None:
+    """The published results of a run, if they are those of the recipe as it is now."""
+    results = find_finished(published, run.experiment, run.label)
+    runs = published.about.get("runs", {})
+    if results is None or run.name not in runs:
+        return None
+    return dataclasses.replace(results, about={**results.about, "runs": {run.name: runs[run.name]}})
+
+
+def check_published(recipe: Recipe, published: Results, plan: Sequence[Planned]) -> None:
+    """Refuse to add runs to results of another state of the recipe: one figure is of one recipe.
 
     Raises:
-        UsageError: a curve that is not trained has no such results of enough seeds.
+        UsageError: results of a curve or seed that is not planned are not those of the recipe as it is now.
     """
-    missing = [label for label in recipe.labels() if label not in planned]
-    if not missing:
-        return None
-    there = Results.load(path) if path.is_file() else None
-    cells = {label: [cell for cell in there.cells if cell.label == label] if there else [] for label in missing}
-    stale = [label for label, own in cells.items() if not _publishable(recipe.config(label), own)]
-    if stale or there is None:
+    planned = {(run.label, run.seed) for run in plan}
+    stale: dict[str, None] = {}
+    for label, seed in dict.fromkeys((cell.label, cell.model_seed) for cell in published.cells):
+        if (label, seed) in planned:
+            continue
+        known = label in recipe.labels()
+        if not known or find_published(published, plan_run(recipe, label, seed, Path())) is None:
+            stale.setdefault(label)
+    if stale:
         raise UsageError(
-            f"{path} has no results of {', '.join(stale)} as the recipe is now, of {PUBLISHED_SEEDS} seeds or more: "
-            "train them too, or leave --only out"
+            f"{published_path(recipe)} has no results of {', '.join(stale)} as the recipe is now, but some of another "
+            "state of it: train these too, with all their seeds, or remove the file"
         )
-    runs = {f"{cell.label}-{cell.model_seed}" for cell in there.cells if cell.label in missing}
-    return Results(
-        tuple(cell for cell in there.cells if cell.label in missing),
-        {**there.about, "runs": {name: own for name, own in there.about["runs"].items() if name in runs}},
-        language=tuple(row for row in there.language if row.label in missing),
-    )
 
 
-def together(recipe: Recipe, published: Results, trained: Results) -> Results:
-    """Both in the order of the recipe, with the command that makes all of them again."""
-    order = recipe.labels()
-    return dataclasses.replace(
-        trained,
-        cells=tuple(sorted((*published.cells, *trained.cells), key=lambda cell: order.index(cell.label))),
-        about={
-            **trained.about,
-            "command": published.about["command"],
-            "runs": {**published.about["runs"], **trained.about["runs"]},
-        },
-        language=tuple(sorted((*published.language, *trained.language), key=lambda row: order.index(row.label))),
+def publish(recipe: Recipe, published: Results, about: dict[str, object], finished: Iterable[Results]) -> Results:
+    """Add finished runs to the published ones, in the order of the recipe, and save them.
+
+    Args:
+        published: what is in the file; a run that finished again takes the place of its earlier results.
+        about: what is said of the results as a whole; where and when each run was made is added.
+    """
+    parts = list(finished)
+    again = {(cell.label, cell.model_seed) for part in parts for cell in part.cells}
+    cells = [cell for cell in published.cells if (cell.label, cell.model_seed) not in again]
+    language = [row for row in published.language if (row.label, row.model_seed) not in again]
+    runs = dict(published.about.get("runs", {}))
+    for part in parts:
+        cells += part.cells
+        language += part.language
+        runs |= part.about["runs"]
+    labels, seeds = recipe.labels(), list(recipe.seeds)
+
+    def place(row: object) -> tuple[int, int]:
+        label, seed = getattr(row, "label"), getattr(row, "model_seed")  # noqa: B009  of cells and of language rows
+        return labels.index(label), seeds.index(seed) if seed in seeds else len(seeds)
+
+    results = Results(
+        tuple(sorted(cells, key=place)), {**about, "runs": runs}, language=tuple(sorted(language, key=place))
     )
+    results_folder().mkdir(exist_ok=True)
+    results.save(published_path(recipe))
+    return results
+
+
+def draw_published(recipe: Recipe, published: Results) -> list[Path]:
+    """The figure beside the published results. Curves of too few seeds for a claim say so."""
+    notes = {
+        label: f"development, {seeds} seed{'s' * (seeds > 1)}"
+        for label, seeds in count_seeds(recipe, published).items()
+        if 0 < seeds < PUBLISHED_SEEDS
+    }
+    _, files = draw_report(published, results_folder() / recipe.name, recipe.title, notes, plan=recipe.figure_plan)
+    return files
+
+
+def count_seeds(recipe: Recipe, published: Results) -> dict[str, int]:
+    """How many seeds of each of a recipe's curves are published."""
+    seeds = {(cell.label, cell.model_seed) for cell in published.cells}
+    return {label: sum(own == label for own, _ in seeds) for label in recipe.labels()}
+
+
+def describe_missing(recipe: Recipe, published: Results) -> str:
+    """A line that says which curves lack seeds for a claim; empty if none does."""
+    lacking = {label: seeds for label, seeds in count_seeds(recipe, published).items() if seeds < PUBLISHED_SEEDS}
+    listed = ", ".join(f"{label} ({seeds} of {PUBLISHED_SEEDS} seeds)" for label, seeds in lacking.items())
+    return f"missing  {listed}: drawn as development figures until then" if lacking else ""
 
 
 def committed_cells(recipe: Recipe, planned: set[str]) -> tuple[Cell, ...]:
     """Published cells of the curves that are not trained here, if they are of the recipe as it is now."""
-    path = results_folder() / f"{recipe.name}.json"
+    path = published_path(recipe)
     missing = [label for label in recipe.labels() if label not in planned]
     if not missing:
         return ()
     if not path.is_file():
         say(f"{path} is not there, so the figure has only the curves that are trained here (--all trains every one)")
         return ()
-    found: list[Cell] = []
+    published = Results.load(path)
+    committed: list[Cell] = []
     for label in missing:
-        own = [cell for cell in Results.load(path).cells if cell.label == label]
-        if own and made_as_asked(recipe.config(label), own):
-            found += own
+        cells = [cell for cell in published.cells if cell.label == label]
+        if cells and _same_training(Experiment.of(recipe.config(label)), cells, label):
+            committed += cells
         else:
             say(f"{path} has no results of '{label}' as the recipe is now, so it is not drawn (--all trains it)")
-    return tuple(found)
+    return tuple(committed)
 
 
-def published(recipe: Recipe, results: Results) -> list[Path]:
-    """Results and figure in results/."""
-    folder = results_folder()
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{recipe.name}.json"
-    results.save(path)
-    _, files = draw_report(results, folder / recipe.name, recipe.title, plan=recipe.figure_plan)
-    return [path, *files]
+def _same_training(experiment: Experiment, cells: Sequence[Cell], label: str) -> bool:
+    """Whether cells are of models trained as this experiment is, seeds apart.
+
+    Their tests may be of other sizes: published results have more problems than a demonstration's.
+    """
+    (wanted,) = cell_keys(experiment, label, experiment.config.training.steps, [Condition.of(cells[0])])
+    return {CellKey.of(cell).training for cell in cells} == {wanted.training}

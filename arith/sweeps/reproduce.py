@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arith.config.recipe import Recipe
-from arith.config.schema import RunConfig
-from arith.evaluation.session import find_finished_results
-from arith.experiment.experiment import Experiment
-from arith.experiment.provenance import made, results_folder
-from arith.experiment.run import Run, empty
+from arith.experiment.provenance import provenance_of
+from arith.experiment.run import empty
 from arith.figures.report import draw_report
 from arith.process.hints import current_command
 from arith.process.lock import lock_folder
@@ -19,8 +16,17 @@ from arith.process.progress import say
 from arith.results.schema import Cell, Results
 from arith.results.tables import accuracy_table, language_table
 from arith.sweeps.executors import run_all, threads_of
-from arith.sweeps.publish import committed_cells, kept, published, together
-from arith.sweeps.worker import RunOrder, run_and_test
+from arith.sweeps.publish import (
+    check_published,
+    committed_cells,
+    describe_missing,
+    draw_published,
+    find_published,
+    load_published,
+    publish,
+    published_path,
+)
+from arith.sweeps.worker import Planned, begin_or_resume, run_and_test
 
 
 @dataclass(frozen=True)
@@ -31,92 +37,94 @@ class Outcome:
     report: str
 
 
-def seeded(config: RunConfig, seed: int) -> RunConfig:
-    """The same run with another seed of model and data."""
-    return config.with_values({"model": {"seed": seed}, "data": {"seed": seed}})
-
-
-def run_folder(out: Path, label: str, seed: int) -> Path:
-    """Where a reproduction keeps one of its runs."""
-    return out / f"{label}-{seed}"
-
-
-def reproduce(
-    recipe: Recipe,
-    plan: Sequence[tuple[str, int]],
-    out: Path,
-    overwrite: bool = False,
-    publish: bool = False,
-    jobs: int = 1,
-) -> Outcome:
-    """Train and test the planned (label, seed) pairs, and draw the figure after each.
+def reproduce(recipe: Recipe, plan: Sequence[Planned], out: Path, *, publishes: bool = False, jobs: int = 1) -> Outcome:
+    """Train and test the planned runs, and draw one figure from all.
 
     Args:
         recipe: where the runs come from. Its curves that are not planned are drawn from committed results.
-        plan: what is trained here.
+        plan: what is trained here, unless it is finished already.
         out: folder of the runs, of results.json and figures/.
-        overwrite: train again what is there.
-        publish: write results and figure to results/ too, where curves that are not planned stay as they are.
+        publishes: add each finished run to results/NAME.json at once, and take up runs that are published already.
         jobs: runs at a time, each in a process and on its share of the cores.
     """
-    labels = {label for label, _ in plan}
-    staying = kept(recipe, labels, results_folder() / f"{recipe.name}.json") if publish else None
-    if overwrite:
-        # All at once: a command that is interrupted and given again without --overwrite must not find old runs.
-        for label, seed in plan:
-            if (run_folder(out, label, seed) / "run.json").is_file():
-                with lock_folder(run_folder(out, label, seed)):
-                    empty(run_folder(out, label, seed))
-    if jobs > 1:
-        work_side_by_side(recipe, plan, out, jobs)
-    committed = staying.cells if staying else committed_cells(recipe, labels)
+    published = load_published(recipe) if publishes else Results(())
+    check_published(recipe, published, plan)
+    planned = {(run.label, run.seed) for run in plan}
+    if publishes:
+        committed = tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned)
+    else:
+        committed = committed_cells(recipe, {run.label for run in plan})
     found: list[Results] = []
-    for number, (label, seed) in enumerate(plan, 1):
-        experiment = Experiment.of(seeded(recipe.config(label), seed))
-        folder = run_folder(out, label, seed)
-        done = find_finished_results(folder, experiment, label)
-        say(f"[{number}/{len(plan)}] {label}, seed {seed}" + (": finished earlier" if done else ""))
-        if done is None:
-            with lock_folder(folder):
-                run = Run.begin(folder, experiment.config, "resume" if (folder / "run.json").is_file() else "refuse")
-                done = run_and_test(run, experiment, label)
-        found.append(done)
-        results = joined(recipe, found)
-        results.save(out / "results.json")
-        everything = dataclasses.replace(results, cells=(*results.cells, *committed))
-        notes = _notes(results.cells, committed)
-        drawn, files = draw_report(
-            everything, out / "figures" / recipe.name, recipe.title, notes, recipe.labels(), recipe.figure_plan
-        )
-    lines = [accuracy_table(drawn)]
-    if results.language:
-        lines.append(language_table(results.language))
+    try:
+        if jobs > 1:
+            left = [run for run in plan if (run.find_results() or find_published(published, run)) is None]
+            run_all(
+                [run.order(threads_of(jobs)) for run in left], "local", jobs, out / "logs", recipe.name, sys.argv[1:]
+            )
+        for number, run in enumerate(plan, 1):
+            results = run.find_results()
+            note = "" if results is None else ": finished earlier"
+            if results is None and (results := find_published(published, run)) is not None:
+                note = ": published earlier"
+            say(f"[{number}/{len(plan)}] {run.label}, seed {run.seed}{note}")
+            if results is None:
+                with lock_folder(run.folder):
+                    results = run_and_test(
+                        begin_or_resume(run.folder, run.experiment.config), run.experiment, run.label
+                    )
+            found.append(results)
+            join_results(recipe, found).save(out / "results.json")
+            if publishes:
+                # At once: a session that ends before its last run has published the others.
+                published = publish(recipe, published, _about(recipe), [results])
+    finally:
+        # Interrupted, too: what is finished is drawn.
+        if found:
+            joint = join_results(recipe, found)
+            everything = dataclasses.replace(joint, cells=(*joint.cells, *committed))
+            curves, files = draw_report(
+                everything,
+                out / "figures" / recipe.name,
+                recipe.title,
+                _notes(joint.cells, committed),
+                recipe.labels(),
+                recipe.figure_plan,
+            )
+    lines = [accuracy_table(curves)]
+    if joint.language:
+        lines.append(language_table(joint.language))
     if committed:
-        here = ", ".join(dict.fromkeys(label for label, _ in plan))
+        here = ", ".join(dict.fromkeys(run.label for run in plan))
         there = ", ".join(dict.fromkeys(cell.label for cell in committed))
         lines.append(f"Trained here: {here}. From committed results: {there}.")
     lines += [f"results  {out / 'results.json'}", *(f"figure   {file}" for file in files)]
-    if publish:
-        everything = together(recipe, staying, results) if staying else results
-        lines += [f"published {path}" for path in published(recipe, everything)]
+    if publishes:
+        files = [published_path(recipe), *draw_published(recipe, published)]
+        lines += [f"published {path}" for path in files]
+        lines += [missing] if (missing := describe_missing(recipe, published)) else []
     return Outcome(out / "results.json", "\n".join(lines))
 
 
-def work_side_by_side(recipe: Recipe, plan: Sequence[tuple[str, int]], out: Path, jobs: int) -> None:
-    """Train and test what is not finished yet, several at a time."""
-    orders = []
-    for label, seed in plan:
-        config, folder = seeded(recipe.config(label), seed), run_folder(out, label, seed)
-        if find_finished_results(folder, Experiment.of(config), label) is None:
-            orders.append(RunOrder(str(folder), label, config.as_dict(), threads_of(jobs)))
-    run_all(orders, "local", jobs, out / "logs", recipe.name, sys.argv[1:])
+def empty_runs(plan: Sequence[Planned]) -> None:
+    """Remove runs that are there, all before the first is trained.
+
+    A command that is interrupted and given again without --overwrite must not find old runs.
+    """
+    for run in plan:
+        if (run.folder / "run.json").is_file():
+            with lock_folder(run.folder):
+                empty(run.folder)
 
 
-def joined(recipe: Recipe, parts: Sequence[Results]) -> Results:
+def join_results(recipe: Recipe, parts: Sequence[Results]) -> Results:
     """Results of several runs, with this command, which gives them again, and where and when each was made."""
-    about = {"recipe": recipe.name, "command": current_command(), "runs": made(parts)}
     cells = tuple(cell for part in parts for cell in part.cells)
+    about = {**_about(recipe), "runs": provenance_of(parts)}
     return Results(cells, about, language=tuple(row for part in parts for row in part.language))
+
+
+def _about(recipe: Recipe) -> dict[str, object]:
+    return {"recipe": recipe.name, "command": current_command()}
 
 
 def _notes(trained: Sequence[Cell], committed: Sequence[Cell]) -> dict[str, str]:

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from arith.config.schema import RunConfig
-from arith.evaluation.session import find_finished_results
 from arith.experiment.experiment import Experiment
-from arith.experiment.provenance import made
+from arith.experiment.provenance import provenance_of
 from arith.figures.report import draw_report
 from arith.performance.estimate import flops_per_step
 from arith.process.files import write_whole
@@ -25,7 +24,7 @@ from arith.results.tables import accuracy_table, aligned
 from arith.results.uncertainty import percent
 from arith.sweeps.executors import Executor, run_all
 from arith.sweeps.plan import Job, Sweep, digest, in_distribution, label_of
-from arith.sweeps.worker import RunOrder
+from arith.sweeps.worker import Planned
 from arith.training.budget import for_minutes
 
 STEPS = "steps.json"
@@ -72,7 +71,7 @@ def _sweep(plan: Sweep, options: SweepOptions) -> str:
         "equal": plan.equal,
         "trials": len(plan.searched),
         "chosen": {label_of(group): label_of(choice) for group, choice in plan.chosen.items()},
-        "runs": made(found.values()),
+        "runs": provenance_of(found.values()),
     }
     results = Results(cells, about)
     results.save(options.folder / "results.json")
@@ -89,24 +88,15 @@ def _kind(path: Path) -> str:
 
 def work_through(jobs: Sequence[Job], options: SweepOptions, title: str) -> dict[str, Results]:
     """The results of each job by its folder, after those that have none yet are run."""
-    done = {job.folder: finished(job, options) for job in jobs}
-    left = [job for job in jobs if done[job.folder] is None]
+    runs = {job.folder: Planned(job.label, Experiment.of(job.config), options.folder / job.folder) for job in jobs}
+    results = {folder: run.find_results() for folder, run in runs.items()}
+    left = [run for folder, run in runs.items() if results[folder] is None]
     if len(left) < len(jobs):
         say(f"{title}: {len(jobs) - len(left)} of {len(jobs)} runs are finished already")
-    orders = [order(job, options) for job in left]
+    orders = [run.order(options.threads) for run in left]
     run_all(orders, options.executor, options.jobs, options.folder / "logs", title, sys.argv[1:])
-    done |= {job.folder: finished(job, options) for job in left}
-    return {folder: results for folder, results in done.items() if results is not None}
-
-
-def order(job: Job, options: SweepOptions) -> RunOrder:
-    """A job as a process takes it, wherever that runs."""
-    return RunOrder(str((options.folder / job.folder).resolve()), job.label, job.config.as_dict(), options.threads)
-
-
-def finished(job: Job, options: SweepOptions) -> Results | None:
-    """The results of a run, if it has come to its end."""
-    return find_finished_results(options.folder / job.folder, Experiment.of(job.config), job.label)
+    results |= {folder: run.find_results() for folder, run in runs.items() if run in left}
+    return {folder: found for folder, found in results.items() if found is not None}
 
 
 def equalised(plan: Sweep, options: SweepOptions) -> Sweep:

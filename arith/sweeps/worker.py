@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import torch
 
+from arith.config.recipe import Recipe
 from arith.config.schema import RunConfig
 from arith.errors import RunError, UsageError
-from arith.evaluation.session import measured, saved
+from arith.evaluation.session import find_finished_results, measured, saved
 from arith.experiment.experiment import Experiment
 from arith.experiment.inventory import FAILED
 from arith.experiment.run import Run
@@ -64,6 +65,49 @@ class RunOrder:
         return DelayedSubmission(self)
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A run that is to be trained and tested: built once, and handed down.
+
+    Args:
+        label: its curve.
+        experiment: its configuration, checked and brought to life.
+        folder: where the run lives, whether or not it is there yet.
+    """
+
+    label: str
+    experiment: Experiment
+    folder: Path
+
+    @property
+    def seed(self) -> int:
+        return self.experiment.config.model.seed
+
+    @property
+    def name(self) -> str:
+        """What results call the run."""
+        return f"{self.label}-{self.seed}"
+
+    def find_results(self) -> Results | None:
+        """Its results, if it is finished."""
+        return find_finished_results(self.folder, self.experiment, self.label)
+
+    def order(self, threads: int) -> RunOrder:
+        """The run as another process takes it, wherever that is."""
+        return RunOrder(str(self.folder.resolve()), self.label, self.experiment.config.as_dict(), threads)
+
+
+def plan_run(recipe: Recipe, label: str, seed: int, out: Path) -> Planned:
+    """A run of a recipe, with one seed for model and data."""
+    config = recipe.config(label).with_values({"model": {"seed": seed}, "data": {"seed": seed}})
+    return Planned(label, Experiment.of(config), out / f"{label}-{seed}")
+
+
+def begin_or_resume(folder: Path, config: RunConfig) -> Run:
+    """The run in a folder, from where it is, or a new one."""
+    return Run.begin(folder, config, "resume" if (folder / "run.json").is_file() else "refuse")
+
+
 def work(order: RunOrder) -> Outcome:
     """Train and test a run. Whatever goes wrong is told, and kept in its folder: other runs go on."""
     os.environ[QUIET] = "1"
@@ -72,8 +116,7 @@ def work(order: RunOrder) -> Outcome:
     try:
         with lock_folder(folder), _told(folder / FAILED):
             config = RunConfig.of(order.config)
-            run = Run.begin(folder, config, "resume" if (folder / "run.json").is_file() else "refuse")
-            run_and_test(run, Experiment.of(config), order.label)
+            run_and_test(begin_or_resume(folder, config), Experiment.of(config), order.label)
     except (Interrupted, KeyboardInterrupt):
         return Outcome("interrupted")
     except Exception as error:

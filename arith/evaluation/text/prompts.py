@@ -17,7 +17,7 @@ from arith.errors import UsageError
 from arith.evaluation.exact_match import conditions, every_suite, grid_conditions, jobs
 from arith.experiment.experiment import Experiment
 from arith.process.files import write_whole
-from arith.results.schema import GRID, Cell, Condition
+from arith.results.schema import GRID, Cell, CellKey, Condition
 from arith.results.uncertainty import wilson
 from arith.tasks.base import Task, Worded
 from arith.tasks.formats import Format
@@ -157,6 +157,7 @@ class AskedSet:
             high=high,
             seen=0,
             training_seconds=0.0,
+            measures={"shots": self.of.shots} if self.of.shots else {},
         )
 
 
@@ -174,6 +175,24 @@ class Asked:
     kind: str = "unknown"
     parameters: int = 0
     train_lengths: tuple[int, int] = UNKNOWN
+
+
+def cell_key(of: TextTest, model: Asked, test: Condition) -> CellKey:
+    """The key of the cell that a test set of a model has, or will have."""
+    return CellKey(
+        label=model.label,
+        task=of.task,
+        format=of.format,
+        encoding=model.kind,
+        train_lengths=model.train_lengths,
+        model_seed=0,
+        data_seed=0,
+        test_seed=of.seed,
+        step=0,
+        samples=0,
+        condition=test,
+        shots=of.shots,
+    )
 
 
 def is_right(task: str, form: str, prompt: str, reply: str, answer: str) -> bool:

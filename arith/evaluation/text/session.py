@@ -9,11 +9,11 @@ from torch import nn
 
 from arith.errors import UsageError
 from arith.evaluation.session import SavedCells, fingerprint, saved
-from arith.evaluation.text.prompts import Asked, AskedSet, TextTest, read_replies, replied
+from arith.evaluation.text.prompts import Asked, AskedSet, TextTest, cell_key, read_replies, replied
 from arith.process.hints import current_command
 from arith.process.progress import progress
 from arith.process.signals import catch_interrupts
-from arith.results.schema import GRID, Cell, Condition, Results
+from arith.results.schema import Cell, CellKey, Condition, Results
 
 SPARE = 8  # tokens that a reply may have beyond the characters of the longest answer
 
@@ -46,16 +46,17 @@ def asked_by_text(
         KeyboardInterrupt: a signal came; what was measured is kept.
     """
     kept = SavedCells(fingerprint(replier.model), path)
-    this = who.label, of.task, of.format, of.seed
-    _check_same(path, kept.model, this)
-    known = {} if transcript is not None else {_of(cell): cell for cell in kept.cells() if _named(cell) == this}
+    keys = {test: cell_key(of, who, test) for test in sets}
+    _check_same(path, kept.model, {key.test for key in keys.values()})
+    # A transcript holds every reply: what it lacks is asked again, measured or not.
+    known = {} if transcript is not None else {CellKey.of(cell): cell for cell in kept.cells()}
     written = read_replies(transcript) if transcript is not None and transcript.exists() else {}
     cells: list[Cell] = []
     total = sum(test.n for test in sets)
     with catch_interrupts() as flag, progress(f"test {who.label}", total) as shown:
         for test in sets:
-            if test in known:
-                cells.append(known[test])
+            if keys[test] in known:
+                cells.append(known[keys[test]])
             else:
                 asked = of.problems(test)
                 ids = asked.ids()
@@ -93,23 +94,15 @@ def of_replies(path: Path, who: Asked) -> Results:
 
 def saved_with_others(results: Results, path: Path) -> Results:
     """Write results, beside those of other test sets of the same model."""
-    _check_same(path, results.about["model"], _named(results.cells[0]))
+    _check_same(path, results.about["model"], {CellKey.of(cell).test for cell in results.cells})
     saved(results, path, keep_others=True)
     return Results.load(path)
 
 
-def _check_same(path: Path, model: str, test: tuple[object, ...]) -> None:
+def _check_same(path: Path, model: str, tests: set[tuple[object, ...]]) -> None:
     """Refuse to replace what was measured of something else."""
     if not path.exists():
         return
     held = Results.load(path)
-    if held.about.get("model") != model or any(_named(cell) != test for cell in held.cells):
+    if held.about.get("model") != model or {CellKey.of(cell).test for cell in held.cells} - tests:
         raise UsageError(f"{path} holds results of another model or test. Choose another --out, or remove it")
-
-
-def _of(cell: Cell) -> Condition:
-    return Condition(cell.suite, cell.digits, cell.n, cell.operand_lengths if cell.suite == GRID else None)
-
-
-def _named(cell: Cell) -> tuple[object, ...]:
-    return cell.label, cell.task, cell.format, cell.test_seed

@@ -99,7 +99,6 @@ def test_a_right_answer_is_called_right(arith: Arith, tmp_path: Path) -> None:
         ("ask nowhere 1+1", "nowhere holds no run"),
         ("plot nowhere.json", "nowhere.json cannot be read"),
         ("reproduce extrapolation --only ropes", "has no curve 'ropes'. Did you mean 'rope'?"),
-        ("reproduce extrapolation --publish", "--publish takes 5 seeds"),
         ("reproduce extrapolation --seeds 99", "names 5 seeds, got --seeds 99"),
         (
             "generate addition --format paded",

@@ -143,4 +143,4 @@ def test_conditions_are_told_from_cells() -> None:
     experiment = untrained()
     sets = [Condition("random", 2, 9), *grid_conditions(experiment, "1-2", 9)]
     cells = evaluate.evaluate(experiment, experiment.model().eval(), sets, label="x", step=1, training_seconds=0)
-    assert [measuring.condition_of(cell) for cell in cells] == sets
+    assert [Condition.of(cell) for cell in cells] == sets

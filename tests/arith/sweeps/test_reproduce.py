@@ -4,11 +4,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
 from arith.config import recipe
+from arith.figures.report import draw_report
 from arith.results.schema import GRID, Results
 
 Arith = Callable[..., Result]
@@ -109,8 +111,7 @@ def test_a_half_trained_run_is_not_taken_for_finished(arith: Arith, tmp_path: Pa
 def test_curves_that_are_not_trained_come_from_committed_results(
     arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("publish", "reproduce"):
-        monkeypatch.setattr(f"arith.sweeps.{module}.results_folder", lambda: tmp_path / "results")
+    monkeypatch.setattr("arith.sweeps.publish.results_folder", lambda: tmp_path / "results")
     recipe_text = (
         "live = ['a']\nseeds = [1, 2, 3, 4, 5]\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
         "[evaluation]\ndigits = [2]\nsamples = 4\n[published.evaluation]\nsamples = 5\n"
@@ -134,8 +135,7 @@ def test_curves_that_are_not_trained_come_from_committed_results(
 def test_a_curve_is_published_beside_those_that_are(
     arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("publish", "reproduce"):
-        monkeypatch.setattr(f"arith.sweeps.{module}.results_folder", lambda: tmp_path / "results")
+    monkeypatch.setattr("arith.sweeps.publish.results_folder", lambda: tmp_path / "results")
     recipe_text = (
         "seeds = [1, 2, 3, 4, 5]\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
         "[evaluation]\ndigits = [2]\nsamples = 4\n[curves.a]\nencoding = 'rope'\n"
@@ -164,6 +164,44 @@ def test_a_curve_is_published_beside_those_that_are(
         assert "has no results of a as the recipe is now" in refused.output
         assert not list(tmp_path.glob("not-*")), "nothing is trained before that is known"
         recipe.write_text(recipe.read_text().replace(new, old))
+
+
+def test_results_are_published_by_curve_and_seed(arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arith.sweeps.publish.results_folder", lambda: tmp_path / "results")
+    recipe, published = tmp_path / "mini.toml", tmp_path / "results" / "mini.json"
+    recipe.write_text(
+        "seeds = [1, 2, 3, 4, 5]\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
+        "[evaluation]\ndigits = [2]\nsamples = 4\n[curves.b]\nencoding = 'nope'\n[curves.a]\nencoding = 'rope'\n"
+    )
+
+    notes: list[dict[str, str]] = []
+
+    def draw(results: Results, path: Path, title: str, said: dict[str, str], **others: Any) -> Any:
+        notes.append(said)
+        return draw_report(results, path, title, said, **others)
+
+    monkeypatch.setattr("arith.sweeps.publish.draw_report", draw)
+
+    def publish(*options: str) -> str:
+        ran = arith("reproduce", "mini.toml", "--publish", *options)
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    first = publish("--only", "a", "--seeds", "2")
+    assert "missing  b (0 of 5 seeds), a (2 of 5 seeds)" in first
+    assert {(cell.label, cell.model_seed) for cell in Results.load(published).cells} == {("a", 1), ("a", 2)}
+    assert notes == [{"a": "development, 2 seeds"}], "the figure says so beside the curve"
+    before = Results.load(published)
+    shutil.rmtree(tmp_path / "runs")
+    second = publish("--seeds", "5")
+    assert "[6/10] a, seed 1: published earlier" in second
+    assert "[8/10] a, seed 3\n" in second
+    assert "missing" not in second
+    after = Results.load(published)
+    runs = [(cell.label, cell.model_seed) for cell in after.cells]
+    assert runs == [(own, seed) for own in "ba" for seed in range(1, 6)]
+    assert set(before.cells) <= set(after.cells)
+    assert before.about["runs"].items() <= after.about["runs"].items()
 
 
 def test_a_recipe_of_one_run_is_one_curve(arith: Arith, tmp_path: Path) -> None:
