@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from arith.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from arith.hf.attachment.attachment import Attachment, attach, attached, detach
+    from arith.hf.attachment.attach import attach, attached, detach
+    from arith.hf.attachment.attachment import Attachment
     from arith.hf.attachment.rotary import own_rope
     from arith.hf.attachment.saving import load, save
 
@@ -17,9 +18,9 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "Attachment": "attachment.attachment",
-        "attach": "attachment.attachment",
-        "attached": "attachment.attachment",
-        "detach": "attachment.attachment",
+        "attach": "attachment.attach",
+        "attached": "attachment.attach",
+        "detach": "attachment.attach",
         "load": "attachment.saving",
         "own_rope": "attachment.rotary",
         "save": "attachment.saving",

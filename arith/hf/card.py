@@ -1,4 +1,4 @@
-"""A model card: what a model is, what it reaches by digit length, how it is used. Its numbers are results.json's."""
+"""A model card: what a model is, its accuracy by digit length, how to use it. Its numbers are those of results.json."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,16 @@ from arith.tasks.digits import Numbers
 from arith.tasks.stream import Draws
 
 
-def card(name: str, config: RunConfig, results: Results, parameters: int) -> str:
-    """The card, as Markdown with what the Hugging Face hub reads at its head."""
+def write_card(name: str, config: RunConfig, results: Results, parameters: int) -> str:
+    """The card as Markdown, with the metadata that the Hugging Face hub reads at its head.
+
+    Args:
+        name: the model's name.
+        config: the run's configuration.
+        results: the run's results.
+        parameters: how many the model has.
+    """
+    # A grid has a cell for each pair of lengths: too many rows for a card.
     cells = [cell for cell in results.cells if cell.suite != GRID]
     first = cells[0]
     seeds = f"model seed {first.model_seed}, data seed {first.data_seed}, test seed {first.test_seed}"
@@ -54,6 +62,7 @@ def _about(config: RunConfig, first: Cell, parameters: int) -> str:
     prompt, answer = _example(config)
     reads = f"It reads and writes the format `{config.tested_format}`: `{prompt}` is answered by `{answer}`."
     if config.model.init is not None:
+        # A pretrained model has positions of its own, about which arith knows nothing to say.
         start = Path(config.model.init).name
         return (
             f"A model of {parameters:,} parameters that began as the pretrained `{start}`, trained on {task}.\n{reads}"
@@ -66,7 +75,7 @@ def _about(config: RunConfig, first: Cell, parameters: int) -> str:
 
 
 def _example(config: RunConfig) -> tuple[str, str]:
-    """A problem and its answer as the model reads and writes them."""
+    """A problem and its answer as the model reads and writes them; a format that draws does so for sample 0."""
     task, form = task_named(config.tested_task), format_named(config.tested_format)
     numbers = tuple(Numbers.read([operand]) for operand in operands_of(example_problem(task), task))
     written = form.write(task, Problems(numbers, task.solve(*numbers)), Draws.at(0, "test", 0, 1))
@@ -88,20 +97,21 @@ def _use(config: RunConfig) -> str:
         "print(tokenizer.decode(model.generate(**prompt)[0]))",
     ]
     if config.model.init is not None:
+        # Such a model is an ordinary one of transformers, and needs no import of arith.
         shell = [f"arith evaluate --hf FOLDER --format {config.tested_format} --test-digits 1-5 --samples 100"]
         python = python[1:]
     return "\n".join(["```sh", *shell, "```", "", "```python", *python, "```"])
 
 
 def _table(cells: Sequence[Cell]) -> str:
-    """A row a length, a column a suite."""
+    """A table with a row for each digit length and a column for each suite."""
     suites = list(dict.fromkeys(cell.suite for cell in cells))
-    found = {(cell.digits, cell.suite): cell for cell in cells}
+    by_place = {(cell.digits, cell.suite): cell for cell in cells}
     rows = [f"| digits | n | {' | '.join(suites)} |", "|---" * (len(suites) + 2) + "|"]
     for digits in sorted({cell.digits for cell in cells}):
-        own = [found.get((digits, suite)) for suite in suites]
-        counts = sorted({cell.n for cell in own if cell is not None})
-        rows.append(f"| {digits} | {', '.join(map(str, counts))} | {' | '.join(map(_entry, own))} |")
+        row = [by_place.get((digits, suite)) for suite in suites]
+        counts = sorted({cell.n for cell in row if cell is not None})
+        rows.append(f"| {digits} | {', '.join(map(str, counts))} | {' | '.join(map(_entry, row))} |")
     return "\n".join(rows)
 
 
@@ -110,7 +120,7 @@ def _entry(cell: Cell | None) -> str:
 
 
 def _seen(cells: Sequence[Cell]) -> str:
-    """Which test problems the training data held."""
+    """A sentence on the test problems that the training data held: of one digit there are too few to keep apart."""
     seen = {cell.digits: cell.seen / cell.n for cell in cells if cell.seen}
     if not seen:
         return "None of these problems was in the training data."

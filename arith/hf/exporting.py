@@ -10,7 +10,7 @@ from arith.experiment.pretrained import PretrainedFolder
 from arith.experiment.provenance import git_commit, provenance_of
 from arith.experiment.run import Run
 from arith.experiment.shipped import RESULTS
-from arith.hf.card import card
+from arith.hf.card import write_card
 from arith.hf.model import ArithConfig, ArithForCausalLM
 from arith.hf.tokenizer import character_tokenizer
 from arith.model.pretrained import Pretrained
@@ -32,13 +32,14 @@ def export_model(run: Run, folder: Path, name: str) -> None:
     """Write the model of a run's last step, its tokenizer, its results and a card made from them.
 
     Args:
+        run: the finished run.
         folder: the folder to write; one that is there is replaced once the new one is whole.
         name: what the card calls the model.
 
     Raises:
-        UsageError: the run has no results of its last step, or is of an encoding of the user's own.
+        UsageError: the run has no results of its last step, or has an encoding of the user's own.
     """
-    config_of(run.config.as_dict())
+    config_of(run.config.as_dict())  # refuses what could not be loaded from the folder alone
     experiment = Experiment.of(run.config)
     model, checkpoint = run.trained(experiment)
     results = _results_of(run, checkpoint.step)
@@ -48,9 +49,9 @@ def export_model(run: Run, folder: Path, name: str) -> None:
             PretrainedFolder.of(str(run.config.model.init)).tokenizer.save_pretrained(aside)
         else:
             _save(model, experiment, checkpoint.step, aside)
-        # Where and by which code, but no paths of this machine.
+        # A run's own record has its command line too, and so paths of this machine. The folder is for others.
         Results(results.cells, {"runs": provenance_of([results])}, results.anatomy).save(aside / RESULTS)
-        (aside / "README.md").write_text(card(name, run.config, results, model.parameter_count()))
+        (aside / "README.md").write_text(write_card(name, run.config, results, model.parameter_count()))
 
 
 def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -> None:
@@ -59,14 +60,15 @@ def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -
         step=step,
         arith_version=arith.__version__,
         arith_commit=git_commit(),
+        # Where transformers finds the classes if it is called with trust_remote_code=True.
         auto_map={
             "AutoConfig": "arith_hf.ArithConfig",
             "AutoModelForCausalLM": "arith_hf.ArithForCausalLM",
         },
     )
-    taken = ArithForCausalLM(config)
-    taken.transformer.load_state_dict(model.state_dict())
-    taken.save_pretrained(folder)
+    exported = ArithForCausalLM(config)
+    exported.transformer.load_state_dict(model.state_dict())
+    exported.save_pretrained(folder)
     character_tokenizer(experiment.vocabulary_size()).save_pretrained(folder)
     (folder / STUB).write_text(STUB_TEXT)
 
@@ -75,6 +77,7 @@ def _results_of(run: Run, step: int) -> Results:
     if not run.results.is_file():
         raise UsageError(f"{run.folder} has no results.json, from which its card is made. Finish it with arith train")
     results = Results.load(run.results)
+    # A resumed run may have trained beyond the step that was tested: its card would be about another model.
     steps = {cell.step for cell in results.cells}
     if steps != {step}:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Replies of a local causal model: batches padded on the left, greedy, with a cache."""
+"""Replies of a local causal model of Hugging Face: greedy decoding of batches with a cache."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,66 +21,68 @@ class TextModel:
 
     @staticmethod
     def load(folder: Path, device: torch.device) -> "TextModel":
-        """From a folder that `save_pretrained` wrote.
+        """Load a folder that `save_pretrained` wrote.
+
+        Args:
+            folder: the local folder.
+            device: where the model computes.
 
         Raises:
-            UsageError: it holds no causal model, or no tokenizer.
+            UsageError: the folder holds no causal model, or no tokenizer.
         """
         if not (folder / "config.json").is_file():
             raise UsageError(
                 f"{folder} holds no model of Hugging Face (no config.json). Name a local folder, as save_pretrained or "
                 "arith export writes it; nothing is downloaded"
             )
-        # What a GPU computes in, the checkpoint says; CPUs are slow in half precision.
+        # On a GPU in the precision that the checkpoint was saved in. CPUs are slow in half precision.
         dtype = "auto" if device.type == "cuda" else torch.float32
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
             model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{folder} cannot be loaded as a causal model with tokenizer: {error}") from error
+        # Any token can pad, as it is masked; many decoders, such as GPT-2, come without one.
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         if tokenizer.pad_token_id is None:
             raise UsageError(f"the tokenizer in {folder} has no token to pad with: set its pad_token")
-        model.generation_config.max_length = None  # each call says how many new tokens it wants
+        model.generation_config.max_length = None  # `replies` sets max_new_tokens, and transformers warns of both
         return TextModel(model.to(device).eval(), tokenizer)
 
     @torch.no_grad()
-    def replies(
-        self,
-        prompts: Sequence[str],
-        new_tokens: int,
-        at_once: int,
-    ) -> list[str]:
-        """What the model goes on with, up to the first line break.
+    def replies(self, prompts: Sequence[str], new_tokens: int, at_once: int) -> list[str]:
+        """The model's continuation of each prompt, up to the first line break.
 
         Args:
-            new_tokens: after which it is stopped.
-            at_once: prompts in a batch; those of like length together.
+            prompts: the texts to continue.
+            new_tokens: most tokens of a reply.
+            at_once: prompts in a batch.
 
         Raises:
-            UsageError: prompt and reply are longer than the model's positions.
+            UsageError: prompt and reply need more positions than the model has.
         """
+        # Prompts of like length share a batch, for little padding; replies go back to the prompts' own order.
         order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
-        found = [""] * len(prompts)
+        replies = [""] * len(prompts)
         for start in range(0, len(order), at_once):
             rows = order[start : start + at_once]
-            # Tokenizers add what their models expect first; some give type ids too, which decoders have no use for.
-            given = self.tokenizer([prompts[row] for row in rows], return_tensors="pt", padding=True)
-            given = {name: given[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
-            length = given["input_ids"].shape[1]
+            # Special tokens stay on: the model may expect one first. Type ids, which some tokenizers add, go.
+            encoded = self.tokenizer([prompts[row] for row in rows], return_tensors="pt", padding=True)
+            inputs = {name: encoded[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
+            length = inputs["input_ids"].shape[1]
             self._check(length + new_tokens)
-            written = self.model.generate(
-                **given,
+            tokens = self.model.generate(
+                **inputs,
                 max_new_tokens=new_tokens,
                 do_sample=False,
                 num_beams=1,
                 pad_token_id=self.tokenizer.pad_token_id,
             )
-            texts = self.tokenizer.batch_decode(written[:, length:], skip_special_tokens=True)
+            texts = self.tokenizer.batch_decode(tokens[:, length:], skip_special_tokens=True)
             for row, text in zip(rows, texts, strict=True):
-                found[row] = _first_line(text)
-        return found
+                replies[row] = _first_line(text)
+        return replies
 
     def _check(self, tokens: int) -> None:
         most = getattr(self.model.config, "max_position_embeddings", None)
@@ -92,5 +94,5 @@ class TextModel:
 
 
 def _first_line(text: str) -> str:
-    """Up to the first line break after something was written."""
+    """The first line that is not empty: some models begin with a line break."""
     return text.lstrip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What a call of a transformers model says: its tokens, which are padding, what document each is of, and the cache."""
+"""Read a call of a transformers model: its tokens, which of them are padding, the document of each, and the cache."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields
@@ -17,7 +17,7 @@ CACHE_NAMES = ("cache", "past_key_values")  # since transformers 5.24; before, a
 
 
 def cache_name(names: Collection[str]) -> str:
-    """What a model's call, or its output, calls the cache."""
+    """The name of the cache among arguments of a model's call, or fields of its output."""
     return next((name for name in CACHE_NAMES if name in names), CACHE_NAMES[-1])
 
 
@@ -25,15 +25,19 @@ CACHE = cache_name([field.name for field in fields(CausalLMOutputWithPast)])  # 
 
 
 def cache_of(base: Any, call: dict[str, Any], name: str) -> Any:
-    """The cache of a call, made here if the model would make one; None without.
+    """The cache of a call, created here if the model would create one; None without a cache.
+
+    Positions are remembered in the cache, so it must exist before the model's own code runs.
 
     Args:
-        name: what the model calls it. In `call` it may have its older name, and leaves with this one.
+        base: the model without its head.
+        call: the call's arguments, in which the cache is put under `name`, whichever of its names it came by.
+        name: the model's own name for it.
     """
-    given = [cache for cache in (call.pop(own, None) for own in CACHE_NAMES) if cache is not None]
-    call[name] = given[0] if given else None
+    passed = [cache for cache in (call.pop(known, None) for known in CACHE_NAMES) if cache is not None]
+    call[name] = passed[0] if passed else None
     if base.training and getattr(base, "gradient_checkpointing", False):
-        # Layers that are computed twice would put their keys into it twice.
+        # Checkpointed layers run again in the backward pass, and would put their keys into the cache twice.
         call["use_cache"], call[name] = False, None
     wanted = call.get("use_cache")
     if call[name] is None and (base.config.use_cache if wanted is None else wanted):
@@ -42,7 +46,7 @@ def cache_of(base: Any, call: dict[str, Any], name: str) -> Any:
 
 
 def tokens_of(call: Mapping[str, Any]) -> Int[Tensor, "b n"]:
-    """The tokens of a call; zeros where it has embeddings instead."""
+    """The tokens of a call; zeros of the same shape where it has embeddings instead."""
     tokens: Tensor | None = call.get("input_ids")
     if tokens is not None:
         return tokens
@@ -55,26 +59,31 @@ def tokens_of(call: Mapping[str, Any]) -> Int[Tensor, "b n"]:
 def visible(
     call: Mapping[str, Any], new: Int[Tensor, "b n"], earlier: int, cached: bool
 ) -> tuple[Bool[Tensor, "b k"] | None, Int[Tensor, "b k"] | None]:
-    """Which of all tokens are no padding (None: all), and which document each is of (None: a row is one).
+    """Which of all tokens are not padding (None: all), and the document of each (None: a row is one document).
 
-    Like transformers, it reads position ids that do not count up as packed documents where there is neither a mask nor
-    a cache.
+    Position ids that do not count up mean packed documents where there is neither a mask nor a cache, as in
+    transformers. Anywhere else they are refused.
 
     Args:
-        new: tokens of this call.
-        earlier: how many stand before them in the cache.
+        call: the call's arguments.
+        new: the tokens of this call.
+        earlier: the number of tokens before them in the cache.
         cached: whether there is a cache.
     """
     valid = _valid(call.get("attention_mask"), len(new), earlier + new.shape[1])
     positions: Tensor | None = call.get("position_ids")
     if positions is None:
         return valid, None
+    # Where a document begins anew: ids of [0, 1, 2, 0, 1] are documents [0, 0, 0, 1, 1].
     jumps = positions.diff(dim=-1) != 1
     if call.get("attention_mask") is None and not cached:
         documents = functional.pad(jumps.cumsum(-1), (1, 0)).expand(new.shape)
         return None, documents if bool(jumps.any()) else None
-    own = None if valid is None else valid[:, earlier:]
-    if bool((jumps if own is None else jumps & own[:, 1:] & own[:, :-1]).any()):
+    # Ids of padding are anything: only jumps between two tokens count.
+    if valid is not None:
+        unpadded = valid[:, earlier:]
+        jumps = jumps & unpadded[:, 1:] & unpadded[:, :-1]
+    if bool(jumps.any()):
         raise UsageError(
             "position_ids do not count up. Ids of digits come from the attached encoding: leave position_ids out. To "
             "pack documents, pass position_ids with use_cache=False and without an attention_mask"

@@ -22,14 +22,15 @@ from arith.hf.inputs import CACHE
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
-IGNORED = -100
+IGNORED = -100  # the label that is left out of a loss, as everywhere in transformers
 
 
 class ArithConfig(PreTrainedConfig):
     """The configuration of a run, as run.json holds it.
 
     Args:
-        run: nested tables; the defaults if None.
+        run: the configuration as nested tables; the defaults if None, as transformers calls it without arguments.
+        kwargs: whatever else transformers keeps in a configuration.
     """
 
     model_type = "arith"
@@ -42,15 +43,15 @@ class ArithConfig(PreTrainedConfig):
 
 
 class ArithForCausalLM(PreTrainedModel, GenerationMixin):
-    """A trained transformer with its encoding. Tokens are `arith.hf.tokenizer`'s, texts those of the run's format.
+    """A trained transformer with its encoding. Tokens are those of `arith.hf.tokenizer`, in the run's format.
 
-    Position ids need no arguments: where the answer begins is read off the tokens. What an encoding draws for a sample
-    is the same for all.
+    Position ids are no argument: where the answer begins is read off the tokens. What an encoding draws at random for
+    a sample is the same for every sample.
     """
 
     config_class = ArithConfig
     base_model_prefix = "transformer"
-    _is_stateful = True  # what it keeps cannot go back a token
+    _is_stateful = True  # tells `generate` that `Decoding` cannot take back a token, as assisted decoding would
 
     def __init__(self, config: ArithConfig) -> None:
         super().__init__(config)
@@ -60,25 +61,29 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         self.key, self.capacity = key_of(experiment), experiment.tokens
         self.post_init()
         if self.generation_config is not None:
-            self.generation_config.max_length = experiment.tokens  # instead of 20
+            self.generation_config.max_length = experiment.tokens  # transformers would stop at 20
 
     def _init_weights(self, module: Any) -> None:
-        """Weights have been, as arith does it. What is computed and not saved, loading leaves empty."""
+        """Fill computed buffers. Weights are initialised where arith does it, in the transformer's constructor."""
+        # transformers builds a model that it loads without memory, and gives each module it finds unfilled to this
+        # method. Buffers that are computed are in no file, so they are taken from a second model.
         computed = [name for name in module._buffers if name in module._non_persistent_buffers_set]
         if computed:
-            place = next(name for name, own in self.transformer.named_modules() if own is module)
+            place = next(name for name, part in self.transformer.named_modules() if part is module)
             fresh = self._build().get_submodule(place)
             for name in computed:
                 module.get_buffer(name).copy_(fresh.get_buffer(name))
 
     def _build(self) -> Transformer:
-        """The model before training; nothing outside it notices."""
+        """The model before training."""
+        # Its weights are drawn from torch's generator, which a user has seeded for something else. The device is named
+        # as transformers builds on the meta device.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             return self.experiment.model()
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
-        return False  # `Decoding` it is
+        return False  # `generate` would pass a cache of its own, and `Decoding` is the only one
 
     def get_input_embeddings(self) -> torch.nn.Embedding:
         return self.transformer.embedding
@@ -96,13 +101,15 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         past_key_values: Decoding | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits of every token, or of the next one where something is kept (`use_cache`).
+        """Logits of every token, or with a cache (`use_cache`) of the next token alone.
 
         Args:
-            attention_mask: 0 where there is padding, on one side or the other.
-            cache: what the last step gave.
-            labels: the tokens that are learned, -100 elsewhere; the loss is on each one's prediction.
-            past_key_values: what transformers called the cache before 5.24.
+            input_ids: the tokens.
+            attention_mask: 0 where there is padding, on either side.
+            cache: the cache that the last step returned; None at the first.
+            labels: the tokens to learn, -100 elsewhere; the loss is the mean over them.
+            use_cache: whether to return a cache.
+            past_key_values: the name of `cache` before transformers 5.24.
         """
         cache = past_key_values if cache is None else cache
         if cache is not None:
@@ -118,13 +125,14 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         logits = self._whole(input_ids, valid)
         loss = None
         if labels is not None:
+            # Logits at a token predict the next, so labels are shifted by one.
             loss = functional.cross_entropy(
                 logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED
             )
         return CausalLMOutputWithPast(loss=loss, logits=logits)
 
     def _whole(self, tokens: Int[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> Float[Tensor, "b n v"]:
-        """One pass over sequences, with padding put to the right, where it is nobody's past."""
+        """One pass over whole sequences. Padding is moved to the right, where no token sees it, and the logits back."""
         index = torch.arange(tokens.shape[1], device=tokens.device)
         start = valid.long().argmax(1, keepdim=True)
         pad = vocabulary.token(vocabulary.PAD)
@@ -133,15 +141,16 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         key = torch.full_like(lengths, self.key)
         ids = self.transformer.encoding.full(self.prompts.prompt(moved, lengths), moved, key, self.capacity)
         beyond = self.transformer.encoding.beyond(ids)
-        if beyond is not None:  # of an answer that never ends, as in decoding
-            ids = tuple(own.masked_fill(beyond, 0) for own in ids)
+        if beyond is not None:
+            # As in decoding: an answer that never ends runs out of ids.
+            ids = tuple(levels.masked_fill(beyond, 0) for levels in ids)
         logits: Tensor = self.transformer(moved, ids)
         back = ((index - start) % tokens.shape[1])[..., None].expand(-1, -1, logits.shape[2])
         return logits.gather(1, back)
 
 
 def _output(logits: Float[Tensor, "b 1 v"], decoding: Decoding) -> CausalLMOutputWithPast:
-    # transformers names caches by their own class, and asks for nothing that `Decoding` lacks.
+    # The type that transformers declares is its own cache; `Decoding` has the methods that `generate` calls.
     return CausalLMOutputWithPast(logits=logits, **{CACHE: cast(Any, decoding)})
 
 

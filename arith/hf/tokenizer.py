@@ -7,27 +7,27 @@ from arith.tasks import vocabulary
 
 
 def character_tokenizer(size: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of the vocabulary's first `size` entries. It begins each text with `^`, as models were trained.
+    """A tokenizer of the vocabulary's first `size` entries. It begins each text with `^`, as training data does.
 
-    A character that the vocabulary lacks raises an exception: there is nothing that could stand for it.
+    A character that the vocabulary lacks raises an exception: no entry stands for unknown ones.
 
     >>> tokenizer = character_tokenizer(17)
     >>> tokenizer("12+3=")["input_ids"]
     [14, 1, 2, 10, 3, 13]
     """
     begin, end, pad = vocabulary.BEGIN, vocabulary.END, vocabulary.PAD
-    built = Tokenizer(models.WordLevel({symbol: token for token, symbol in enumerate(vocabulary.SYMBOLS[:size])}))
-    built.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    built.decoder = decoders.Fuse()
-    built.post_processor = processors.TemplateProcessing(
+    tokenizer = Tokenizer(models.WordLevel({symbol: token for token, symbol in enumerate(vocabulary.SYMBOLS[:size])}))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")  # a dot would pass over line breaks
+    tokenizer.decoder = decoders.Fuse()  # without it, decoding would put spaces between characters
+    tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{begin} $A", special_tokens=[(begin, vocabulary.token(begin))]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=built,
+        tokenizer_object=tokenizer,
         bos_token=begin,
         eos_token=end,
         pad_token=pad,
-        padding_side="left",
+        padding_side="left",  # `generate` continues at the right end of a row
         clean_up_tokenization_spaces=False,
         model_input_names=["input_ids", "attention_mask"],
     )

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers.cache_utils import Cache, DummyLayer, StaticLayer
 
-from arith.encodings.base import SHARED, Memory
+from arith.encodings.base import SHARED, Memory, Positions
 from arith.encodings.compose import Ids
 from arith.errors import UsageError
 
@@ -64,8 +64,21 @@ class Remembered(DummyLayer):
             raise UsageError(f"this cache is not one of a model of {layers} layers")
         return found
 
+    def extend(self, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], new: Ids) -> tuple[Positions, ...]:
+        """Remember all tokens so far; the positions of the new ones as queries, and of all as keys.
+
+        Args:
+            tokens: all tokens so far.
+            key: the random key of each sample.
+            new: the ids of the new tokens, for each scheme.
+        """
+        keys = tuple(map(_append, self.ids, new)) if self.length else new
+        self.tokens, self.key, self.ids = tokens, key, keys
+        return tuple(map(Positions, new, keys))
+
     @property
     def length(self) -> int:
+        """How many tokens are remembered."""
         return 0 if self.tokens is None else self.tokens.shape[1]
 
     @property
@@ -100,6 +113,12 @@ class Remembered(DummyLayer):
         self.tokens, self.key = change(self.tokens), change(self.key)
         self.ids = tuple(_change_ids(own, change) for own in self.ids)
         self.memories = [_change_rows(memory, change) for memory in self.memories]
+
+
+def _append(earlier: Int[Tensor, "levels #b k"], new: Int[Tensor, "levels #b n"]) -> Int[Tensor, "levels #b k+n"]:
+    # Ids that all samples share have one row, and may be followed by ids that they do not share.
+    rows = max(earlier.shape[1], new.shape[1])
+    return torch.cat([ids.expand(-1, rows, -1) for ids in (earlier, new)], dim=2)
 
 
 def _change_ids(ids: Int[Tensor, "levels #b n"], change: Callable[[Tensor], Tensor]) -> Int[Tensor, "levels #b n"]:

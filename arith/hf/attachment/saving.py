@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
-from arith.hf.attachment.attachment import Attachment, Settings, attached, check_free
+from arith.hf.attachment.attach import attached, check_free
+from arith.hf.attachment.attachment import Attachment, Settings
 from arith.hf.attachment.numerals import Numerals
 from arith.process.files import building, write_whole
 

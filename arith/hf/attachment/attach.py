@@ -1,0 +1,82 @@
+"""Our encodings in models of transformers: `attach` puts one in the place of a model's own, `detach` takes it out."""
+
+from typing import Any
+
+from arith.errors import UsageError
+from arith.hf.attachment.architecture import Architecture
+from arith.hf.attachment.attachment import Attachment, Settings
+from arith.hf.attachment.interface import NAME
+from arith.hf.attachment.numerals import Numerals, Vocabulary
+
+
+def attach(
+    model: Any,
+    encoding: str,
+    *,
+    tokenizer: Vocabulary | None = None,
+    tokens: int | None = None,
+    digits: int | None = None,
+    format: str = "reversed",  # noqa: A002  named as on the command line
+) -> Attachment:
+    """Put an encoding in the place of a causal model's own. The model is changed in place and used as before.
+
+    Args:
+        model: a causal model of transformers, whose attention goes through its attention interface.
+        encoding: a text that `arith.catalogue.spec` reads, such as "fire@coupled"; `own_rope(model)` names the model's
+            own rotations.
+        tokenizer: the model's tokenizer; needed by schemes that look at digits.
+        tokens: the length of the longest sequence; by default what the model is made for.
+        digits: the length of the longest number; by default as many as tokens.
+        format: how numbers are written in the text, for schemes that look at digits. By default operands have their
+            most significant digit first, and what follows an equals sign its least significant digit first.
+
+    Returns:
+        The added module, also `model.arith`. Its parameters are new, have the model's type and device, and are trained
+        with the model's own.
+
+    Schemes that draw take a random key for each sample: `model(..., position_keys=keys)`. Without it, keys are drawn
+    from torch's generator in training and are 0 in evaluation.
+
+    Raises:
+        UsageError: why this encoding and this model do not go together.
+
+    >>> import torch
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> shape = dict(vocab_size=50, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4)
+    >>> model = LlamaForCausalLM(LlamaConfig(**shape)).eval()
+    >>> tokens = torch.tensor([[1, 2, 3]])
+    >>> before = model(tokens).logits
+    >>> attach(model, "fire", tokens=64)
+    Attachment('fire', tokens=64, parameters=396)
+    >>> bool((model(tokens).logits == before).all())
+    False
+    >>> detach(model)
+    >>> bool((model(tokens).logits == before).all())
+    True
+    """
+    check_free(model)
+    architecture = Architecture.of(model)
+    tokens = getattr(model.config, "max_position_embeddings", 1024) if tokens is None else tokens
+    settings = Settings(encoding, tokens, digits, format)
+    numerals = None if tokenizer is None else Numerals.of(tokenizer, model.config.vocab_size)
+    return Attachment(settings, architecture, numerals).put_into(model, architecture)
+
+
+def detach(model: Any) -> None:
+    """Take out what is attached. The model is then what it was before, bit for bit."""
+    attachment = attached(model)
+    if attachment is None:
+        raise UsageError(f"nothing is attached to this {type(model).__name__}")
+    attachment.remove(model)
+
+
+def attached(model: Any) -> Attachment | None:
+    """What is attached to a model; None without anything."""
+    found = getattr(model, NAME, None)
+    return found if isinstance(found, Attachment) else None
+
+
+def check_free(model: Any) -> None:
+    """Raise if something is attached."""
+    if attached(model) is not None:
+        raise UsageError(f"{attached(model)} is attached already. Take it out first: arith.hf.detach(model)")
