@@ -3,14 +3,19 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arith.cli.evaluate_text import tested_by_text, text_options
 from arith.cli.framework import click
 from arith.cli.options import json_option
+from arith.config.requested import RequestedTests
 from arith.errors import UsageError
+
+if TYPE_CHECKING:
+    from arith.results.predictions import Prediction
+    from arith.results.schema import Anatomy, Results
 
 SHOWN = 16  # cells of a grid that are listed; more are shown as a map
 
@@ -62,125 +67,58 @@ def command(
     model of Hugging Face by text, and --prompts and --replies any other. What the results file holds of the same model
     and test is not measured again, so an interrupted command goes on.
     """
+    tests = RequestedTests(task, format_name, test_digits, suites, grid, samples, seed)
+    records = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}
     if run is None:
-        refused = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}
-        given = next((name for name, value in refused.items() if value), None)
-        if given is not None:
-            raise UsageError(f"{given} is for runs of arith. Replies of other models are kept by --prompts FILE")
-        tests: dict[str, Any] = {
-            "task": task,
-            "format": format_name,
-            "test_digits": test_digits,
-            "suites": suites,
-            "grid": grid,
-        }
-        tests |= {"samples": samples, "seed": seed}
-        tested_by_text(tests, out, device, dry_run, as_json, **by_text)
+        _refuse(records, "is for runs of arith. Replies of other models are kept by --prompts FILE")
+        tested_by_text(dataclasses.asdict(tests), out, device, dry_run, as_json, **by_text)
         return
-    given = next((name for name, value in by_text.items() if value is not None), None)
-    if given is not None:
-        raise UsageError(f"--{given.replace('_', '-')} is for models that are tested by text: leave RUN or it out")
-    from arith.config.reading import grid_lengths
-    from arith.evaluation import session as measuring
-    from arith.evaluation.exact_match import conditions, every_suite, grid_conditions
-    from arith.evaluation.failures import Gathered, Recording, anatomy_table, failure_table
-    from arith.evaluation.requested import model_for
-    from arith.experiment.experiment import Experiment
+    texts = {f"--{name.replace('_', '-')}": value is not None for name, value in by_text.items()}
+    _refuse(texts, "is for models that are tested by text: leave RUN or it out")
+    from arith.evaluation.requested import Outputs, request
     from arith.experiment.exported import opened
     from arith.experiment.shipped import results_place
     from arith.performance.estimate import test_seconds
     from arith.process.hints import command_line
     from arith.process.signals import Interrupted
-    from arith.results.predictions import PredictionHeader, Writer
-    from arith.results.schema import GRID, Results
-    from arith.results.tables import interval_table
     from arith.training.environment import device_named
 
-    trained = opened(run, pretrained=not (failures or anatomy or predictions))
-    changes: dict[str, Any] = {
-        name: value
-        for name, value in (("task", task), ("format", format_name), ("suites", suites), ("seed", seed))
-        if value is not None
-    }
-    if samples is not None:
-        changes |= {"samples": samples, "long_samples": samples}
-    if test_digits is not None:
-        changes["digits"] = test_digits
-    elif grid is not None:
-        changes["digits"] = [max(max(pair) for pair in grid_lengths(grid))]
-    if grid is not None:
-        changes["grid"] = None  # it is tested instead of the run's
-    tested = Experiment.of(trained.config.with_values({"evaluation": changes}))
-    if suites is None:
-        tested = Experiment.of(tested.config.with_values({"evaluation": {"suites": every_suite(tested)}}))
-    sets = conditions(tested) if grid is None or test_digits is not None or suites is not None else []
-    if grid is not None:
-        sets += grid_conditions(tested, grid, tested.config.evaluation.samples)
-    path = out or results_place(run)
-    for file in (path, predictions or path):
-        if not file.parent.is_dir():
-            raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")
-        if file.is_dir():
-            raise UsageError(f"{file} is a folder. Name a file in it")
-    if predictions is not None and predictions.resolve() == path.resolve():
-        raise UsageError(f"{path} cannot hold both results and predictions. Choose another --predictions")
-    if path.name == "results.json" and (path.parent / "run.json").exists():
-        raise UsageError(f"{path} holds what the training reached. Choose another --out")
-    if path.exists():
-        try:
-            held = Results.load(path).cells
-        except UsageError as error:
-            raise UsageError(f"{error}. It is left alone: choose another --out, or remove it") from error
-        measuring.check_same_test(held, tested, path, any_weights=out is None)
-    model, step = model_for(trained, tested, sets)
+    trained = opened(run, pretrained=not any(records.values()))
+    outputs = Outputs(out or results_place(run), predictions, failures, anatomy)
+    requested = request(trained, tests, outputs, own_file=out is None)
     if dry_run:
-        for test in sets:
-            lengths = "" if test.operand_lengths is None else f", {' and '.join(map(str, test.operand_lengths))}"
-            click.echo(f"{test.suite} {test.digits} digits{lengths}, {test.n} problems")
-        click.echo(f"about {test_seconds(tested, sets):.3g} s")
+        click.echo("\n".join(map(str, requested.sets)))
+        click.echo(f"about {test_seconds(requested.experiment, requested.sets):.3g} s")
         return
-    model, label = model.to(device_named(device)), trained.config.encoding
-    saved = measuring.SavedCells(measuring.fingerprint(model), path).cells()
-    before = measuring.find_cells(saved, tested, label, step)
-    gathered, writer, recording = None, None, None
-    if failures or anatomy or predictions is not None:
-        config = tested.config
-        what = PredictionHeader(
-            label,
-            config.tested_task,
-            config.tested_format,
-            config.encoding,
-            tested.train_lengths(),
-            config.model.seed,
-            config.data.seed,
-            config.evaluation.seed,
-            step,
-            measuring.fingerprint(model),
-            config.imports,
-        )
-        gathered = Gathered(what, tested.tested_task, failures)
-        writer = Writer(predictions, what, before) if predictions else None
-        recording = Recording(model, gathered, writer)
-        for test, rows in writer.kept.items() if writer else ():
-            if test in sets:
-                gathered.add(rows)
-        # Without a file that holds them, what was answered is not known of what was measured before.
-        before = {test: cell for test, cell in before.items() if writer is not None and test in writer.kept}
     try:
-        results = measuring.measured(
-            trained, tested, model, step, label, path, sets=sets, record=recording, before=before
-        )
+        results, gathered = requested.evaluate(device_named(device))
     except KeyboardInterrupt:
         raise Interrupted(command_line(*sys.argv[1:])) from None
-    if gathered is not None and anatomy:
-        results = dataclasses.replace(results, anatomy=tuple(gathered.anatomy()))
-    measuring.saved(results, path, keep_others=True)
+    failed = [row for rows in gathered.failures.values() for row in rows] if gathered else []
     if as_json:
-        shown = [row for rows in gathered.failures.values() for row in rows] if gathered else []
-        parts: dict[str, Sequence[Any]] = {"cells": results.cells, "anatomy": results.anatomy, "failures": shown}
+        parts: dict[str, Sequence[Any]] = {"cells": results.cells, "anatomy": results.anatomy, "failures": failed}
         click.echo(json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()}))
         return
-    apart = grid is not None and sum(cell.suite == GRID for cell in results.cells) > SHOWN
+    _echo_cells(results, grid is not None)
+    if gathered is not None:
+        _echo_failures(results.anatomy if anatomy else None, failed if failures else None)
+    click.echo(f"results  {outputs.path}")
+    if predictions is not None:
+        click.echo(f"predictions  {predictions}")
+
+
+def _refuse(options: Mapping[str, Any], why: str) -> None:
+    given = next((name for name, value in options.items() if value), None)
+    if given is not None:
+        raise UsageError(f"{given} {why}")
+
+
+def _echo_cells(results: "Results", grid: bool) -> None:
+    """A table of the cells; the cells of a large grid as a map."""
+    from arith.results.schema import GRID
+    from arith.results.tables import interval_table
+
+    apart = grid and sum(cell.suite == GRID for cell in results.cells) > SHOWN
     listed = [cell for cell in results.cells if not (apart and cell.suite == GRID)]
     if listed:
         click.echo(interval_table(listed))
@@ -188,12 +126,14 @@ def command(
         from arith.figures.terminal import grid_text
         from arith.results.grids import grids, summary
 
-        for own in grids(results.cells):
-            click.echo(f"{grid_text(own)}\n{summary(own)}")
-    if gathered is not None and anatomy:
-        click.echo(f"\n{anatomy_table(gathered.anatomy())}")
-    if gathered is not None and failures:
-        click.echo(f"\n{failure_table([row for rows in gathered.failures.values() for row in rows])}\n")
-    click.echo(f"results  {path}")
-    if predictions is not None:
-        click.echo(f"predictions  {predictions}")
+        for one in grids(results.cells):
+            click.echo(f"{grid_text(one)}\n{summary(one)}")
+
+
+def _echo_failures(anatomy: "Sequence[Anatomy] | None", failed: "Sequence[Prediction] | None") -> None:
+    from arith.evaluation.failures import anatomy_table, failure_table
+
+    if anatomy is not None:
+        click.echo(f"\n{anatomy_table(anatomy)}")
+    if failed is not None:
+        click.echo(f"\n{failure_table(failed)}\n")

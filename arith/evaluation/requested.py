@@ -1,15 +1,27 @@
-"""A trained model for tests longer than it was built for, where what its encoding adds is computed and not learned."""
+"""An evaluation as it is requested: which tests of a run, what is kept of them, and the model that can take them.
 
+Tests may be longer than the model was built for, where what its encoding adds is computed and not learned.
+"""
+
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from arith.config.reading import grid_lengths
+from arith.config.requested import RequestedTests
 from arith.errors import UsageError
-from arith.evaluation.exact_match import check_reach, conditions
+from arith.evaluation import session
+from arith.evaluation.exact_match import check_reach, conditions, every_suite, grid_conditions
+from arith.evaluation.failures import Gathered, Recording
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.model.transformer import Transformer
-from arith.results.schema import Condition
+from arith.results.predictions import PredictionHeader, Writer
+from arith.results.schema import Condition, Results
 
 SAMPLES = 32  # of training, on which both must agree
 
@@ -53,3 +65,144 @@ def _alike(model: Transformer, longer: Transformer, trained: Experiment) -> bool
         ids = batch.placed_by(own.encoding)
         said.append(own(batch.tokens, ids))
     return torch.allclose(said[0], said[1], rtol=1e-4, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What an evaluation keeps.
+
+    Args:
+        path: the results file.
+        predictions: the file for every problem, answer and margin; None: they are not kept.
+        failures: how many are gathered of each suite and length.
+        anatomy: whether results say why answers are wrong.
+    """
+
+    path: Path
+    predictions: Path | None = None
+    failures: int = 0
+    anatomy: bool = False
+
+    def check(self) -> None:
+        """Refuse files that cannot be written, or would replace something else, before any work is done."""
+        for file in (self.path, self.predictions or self.path):
+            if not file.parent.is_dir():
+                raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")
+            if file.is_dir():
+                raise UsageError(f"{file} is a folder. Name a file in it")
+        if self.predictions is not None and self.predictions.resolve() == self.path.resolve():
+            raise UsageError(f"{self.path} cannot hold both results and predictions. Choose another --predictions")
+        if self.path.name == "results.json" and (self.path.parent / "run.json").exists():
+            raise UsageError(f"{self.path} holds what the training reached. Choose another --out")
+
+
+@dataclass(frozen=True)
+class Requested:
+    """A run's model, the tests that it takes, and what is kept of them.
+
+    Args:
+        run: the run that is evaluated.
+        experiment: its configuration with the requested tests.
+        sets: the test sets.
+        model, step: of its latest checkpoint.
+    """
+
+    run: Run
+    experiment: Experiment
+    sets: Sequence[Condition]
+    model: Transformer
+    step: int
+    outputs: Outputs
+
+    def evaluate(self, device: torch.device) -> tuple[Results, Gathered | None]:
+        """Measure what is not measured yet, and write the results.
+
+        Returns:
+            The results, and failures with their classes, if the outputs ask for them.
+
+        Raises:
+            KeyboardInterrupt: a signal came; what was measured is saved.
+        """
+        outputs, label, model = self.outputs, self.run.config.encoding, self.model.to(device)
+        saved = session.SavedCells(session.fingerprint(model), outputs.path)
+        before = session.find_cells(saved.cells(), self.experiment, label, self.step)
+        gathered, recording = None, None
+        if outputs.failures or outputs.anatomy or outputs.predictions is not None:
+            header = self._header(saved.model)
+            gathered = Gathered(header, self.experiment.tested_task, outputs.failures)
+            writer = Writer(outputs.predictions, header, before) if outputs.predictions else None
+            recording = Recording(model, gathered, writer)
+            for test, rows in writer.kept.items() if writer else ():
+                if test in self.sets:
+                    gathered.add(rows)
+            # Without a file that holds them, the answers of what was measured before are not known.
+            before = {test: cell for test, cell in before.items() if writer is not None and test in writer.kept}
+        results = session.measured(
+            self.run,
+            self.experiment,
+            model,
+            self.step,
+            label,
+            outputs.path,
+            sets=self.sets,
+            record=recording,
+            before=before,
+        )
+        if gathered is not None and outputs.anatomy:
+            results = dataclasses.replace(results, anatomy=tuple(gathered.anatomy()))
+        session.saved(results, outputs.path, keep_others=True)
+        return results, gathered
+
+    def _header(self, fingerprint: str) -> PredictionHeader:
+        config = self.experiment.config
+        return PredictionHeader(
+            label=self.run.config.encoding,
+            task=config.tested_task,
+            format=config.tested_format,
+            encoding=config.encoding,
+            train_lengths=self.experiment.train_lengths(),
+            model_seed=config.model.seed,
+            data_seed=config.data.seed,
+            test_seed=config.evaluation.seed,
+            step=self.step,
+            model=fingerprint,
+            imports=config.imports,
+        )
+
+
+def request(run: Run, tests: RequestedTests, outputs: Outputs, own_file: bool) -> Requested:
+    """Find every mistake in what is requested, and load the model.
+
+    Args:
+        own_file: the results file is the run's own, in which cells of other weights are earlier ones.
+
+    Raises:
+        UsageError: the tests cannot be, are beyond the model, or would replace results of something else.
+    """
+    changes: dict[str, Any] = {
+        name: value for name in ("task", "format", "suites", "seed") if (value := getattr(tests, name)) is not None
+    }
+    if tests.samples is not None:
+        changes |= {"samples": tests.samples, "long_samples": tests.samples}
+    if tests.test_digits is not None:
+        changes["digits"] = tests.test_digits
+    elif tests.grid is not None:
+        changes["digits"] = [max(max(pair) for pair in grid_lengths(tests.grid))]
+    if tests.grid is not None:
+        changes["grid"] = None  # this one is tested instead of the run's
+    experiment = Experiment.of(run.config.with_values({"evaluation": changes}))
+    if tests.suites is None:
+        every = {"evaluation": {"suites": every_suite(experiment)}}
+        experiment = Experiment.of(experiment.config.with_values(every))
+    sets = conditions(experiment) if tests.by_suite else []
+    if tests.grid is not None:
+        sets += grid_conditions(experiment, tests.grid, experiment.config.evaluation.samples)
+    outputs.check()
+    if outputs.path.exists():
+        try:
+            held = Results.load(outputs.path).cells
+        except UsageError as error:
+            raise UsageError(f"{error}. It is left alone: choose another --out, or remove it") from error
+        session.check_same_test(held, experiment, outputs.path, any_weights=own_file)
+    model, step = model_for(run, experiment, sets)
+    return Requested(run, experiment, sets, model, step, outputs)

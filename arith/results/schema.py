@@ -88,6 +88,10 @@ class Condition:
         """What a cell is the result of."""
         return Condition(cell.suite, cell.digits, cell.n, cell.operand_lengths if cell.suite == GRID else None)
 
+    def __str__(self) -> str:
+        lengths = "" if self.operand_lengths is None else f", {' and '.join(map(str, self.operand_lengths))}"
+        return f"{self.suite} {self.digits} digits{lengths}, {self.n} problems"
+
 
 class CellKey(NamedTuple):
     """What a cell is a measurement of: cells of equal keys are the same measurement.
