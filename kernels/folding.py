@@ -40,7 +40,7 @@ class Folded:
     def with_table(self, values: Float[Tensor, "h 2r+2"], heads: int) -> "Folded":
         values = _widened(values.float() if values.dtype in (torch.float16, torch.bfloat16) else values, 1)
         if self.table is not None:
-            radius = max(_radius(self.table), _radius(values))
+            radius = max(radius_of(self.table), radius_of(values))
             values = _widened(self.table, radius) + _widened(values, radius)
         return replace(self, table=values.expand(heads, -1))
 
@@ -75,13 +75,14 @@ def fold(terms: Sequence[Term], heads: int, queries: int, keys: int, device: tor
     return folded
 
 
-def _radius(values: Float[Tensor, "h 2r+2"]) -> int:
-    return (values.shape[1] - 2) // 2
+def radius_of(table: Float[Tensor, "h 2r+2"] | None) -> int:
+    """The distance from which on all have one score; 0 without a table."""
+    return 0 if table is None else table.shape[1] // 2 - 1
 
 
 def _widened(values: Float[Tensor, "h 2r+2"], radius: int) -> Float[Tensor, "h 2s+2"]:
     """The same scores by distance in a table for more distances."""
-    more = radius - _radius(values)
+    more = radius - radius_of(values)
     if more <= 0:
         return values
     nearest, farthest, unplaced = values[:, :1], values[:, -2:-1], values[:, -1:]

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 import triton.language as tl
-from jaxtyping import Bool, Int
 from torch import Tensor
 
 from arith.kernels.configs import Config
@@ -31,11 +30,6 @@ def empty_sums(q: Tensor, *shape: int) -> Tensor:
 def strides(*tensors: Tensor) -> tuple[int, ...]:
     """Of batch, heads and tokens."""
     return tuple(stride for x in tensors for stride in x.stride()[:3])
-
-
-def sample_rows(x: Int[Tensor, "#b n"] | Bool[Tensor, "#b n"] | None, batch: int) -> Int[Tensor, "b n"] | None:
-    """Ids or flags of each sample, as kernels read them."""
-    return None if x is None else x.expand(batch, -1).to(torch.int32).contiguous()
 
 
 def arithmetic(q: Tensor) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The fused kernels for sequences of any length as torch operators, differentiable and known to `torch.compile`."""
+"""The kernels for any number of tokens as torch operators, differentiable and known to `torch.compile`."""
 
 from typing import Any
 
@@ -9,14 +9,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from arith.kernels.configs import SIZES, capability
-from arith.kernels.folding import Long
+from arith.kernels.folding import Long, radius_of
 from arith.kernels.launching import (
     arithmetic,
     empty_sums,
     multiprocessors,
     options,
     run,
-    sample_rows,
     strides,
     token_major,
 )
@@ -24,9 +23,10 @@ from arith.kernels.long import long_forward
 from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_config
 from arith.kernels.long_gradients import long_backward_keys, long_backward_queries, long_delta
 from arith.kernels.long_table import long_id_table_gradient, long_table_gradient
+from arith.kernels.operators import by_distance, dense, differentiable, per_sample, sizes
 from arith.kernels.tiling import Masks, lists, shown, spans
 
-AT_ONCE = 2  # programs of a table's gradient that a multiprocessor should find to do
+AT_ONCE = 2  # programs of a table's gradient for each multiprocessor, so that one computes while another waits
 
 
 def attention(
@@ -39,26 +39,10 @@ def attention(
     scale: float,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of k tokens, tile by tile."""
-    ids, window, batch = folded.ids, folded.window, q.shape[0]
-    seen = None if window is None else window.ids
     tables = [None if table is None else table.contiguous() for table in (folded.table, folded.id_table)]
-    out: Tensor = long_attention(
-        q,
-        k,
-        v,
-        *tables,
-        sample_rows(None if ids is None else ids.q, batch),
-        sample_rows(None if ids is None else ids.k, batch),
-        sample_rows(None if seen is None else seen.q, batch),
-        sample_rows(None if seen is None else seen.k, batch),
-        sample_rows(valid, batch),
-        None if documents is None else documents.expand(batch, -1).contiguous(),
-        folded.left,
-        folded.right,
-        0 if window is None else window.left,
-        0 if window is None else window.right,
-        scale,
-    )[0]
+    limits = (0, 0) if folded.window is None else (folded.window.left, folded.window.right)
+    rows = per_sample(folded, valid, documents, q.shape[0])
+    out: Tensor = long_attention(q, k, v, *tables, *rows, folded.left, folded.right, *limits, scale)[0]
     return out
 
 
@@ -81,8 +65,8 @@ def long_attention(
     id_right: int,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """The output, and the logarithms of the rows' sums."""
-    q, k, v = _dense(q), _dense(k), _dense(v)
+    """The output, and the logarithm of each row's sum of exponentials, from which backward recomputes the weights."""
+    q, k, v = dense(q), dense(k), dense(v)
     out = token_major(q)
     logsum = empty_sums(q, *q.shape[:3])
     launch = _config("long forward", q)
@@ -92,7 +76,7 @@ def long_attention(
     run(
         long_forward, (triton.cdiv(q.shape[2], launch.queries) * q.shape[0] * q.shape[1],),
         q, k, v, out, logsum, *given, *listed,
-        *strides(q, k, v, out), *_sizes(q, k, table, id_table), *limits, scale,
+        *strides(q, k, v, out), q.shape[1], *sizes(q, k, table, id_table), *limits, scale,
         BOTH=right > 0, **_constants(q, launch),
     )  # fmt: skip
     return out, logsum
@@ -127,14 +111,14 @@ def long_attention_backward(
     table_gradient: bool,
     id_table_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of q, k, v and both tables; empty for the last two where they are not asked for."""
-    dout, out = _dense(dout), _dense(out)
-    q, k, v = _dense(q), _dense(k), _dense(v)
+    """Gradients of q, k, v and both tables; the last two are empty unless their flags are set."""
+    dout, out = dense(dout), dense(out)
+    q, k, v = dense(q), dense(k), dense(v)
     b, h, queries, _ = q.shape
     given = (table, id_table, ids_q, ids_k, window_q, window_k, valid, documents)
     limits = (left, right, id_left, id_right)
     masks = _masks(q, k, given, limits)
-    sizes = (*_sizes(q, k, table, id_table), *limits, scale)
+    numbers = (h, *sizes(q, k, table, id_table), *limits, scale)
     delta = empty_sums(q, b, h, queries)
     launch = _config("long queries", q)
     constants = _constants(q, launch)
@@ -145,53 +129,33 @@ def long_attention_backward(
         out, dout, delta, *strides(out, dout), h, queries, **few,
     )  # fmt: skip
     dq, dk, dv = token_major(q), token_major(k), token_major(k)
+    # Sums over whole tables show the rounding of `delta`, which is taken from the rounded output; see README.md.
     exact_delta = empty_sums(q, b, h, queries) if table_gradient or id_table_gradient else None
     behind = empty_sums(q, b, h, tiles) if table_gradient and right > 0 else None
     far_ids = empty_sums(q, b, h, tiles, 4) if id_table_gradient else None
     run(
         long_backward_queries, (tiles * b * h,),
         q, k, v, dout, dq, logsum, delta, exact_delta, behind, far_ids, *given, *_lists(masks, launch),
-        *strides(q, k, v, dout, dq), *sizes, BOTH=right > 0, **constants,
+        *strides(q, k, v, dout, dq), *numbers, BOTH=right > 0, **constants,
     )  # fmt: skip
     launch = _config("long keys", q)
     run(
         long_backward_keys, (triton.cdiv(k.shape[2], launch.keys) * b * k.shape[1],),
         q, k, v, dout, dk, dv, logsum, delta, *given, *_lists(masks, launch, by_key=True),
-        *strides(q, k, v, dout, dk), *sizes, BOTH=right > 0, **_constants(q, launch),
+        *strides(q, k, v, dout, dk), *numbers, BOTH=right > 0, **_constants(q, launch),
     )  # fmt: skip
     rows = (q, k, v, dout, logsum, delta if exact_delta is None else exact_delta)
     dtable, did_table = empty_sums(q, 0), empty_sums(q, 0)
     if table_gradient:
         assert table is not None
-        dtable = _table_gradient(rows, given, table, masks, sizes, behind)
+        dtable = _table_gradient(rows, given, table, masks, numbers, behind)
     if far_ids is not None:
         assert id_table is not None
-        did_table = _id_table_gradient(rows, given, id_table, masks, sizes, far_ids)
+        did_table = _id_table_gradient(rows, given, id_table, masks, numbers, far_ids)
     return dq, dk, dv, dtable, did_table
 
 
-@long_attention_backward.register_fake
-def _(dout: Tensor, out: Tensor, logsum: Tensor, q: Tensor, k: Tensor, v: Tensor, *others: Any) -> Any:
-    found = [
-        empty_sums(q, *table.shape) if wanted else empty_sums(q, 0)
-        for table, wanted in zip(others[:2], others[-2:], strict=True)
-    ]
-    return token_major(q), token_major(k), token_major(k), *found
-
-
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    tensors, ctx.rest = inputs[:11], inputs[11:]
-    ctx.save_for_backward(*output, *tensors)
-
-
-def _backward(ctx: Any, dout: Tensor, *unused: Tensor) -> tuple[Any, ...]:
-    wanted = ctx.needs_input_grad[3:5]
-    *found, dtable, did_table = long_attention_backward(dout, *ctx.saved_tensors, *ctx.rest, *wanted)
-    tables = [own if asked else None for own, asked in zip((dtable, did_table), wanted, strict=True)]
-    return *found, *tables, *([None] * 11)
-
-
-long_attention.register_autograd(_backward, setup_context=_save)
+differentiable(long_attention, long_attention_backward, outputs=2)
 
 
 def _table_gradient(
@@ -199,15 +163,16 @@ def _table_gradient(
     given: tuple[Tensor | None, ...],
     table: Float[Tensor, "h 2r+2"],
     masks: Masks,
-    sizes: tuple[Any, ...],
+    numbers: tuple[Any, ...],
     behind: Float[Tensor, "b h t"] | None,
 ) -> Float[Tensor, "h 2r+2"]:
     q = rows[0]
-    radius, earlier = _radius(table), masks.keys - masks.queries
-    # Distances within the radius that a query can see, and the diagonals of tiles that hold them.
-    nearest = max(1 - radius, -masks.left, 1 - masks.keys), min(radius - 1, masks.right, masks.keys - 1)
-    lowest = -((LONG_TABLE - 1 - nearest[0] - earlier) // LONG_TABLE)
-    diagonals = (nearest[1] + earlier + LONG_TABLE - 1) // LONG_TABLE - lowest + 1
+    radius, earlier = radius_of(table), masks.keys - masks.queries
+    # The span of distances within the radius that a query can see, and the diagonals of tiles that hold them. Diagonal t
+    # pairs query tile i with key tile i + t, at a distance of t tiles less `earlier` tokens.
+    span = max(1 - radius, -masks.left, 1 - masks.keys), min(radius - 1, masks.right, masks.keys - 1)
+    lowest = -((LONG_TABLE - 1 - span[0] - earlier) // LONG_TABLE)
+    diagonals = (span[1] + earlier + LONG_TABLE - 1) // LONG_TABLE - lowest + 1
     chunks = _chunks(masks, q, diagonals)
     near = empty_sums(q, q.shape[0], q.shape[1], chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
@@ -215,10 +180,11 @@ def _table_gradient(
     run(
         long_table_gradient, (diagonals * chunks * q.shape[0] * q.shape[1],),
         *rows, near, *given, None if visible is None else visible.to(torch.int8).contiguous(),
-        *strides(*rows[:4]), *sizes, lowest, diagonals, chunks, **_table_constants(q, launch),
+        *strides(*rows[:4]), *numbers, lowest, diagonals, chunks, **_table_constants(q, launch),
     )  # fmt: skip
-    within = _by_distance(near.sum(2), LONG_TABLE * lowest - earlier, radius)
-    # Rows of dS sum to 0, and so do these sums; where no pair is so far, there is nothing to make up for.
+    within = by_distance(near.sum(2), LONG_TABLE * lowest - earlier, radius)
+    # Each row of dS sums to 0, and so does the whole gradient: what lies beyond the radius on one side is minus the
+    # rest. Where no pair is that far, the rest is 0 but for rounding, and is left alone.
     missing = -within.sum(1, keepdim=True)
     none = torch.zeros_like(missing)
     if behind is None:
@@ -234,50 +200,37 @@ def _id_table_gradient(
     given: tuple[Tensor | None, ...],
     table: Float[Tensor, "h 2r+2"],
     masks: Masks,
-    sizes: tuple[Any, ...],
+    numbers: tuple[Any, ...],
     far: Float[Tensor, "b h t 4"],
 ) -> Float[Tensor, "h 2r+2"]:
     q = rows[0]
     b, h = q.shape[:2]
-    radius = _radius(table)
+    radius = radius_of(table)
     side = (radius + LONG_TABLE - 2) // LONG_TABLE
     diagonals = 2 * side + 1
     chunks = _chunks(masks, q, diagonals)
     near = empty_sums(q, b, h, chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
-    ids_q, ids_k = given[2:4]
+    ids_q, ids_k = given[2:4]  # a table by ids has ids
     assert ids_q is not None
     assert ids_k is not None
     blocks = [torch.stack(spans(ids, LONG_TABLE), dim=2) // LONG_TABLE for ids in (ids_q, ids_k)]
     run(
         long_id_table_gradient, (diagonals * chunks * b * h,),
         *rows, near, *given[:4], *(own.to(torch.int32).contiguous() for own in blocks), *given[4:],
-        *_lists(masks, launch), *strides(*rows[:4]), *sizes, diagonals, chunks,
+        *_lists(masks, launch), *strides(*rows[:4]), *numbers, diagonals, chunks,
         SPLIT=q.dtype.itemsize == 2, **_table_constants(q, launch),
     )  # fmt: skip
-    within = _by_distance(near.sum(2), -LONG_TABLE * side, radius)
+    within = by_distance(near.sum(2), -LONG_TABLE * side, radius)
+    # The first of four columns is unused: Triton wants powers of two.
     _, behind, ahead, unplaced = rearrange(far.sum((0, 2)), "h part -> part h 1")
     return torch.cat([behind, within, ahead, unplaced], dim=1)
 
 
 def _chunks(masks: Masks, q: Tensor, diagonals: int) -> int:
-    """Programs that share a diagonal, so that the device has enough to do."""
+    """How many programs share a diagonal, so that the device has enough to do."""
     busy = AT_ONCE * multiprocessors(q.device)
     return int(min(triton.cdiv(busy, q.shape[0] * q.shape[1] * diagonals), triton.cdiv(masks.queries, LONG_TABLE)))
-
-
-def _by_distance(near: Float[Tensor, "b h diagonals 2 x"], lowest: int, radius: int) -> Float[Tensor, "h 2r-1"]:
-    """Sums for distances from 1 - radius to radius - 1; the first diagonal has distance `lowest` in its middle."""
-    below, above = rearrange(near.sum(0), "h diagonal half x -> half h (diagonal x)")
-    block = near.shape[-1]
-    sums = near.new_zeros(near.shape[1], below.shape[1] + block)
-    sums[:, :-block] += below
-    sums[:, block:] += above
-    first = lowest - block
-    begin, end = max(1 - radius, first), min(radius, first + sums.shape[1])
-    within = near.new_zeros(near.shape[1], 2 * radius - 1)
-    within[:, begin + radius - 1 : end + radius - 1] = sums[:, begin - first : end - first]
-    return within
 
 
 def _masks(q: Tensor, k: Tensor, given: tuple[Tensor | None, ...], limits: tuple[int, ...]) -> Masks:
@@ -293,21 +246,6 @@ def _lists(masks: Masks, launch: LongConfig, by_key: bool = False) -> tuple[Tens
         return None, None
     visible = shown(masks, launch.queries, launch.keys)
     return lists(visible.transpose(1, 2) if by_key else visible)
-
-
-def _dense(x: Tensor) -> Tensor:
-    """The same numbers as the kernels can read them: rows whole, and the offsets inside a tile in 32 bits."""
-    return x if x.stride(-1) == 1 and max(SIZES) * x.stride(2) < 2**31 else x.contiguous()
-
-
-def _radius(table: Tensor | None) -> int:
-    return 0 if table is None else table.shape[1] // 2 - 1
-
-
-def _sizes(q: Tensor, k: Tensor, table: Tensor | None, id_table: Tensor | None) -> tuple[int, ...]:
-    """Query heads, queries, keys, query heads of a key head, radii."""
-    radii = _radius(table), _radius(id_table)
-    return q.shape[1], q.shape[2], k.shape[2], q.shape[1] // k.shape[1], *radii
 
 
 def _config(kernel: LongKernel, q: Tensor) -> LongConfig:

@@ -1,0 +1,92 @@
+"""What the torch operators of short and of long sequences share: arguments, autograd, and sums by distance.
+
+Either is a pair, forward and backward. The forward operator takes q, k, v, two tensors of scores that may be learned,
+the six of `per_sample`, and then plain numbers.
+"""
+
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from arith.kernels.configs import LONGEST, PACKED
+from arith.kernels.folding import Folded, Long, radius_of
+from arith.kernels.launching import empty_sums, token_major
+
+TENSORS = 11  # arguments of a forward operator that are tensors or None; plain numbers follow
+
+
+def per_sample(
+    folded: Folded | Long, valid: Bool[Tensor, "#b k"] | None, documents: Int[Tensor, "#b k"] | None, batch: int
+) -> tuple[Tensor | None, ...]:
+    """Ids for tables, ids for a window, key padding and documents, each with a row for every sample.
+
+    Kernels step from sample to sample by the row's length, so that expanded rows have to be written out.
+    """
+    pairs = folded.ids, None if folded.window is None else folded.window.ids
+    flat = [x for ids in pairs for x in ((None, None) if ids is None else (ids.q, ids.k))]
+    rows = (None if x is None else x.expand(batch, -1).to(torch.int32).contiguous() for x in (*flat, valid))
+    # Documents keep their type: their numbers are only compared, and may be beyond 32 bits.
+    return *rows, None if documents is None else documents.expand(batch, -1).contiguous()
+
+
+def dense(x: Float[Tensor, "b h n d"]) -> Float[Tensor, "b h n d"]:
+    """The same numbers as kernels can read them: rows whole, and offsets inside a tile within 32 bits."""
+    # Samples this short share a tile, which then reaches from one sample to the next.
+    near = x.shape[2] > PACKED // 2 or PACKED * x.stride(0) < 2**31
+    return x if x.stride(-1) == 1 and near and LONGEST * x.stride(2) < 2**31 else x.contiguous()
+
+
+def sizes(q: Tensor, k: Tensor, *tables: Tensor | None) -> tuple[int, ...]:
+    """Queries, keys, query heads of a key head, and the radius of each table."""
+    return q.shape[2], k.shape[2], q.shape[1] // k.shape[1], *map(radius_of, tables)
+
+
+def differentiable(forward: Any, backward: Any, outputs: int = 0) -> None:
+    """Make the backward operator the gradient of the forward one, and tell `torch.compile` what it returns.
+
+    Args:
+        backward: takes the output's gradient, outputs of `forward`, what `forward` takes, and two flags for which of
+            its two tensors of scores a gradient is needed.
+        outputs: how many outputs of `forward` it takes.
+    """
+
+    def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.rest = inputs[TENSORS:]
+        ctx.save_for_backward(*(output if outputs else ()), *inputs[:TENSORS])
+
+    def gradients(ctx: Any, dout: Tensor, *unused: Tensor) -> tuple[Tensor | None, ...]:
+        needed = ctx.needs_input_grad[3:5]
+        *inputs, first, second = backward(dout, *ctx.saved_tensors, *ctx.rest, *needed)
+        # Operators return tensors; autograd wants None where no gradient is needed.
+        scores = [own if learned else None for own, learned in zip((first, second), needed, strict=True)]
+        return *inputs, *scores, *[None] * (TENSORS - 5 + len(ctx.rest))
+
+    def shapes(dout: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
+        q, k, v, *scores = arguments[outputs : outputs + 5]
+        learned = (x.shape if x is not None and flag else (0,) for x, flag in zip(scores, arguments[-2:], strict=True))
+        return token_major(q), token_major(k), token_major(v), *(empty_sums(q, *shape) for shape in learned)
+
+    forward.register_autograd(gradients, setup_context=save)
+    backward.register_fake(shapes)
+
+
+def by_distance(near: Float[Tensor, "parts h diagonals 2 x"], lowest: int, radius: int) -> Float[Tensor, "h 2r-1"]:
+    """Sums for distances from 1 - radius to radius - 1 from those that programs have left on diagonals of blocks.
+
+    Args:
+        near: for each diagonal the sums at distances below its middle, and from its middle on; neighbours overlap.
+        lowest: distance in the middle of the first diagonal.
+    """
+    below, above = rearrange(near.sum(0), "h diagonal half x -> half h (diagonal x)")
+    block = near.shape[-1]
+    sums = near.new_zeros(near.shape[1], below.shape[1] + block)
+    sums[:, :-block] += below
+    sums[:, block:] += above
+    first = lowest - block
+    begin, end = max(1 - radius, first), min(radius, first + sums.shape[1])
+    within = near.new_zeros(near.shape[1], 2 * radius - 1)
+    within[:, begin + radius - 1 : end + radius - 1] = sums[:, begin - first : end - first]
+    return within
