@@ -168,7 +168,7 @@ def _table_gradient(
 ) -> Float[Tensor, "h 2r+2"]:
     q = rows[0]
     radius, earlier = radius_of(table), masks.keys - masks.queries
-    # The span of distances within the radius that a query can see, and the diagonals of tiles that hold them. Diagonal t
+    # Distances within the radius that a query can see, and the diagonals of tiles that hold them. Diagonal t
     # pairs query tile i with key tile i + t, at a distance of t tiles less `earlier` tokens.
     span = max(1 - radius, -masks.left, 1 - masks.keys), min(radius - 1, masks.right, masks.keys - 1)
     lowest = -((LONG_TABLE - 1 - span[0] - earlier) // LONG_TABLE)
