@@ -38,10 +38,10 @@ class Folded:
         return replace(self, tile=tile if self.tile is None else self.tile + tile)
 
     def with_table(self, values: Float[Tensor, "h 2r+2"], heads: int) -> "Folded":
-        values = _widened(values.float() if values.dtype in (torch.float16, torch.bfloat16) else values, 1)
+        values = _widen(values.float() if values.dtype in (torch.float16, torch.bfloat16) else values, 1)
         if self.table is not None:
             radius = max(radius_of(self.table), radius_of(values))
-            values = _widened(self.table, radius) + _widened(values, radius)
+            values = _widen(self.table, radius) + _widen(values, radius)
         return replace(self, table=values.expand(heads, -1))
 
 
@@ -80,7 +80,7 @@ def radius_of(table: Float[Tensor, "h 2r+2"] | None) -> int:
     return 0 if table is None else table.shape[1] // 2 - 1
 
 
-def _widened(values: Float[Tensor, "h 2r+2"], radius: int) -> Float[Tensor, "h 2s+2"]:
+def _widen(values: Float[Tensor, "h 2r+2"], radius: int) -> Float[Tensor, "h 2s+2"]:
     """The same scores by distance in a table for more distances."""
     more = radius - radius_of(values)
     if more <= 0:

@@ -40,7 +40,7 @@ def store_tile(pointer, values, start, tokens, stride, WIDTH: tl.constexpr, BLOC
 
 
 @triton.jit
-def clamped(x, low, high):
+def clamp(x, low, high):
     """The nearest number from `low` to `high`."""
     return tl.minimum(tl.maximum(x, low), high)
 
@@ -57,13 +57,13 @@ def key_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q:
     high = tl.minimum(low + BLOCK_Q, keys) - 1
     first = tl.maximum(low - left, 0) // BLOCK_K
     end = tl.cdiv(tl.minimum(high + right, keys - 1) + 1, BLOCK_K)
-    whole = clamped(tl.cdiv(tl.maximum(high - left, 0), BLOCK_K), first, end)
-    ragged = clamped((tl.minimum(low + right, keys - 1) + 1) // BLOCK_K, whole, end)
+    whole = clamp(tl.cdiv(tl.maximum(high - left, 0), BLOCK_K), first, end)
+    ragged = clamp((tl.minimum(low + right, keys - 1) + 1) // BLOCK_K, whole, end)
     near, far = whole, ragged
     if TABLE:
-        near = clamped(tl.maximum(low - radius + 1, 0) // BLOCK_K, whole, ragged)
+        near = clamp(tl.maximum(low - radius + 1, 0) // BLOCK_K, whole, ragged)
         if BOTH:
-            far = clamped(tl.cdiv(tl.maximum(high + radius, 0), BLOCK_K), near, ragged)
+            far = clamp(tl.cdiv(tl.maximum(high + radius, 0), BLOCK_K), near, ragged)
     return first, whole, near, far, ragged, end
 
 
@@ -101,13 +101,13 @@ def tile_scores(
     distance = j[None, :] - (i + keys - queries)[:, None]
     if TABLE is not None:
         if NEAR:
-            slot = clamped(distance, -radius, radius) + radius
+            slot = clamp(distance, -radius, radius) + radius
             scores += tl.load(TABLE + head * (2 * radius + 2) + slot).to(ACC) * LOG2E
         else:
             scores += constant
     if ID_TABLE is not None:
         own, other = ids_at(IDS_Q, sample, i, queries)[:, None], ids_at(IDS_K, sample, j, keys)[None, :]
-        slot = clamped(other - own, -id_radius, id_radius) + id_radius
+        slot = clamp(other - own, -id_radius, id_radius) + id_radius
         slot = tl.where((own == 0) | (other == 0), 2 * id_radius + 1, slot)
         scores += tl.load(ID_TABLE + head * (2 * id_radius + 2) + slot).to(ACC) * LOG2E
     if WINDOW_Q is not None:

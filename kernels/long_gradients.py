@@ -9,7 +9,7 @@ adds delta up exactly on its way, for the table's gradient.
 import triton
 import triton.language as tl
 
-from arith.kernels.long import clamped, far_scores, ids_at, key_segments, load_tile, store_tile, tile_scores
+from arith.kernels.long import clamp, far_scores, ids_at, key_segments, load_tile, store_tile, tile_scores
 from arith.kernels.short import LOG2E
 
 
@@ -164,14 +164,14 @@ def query_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_
     high = tl.minimum(start + BLOCK_K, keys) - 1 - earlier
     first = tl.maximum(low - right, 0) // BLOCK_Q
     end = tl.maximum(tl.cdiv(tl.minimum(high + left, queries - 1) + 1, BLOCK_Q), first)
-    whole = clamped(tl.cdiv(tl.maximum(high - right, 0), BLOCK_Q), first, end)
+    whole = clamp(tl.cdiv(tl.maximum(high - right, 0), BLOCK_Q), first, end)
     whole = tl.where(start + BLOCK_K > keys, end, whole)
-    ragged = clamped(tl.maximum(tl.minimum(low + left, queries - 1) + 1, 0) // BLOCK_Q, whole, end)
+    ragged = clamp(tl.maximum(tl.minimum(low + left, queries - 1) + 1, 0) // BLOCK_Q, whole, end)
     near, far = whole, ragged
     if TABLE:
         if BOTH:
-            near = clamped(tl.maximum(low - radius + 1, 0) // BLOCK_Q, whole, ragged)
-        far = clamped(tl.cdiv(tl.maximum(high + radius, 0), BLOCK_Q), near, ragged)
+            near = clamp(tl.maximum(low - radius + 1, 0) // BLOCK_Q, whole, ragged)
+        far = clamp(tl.cdiv(tl.maximum(high + radius, 0), BLOCK_Q), near, ragged)
     return first, whole, near, far, ragged, end
 
 

@@ -24,7 +24,7 @@ from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_
 from arith.kernels.long_gradients import long_backward_keys, long_backward_queries, long_delta
 from arith.kernels.long_table import long_id_table_gradient, long_table_gradient
 from arith.kernels.operators import by_distance, dense, differentiable, per_sample, sizes
-from arith.kernels.tiling import Masks, lists, shown, spans
+from arith.kernels.tiling import Masks, spans, visible_tiles, visit_lists
 
 AT_ONCE = 2  # programs of a table's gradient for each multiprocessor, so that one computes while another waits
 
@@ -176,7 +176,7 @@ def _table_gradient(
     chunks = _chunks(masks, q, diagonals)
     near = empty_sums(q, q.shape[0], q.shape[1], chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
-    visible = shown(masks, LONG_TABLE, LONG_TABLE).expand(q.shape[0], -1, -1) if masks.by_sample else None
+    visible = visible_tiles(masks, LONG_TABLE, LONG_TABLE).expand(q.shape[0], -1, -1) if masks.by_sample else None
     run(
         long_table_gradient, (diagonals * chunks * q.shape[0] * q.shape[1],),
         *rows, near, *given, None if visible is None else visible.to(torch.int8).contiguous(),
@@ -244,8 +244,8 @@ def _lists(masks: Masks, launch: LongConfig, by_key: bool = False) -> tuple[Tens
     """Which tiles of keys each tile of queries visits, or the other way around; None where a range says it all."""
     if not masks.by_sample:
         return None, None
-    visible = shown(masks, launch.queries, launch.keys)
-    return lists(visible.transpose(1, 2) if by_key else visible)
+    visible = visible_tiles(masks, launch.queries, launch.keys)
+    return visit_lists(visible.transpose(1, 2) if by_key else visible)
 
 
 def _config(kernel: LongKernel, q: Tensor) -> LongConfig:

@@ -13,7 +13,7 @@ import triton.language as tl
 from arith.kernels.long import ids_at, key_segments, load_tile, tile_scores
 from arith.kernels.long_gradients import weights_of
 from arith.kernels.short import LOG2E
-from arith.kernels.short_table import picked_columns, picked_rows
+from arith.kernels.short_table import pick_columns, pick_rows
 
 NOWHERE = tl.constexpr(-(2**31))  # instead of an id of 0, which lies inside a block
 
@@ -143,5 +143,5 @@ def long_id_table_gradient(
                 for block in tl.range(low, high + 1):
                     hot_q = place_q[None, :] == block * BLOCK + id_[:, None]
                     hot_k = place_k[:, None] == (block + diagonal) * BLOCK + id_[None, :]
-                    near += picked_rows(hot_q, picked_columns(dscores, hot_k, SPLIT, ACC), SPLIT, ACC)
+                    near += pick_rows(hot_q, pick_columns(dscores, hot_k, SPLIT, ACC), SPLIT, ACC)
     store_diagonals(NEAR, near, tl.program_id(0).to(tl.int64), BLOCK)

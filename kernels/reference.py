@@ -32,7 +32,7 @@ def attention(
     scores = (q * scale) @ k.transpose(-1, -2)
     visible = visibility(q.shape[2], k.shape[2], terms, causal, valid, documents, q.device)
     for term in terms:
-        scores = scored(term, scores, q, scale)
+        scores = add_term(term, scores, q, scale)
     if visible is not None:
         # A finite score, not -inf: a query that sees nothing must give zeros, not NaN. It is added, not filled in,
         # as that costs nothing on the way back; to half of the lowest, so that no score beside it makes -inf of it.
@@ -96,7 +96,7 @@ def _distance(
     return k - q, None if placed else (q == 0) | (k == 0)
 
 
-def scored(
+def add_term(
     term: Term, scores: Float[Tensor, "b h q k"], q: Float[Tensor, "b h q d"], scale: float
 ) -> Float[Tensor, "b h q k"]:
     """Scores so far, and what a term adds."""
@@ -106,7 +106,7 @@ def scored(
             return scores
         case DistanceTable():
             slot = slots(term.values.shape[1] - 2, term.ids, queries, keys, scores.device)
-            bias = _looked_up(term.values, slot.flatten()).reshape(-1, *slot.shape)
+            bias = _look_up(term.values, slot.flatten()).reshape(-1, *slot.shape)
             return scores + rearrange(bias, "h b q k -> b h q k").to(scores.dtype)
         case PairTable():
             ids = term.ids or token_index(queries, keys, scores.device)
@@ -128,7 +128,7 @@ def scored(
             return term.function(scores)
 
 
-def _looked_up(values: Float[Tensor, "h s"], slot: Int[Tensor, " p"]) -> Float[Tensor, "h p"]:
+def _look_up(values: Float[Tensor, "h s"], slot: Int[Tensor, " p"]) -> Float[Tensor, "h p"]:
     """The value of each slot."""
     if torch.compiler.is_compiling() and slot.device.type == "cpu" and values.shape[1] <= FEW_SLOTS:
         # Compiled, the gradient of a selection is a race of all threads for the same few numbers; that of a product

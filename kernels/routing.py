@@ -41,7 +41,7 @@ def route(
         raise ValueError(f"no attention backend is called {backend!r}. Backends: auto, triton, reference")
     if backend == "reference":
         return "reference", "asked for"
-    why_not = _not_fused(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
+    why_not = _why_not_fused(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
     if dropout:
         why_not = "weights are dropped in plain torch"
     if why_not is None:
@@ -51,7 +51,7 @@ def route(
     return "windowed" if not dropout and windowed.takes(terms, k.shape[2]) else "reference", why_not
 
 
-def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:
+def _why_not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:
     if q.device.type != "cuda" and not interpreted:
         return f"tensors on a {q.device.type} run in plain torch"
     if find_spec("triton") is None:
@@ -71,7 +71,7 @@ def _not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpret
         if dtype == torch.float32 and capability(q.device) < 90:
             return "numbers of 32 bits need a GPU of compute capability 9.0 for the fused kernels"
     in_a_tile = k.shape[2] if k.shape[2] <= LONGEST else 1  # longer ones go tile by tile
-    return too_large(in_a_tile, q.shape[3], dtype.itemsize) or _unfusable(terms, k.shape[2])
+    return too_large(in_a_tile, q.shape[3], dtype.itemsize) or _why_terms_not_fused(terms, k.shape[2])
 
 
 def working_dtype(q: Tensor, k: Tensor, v: Tensor) -> torch.dtype | None:
@@ -87,7 +87,7 @@ def _interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _unfusable(terms: Sequence[Term], keys: int) -> str | None:
+def _why_terms_not_fused(terms: Sequence[Term], keys: int) -> str | None:
     """Why the fused kernels cannot take these terms; None if they can."""
     tables: list[Ids] = []
     windows = 0

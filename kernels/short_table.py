@@ -16,7 +16,7 @@ from arith.kernels.short import all_scores, exponentials, load_ids, load_rows, s
 
 
 @triton.jit
-def picked_columns(x, hot, SPLIT: tl.constexpr, ACC: tl.constexpr):
+def pick_columns(x, hot, SPLIT: tl.constexpr, ACC: tl.constexpr):
     """x @ hot, exact but for the last bits of x.
 
     SPLIT halves x into two numbers of 16 bits, whose products with 0 and 1 are exact on the fast units: 16 bits remain
@@ -30,7 +30,7 @@ def picked_columns(x, hot, SPLIT: tl.constexpr, ACC: tl.constexpr):
 
 
 @triton.jit
-def picked_rows(hot, x, SPLIT: tl.constexpr, ACC: tl.constexpr):
+def pick_rows(hot, x, SPLIT: tl.constexpr, ACC: tl.constexpr):
     """hot @ x, likewise."""
     if SPLIT:
         high = x.to(tl.bfloat16)
@@ -137,7 +137,7 @@ def short_table_gradient(
             for block in tl.range(tl.maximum(0, -diagonal), tl.minimum(blocks, blocks - diagonal)):
                 hot_q = place_q[None, :] == block * BLOCK_IDS + id_[:, None]
                 hot_k = place_k[:, None] == (block + diagonal) * BLOCK_IDS + id_[None, :]
-                near += picked_rows(hot_q, picked_columns(dscores, hot_k, SPLIT, ACC), SPLIT, ACC)
+                near += pick_rows(hot_q, pick_columns(dscores, hot_k, SPLIT, ACC), SPLIT, ACC)
     # Row p begins at its own diagonal: column x then holds p' - p = x, or x - BLOCK_IDS where it wrapped.
     turned = tl.gather(near, (id_[:, None] + id_[None, :]) % BLOCK_IDS, 1)
     wrapped = id_[:, None] + id_[None, :] >= BLOCK_IDS

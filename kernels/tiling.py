@@ -38,7 +38,7 @@ class Masks:
         return self.window is not None or self.valid is not None or self.documents is not None
 
 
-def shown(masks: Masks, block_q: int, block_k: int) -> Bool[Tensor, "b q k"]:
+def visible_tiles(masks: Masks, block_q: int, block_k: int) -> Bool[Tensor, "b q k"]:
     """Tiles that may show a pair, by the extremes of what is in them; a tile that is left out shows none."""
     given = next(x for x in (masks.documents, masks.valid, masks.window and masks.window[1]) if x is not None)
     device = given.device
@@ -65,7 +65,7 @@ def shown(masks: Masks, block_q: int, block_k: int) -> Bool[Tensor, "b q k"]:
     return visible
 
 
-def lists(visible: Bool[Tensor, "b q k"]) -> tuple[Int[Tensor, "b q k"], Int[Tensor, "b q"]]:
+def visit_lists(visible: Bool[Tensor, "b q k"]) -> tuple[Int[Tensor, "b q k"], Int[Tensor, "b q"]]:
     """For each tile of queries the tiles of keys to visit, in order, and how many."""
     order = visible.logical_not().to(torch.int8).sort(dim=2, stable=True).indices
     return order.to(torch.int32).contiguous(), visible.sum(2, dtype=torch.int32)

@@ -77,22 +77,22 @@ def attention(
     queries, keys = q.shape[2], k.shape[2]
     windows = [term for term in terms if isinstance(term, Window)]
     if queries == 1:
-        blocks = _seen(windows, keys, q.device)
+        blocks = _single_block(windows, keys, q.device)
         if GAIN * blocks.keys.shape[2] > keys:
             return reference.attention(q, k, v, terms, causal, valid, documents, scale)
-        return _attended(blocks, q, k, v, terms, causal, valid, documents, scale)
+        return _attend(blocks, q, k, v, terms, causal, valid, documents, scale)
     tried = [layout(_with_ids(window, queries, keys, q.device), causal) for window in windows]
     layouts = [found for found in tried if found is not None]
     if not layouts:
         return reference.attention(q, k, v, terms, causal, valid, documents, scale)
     best = min(layouts, key=lambda own: own.nearby.keys.shape[2])
     parts = [
-        _attended(blocks, q, k, v, terms, causal, valid, documents, scale)
+        _attend(blocks, q, k, v, terms, causal, valid, documents, scale)
         for blocks in (best.everywhere, best.nearby)
         if blocks is not None
     ]
     in_order = torch.cat(parts, dim=2)[:, :, :queries]
-    return _blocked(in_order, best.places.argsort(1)[:, None])
+    return _take_tokens(in_order, best.places.argsort(1)[:, None])
 
 
 def layout(window: Window, causal: bool) -> Layout | None:
@@ -138,7 +138,7 @@ def layout(window: Window, causal: bool) -> Layout | None:
     return Layout(everywhere, nearby, places_q)
 
 
-def _seen(windows: Sequence[Window], keys: int, device: torch.device) -> Blocks:
+def _single_block(windows: Sequence[Window], keys: int, device: torch.device) -> Blocks:
     """One block: a single query of each sample, and the keys that one of them sees."""
     visible = reference.visibility(1, keys, windows, False, None, None, device)
     assert visible is not None
@@ -146,7 +146,7 @@ def _seen(windows: Sequence[Window], keys: int, device: torch.device) -> Blocks:
     return Blocks(seen.new_zeros(1, 1, 1), seen, torch.ones_like(seen, dtype=torch.bool))
 
 
-def _attended(
+def _attend(
     blocks: Blocks,
     q: Float[Tensor, "b h q d"],
     k: Float[Tensor, "b g k d"],
@@ -176,9 +176,9 @@ def _attended(
     own = [replace(term, ids=inside(term.ids)) for term in every if term.ids is not None]
     there = blocks.there if valid is None else blocks.there & _at(valid, blocks.keys)
     out = reference.attention(
-        _blocked(q, blocks.queries),
-        _blocked(k, blocks.keys),
-        _blocked(v, blocks.keys),
+        _take_tokens(q, blocks.queries),
+        _take_tokens(k, blocks.keys),
+        _take_tokens(v, blocks.keys),
         own,
         False,
         there.expand(batch, -1, -1).flatten(0, 1),
@@ -200,7 +200,7 @@ def _at(x: Shaped[Tensor, "#b n"], places: Int[Tensor, "#b m i"], rows: int = 1)
     return x.expand(rows, -1).gather(1, places.flatten(1)).view_as(places)
 
 
-def _blocked(x: Float[Tensor, "b h n d"], places: Int[Tensor, "#b m i"]) -> Float[Tensor, "b*m h i d"]:
+def _take_tokens(x: Float[Tensor, "b h n d"], places: Int[Tensor, "#b m i"]) -> Float[Tensor, "b*m h i d"]:
     """The tokens at places, each block as a sample."""
     m, i = places.shape[1:]
     if len(places) == 1:

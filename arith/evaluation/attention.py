@@ -13,7 +13,7 @@ from arith.data.batch import Batch, as_batch, reading
 from arith.errors import UsageError
 from arith.evaluation.answers import operands_of
 from arith.experiment.experiment import Experiment
-from arith.kernels.reference import scored, visibility
+from arith.kernels.reference import add_term, visibility
 from arith.model.transformer import Attention, LayerContext, Transformer
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems
@@ -89,7 +89,7 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
     k = repeat(k, "b g k d -> b (g copies) k d", copies=layer.heads // layer.key_heads)
     scores = (q * scale) @ k.transpose(-1, -2)
     for term in terms:
-        scores = scored(term, scores, q, scale)
+        scores = add_term(term, scores, q, scale)
     visible = visibility(n, n, terms, True, None, None, x.device)
     if visible is None:  # of a single token
         return scores.softmax(-1)

@@ -20,7 +20,7 @@ from arith.data.dataset import Dataset
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Kind, Prompt, Reading
-from arith.kernels.reference import scored, visibility
+from arith.kernels.reference import add_term, visibility
 from arith.tasks import vocabulary
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Uniform
@@ -206,7 +206,7 @@ def _added(
     scores = torch.full((1, HEADS, n, n), before, dtype=torch.float64)
     terms = composed.at(0).terms(content, vectors, vectors, positions, {})
     for term in terms:
-        scores = scored(term, scores, vectors, scale=(WIDTH // HEADS) ** -0.5)
+        scores = add_term(term, scores, vectors, scale=(WIDTH // HEADS) ** -0.5)
     visible = visibility(n, n, terms, True, None, None, scores.device)
     assert visible is not None
     return (scores - before).masked_fill(~visible | (scores < LOWEST), torch.nan)[0]

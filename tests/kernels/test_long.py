@@ -249,11 +249,11 @@ def test_no_tile_that_shows_anything_is_left_out(given: str, queries: int) -> No
     }
     chosen = [parts[given]] if given in parts else parts.values()
     masks = tiling.Masks(queries, 37, 30, 5, **{name: x for part in chosen for name, x in part.items()})
-    found, exact = tiling.shown(masks, 4, 4).expand(2, -1, -1), naive_shown(masks, 4)
+    found, exact = tiling.visible_tiles(masks, 4, 4).expand(2, -1, -1), naive_shown(masks, 4)
     assert not (exact & ~found).any()
     if given != "valid":
         assert found.sum() <= 2 * exact.sum() + 40
-    order, count = tiling.lists(found)
+    order, count = tiling.visit_lists(found)
     for b in range(2):
         for tile in range(found.shape[1]):
             assert order[b, tile, : count[b, tile]].tolist() == found[b, tile].nonzero().flatten().tolist()
@@ -264,7 +264,7 @@ def test_windows_on_coupled_ids_visit_a_handful_of_tiles() -> None:
         down, up, one = torch.arange(digits + 1, 1, -1), torch.arange(2, digits + 2), torch.tensor([1])
         ids = torch.cat([torch.tensor([0]), down, one, down, one, up])[None]
         masks = tiling.Masks(ids.shape[1], ids.shape[1], ids.shape[1], 0, (ids, ids), 1, 1)
-        visited = tiling.shown(masks, 64, 64)[0]
+        visited = tiling.visible_tiles(masks, 64, 64)[0]
         # The first tile, which has a token without a position, that where one number ends and the next begins with
         # other ids, and up to 2 of each number so far.
         assert visited.sum(1).median() <= 8
