@@ -1,0 +1,63 @@
+"""Every recipe of docs/adding.md runs as it stands, from the command line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from arith.cli import cli
+from arith.results.schema import Results
+
+PAGE = (Path(__file__).parent.parent / "docs" / "adding.md").read_text()
+RECIPES = dict(re.findall(r"```python (\w+)\n(.*?)```", PAGE, re.S))
+SMALL = ("--steps", "2", "--batch", "4", "--digits", "1-2", "--test-digits", "1-2", "--samples", "4")
+
+
+def test_there_is_a_recipe_for_each_thing_that_can_be_added() -> None:
+    assert list(RECIPES) == ["task", "decoration", "scheme", "encoding", "term", "figure"]
+    assert all(len(code.strip().splitlines()) <= 32 for code in RECIPES.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shown"),
+    [
+        ("task", ("larger", "--format", "padded-reversed", "--encoding", "rope"), "="),
+        ("decoration", ("addition", "--format", "reversed+framed", "--encoding", "rope"), "="),
+        ("scheme", ("addition", "--format", "padded-reversed", "--encoding", "rope@pairs"), "pairs position"),
+        ("encoding", ("addition", "--format", "padded-reversed", "--encoding", "slope:farthest=32"), "="),
+        ("term", ("addition", "--format", "padded-reversed", "--encoding", "rope+capped:cap=20"), "="),
+    ],
+)
+def test_what_is_added_trains_is_tested_and_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: tuple[str, ...], shown: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(RECIPES[name])
+
+    def arith(*arguments: str) -> str:
+        ran = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    assert shown in arith("show", "batch", *options, "--import", "mine.py", "--digits", "1-2")
+    arith("train", *options, *SMALL, "--import", "mine.py", "--out", "run")
+    assert {cell.n for cell in Results.load(tmp_path / "run" / "results.json").cells} == {4}
+    assert "12" in arith("ask", "run", "12+4")
+
+
+def test_an_added_task_is_solved_exactly() -> None:
+    space: dict[str, Any] = {"__name__": "mine"}
+    exec(RECIPES["task"].replace('@TASKS.register("larger")\n', ""), space)
+    numbers = space["Numbers"]
+    solved = space["Larger"]().solve(numbers.of([9, 17, 5]), numbers.of([10, 4, 5]))
+    assert [solved.text(row) for row in range(3)] == ["10", "17", "5"]
+
+
+def test_an_added_figure_is_drawn_from_published_results(root: Path, tmp_path: Path) -> None:
+    space: dict[str, Any] = {"__name__": "mine"}
+    exec(RECIPES["figure"], space)
+    files = space["draw_seeds"](Results.load(root / "results" / "extrapolation.json"), tmp_path / "seeds")
+    assert {file.suffix for file in files} >= {".png", ".svg"}
+    assert all(file.stat().st_size for file in files)
