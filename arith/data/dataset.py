@@ -10,16 +10,23 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt64
 
+from arith.catalogue.named import format_named, task_named
+from arith.config.reading import digit_range
 from arith.data.batch import Batch, Resident, TraceTargets, bounds, reading, token_table
 from arith.data.traces import Supervision
 from arith.encodings.positions import Reading
 from arith.errors import UsageError
+from arith.tasks import vocabulary
 from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
+from arith.tasks.mixture import Mixture
+from arith.tasks.samplers import Uniform
+from arith.tasks.sampling import Source
 from arith.tasks.stream import Draws, Split
 
+CPU = torch.device("cpu")
 # Samples that are drawn together and put into batches by length: enough for full batches of most lengths, and few
 # enough that their digits take megabytes.
 DRAWN = 2**14
@@ -98,12 +105,18 @@ class Dataset:
         """How the numbers stand, for schemes."""
         return reading(self.format, max(source.task.operands for source in self.problems.sources))
 
-    def batch(self, start: int, count: int, device: torch.device) -> Batch:
+    def batch(self, start: int, count: int, device: torch.device = CPU) -> Batch:
         """Samples `start` to `start + count - 1`."""
         written = self.problems.written(self.format, start, count)
         batch = self.collate(written, self.problems.keys(start, count), device)
         loops = self.loops(written, start)
         return batch if loops is None else dataclasses.replace(batch, loops=loops.to(device))
+
+    def texts(self, start: int, count: int) -> list[tuple[str, str]]:
+        """Prompts and answers as text, without the marks of begin and end."""
+        written = self.problems.written(self.format, start, count)
+        rows = zip(written.tokens, written.prompt_lengths, strict=True)
+        return [(vocabulary.decode(tokens[:cut]), vocabulary.decode(tokens[cut:])) for tokens, cut in rows]
 
     def batches(
         self, count: int, rows_at: Callable[[int], int], device: torch.device
@@ -159,3 +172,23 @@ def _rows_of_like_length(
         stop = min(alike, start + rows_at(int(in_order[alike - 1])))
         yield order[start:stop]
         start = stop
+
+
+def problems(
+    task: str, form: str = "plain", *, digits: str | tuple[int, int] = (1, 4), seed: int = 0, split: Split = "train"
+) -> Dataset:
+    """Problems of a task, written in a format: endless, and the same for the same arguments on every machine.
+
+    Args:
+        task, form: names as the command line takes them, settings included.
+        digits: the shortest and longest operand, as a pair or as "1-4"; lengths are drawn uniformly.
+        split: train, validation or test, which share no problem where there are enough of them.
+
+    Raises:
+        ValueError: no task or format has this name, or the digits are no range.
+
+    >>> problems("addition", "reversed", digits="1-2").texts(0, 2)
+    [('1+15=', '61'), ('4+45=', '94')]
+    """
+    low, high = digit_range(digits) if isinstance(digits, str) else digits
+    return Dataset(Mixture([Source(task_named(task), Uniform(low, high), seed, split)]), format_named(form))
