@@ -1,6 +1,6 @@
 """All figures that a results file asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from arith.figures.accuracy import draw_accuracy
@@ -18,22 +18,31 @@ def draw_report(
     results: Results,
     path: Path,
     title: str,
-    notes: dict[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
     order: Sequence[str] = (),
     plan: FigurePlan = PLAIN,
 ) -> tuple[list[Curve], list[Path]]:
-    """Curves of every suite for the table, and the files of the figure, which shows the first suite.
+    """Draw accuracy on the first suite; grids, leads and language, where there are any, in figures beside it.
 
-    Grids of operand lengths, advantages against scale, and what was measured of language, have figures of their own
-    beside it.
+    Args:
+        results: of one experiment or several.
+        path: the main figure's, without an ending; the others add `-grid`, `-advantage`, `-language`.
+        title: above each figure.
+        notes: by label, what to add to it in parentheses.
+        order: labels in the order of the curves; others follow.
+        plan: how the figure is divided, and what is compared in it.
+
+    Returns:
+        The curves of all suites, for a table, and the files.
     """
     suites = list(dict.fromkeys(cell.suite for cell in results.cells if cell.suite != GRID))
     by_suite = {suite: curves(results.cells, suite) for suite in suites}
-    for found in by_suite.values():
-        found.sort(key=lambda curve: order.index(curve.label) if curve.label in order else len(order))
+    for drawn in by_suite.values():
+        drawn.sort(key=lambda curve: order.index(curve.label) if curve.label in order else len(order))
     files = draw_accuracy(by_suite[suites[0]], path, title, notes, plan)
     if any(cell.suite == GRID for cell in results.cells):
         files += draw_grids(grids(results.cells), path.with_name(f"{path.name}-grid"), title)
+    # None are measured unless the recipe names contests whose curves are all there.
     if leads := measure_leads(results.cells, plan.contests):
         files += draw_leads(leads, path.with_name(f"{path.name}-advantage"), title)
     if results.language:

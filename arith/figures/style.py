@@ -1,27 +1,32 @@
-"""What all figures share: colours, sizes, and files that are the same bytes each time."""
+"""What all figures share: colours, a canvas in inches, and files that are the same bytes each time."""
 
+import contextlib
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib
 
+# Before pyplot is imported: no window system is needed, and pixels do not depend on which one there is.
 matplotlib.use("Agg")
 
 from matplotlib import colormaps, pyplot
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from arith.errors import RunError
 
-# Okabe and Ito's colours, told apart by colour-blind readers, but grey for their yellow, which is lost on white.
-# Markers and dashes tell curves apart in grey.
+# The palette of Okabe and Ito (2008), which colour-blind readers can distinguish, with grey in place of yellow, which
+# is lost on white. In print without colour, markers and dashes distinguish the curves.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#555555")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
-# Its lightness rises with the values: read in grey, and by colour-blind readers.
+# Its lightness rises with the value, so that it can be read in grey and by colour-blind readers.
 MAP = colormaps["cividis"]
 STYLE: dict[Any, Any] = {
+    # Names of elements in an svg are hashes; without a fixed salt they differ from run to run.
     "svg.hashsalt": "arith",
     "font.size": 7,
     "axes.titlesize": 7,
@@ -34,12 +39,72 @@ STYLE: dict[Any, Any] = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
 }
-COLUMN, PAGE = 3.4, 7.0  # inches: a column and the text of a paper's page
+COLUMN, PAGE = 3.4, 7.0  # inches: the width of a column and of the text on a paper's page
+TITLE = 0.22  # inches that a title adds at the top
 FORMATS = ("png", "pdf", "svg")
 
 
+class Canvas:
+    """A figure whose panels are placed in inches from the lower left corner.
+
+    A title makes the figure taller and moves no panel, so figures with and without one need the same arithmetic.
+
+    Args:
+        width, height: inches, without the title.
+        title: above all panels; none if empty.
+    """
+
+    def __init__(self, width: float, height: float, title: str = "") -> None:
+        self.width, self.height, self.title = width, height + (TITLE if title else 0.0), title
+        self.figure = pyplot.figure(figsize=(self.width, self.height))
+
+    def panel(self, left: float, bottom: float, width: float, height: float) -> Axes:
+        """New axes with this corner and size, in inches."""
+        return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
+
+    def note(self, text: str, spacing: float = 1.2) -> None:
+        """Write a line or two, small, into the lower left corner: what lines, bands and bars mean."""
+        x, y = 0.05 / self.width, 0.05 / self.height
+        self.figure.text(x, y, text, fontsize=5, color="0.35", va="bottom", linespacing=spacing)
+
+    def save(self, path: Path) -> list[Path]:
+        """Write the title, then the files, see `save_figure`."""
+        if self.title:
+            write_title(self.figure, self.title)
+        return save_figure(self.figure, path)
+
+
+@contextlib.contextmanager
+def canvas(
+    width: float, height: float, title: str = "", changes: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Canvas]:
+    """A canvas, with the style of all figures in force while it is drawn on.
+
+    Args:
+        width, height, title: see `Canvas`.
+        changes: matplotlib settings in which this figure differs from the others.
+
+    >>> with canvas(2, 1, "A title") as page:
+    ...     panel = page.panel(left=0.5, bottom=0.5, width=1, height=0.4)
+    >>> [round(float(inches), 2) for inches in page.figure.get_size_inches()]
+    [2.0, 1.22]
+    >>> pyplot.close(page.figure)
+    """
+    # Saving must happen inside as well: some settings, the salt of svg among them, are read only then.
+    with pyplot.rc_context(STYLE | dict(changes)):
+        yield Canvas(width, height, title)
+
+
 def save_figure(figure: Figure, path: Path, dpi: int = 200) -> list[Path]:
-    """Save a figure as `path` with the endings png, pdf, svg, without the time of day in them, and close it."""
+    """Save a figure under the endings png, pdf and svg, and close it.
+
+    Args:
+        path: without an ending; its folder is created.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    # A date in a file would make it differ each time it is drawn; png files carry none.
     dateless: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     files = [path.with_name(f"{path.name}.{ending}") for ending in FORMATS]
     try:
@@ -54,7 +119,8 @@ def save_figure(figure: Figure, path: Path, dpi: int = 200) -> list[Path]:
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    """The numbers of a figure as `path` with the ending csv; floats to six digits."""
+    """Write the numbers of a figure under the ending csv, with six significant digits."""
+    # `with_name`, as `with_suffix` would cut a name such as "rope-0.5" at its dot.
     file = path.with_name(f"{path.name}.csv")
     with file.open("w", newline="") as opened:
         writer = csv.writer(opened, lineterminator="\n")
@@ -63,8 +129,8 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
     return file
 
 
-def headline(figure: Figure, title: str) -> None:
-    """Write a title over all panels, smaller if it would not fit."""
+def write_title(figure: Figure, title: str) -> None:
+    """Write a title above all panels, smaller if it would not fit."""
     width, height = figure.get_size_inches()
     text = figure.text(0.5, 1 - 0.06 / height, title, fontsize=8, va="top", ha="center", parse_math=False)
     needed = text.get_window_extent().width / figure.dpi

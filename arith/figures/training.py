@@ -6,31 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib import pyplot, ticker
+from matplotlib import ticker
+from matplotlib.axes import Axes
 
 from arith.errors import UsageError
 from arith.figures import labels, style
 from arith.figures.labels import Label
 from arith.results.schema import METRICS
 
-LEFT, BOTTOM, TOP, BETWEEN, LABELS = 0.55, 0.38, 0.12, 0.17, 1.28  # inches around the panels
-LOWEST = 1.1  # inches of a panel
-NAMES = {"loss": "loss (nats a token)", "accuracy": "exact match (%)"}
+LEFT, BOTTOM, TOP, BETWEEN, LABELS, RIGHT = 0.55, 0.38, 0.12, 0.17, 1.28, 0.05  # inches around the panels
+LOWEST = 1.1  # inches: the least height of a panel, which grows with its labels
+NAMES = {"loss": "loss (nats a token)", "accuracy": "exact match (%)"}  # by field, from the upper panel to the lower
 
 
 @dataclass(frozen=True)
 class Training:
-    """One run: steps and values of each quantity."""
+    """One run: for each quantity its steps and values."""
 
     label: str
     series: dict[str, list[tuple[int, float]]]
 
 
 def read_training(path: Path) -> Training:
-    """The metrics of a run.
+    """Read the metrics of a run.
 
     Args:
-        path: of a run's folder, or of a metrics.jsonl.
+        path: a run's folder, or a metrics.jsonl.
 
     Raises:
         UsageError: there is none, or a line or field is not what it should be.
@@ -42,7 +43,8 @@ def read_training(path: Path) -> Training:
         raise UsageError(f"{file} cannot be read: {error.strerror}. A run's training is logged in {METRICS}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} holds no metrics: it is no text") from error
-    lines += [last] if last.endswith("}") else []  # one without an end was cut off when the machine went down
+    # A last line without an end was cut off when the machine went down.
+    lines += [last] if last.endswith("}") else []
     series: dict[str, list[tuple[int, float]]] = {name: [] for name in NAMES}
     for number, line in enumerate(lines, 1):
         try:
@@ -51,9 +53,11 @@ def read_training(path: Path) -> Training:
             raise UsageError(f"{file}, line {number}, is no JSON: {error}") from error
         if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             raise UsageError(f"{file}, line {number}: field 'step' is a whole number, got {line!r:.60}")
+        # Loss is logged every few steps, accuracy far more rarely: a line need not have both.
         for name, points in series.items():
             if name in row:
                 value = row[name]
+                # Python's json reads NaN and Infinity, which no axis can show.
                 if not isinstance(value, int | float) or not math.isfinite(value):
                     raise UsageError(f"{file}, line {number}: field '{name}' is a number, got {value!r}")
                 points.append((row["step"], float(value)))
@@ -62,54 +66,64 @@ def read_training(path: Path) -> Training:
     return Training(file.parent.name if file.name == METRICS else file.stem, series)
 
 
-def draw_training(drawn: Sequence[Training], path: Path, title: str = "") -> list[Path]:
-    """Draw the loss above the accuracy into png, pdf, svg, and write the numbers as csv."""
-    shown = [name for name in NAMES if any(own.series[name] for own in drawn)]
-    side = max(LOWEST, labels.total_height([own.label for own in drawn]))
-    width, top = style.COLUMN, TOP + (0.22 if title else 0)
-    height = top + len(shown) * side + (len(shown) - 1) * BETWEEN + BOTTOM
-    across = width - LEFT - LABELS - 0.05
-    last = max(step for own in drawn for points in own.series.values() for step, _ in points)
-    with pyplot.rc_context(style.STYLE):
-        figure = pyplot.figure(figsize=(width, height))
+def draw_training(runs: Sequence[Training], path: Path, title: str = "") -> list[Path]:
+    """Draw the loss above the accuracy as png, pdf and svg, and write the numbers as csv.
+
+    Args:
+        runs: a curve each.
+        path: the figure's, without an ending.
+        title: above both panels.
+    """
+    shown = [name for name in NAMES if any(run.series[name] for run in runs)]
+    height = max(LOWEST, labels.total_height([run.label for run in runs]))
+    width = style.COLUMN - LEFT - LABELS - RIGHT
+    last = max(step for run in runs for points in run.series.values() for step, _ in points)
+    full_height = TOP + len(shown) * height + (len(shown) - 1) * BETWEEN + BOTTOM
+    with style.canvas(style.COLUMN, full_height, title) as page:
         for row, name in enumerate(shown):
-            down = top + row * (side + BETWEEN)
-            panel = figure.add_axes((LEFT / width, 1 - (down + side) / height, across / width, side / height))
+            bottom = BOTTOM + (len(shown) - 1 - row) * (height + BETWEEN)
+            panel = page.panel(LEFT, bottom, width, height)
             panel.set_xlim(0, last)
-            written = []
-            for place, own in enumerate(drawn):
-                if not own.series[name]:
-                    continue
-                steps, values = zip(*own.series[name], strict=True)
-                colour = style.COLOURS[place % len(style.COLOURS)]
-                (line,) = panel.plot(
-                    steps,
-                    values if name == "loss" else [100 * value for value in values],
-                    color=colour,
-                    ls=style.DASHES[(place + place // len(style.COLOURS)) % len(style.DASHES)],
-                    lw=1.0,
-                    marker=style.MARKERS[place % len(style.MARKERS)] if name == "accuracy" else "",
-                    ms=3,
-                    clip_on=name == "loss",
-                )
-                end = float(line.get_ydata()[-1])  # type: ignore[index, arg-type]
-                written.append(Label(own.label, (float(steps[-1]), end), line))
-            if name == "loss":
-                positive = all(value > 0 for own in drawn for _, value in own.series[name])
-                panel.set_yscale("log" if positive else "linear")
-                panel.yaxis.set_minor_formatter(ticker.NullFormatter())
-            else:
-                panel.set_ylim(0, 100)
+            written = _draw_runs(panel, runs, name)
             panel.set_ylabel(NAMES[name], labelpad=2)
-            panel.yaxis.set_label_coords(-0.42 / across, 0.5)
+            # At one distance in both panels, however wide their numbers are.
+            panel.yaxis.set_label_coords(-0.42 / width, 0.5)
             panel.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
             if row < len(shown) - 1:
                 panel.set_xticklabels([])
             else:
                 panel.set_xlabel("training step", labelpad=2)
-            labels.write(panel, written, across, side)
-        if title:
-            figure.text(0.5, 1 - 0.06 / height, title, fontsize=8, va="top", ha="center", parse_math=False)
-        files = style.save_figure(figure, path)
-    rows = [(own.label, name, *point) for own in drawn for name in NAMES for point in own.series[name]]
+            labels.write(panel, written, width, height)
+        files = page.save(path)
+    rows = [(run.label, name, *point) for run in runs for name in NAMES for point in run.series[name]]
     return [*files, style.write_table(path, ["run", "quantity", "step", "value"], rows)]
+
+
+def _draw_runs(panel: Axes, runs: Sequence[Training], name: str) -> list[Label]:
+    """Draw one quantity of all runs that have it, and return their labels."""
+    written = []
+    for place, run in enumerate(runs):
+        if not run.series[name]:
+            continue
+        steps, values = zip(*run.series[name], strict=True)
+        # Accuracy has few points, each a test; loss has hundreds, whose markers would hide the line.
+        (line,) = panel.plot(
+            steps,
+            values if name == "loss" else [100 * value for value in values],
+            color=style.COLOURS[place % len(style.COLOURS)],
+            ls=style.DASHES[(place + place // len(style.COLOURS)) % len(style.DASHES)],
+            lw=1.0,
+            marker=style.MARKERS[place % len(style.MARKERS)] if name == "accuracy" else "",
+            ms=3,
+            clip_on=name == "loss",
+        )
+        end = float(line.get_ydata()[-1])  # type: ignore[index, arg-type]
+        written.append(Label(run.label, (float(steps[-1]), end), line))
+    if name == "loss":
+        # A loss of exactly 0, as float32 can give, has no place on a logarithmic axis.
+        positive = all(value > 0 for run in runs for _, value in run.series[name])
+        panel.set_yscale("log" if positive else "linear")
+        panel.yaxis.set_minor_formatter(ticker.NullFormatter())
+    else:
+        panel.set_ylim(0, 100)
+    return written
