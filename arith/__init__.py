@@ -1,14 +1,22 @@
 """arith: say which problem, how its digits are written, and how positions are encoded.
 
-The front door, imported when first used, or `arith --help` would wait for torch:
+The front door. Each name is imported when it is first used, or `arith --help` would wait for torch.
 
-    arith.task("addition")            what a problem is
-    arith.format("reversed+hints")    how its digits are written
-    arith.problems("addition", "reversed", digits="1-4")    samples of both, as text or as batches
-    arith.encoding("t5@coupled", width=64, heads=4, layers=2)    how positions are encoded
+>>> import arith
+>>> arith.format("padded-reversed").text(arith.task("addition"), 12, 345)
+'012+345=7530'
+>>> additions = arith.problems("addition", "reversed", digits="1-4", seed=0)
+>>> additions.texts(0, 2)
+[('1+953=', '459'), ('4+7155=', '9517')]
+>>> batch = additions.batch(0, 8)
+>>> encoding = arith.encoding("t5@coupled", width=64, heads=4, layers=2, tokens=additions.longest)
+>>> [tuple(ids.shape) for ids in batch.placed_by(encoding)]  # of each scheme: levels, batch, tokens
+[(1, 8, 13)]
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from arith.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from arith.catalogue.build import encoding
@@ -19,21 +27,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["__version__", "encoding", "format", "problems", "task"]
 
-_HOMES = {
-    "encoding": ("arith.catalogue.build", "encoding"),
-    "format": ("arith.catalogue.named", "format_named"),
-    "problems": ("arith.data.dataset", "problems"),
-    "task": ("arith.catalogue.named", "task_named"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'arith' has no attribute '{name}'")
-    import importlib
-
-    module, attribute = _HOMES[name]
-    return getattr(importlib.import_module(module), attribute)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "encoding": "catalogue.build",
+        "format": "catalogue.named:format_named",
+        "problems": "data.dataset",
+        "task": "catalogue.named:task_named",
+    },
+)
 
 
 def __dir__() -> list[str]:

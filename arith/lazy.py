@@ -10,11 +10,13 @@ def lazy_exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
 
     Args:
         package: `__name__` of the package that re-exports.
-        homes: for each name the submodule of `package` that defines it.
+        homes: for each name the submodule of `package` that defines it, and after a colon what it is called there.
 
     >>> find = lazy_exports("arith.results", {"wilson": "uncertainty"})
     >>> find("wilson").__module__
     'arith.results.uncertainty'
+    >>> lazy_exports("arith", {"task": "catalogue.named:task_named"})("task").__name__
+    'task_named'
     >>> find("wilsons")
     Traceback (most recent call last):
     ...
@@ -24,6 +26,7 @@ def lazy_exports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        module, _, attribute = homes[name].partition(":")
+        return getattr(importlib.import_module(f"{package}.{module}"), attribute or name)
 
     return find

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt64
 
-from arith.catalogue.named import format_named, task_named
+from arith.catalogue.named import format_named
 from arith.config.reading import digit_range
+from arith.config.schema import DataConfig
 from arith.data.batch import Batch, Resident, TraceTargets, bounds, reading, token_table
+from arith.data.problems import suite_problems, training_problems
 from arith.data.traces import Supervision
 from arith.encodings.positions import Reading
 from arith.errors import UsageError
@@ -21,9 +23,6 @@ from arith.tasks.base import Problems, Task
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
-from arith.tasks.mixture import Mixture
-from arith.tasks.samplers import Uniform
-from arith.tasks.sampling import Source
 from arith.tasks.stream import Draws, Split
 
 CPU = torch.device("cpu")
@@ -175,20 +174,37 @@ def _rows_of_like_length(
 
 
 def problems(
-    task: str, form: str = "plain", *, digits: str | tuple[int, int] = (1, 4), seed: int = 0, split: Split = "train"
+    task: str,
+    format: str = "plain",  # noqa: A002  named as on the command line
+    *,
+    digits: str | int | tuple[int, int] = "1-4",
+    seed: int = 0,
+    split: Split = "train",
+    suite: str | None = None,
 ) -> Dataset:
     """Problems of a task, written in a format: endless, and the same for the same arguments on every machine.
 
     Args:
-        task, form: names as the command line takes them, settings included.
-        digits: the shortest and longest operand, as a pair or as "1-4"; lengths are drawn uniformly.
+        task, format: names as the command line takes them, settings included: "addition:operands=3", "plain+hints".
+        digits: the shortest and the longest operand, as "1-4" or (1, 4), or 20 for both; lengths are drawn uniformly.
         split: train, validation or test, which share no problem where there are enough of them.
+        suite: a test set of one length instead, such as "chain"; it is of the test split. See `arith list suites`.
 
     Raises:
-        ValueError: no task or format has this name, or the digits are no range.
+        UsageError: no task, format or suite has this name, the digits are no range, or the task cannot be written so.
 
     >>> problems("addition", "reversed", digits="1-2").texts(0, 2)
     [('1+15=', '61'), ('4+45=', '94')]
+    >>> problems("addition", digits=5, suite="chain").texts(0, 1)
+    [('51988+48012=', '100000')]
     """
-    low, high = digit_range(digits) if isinstance(digits, str) else digits
-    return Dataset(Mixture([Source(task_named(task), Uniform(low, high), seed, split)]), format_named(form))
+    low, high = digits if isinstance(digits, tuple) else digit_range(str(digits))
+    data = DataConfig((low, high), seed=seed)
+    samples = training_problems(task, data, split) if suite is None else suite_problems(task, suite, data)
+    dataset = Dataset(samples, format_named(format))
+    try:
+        # Writes the longest problem: what cannot be written is refused here, not in the middle of a training.
+        _ = dataset.longest
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return dataset
