@@ -13,6 +13,7 @@ from arith.figures.report import draw_report
 from arith.process.hints import current_command
 from arith.process.lock import lock_folder
 from arith.process.progress import say
+from arith.results.curves import Curve
 from arith.results.schema import Cell, Results
 from arith.results.tables import accuracy_table, language_table
 from arith.sweeps.executors import run_all, threads_of
@@ -90,19 +91,24 @@ def reproduce(recipe: Recipe, plan: Sequence[Planned], out: Path, *, publishes: 
                 recipe.labels(),
                 recipe.figure_plan,
             )
-    lines = [accuracy_table(curves)]
-    if joint.language:
-        lines.append(language_table(joint.language))
-    if committed:
-        here = ", ".join(dict.fromkeys(run.label for run in plan))
-        there = ", ".join(dict.fromkeys(cell.label for cell in committed))
-        lines.append(f"Trained here: {here}. From committed results: {there}.")
-    lines += [f"results  {out / 'results.json'}", *(f"figure   {file}" for file in files)]
+    lines = _describe(joint, curves, committed, [out / "results.json", *files])
     if publishes:
         files = [published_path(recipe), *draw_published(recipe, published)]
         lines += [f"published {path}" for path in files]
         lines += [missing] if (missing := describe_missing(recipe, published)) else []
     return Outcome(out / "results.json", "\n".join(lines))
+
+
+def _describe(joint: Results, curves: Sequence[Curve], committed: Sequence[Cell], files: Sequence[Path]) -> list[str]:
+    """What was reached, by what was trained here and what was not, and where it is kept: the results, then figures."""
+    lines = [accuracy_table(curves)]
+    if joint.language:
+        lines.append(language_table(joint.language))
+    if committed:
+        here = ", ".join(dict.fromkeys(cell.label for cell in joint.cells))
+        there = ", ".join(dict.fromkeys(cell.label for cell in committed))
+        lines.append(f"Trained here: {here}. From committed results: {there}.")
+    return [*lines, f"results  {files[0]}", *(f"figure   {file}" for file in files[1:])]
 
 
 def empty_runs(plan: Sequence[Planned]) -> None:
