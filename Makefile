@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Two workers of one thread each are faster on small tensors than one of two, and time the same everywhere.
-TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+# Bytecode is written even where a container says not to: else each process that a test starts compiles every file.
+TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2
 
 .PHONY: demo test test-slow bench gpu-kernels gpu-train lint clean
 .DELETE_ON_ERROR:
