@@ -353,7 +353,8 @@ def test_a_gpu_gives_what_the_cpu_gives_and_nobody_waits(spec: str) -> None:
         assert torch.equal(own.cpu(), other)
 
 
-# Whether the graph breaks, one layer and the first stage of compilation tell; the slow tier goes through the second too.
+# Whether the graph breaks, one layer and the first stage of compilation tell; the slow tier goes through the second
+# too.
 @pytest.mark.parametrize(("backend", "layers"), [("eager", 1), pytest.param("aot_eager", 2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("spec", SPECS)
 def test_no_graph_breaks(spec: str, backend: str, layers: int) -> None:
