@@ -17,10 +17,10 @@ EXAMPLES = {
 OTHERWISE = "8"  # for any number that has to be given
 
 
-def settings(name: str) -> dict[str, object]:
+def encoding_settings(name: str) -> dict[str, object]:
     """The settings of an encoding and their defaults, `inspect.Parameter.empty` where there is none.
 
-    >>> settings("t5")
+    >>> encoding_settings("t5")
     {'buckets': 32, 'farthest': 128, 'bidirectional': False}
     """
     return _settings(ENCODINGS.load(name), GIVEN)
@@ -52,7 +52,7 @@ def example(name: str) -> str:
         return name
     given = {
         setting: EXAMPLES.get(setting, OTHERWISE)
-        for setting, default in settings(name).items()
+        for setting, default in encoding_settings(name).items()
         if setting in EXAMPLES or default is inspect.Parameter.empty
     }
     return name + (":" if given else "") + ",".join(f"{setting}={value}" for setting, value in given.items())

@@ -18,13 +18,13 @@ def command() -> None:
 )
 def gallery(pictures: Path | None) -> None:
     """Every task, format, suite, scheme and encoding with samples, as Markdown."""
-    from arith.gallery.page import gallery as page
+    from arith.gallery.page import render_page
 
     if pictures is not None:
         from arith.gallery.pictures import draw
 
         draw(pictures)
-    click.echo(page(), nl=False)
+    click.echo(render_page(), nl=False)
 
 
 @command.command("encoding", epilog="Example: arith show encoding rope --out rope")

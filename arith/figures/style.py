@@ -62,7 +62,7 @@ class Canvas:
         """New axes with this corner and size, in inches."""
         return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
 
-    def note(self, text: str, spacing: float = 1.2) -> None:
+    def note(self, text: str, spacing: float | None = None) -> None:
         """Write a line or two, small, into the lower left corner: what lines, bands and bars mean."""
         x, y = 0.05 / self.width, 0.05 / self.height
         self.figure.text(x, y, text, fontsize=5, color="0.35", va="bottom", linespacing=spacing)

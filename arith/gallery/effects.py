@@ -1,4 +1,4 @@
-"""What an encoding does, found by acting on plain inputs: nothing here knows which encoding it is.
+"""What an encoding does, found by running it on plain inputs: nothing here knows which encoding it is.
 
 Every token has the same content, so that whatever differs between tokens comes from their positions.
 """
@@ -27,9 +27,9 @@ from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
 from arith.tasks.stream import sample_keys
 
-WIDTH, HEADS, DIGITS = 64, 4, 9
-SAMPLES = 3  # of which ids are drawn
-# Schemes with the settings by which they draw something, within a few tokens.
+WIDTH, HEADS, DIGITS = 64, 4, 9  # of the model that an encoding is built for; 9 digits are longer than what is shown
+SAMPLES = 3  # draws of a scheme's ids that its picture shows
+# Schemes with settings that let them draw at random, within the few tokens that are shown.
 SCHEMES_DRAWN = {
     "abacus": "abacus:origin=random,span=9",
     "cape": "cape:tested=fixed",
@@ -38,20 +38,20 @@ SCHEMES_DRAWN = {
     "randomized": "randomized:span=48,tested=even",
     "sequential": "sequential:origin=random,span=9,tested=fixed",
 }
-LOWEST = -1000.0  # scores below leave no weight: the key is hidden
+LOWEST = -1000.0  # a score below has a weight of exactly 0 after softmax, exp(-1000): the key counts as hidden
 
 Place = Literal["input", "rotation", "scores"]
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What an encoding does at one place.
+    """What an encoding does at one place, for each pair of tokens.
 
     Args:
-        place: `input`: how alike the vectors are that two tokens are given, cosine; NaN where none is given.
+        place: `input`: the cosine of the vectors that are added to two tokens; NaN where none is added.
             `rotation`: the mean score of a query and a key of the same content, of length 1.
             `scores`: what is added to a score; NaN where the key is hidden.
-        values: of each pair; of one head, if all are alike.
+        values: rows are queries; one head if all heads are alike.
     """
 
     place: Place
@@ -59,14 +59,14 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Probe:
-    """What an encoding does.
+class Demonstration:
+    """What an encoding does to one sequence.
 
     Args:
         spec: the encoding, with the settings that it was given.
         effects: at the places where positions make a difference; maybe none.
-        symbols: the tokens of an addition, if ids depend on its digits.
-        ids: of these tokens, first scheme and level.
+        symbols: the tokens of an addition, if ids depend on its digits; else None, and all tokens are one digit.
+        ids: the tokens' position ids, of the first scheme and level.
         filled: whether parameters start at zero, and hold smooth random curves here.
         by_content: whether scores change with the content.
     """
@@ -80,13 +80,13 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class SchemeProbe:
-    """What ids a scheme gives to one addition, for a few samples that differ in what they draw.
+class SchemeDemonstration:
+    """The ids that a scheme gives to one addition, for a few samples that differ in what they draw.
 
     Args:
         spec: the scheme, with the settings that it was given.
         symbols: the tokens.
-        trained, tested: ids of each sample, first level.
+        trained, tested: for each sample the tokens' ids, first level.
     """
 
     spec: str
@@ -101,11 +101,17 @@ def addition() -> Batch:
     return Dataset(Mixture([source]), format_named("reversed")).batch(0, 1, torch.device("cpu"))
 
 
-def probe_scheme(name: str) -> SchemeProbe:
-    """See what ids a scheme gives."""
+def demonstrate_scheme(name: str) -> SchemeDemonstration:
+    """Compute the ids that a position scheme gives to one addition, in training and in tests.
+
+    >>> shown = demonstrate_scheme("segments")
+    >>> shown.symbols, shown.trained[0]
+    ('^68+694=267$', (1, 2, 2, 3, 4, 4, 4, 5, 6, 6, 6, 7))
+    """
     spec = SCHEMES_DRAWN.get(name, name)
     batch = addition()
     tokens = batch.tokens.expand(SAMPLES, -1)
+    # A third of an addition at most is one number: two operands and an answer.
     facts = {"tokens": batch.capacity, "digits": int(batch.capacity // 3)}
     scheme = scheme_named(parse_name(spec, "a position scheme"), facts)
     scheme.check(batch.prompt.reading)
@@ -114,17 +120,24 @@ def probe_scheme(name: str) -> SchemeProbe:
     def ids(tested: bool) -> tuple[tuple[int, ...], ...]:
         length = batch.prompt.length.expand(SAMPLES)
         prompt = replace(batch.prompt, tokens=tokens, length=length, tested=tested)
+        # A scheme that draws nothing returns one row for all samples.
         found = scheme.full(prompt, tokens, key, batch.capacity)[0].expand(SAMPLES, -1)
         return tuple(tuple(row) for row in found.tolist())
 
     symbols = "".join(vocabulary.SYMBOLS[token] for token in batch.tokens[0].tolist())
-    return SchemeProbe(spec, symbols, ids(tested=False), ids(tested=True))
+    return SchemeDemonstration(spec, symbols, ids(tested=False), ids(tested=True))
 
 
 @torch.no_grad()
-def probe(name: str) -> Probe:
-    """See what an encoding or alias does to one sequence, seeded."""
+def demonstrate(name: str) -> Demonstration:
+    """Run an encoding or alias on one sequence, the same each time.
+
+    >>> shown = demonstrate("alibi")
+    >>> [effect.place for effect in shown.effects], shown.effects[0].values[0, 2, :3].tolist()
+    (['scores'], [-0.5, -0.25, 0.0])
+    """
     spec = example(name)
+    # The generator is restored afterwards: drawing a picture changes nobody else's random numbers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         composed = encoding(spec, width=WIDTH, heads=HEADS, layers=1, tokens=SHOWN, digits=DIGITS).double()
@@ -132,29 +145,35 @@ def probe(name: str) -> Probe:
         content = torch.randn(1, 1, WIDTH, dtype=torch.float64)
         vectors = torch.randn(1, HEADS, 1, WIDTH // HEADS, dtype=torch.float64)
     aware = any(scheme.structure_aware for scheme in composed.schemes)
-    prompt, tokens = (addition().prompt, addition().tokens) if aware else _plain()
+    prompt, tokens = (addition().prompt, addition().tokens) if aware else _plain_tokens()
     composed.check(prompt.reading)
     ids = composed.full(prompt, tokens, torch.zeros(1, dtype=torch.long), tokens.shape[1])
-    positions = tuple(Positions(own, own) for own in ids)
+    positions = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
     content = content.expand(-1, tokens.shape[1], -1)
+    vectors = vectors.expand(-1, -1, tokens.shape[1], -1)
     found = [
-        Effect("input", _alike(lambda x: composed.embed(x, positions), content)),
-        Effect("input", _alike(lambda x: composed.at(0).hidden(x, positions), content)),
-        Effect("rotation", _turned(composed, positions, tokens.shape[1])),
-        Effect("scores", _added(composed, positions, content, vectors.expand(-1, -1, tokens.shape[1], -1))),
+        Effect("input", _compare_inputs(lambda x: composed.embed(x, positions), content)),
+        Effect("input", _compare_inputs(lambda x: composed.at(0).hidden(x, positions), content)),
+        Effect("rotation", _score_rotated(composed, positions, tokens.shape[1])),
+        Effect("scores", _score_terms(composed, positions, content, vectors)),
     ]
-    other = _added(composed, positions, -content, -vectors.expand(-1, -1, tokens.shape[1], -1), before=1.0)
+    # The opposite content, on other scores: what only adds a bias adds the same one.
+    other = _score_terms(composed, positions, -content, -vectors, before=1.0)
     by_content = not torch.allclose(found[-1].values, other, equal_nan=True)
-    effects = [Effect(effect.place, _distinct(effect.values)) for effect in found if _matters(effect)]
+    effects = [Effect(effect.place, _drop_equal_heads(effect.values)) for effect in found if _varies(effect)]
     symbols = "".join(vocabulary.SYMBOLS[token] for token in tokens[0].tolist()) if aware else None
-    return Probe(spec, tuple(effects), symbols, _drawn_ids(composed, ids), filled, by_content)
+    return Demonstration(spec, tuple(effects), symbols, _choose_ids(composed, ids), filled, by_content)
 
 
 def _fill(composed: Composed) -> bool:
-    """Fill tables that start at zero with smooth random curves along their longest side."""
+    """Fill tables that start at zero with smooth random curves along their longest side, and say whether any did.
+
+    At zero a learned table does nothing, so its picture would be empty; noise would hide how positions share values.
+    """
     tables = [parameter for parameter in composed.parameters() if parameter.dim() and not parameter.any()]
     for table in tables:
-        side = max(range(table.dim()), key=lambda own: (table.shape[own], own))
+        # Positions or distances are the longest side; of equal sides the last.
+        side = max(range(table.dim()), key=lambda dim: (table.shape[dim], dim))
         places = (torch.arange(table.shape[side], dtype=torch.float64) + 0.5) / table.shape[side]
         waves = torch.cos(torch.pi * torch.arange(6)[:, None] * places)  # from a constant to 2.5 periods
         across = table.movedim(side, -1)
@@ -162,8 +181,8 @@ def _fill(composed: Composed) -> bool:
     return bool(tables)
 
 
-def _plain() -> tuple[Prompt, Int[Tensor, "1 n"]]:
-    """A sequence without a structure: digits."""
+def _plain_tokens() -> tuple[Prompt, Int[Tensor, "1 n"]]:
+    """A sequence without a structure: the same digit again and again."""
     table = token_table(torch.device("cpu"))
     digit = int((table.kind == Kind.DIGIT).nonzero()[0])
     tokens = torch.full((1, SHOWN), digit)
@@ -171,37 +190,55 @@ def _plain() -> tuple[Prompt, Int[Tensor, "1 n"]]:
     return Prompt(tokens, torch.tensor([SHOWN]), table, reading, None), tokens
 
 
-def _drawn_ids(composed: Composed, ids: Ids) -> tuple[int, ...]:
-    aware = [own for scheme, own in zip(composed.schemes, ids, strict=True) if scheme.structure_aware]
+def _choose_ids(composed: Composed, ids: Ids) -> tuple[int, ...]:
+    """Ids of the first scheme that looks at digits, or of the first; its first level."""
+    aware = [level for scheme, level in zip(composed.schemes, ids, strict=True) if scheme.structure_aware]
     return tuple((*aware, *ids)[0][0, 0].tolist())
 
 
-def _alike(act: Callable[[Tensor], Tensor], content: Float[Tensor, "1 n w"]) -> Float[Tensor, "1 n n"]:
-    """What is given whatever the content: the mean over its signs. If that is nothing, what becomes of the content."""
+def _compare_inputs(act: Callable[[Tensor], Tensor], content: Float[Tensor, "1 n w"]) -> Float[Tensor, "1 n n"]:
+    """The cosine between what is added to each two tokens.
+
+    Args:
+        act: the encoding's effect on its input.
+        content: the same for all tokens.
+    """
+    # The mean over both signs of the content is what an encoding adds whatever the content. If that is nothing, it
+    # acts on the content (a scale, a gate), and the change it makes is looked at instead.
     given = (act(content) + act(-content)) / 2
     if not given.any():
         given = act(content) - content
-    unit = given / given.norm(dim=-1, keepdim=True)  # 0 / 0: NaN, as nothing is given
+    unit = given / given.norm(dim=-1, keepdim=True)  # 0 / 0: NaN, where nothing is added
     alike: Tensor = unit @ unit.transpose(1, 2)
     return alike
 
 
-def _turned(composed: Composed, positions: tuple[Positions, ...], n: int) -> Float[Tensor, "h n n"]:
-    """The mean over all directions, which for a linear map is that over a basis; both signs, or a constant shows."""
+def _score_rotated(composed: Composed, positions: tuple[Positions, ...], n: int) -> Float[Tensor, "h n n"]:
+    """The score of a query and a key of the same content after rotation, as a mean over all contents of length 1.
+
+    For a linear map the mean over all directions equals that over a basis, so no random numbers are needed.
+    """
     basis = torch.eye(WIDTH // HEADS, dtype=torch.float64)
+    # With both signs: what adds a constant vector instead of rotating shows only in the mean of the two.
     contents = torch.cat([basis, -basis])[:, None, None].expand(-1, HEADS, n, -1)
     q, k = composed.at(0).rotate(contents, contents, positions)
-    return _causal((q @ k.transpose(-1, -2)).mean(0))
+    return _hide_future((q @ k.transpose(-1, -2)).mean(0))
 
 
-def _added(
+def _score_terms(
     composed: Composed,
     positions: tuple[Positions, ...],
     content: Float[Tensor, "1 n w"],
     vectors: Float[Tensor, "1 h n d"],
     before: float = 0.0,
 ) -> Float[Tensor, "h n n"]:
-    """What terms add to scores that were all the same before."""
+    """What terms add to scores; NaN where they hide the key.
+
+    Args:
+        content: the layer's input, the same for all tokens.
+        vectors: queries and keys, the same for all tokens.
+        before: every score before terms act on it.
+    """
     n = content.shape[1]
     scores = torch.full((1, HEADS, n, n), before, dtype=torch.float64)
     terms = composed.at(0).terms(content, vectors, vectors, positions, {})
@@ -212,19 +249,22 @@ def _added(
     return (scores - before).masked_fill(~visible | (scores < LOWEST), torch.nan)[0]
 
 
-def _causal(values: Float[Tensor, "h n n"]) -> Float[Tensor, "h n n"]:
+def _hide_future(values: Float[Tensor, "h n n"]) -> Float[Tensor, "h n n"]:
+    """The same, NaN where the key is ahead of the query."""
     return values.masked_fill(~torch.ones(values.shape[1:]).bool().tril(), torch.nan)
 
 
-def _matters(effect: Effect) -> bool:
+def _varies(effect: Effect) -> bool:
     """Whether positions make a difference."""
     values = effect.values
     if effect.place == "input":
         return bool(values.isfinite().any()) and not bool((values > 1 - 1e-9).all())
     past = values[:, torch.ones(values.shape[1:]).bool().tril()]
     finite = past[past.isfinite()]
+    # A key that is hidden makes a difference even if all visible ones score the same, as in a window.
     return finite.numel() < past.numel() or bool(finite.max() - finite.min() > 1e-9)
 
 
-def _distinct(values: Float[Tensor, "h n n"]) -> Float[Tensor, "h n n"]:
+def _drop_equal_heads(values: Float[Tensor, "h n n"]) -> Float[Tensor, "h n n"]:
+    """The first head alone if all others equal it."""
     return values[:1] if torch.allclose(values, values[:1].expand_as(values), equal_nan=True) else values

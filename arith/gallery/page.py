@@ -1,14 +1,14 @@
-"""docs/gallery.md: what there is, with samples, written from the catalogue."""
+"""docs/gallery.md: everything in the catalogue, with samples and pictures."""
 
 import inspect
 from collections.abc import Callable
 
 from arith.catalogue.build import encoding
 from arith.catalogue.entries import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS
-from arith.catalogue.examples import SHOWN, TRAINED, scheme_settings, settings
+from arith.catalogue.examples import SHOWN, TRAINED, encoding_settings, scheme_settings
 from arith.catalogue.named import format_named, task_named
 from arith.gallery.effects import SAMPLES as DRAWN
-from arith.gallery.effects import addition, probe, probe_scheme
+from arith.gallery.effects import addition, demonstrate, demonstrate_scheme
 from arith.gallery.pictures import caption
 from arith.tasks import formats, vocabulary
 from arith.tasks.base import Task
@@ -18,7 +18,7 @@ from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
 from arith.tasks.suites import SUITES, Suite
 
-SAMPLES = 3
+SAMPLES = 3  # problems of each task and format
 SETTINGS = ("addition:operands=3", "reverse:distinct=true")  # shown beside the plain tasks
 READING = (
     f"Lines at {TRAINED} of {SHOWN} tokens, and grey, mark a trained length. Keys ahead of the query are left empty. "
@@ -26,8 +26,8 @@ READING = (
 )
 
 
-def gallery() -> str:
-    """The page."""
+def render_page() -> str:
+    """The page as Markdown. A test compares it with the committed file, so it must not depend on the machine."""
     lines = [
         "# Gallery",
         "",
@@ -39,12 +39,12 @@ def gallery() -> str:
         lines += [f"### {name}", "", "| format | samples |", "|---|---|"]
         task = task_named(name)
         parts = [f"plain+{part}" for known in (DECORATIONS, WORKINGS) for part in known.names()]
-        lines += [f"| `{form}` | {_cells(_written(task, format_named(form)))} |" for form in (*formats.NAMED, *parts)]
+        lines += [f"| `{form}` | {_join(_write_samples(task, form))} |" for form in (*formats.NAMED, *parts)]
         lines.append("")
     lines += ["## Test suites", "", "Additions at 5 digits, plain.", "", "| suite | samples |", "|---|---|"]
-    lines += [f"| `{suite}` | {_cells(_tested(suite))} |" for suite in SUITES]
+    lines += [f"| `{suite}` | {_join(_write_suite(suite))} |" for suite in SUITES]
     lines += ["", "## Position schemes", "", "Ids of one addition, the answer reversed.", ""]
-    lines += [*_schemes(), ""]
+    lines += [*_tabulate_ids(), ""]
     for name in SCHEMES.names():
         lines += scheme_card(name)
     lines += ["## Encodings", ""]
@@ -55,31 +55,40 @@ def gallery() -> str:
 
 
 def encoding_card(name: str, pictured: bool = True) -> list[str]:
-    """An encoding or alias: what it is, its picture if wanted, settings, formula and source."""
+    """Lines about an encoding or alias: what it is, its picture if wanted, settings, formula and source.
+
+    Raises:
+        UsageError: nothing has this name.
+    """
     if name in ALIASES:
         meaning, line = ALIASES[name]
         about, formula = f"Stands for `{meaning}`.", []
     else:
         ENCODINGS.check(name)
-        line, about, formula = ENCODINGS.line(name), _settings(settings(name)), _formula(ENCODINGS.load(name))
+        line, about = ENCODINGS.line(name), _list_settings(encoding_settings(name))
+        formula = _quote_module(ENCODINGS.load(name))
     picture = []
     if pictured:
-        seen = probe(name)
-        drawn = "" if seen.spec == name else f" Drawn: `{seen.spec}`."
+        shown = demonstrate(name)
+        drawn = "" if shown.spec == name else f" Drawn: `{shown.spec}`."
         image = f'<img src="pictures/{name}.svg" width="440" alt="{name} over positions">'
-        picture = [image, "", caption(seen) + drawn, ""]
+        picture = [image, "", caption(shown) + drawn, ""]
     return [f"### {name}", "", f"{_sentence(line)} {about}", "", *picture, *formula]
 
 
 def scheme_card(name: str, pictured: bool = True) -> list[str]:
-    """A position scheme: what it is, a picture of its ids if wanted, settings, formula and source."""
+    """Lines about a position scheme: what it is, a picture of its ids if wanted, settings, formula and source.
+
+    Raises:
+        UsageError: nothing has this name.
+    """
     SCHEMES.check(name)
     picture = []
     if pictured:
         image = f'<img src="pictures/scheme-{name}.svg" width="440" alt="ids of {name} over tokens">'
         shown = f"Ids of the tokens of an addition in {DRAWN} samples, in training and in tests."
-        picture = [image, "", f"{shown} Drawn: `@{probe_scheme(name).spec}`.", ""]
-    about, formula = _settings(scheme_settings(name)), _formula(SCHEMES.load(name))
+        picture = [image, "", f"{shown} Drawn: `@{demonstrate_scheme(name).spec}`.", ""]
+    about, formula = _list_settings(scheme_settings(name)), _quote_module(SCHEMES.load(name))
     return [f"### @{name}", "", f"{_sentence(SCHEMES.line(name))} {about}", "", *picture, *formula]
 
 
@@ -87,39 +96,43 @@ def _sentence(line: str) -> str:
     return f"{line[:1].upper()}{line[1:]}."
 
 
-def _formula(make: Callable[..., object]) -> list[str]:
-    """What the file that defines it says: formula and source."""
+def _quote_module(make: Callable[..., object]) -> list[str]:
+    """The docstring of the file that defines it, which holds formula and source; nothing if there is none."""
     module = inspect.getmodule(make)
-    said = inspect.cleandoc(module.__doc__ or "") if module else ""
-    return ["```text", said, "```", ""] if said else []
+    text = inspect.cleandoc(module.__doc__ or "") if module else ""
+    return ["```text", text, "```", ""] if text else []
 
 
-def _written(task: Task, form: Format) -> list[str]:
+def _write_samples(task: Task, name: str) -> list[str]:
+    """A few problems of a task in a format, or the reason why they do not go together."""
+    form = format_named(name)
     try:
         form.check(task)
     except ValueError as error:
         return [str(error)]
-    return _samples(Source(task, Uniform(1, 4), seed=0, split="train"), form)
+    return _write_problems(Source(task, Uniform(1, 4), seed=0, split="train"), form)
 
 
-def _tested(suite: str) -> list[str]:
+def _write_suite(suite: str) -> list[str]:
     source = Source(task_named("addition"), Suite(suite, 5), seed=0, split="test")  # type: ignore[arg-type]
-    return _samples(source, formats.NAMED["plain"])
+    return _write_problems(source, formats.NAMED["plain"])
 
 
-def _samples(source: Source, form: Format) -> list[str]:
+def _write_problems(source: Source, form: Format) -> list[str]:
     return [f"`{vocabulary.decode(tokens)}`" for tokens in Mixture([source]).written(form, 0, SAMPLES).tokens]
 
 
-def _cells(samples: list[str]) -> str:
-    return "<br>".join(samples)
+def _join(samples: list[str]) -> str:
+    return "<br>".join(samples)  # a cell of a Markdown table is one line
 
 
-def _schemes() -> list[str]:
+def _tabulate_ids() -> list[str]:
+    """A table of the ids that each scheme gives to one addition, a column for each token."""
     batch = addition()
     symbols = [vocabulary.SYMBOLS[token] for token in batch.tokens[0].tolist()]
     lines = ["| scheme | " + " | ".join(symbols) + " |", "|---" * (len(symbols) + 1) + "|"]
     for name in SCHEMES.names():
+        # Sinusoidal goes with every scheme: it needs neither a table of ids nor distances between them.
         built = encoding(f"sinusoidal@{name}", width=8, heads=1, layers=1, digits=9)
         built.check(batch.prompt.reading)
         (ids,) = built.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
@@ -127,21 +140,21 @@ def _schemes() -> list[str]:
     return lines
 
 
-def _settings(known: dict[str, object]) -> str:
-    """What may follow the name."""
-    needed = [f"`{key}`" for key, default in known.items() if default is inspect.Parameter.empty]
+def _list_settings(defaults: dict[str, object]) -> str:
+    """A sentence or two on the settings that a name takes, those without a default first."""
+    needed = [f"`{key}`" for key, default in defaults.items() if default is inspect.Parameter.empty]
     others = [
-        f"`{key}`" if default is None else f"`{key}={_written_out(default)}`"
-        for key, default in known.items()
+        f"`{key}`" if default is None else f"`{key}={_write_default(default)}`"
+        for key, default in defaults.items()
         if default is not inspect.Parameter.empty
     ]
-    said = [f"Needs {', '.join(needed)}."] if needed else []
-    said += [f"Settings: {', '.join(others)}."] if others else []
-    return " ".join(said or ["No settings."])
+    sentences = [f"Needs {', '.join(needed)}."] if needed else []
+    sentences += [f"Settings: {', '.join(others)}."] if others else []
+    return " ".join(sentences or ["No settings."])
 
 
-def _written_out(default: object) -> str:
-    """A default as it is written in a spec."""
+def _write_default(default: object) -> str:
+    """A default as it is written in a spec: `true`, not `True`; `1e+06`, not `1000000.0`."""
     if isinstance(default, bool):
         return str(default).lower()
     return f"{default:g}" if isinstance(default, float) else str(default)

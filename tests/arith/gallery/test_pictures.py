@@ -10,7 +10,7 @@ from arith.catalogue.entries import ALIASES, ENCODINGS, SCHEMES
 from arith.catalogue.examples import SHOWN, TRAINED
 from arith.catalogue.registry import Catalogue
 from arith.encodings.base import Encoding, Positions
-from arith.gallery.effects import HEADS, WIDTH, probe, probe_scheme
+from arith.gallery.effects import HEADS, WIDTH, demonstrate, demonstrate_scheme
 from arith.gallery.pictures import caption, draw, draw_one
 
 NAMES = [*ENCODINGS.names(), *ALIASES]
@@ -49,7 +49,7 @@ def test_the_command_draws_into_a_folder(
     tags = Catalogue("position scheme", {"tags": ("arith.encodings.by_token:Tags", "a random number")})
     monkeypatch.setattr("arith.gallery.pictures.SCHEMES", tags)
     assert [path.name for path in draw(tmp_path / "direct")] == ["alibi.svg", "scheme-tags.svg"]
-    monkeypatch.setattr("arith.gallery.page.gallery", lambda: "the page")
+    monkeypatch.setattr("arith.gallery.page.render_page", lambda: "the page")
     assert arith("show", "gallery", "--pictures", "by/command").output == "the page"
     assert (tmp_path / "by/command/alibi.svg").read_bytes() == (tmp_path / "direct/alibi.svg").read_bytes()
 
@@ -74,7 +74,7 @@ def test_a_new_encoding_is_drawn_from_what_it_does(monkeypatch: pytest.MonkeyPat
             turned = 1 - 2 * (positions.k[0] % self.period == 0)
             return q, k * turned[:, None, :, None]
 
-    seen = probe("test-both")
+    seen = demonstrate("test-both")
     assert seen.spec == "test-both:period=8"
     assert [effect.place for effect in seen.effects] == ["input", "rotation"]
     added, turned = (effect.values[0] for effect in seen.effects)
@@ -89,37 +89,37 @@ def test_a_new_encoding_is_drawn_from_what_it_does(monkeypatch: pytest.MonkeyPat
 
 
 def test_probes_find_the_formulas() -> None:
-    (alibi,) = probe("alibi").effects
+    (alibi,) = demonstrate("alibi").effects
     slopes = torch.exp2(-2.0 * torch.arange(1, 5)).double()
     torch.testing.assert_close(alibi.values[:, -1].flip(-1), -slopes.outer(DISTANCE))
-    (rope,) = probe("rope").effects
+    (rope,) = demonstrate("rope").effects
     width = WIDTH // HEADS
     angles = DISTANCE.outer(10000.0 ** -(torch.arange(0, width, 2).double() / width))
     assert torch.allclose(rope.values[0, -1].flip(-1), angles.cos().mean(1), atol=1e-5)
-    (window,) = probe("window").effects
+    (window,) = demonstrate("window").effects
     assert window.values[0, -1].flip(-1).isfinite().tolist() == [distance <= 8 for distance in range(SHOWN)]
-    assert probe("nope").effects == ()
+    assert demonstrate("nope").effects == ()
 
 
 def test_interpolated_rope_stretches_the_trained_positions() -> None:
-    (rope,), (stretched,) = probe("rope").effects, probe("rope-interpolated").effects
+    (rope,), (stretched,) = demonstrate("rope").effects, demonstrate("rope-interpolated").effects
     within = rope.values[0, TRAINED - 1, :TRAINED].flip(-1)
     torch.testing.assert_close(stretched.values[0, -1].flip(-1)[::2], within, atol=1e-6, rtol=0)
 
 
 def test_number_aware_encodings_are_drawn_over_an_addition() -> None:
-    seen = probe("coupled")
+    seen = demonstrate("coupled")
     assert seen.symbols is not None
     (alike,) = seen.effects
     same = [[own == other for other in seen.ids] for own in seen.ids]
     placed = torch.tensor(seen.ids) > 0
     found = alike.values[0] > 1 - 1e-9
     assert torch.equal(found, torch.tensor(same) & placed & placed[:, None])
-    assert probe("t5").symbols is None
+    assert demonstrate("t5").symbols is None
 
 
 def test_what_schemes_draw_in_training_and_in_tests_is_shown() -> None:
-    seen = probe_scheme("sequential")
+    seen = demonstrate_scheme("sequential")
     assert seen.symbols.startswith("^")
     assert all(list(ids) == list(range(ids[0], ids[0] + len(seen.symbols))) for ids in seen.trained)
     assert len({ids[0] for ids in seen.trained}) > 1
@@ -127,7 +127,7 @@ def test_what_schemes_draw_in_training_and_in_tests_is_shown() -> None:
 
 
 def test_captions_say_what_depends_on_the_content() -> None:
-    told = {name for name in NAMES if "depend on the content" in caption(probe(name))}
+    told = {name for name in NAMES if "depend on the content" in caption(demonstrate(name))}
     assert told == {"cope", "dape", "forgetting", "shaw", "transformer-xl"}
 
 
@@ -158,16 +158,16 @@ def test_pictures_go_into_a_folder_and_no_file(arith: Callable[..., Result], tmp
 
 
 def test_captions_tell_what_is_an_example() -> None:
-    assert "hold an example" in caption(probe("t5"))
-    assert "hold an example" not in caption(probe("alibi"))
-    assert "dashed, from query" in caption(probe("fire"))
+    assert "hold an example" in caption(demonstrate("t5"))
+    assert "hold an example" not in caption(demonstrate("alibi"))
+    assert "dashed, from query" in caption(demonstrate("fire"))
 
 
 def test_several_places_are_drawn_over_tokens(
     monkeypatch: pytest.MonkeyPatch, drawn: dict[str, Path], tmp_path: Path
 ) -> None:
     monkeypatch.setitem(ALIASES, "test-two", ("learned@abacus:origin=cyclic+rope@coupled", "two places"))
-    assert [effect.place for effect in probe("test-two").effects] == ["input", "rotation"]
+    assert [effect.place for effect in demonstrate("test-two").effects] == ["input", "rotation"]
     assert draw_one("test-two", tmp_path / "two.svg").read_bytes() != drawn["abacus"].read_bytes()
 
 
