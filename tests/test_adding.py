@@ -7,12 +7,21 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from arith.catalogue import DECORATIONS, ENCODINGS, SCHEMES, TASKS
 from arith.cli import cli
 from arith.results.schema import Results
 
 PAGE = (Path(__file__).parent.parent / "docs" / "adding.md").read_text()
 RECIPES = dict(re.findall(r"```python (\w+)\n(.*?)```", PAGE, re.S))
 SMALL = ("--steps", "2", "--batch", "4", "--digits", "1-2", "--test-digits", "1-2", "--samples", "4")
+
+
+@pytest.fixture(autouse=True)
+def forget_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests look at all that is registered, such as those of the gallery."""
+    for catalogue in (DECORATIONS, ENCODINGS, SCHEMES, TASKS):
+        for part in ("_targets", "_lines"):
+            monkeypatch.setattr(catalogue, part, dict(getattr(catalogue, part)))
 
 
 def test_there_is_a_recipe_for_each_thing_that_can_be_added() -> None:
