@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from arith.catalogue.named import format_named, task_named
+from arith.config.pretrained import ENCODING as PRETRAINED
 from arith.config.schema import RunConfig
 from arith.data.dataset import Dataset
 from arith.data.problems import Share
@@ -11,6 +12,92 @@ from arith.data.traces import Supervision, in_columns
 from arith.errors import UsageError
 from arith.model.summing import RunningSums
 from arith.tasks.base import Traced
+from arith.tasks.stream import check_seed
+
+
+def check_numbers(config: RunConfig) -> None:
+    """Refuse sizes, rates and seeds outside their ranges.
+
+    >>> from arith.config.schema import ModelConfig
+    >>> check_numbers(RunConfig(model=ModelConfig(layers=0)))
+    Traceback (most recent call last):
+    ...
+    arith.errors.UsageError: model.layers is 1 or more, got 0
+    """
+    training, evaluation, model = config.training, config.evaluation, config.model
+    at_least_one = {
+        "training.steps": training.steps,
+        "training.batch": training.batch,
+        "training.log_every": training.log_every,
+        "training.evaluate_every": training.evaluate_every,
+        "training.evaluate_samples": training.evaluate_samples,
+        "training.checkpoint_every": training.checkpoint_every,
+        "training.keep": training.keep,
+        "evaluation.samples": evaluation.samples,
+        "evaluation.grid_samples": evaluation.grid_samples,
+        "evaluation.long_samples": evaluation.long_samples,
+        "model.layers": model.layers,
+        "model.loops": model.loops,
+        "model.width": model.width,
+        "model.heads": model.heads,
+        "model.key_heads": model.key_heads or model.heads,
+        "model.hidden": model.hidden,
+    }
+    for name, value in at_least_one.items():
+        if value < 1:
+            raise UsageError(f"{name} is 1 or more, got {value}")
+    if not 1 <= model.in_loops <= model.layers:
+        raise UsageError(
+            f"model.looped says how many of the layers are in the loops: 1 to model.layers, which is "
+            f"{model.layers}. Got {model.looped}"
+        )
+    if model.loop_input == "embeddings" and model.in_loops == model.layers:
+        raise UsageError(
+            f"with model.loop_input=embeddings loops are summed, and layers after the loops read the sums: "
+            f"model.looped is below model.layers, got {model.layers} for both"
+        )
+    seeds = {"model.seed": model.seed, "evaluation.seed": evaluation.seed}
+    for name, seed in seeds.items():
+        try:
+            check_seed(seed)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from error
+    if model.heads % (model.key_heads or model.heads):
+        raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
+    for name, positive in (
+        ("learning_rate", training.learning_rate),
+        ("muon_rate", training.muon_rate),
+        ("clip", training.clip),
+    ):
+        if not positive > 0:
+            raise UsageError(f"training.{name} is above 0, got {positive}")
+    if training.warmup < 0 or training.weight_decay < 0 or not 0 <= training.final_rate <= 1:
+        raise UsageError(
+            "training.warmup and training.weight_decay are 0 or more and training.final_rate is between 0 and 1: "
+            f"got {training.warmup}, {training.weight_decay} and {training.final_rate}"
+        )
+    if not all(0 <= beta < 1 for beta in training.betas):
+        raise UsageError(f"training.betas are below 1, got {training.betas}")
+
+
+def check_pretrained(config: RunConfig) -> None:
+    """Refuse what a pretrained model cannot be combined with.
+
+    Raises:
+        UsageError: an encoding, loss or optimiser that only arith's own models have, or `pretrained` without a folder.
+    """
+    init = config.model.init
+    if (init is None) != (config.encoding != PRETRAINED):
+        raise UsageError(
+            f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
+            f"'{config.encoding}' and model.init {init or 'none'}. Give --init hf:FOLDER alone"
+        )
+    if init is None:
+        return
+    if config.training.loss == "line":
+        raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
+    if config.training.optimizer == "muon":
+        raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
 
 
 def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision | None:

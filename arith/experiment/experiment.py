@@ -8,7 +8,6 @@ import torch
 from arith.catalogue.build import encoding
 from arith.catalogue.named import format_named, task_named
 from arith.catalogue.registry import import_file
-from arith.config.pretrained import ENCODING as PRETRAINED
 from arith.config.schema import RunConfig
 from arith.data.batch import reading
 from arith.data.dataset import Dataset, Samples
@@ -18,7 +17,7 @@ from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
-from arith.experiment.checks import longest, running_sums_of, supervision_of
+from arith.experiment.checks import check_numbers, check_pretrained, longest, running_sums_of, supervision_of
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
@@ -28,7 +27,6 @@ from arith.tasks.base import Task
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 from arith.tasks.sampling import Source
-from arith.tasks.stream import check_seed
 from arith.tasks.suites import Suite, SuiteName
 
 if TYPE_CHECKING:
@@ -85,17 +83,9 @@ class Experiment:
             supervision_of(config, trained),
             running_sums_of(config, data),
         )
-        experiment._check_numbers()
+        check_numbers(config)
         experiment._check_tests()
-        if (config.model.init is None) != (config.encoding != PRETRAINED):
-            raise UsageError(
-                f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
-                f"'{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER alone"
-            )
-        if config.model.init is not None and config.training.loss == "line":
-            raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
-        if config.model.init is not None and config.training.optimizer == "muon":
-            raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
+        check_pretrained(config)
         with torch.device("meta"):
             encoded = experiment.encoding()
         if experiment.supervision is not None and not encoded.slides:
@@ -104,62 +94,6 @@ class Experiment:
                 "Use sliding-window, or put an encoding @multiplicand and @multiplier"
             )
         return experiment
-
-    def _check_numbers(self) -> None:
-        training, evaluation, model = self.config.training, self.config.evaluation, self.config.model
-        at_least_one = {
-            "training.steps": training.steps,
-            "training.batch": training.batch,
-            "training.log_every": training.log_every,
-            "training.evaluate_every": training.evaluate_every,
-            "training.evaluate_samples": training.evaluate_samples,
-            "training.checkpoint_every": training.checkpoint_every,
-            "training.keep": training.keep,
-            "evaluation.samples": evaluation.samples,
-            "evaluation.grid_samples": evaluation.grid_samples,
-            "evaluation.long_samples": evaluation.long_samples,
-            "model.layers": model.layers,
-            "model.loops": model.loops,
-            "model.width": model.width,
-            "model.heads": model.heads,
-            "model.key_heads": model.key_heads or model.heads,
-            "model.hidden": model.hidden,
-        }
-        for name, value in at_least_one.items():
-            if value < 1:
-                raise UsageError(f"{name} is 1 or more, got {value}")
-        if not 1 <= model.in_loops <= model.layers:
-            raise UsageError(
-                f"model.looped says how many of the layers are in the loops: 1 to model.layers, which is "
-                f"{model.layers}. Got {model.looped}"
-            )
-        if model.loop_input == "embeddings" and model.in_loops == model.layers:
-            raise UsageError(
-                f"with model.loop_input=embeddings loops are summed, and layers after the loops read the sums: "
-                f"model.looped is below model.layers, got {model.layers} for both"
-            )
-        seeds = {"model.seed": model.seed, "evaluation.seed": evaluation.seed}
-        for name, seed in seeds.items():
-            try:
-                check_seed(seed)
-            except ValueError as error:
-                raise UsageError(f"{name}: {error}") from error
-        if model.heads % (model.key_heads or model.heads):
-            raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
-        for name, positive in (
-            ("learning_rate", training.learning_rate),
-            ("muon_rate", training.muon_rate),
-            ("clip", training.clip),
-        ):
-            if not positive > 0:
-                raise UsageError(f"training.{name} is above 0, got {positive}")
-        if training.warmup < 0 or training.weight_decay < 0 or not 0 <= training.final_rate <= 1:
-            raise UsageError(
-                "training.warmup and training.weight_decay are 0 or more and training.final_rate is between 0 and 1: "
-                f"got {training.warmup}, {training.weight_decay} and {training.final_rate}"
-            )
-        if not all(0 <= beta < 1 for beta in training.betas):
-            raise UsageError(f"training.betas are below 1, got {training.betas}")
 
     def _check_tests(self) -> None:
         evaluation = self.config.evaluation
