@@ -36,14 +36,14 @@ def attention(
         q: queries.
         k, v: keys and values of g heads, each shared by h / g query heads.
         terms: what is added to the scores, in order, and windows on distance.
-        causal: a token sees itself and what stands before it.
+        causal: whether a token attends to itself and earlier tokens alone.
         valid: False marks padding among the keys.
-        documents: tokens see only tokens of their own document.
-        scale: of the product of query and key; 1 / sqrt(d) if None.
+        documents: the document of each key; tokens attend within their own.
+        scale: factor on the product of query and key; 1 / sqrt(d) if None.
         dropout: share of the weights that are dropped, drawn from torch's generator; the others grow in turn.
         backend: where it runs; see `route`.
 
-    A query that sees no key at all gives zeros.
+    A query that may attend to no key gives zeros.
 
     >>> import torch
     >>> v = torch.tensor([1.0, 3.0]).reshape(1, 1, 2, 1)
@@ -63,8 +63,9 @@ def attention(
         if chosen == "windowed":
             return windowed.attention(q, k, v, terms, causal, valid, documents, scale)
         return reference.attention(q, k, v, terms, causal, valid, documents, scale, dropout)
-    from arith.kernels import folding, long_op, short_op
+    from arith.kernels import folding, long_op, short_op  # these import triton, which a CPU may lack
 
+    # Autocast does not reach into torch operators of one's own: their inputs are cast here.
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))
     if k.shape[2] > LONGEST:
         long = folding.fold_long(terms, q.shape[1], k.shape[2], causal)
@@ -76,7 +77,7 @@ def attention(
 def _check(
     q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], valid: Tensor | None, documents: Tensor | None
 ) -> None:
-    """Refuse what does not belong together: a kernel would read beyond it."""
+    """Refuse shapes that do not belong together: a kernel would read beyond them."""
     b, h, queries, d = q.shape
     keys = k.shape[2]
     if k.shape[0] != b or k.shape[3] != d or v.shape[:3] != k.shape[:3]:

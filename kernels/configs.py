@@ -11,12 +11,12 @@ Kernel = Literal["forward", "backward", "backward and tile", "table"]
 
 @dataclass(frozen=True)
 class Config:
-    """Of one kernel and size of tile.
+    """How to launch one kernel at one size of tile.
 
     Args:
-        warps: of a program.
+        warps: warps of a program.
         stages: loads in flight in the loop over the batch.
-        programs: that a multiprocessor holds at once, and so how many share the work.
+        programs: how many a multiprocessor holds at once; the batch is shared among as many as all hold.
     """
 
     warps: int
@@ -24,13 +24,13 @@ class Config:
     programs: int
 
 
-LONGEST = 128  # tokens of a sample that fit one tile
-PACKED = 64  # rows of a tile that shorter samples share
+LONGEST = 128  # tokens of a sample that fits one tile
+PACKED = 64  # rows of a tile that several shorter samples share: what four warps multiply in one instruction of an H100
 WIDEST = 128  # head width
-BLOCK_IDS = 64  # ids that one block of the table's gradient covers
+BLOCK_IDS = 64  # ids in one block of the table's gradient
 
-# By kernel and rows of the tile. Programs are what registers and shared memory leave room for at a head width of 64 in
-# 16 bits (tests/golden/kernel-resources.txt).
+# By kernel and rows of the tile. `programs` is what registers and shared memory allow at a head width of 64 in 16 bits
+# (tests/golden/kernel-resources.txt).
 HOPPER: dict[tuple[Kernel, int], Config] = {
     ("forward", 64): Config(warps=4, stages=2, programs=3),
     ("forward", 128): Config(warps=8, stages=2, programs=1),
@@ -41,7 +41,7 @@ HOPPER: dict[tuple[Kernel, int], Config] = {
     ("table", 64): Config(warps=8, stages=1, programs=1),
     ("table", 128): Config(warps=8, stages=1, programs=1),
 }
-# Before compute capability 9.0, products take their operands from registers, and room there is short.
+# Before compute capability 9.0, products take their operands from registers, which are scarce: one stage, more warps.
 AMPERE: dict[tuple[Kernel, int], Config] = {
     ("forward", 64): Config(warps=4, stages=1, programs=3),
     ("forward", 128): Config(warps=8, stages=1, programs=1),
@@ -53,9 +53,9 @@ AMPERE: dict[tuple[Kernel, int], Config] = {
     ("table", 128): Config(warps=8, stages=1, programs=1),
 }
 SIZES = (16, 32, 64, 128)  # of tiles along tokens and head width
-STAGED_BYTES = 16_384  # of one operand's tile; with more, shared memory has no room for a second stage
-ROOMY_BYTES = 8_192  # of one operand's tile; with more, fewer programs fit on a multiprocessor
-SHARED_BYTES = 160_000  # that a program must be able to have; A100 and H100 give more, most other cards less
+STAGED_BYTES = 16_384  # largest tile of one operand for which shared memory has room for a second stage
+ROOMY_BYTES = 8_192  # largest tile of one operand at which all of `programs` fit on a multiprocessor
+SHARED_BYTES = 160_000  # shared memory that a program must be able to get: A100 and H100 give more, most others less
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Blocks:
     """The tile of one call.
 
     Args:
-        pack: samples in it.
-        queries, keys, width: of each sample, rounded up to powers of two.
+        pack: number of samples in it.
+        queries, keys, width: sizes of each sample, rounded up to powers of two.
     """
 
     pack: int
@@ -74,15 +74,15 @@ class Blocks:
 
     @property
     def rows(self) -> int:
-        """Of the tile, 64 where it has fewer."""
+        """Rows of the tile; 64 where it has fewer, as configurations are listed for 64 and 128."""
         return max(PACKED, self.pack * max(self.queries, self.keys))
 
     def operand_bytes(self, itemsize: int) -> int:
-        """Of the tile of queries, keys or values, whichever is larger."""
+        """Bytes of the largest tile among queries, keys and values."""
         return self.rows * self.width * itemsize
 
     def constants(self, queries: int, keys: int, width: int) -> dict[str, int | bool]:
-        """The kernels' constants about sizes."""
+        """Sizes that a kernel knows at compile time; EVEN: no row is padding, so that masks fall away."""
         return {
             "WIDTH": width,
             "EVEN_Q": self.queries == queries,
@@ -105,7 +105,7 @@ def blocks(queries: int, keys: int, width: int, packed: bool = True) -> Blocks:
 
 
 def too_large(keys: int, width: int, itemsize: int) -> str | None:
-    """Why no kernel can hold such samples; None if one can."""
+    """Why no kernel can hold samples of this size; None if one can."""
     if keys > LONGEST:
         return f"the fused kernels hold up to {LONGEST} tokens"
     if width > WIDEST:
@@ -127,7 +127,7 @@ def unfit(device: torch.device) -> str | None:
 
 
 def capability(device: torch.device) -> int:
-    """Compute capability, 90 for 9.0; that of an H100 where kernels are interpreted."""
+    """Compute capability of a GPU, 90 for 9.0; that of an H100 on a CPU, where kernels are interpreted."""
     if device.type != "cuda":
         return 90
     major, minor = torch.cuda.get_device_capability(device)
@@ -135,11 +135,11 @@ def capability(device: torch.device) -> int:
 
 
 def config(kernel: Kernel, tile: Blocks, itemsize: int, capability: int = 90) -> Config:
-    """How to launch a kernel for such tiles.
+    """How to launch a kernel on tiles of this size.
 
     Args:
         itemsize: bytes of a number.
-        capability: of the device, 90 for compute capability 9.0.
+        capability: compute capability of the device, 90 for 9.0.
     """
     found = (HOPPER if capability >= 90 else AMPERE)[kernel, tile.rows]
     held = tile.operand_bytes(itemsize)

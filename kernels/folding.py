@@ -1,4 +1,4 @@
-"""Terms as the fused kernels take them: scores that all samples share as one tile, and one table by ids per sample."""
+"""Terms as the fused kernels take them: all scores that samples share in one tile, and one table by ids per sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +12,7 @@ from arith.kernels.gathering import gather
 from arith.kernels.reference import slots, visibility
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
 
-# As far below any score as the kernels' own hidden pairs, so that the two may add up.
-HIDDEN = -1e30
+HIDDEN = -1e30  # as in the kernels, whose own may be added to it: twice as low is still finite
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,10 @@ class Folded:
     """What the terms of one call come to.
 
     Args:
-        tile: added to the scores of every sample; None if there is nothing to add.
+        tile: scores added in every sample; None if there are none.
         table: a score for each distance of `ids`, as in a `DistanceTable`.
-        ids: of each sample, for the table.
-        window: on ids of each sample.
+        ids: each sample's ids, for the table.
+        window: a window on ids of each sample.
     """
 
     tile: Float[Tensor, "h q k"] | None = None
@@ -32,12 +31,14 @@ class Folded:
     ids: Ids | None = None
     window: Window | None = None
 
+    # Scores are kept in 32 bits, or 64: they are added to 32-bit products, and their gradients are sums over the batch.
     def with_tile(self, scores: Float[Tensor, "#h q k"], heads: int) -> "Folded":
         scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
         tile = scores.expand(heads, -1, -1)
         return replace(self, tile=tile if self.tile is None else self.tile + tile)
 
     def with_table(self, values: Float[Tensor, "h 2r+2"], heads: int) -> "Folded":
+        # At a radius of 0 both sums of far pairs, at -r and below and at r and above, would count the distance 0.
         values = _widen(values.float() if values.dtype in (torch.float16, torch.bfloat16) else values, 1)
         if self.table is not None:
             radius = max(radius_of(self.table), radius_of(values))
@@ -46,14 +47,15 @@ class Folded:
 
 
 def fold(terms: Sequence[Term], heads: int, queries: int, keys: int, device: torch.device) -> Folded:
-    """Add up the terms; all are differentiable in it.
+    """Add up the terms, differentiably.
 
     Args:
-        terms: that the fused kernels can take; see `arith.kernels.routing`.
+        terms: such as the fused kernels can take; see `arith.kernels.routing`.
     """
     folded = Folded()
     for term in terms:
         assert isinstance(term, DistanceTable | PairTable | Window)
+        # What is the same in every sample becomes part of the tile, whatever it is.
         shared = term.ids is None or term.ids.shared
         match term:
             case DistanceTable(values) if shared:
@@ -68,6 +70,7 @@ def fold(terms: Sequence[Term], heads: int, queries: int, keys: int, device: tor
             case Window() if shared:
                 visible = visibility(queries, keys, (term,), False, None, None, device)
                 assert visible is not None
+                # A window that all samples share hides the same pairs in all: it becomes scores of the tile.
                 hidden = torch.zeros(1, queries, keys, device=device).masked_fill(~visible[0], HIDDEN)
                 folded = folded.with_tile(hidden, heads)
             case Window():
@@ -81,7 +84,7 @@ def radius_of(table: Float[Tensor, "h 2r+2"] | None) -> int:
 
 
 def _widen(values: Float[Tensor, "h 2r+2"], radius: int) -> Float[Tensor, "h 2s+2"]:
-    """The same scores by distance in a table for more distances."""
+    """The same scores in a table for more distances: its ends are repeated."""
     more = radius - radius_of(values)
     if more <= 0:
         return values
@@ -91,10 +94,10 @@ def _widen(values: Float[Tensor, "h 2r+2"], radius: int) -> Float[Tensor, "h 2s+
 
 def _pairs(values: Float[Tensor, "h p p"], q: Int[Tensor, " q"], k: Int[Tensor, " k"]) -> Float[Tensor, "h q k"]:
     rows, width = values.shape[1:]
-    none = rows * width  # a slot of its own for pairs without a position
+    none = rows * width  # the slot behind all others: pairs without a position, whose score is 0
     pair = (q[:, None] - 1) * width + k - 1
     pair = pair.masked_fill((q <= 0)[:, None] | (k <= 0), none)
-    pair = pair.masked_fill((q > rows)[:, None] | (k > width), none + 1)  # beyond the table, which raises
+    pair = pair.masked_fill((q > rows)[:, None] | (k > width), none + 1)  # out of range, so that gather raises
     flat = torch.cat([rearrange(values, "h p r -> h (p r)"), values.new_zeros(values.shape[0], 1)], dim=1)
     return gather(flat, pair)
 
@@ -107,8 +110,8 @@ class Long:
         left, right: how far a query sees by token index; causality is a `right` of 0.
         table: a score for each distance of token indices.
         id_table: a score for each distance of `ids`.
-        ids: of each sample or of all.
-        window: on ids.
+        ids: ids of each sample, or one row for all.
+        window: a window on ids.
     """
 
     left: int
@@ -120,7 +123,7 @@ class Long:
 
 
 def fold_long(terms: Sequence[Term], heads: int, keys: int, causal: bool) -> Long:
-    """Add up the terms; both tables are differentiable in them."""
+    """Add up the terms, differentiably, into two tables and two windows: one each by token index and by ids."""
     by_token, by_id = Folded(), Folded()
     left, right = keys, 0 if causal else keys
     ids: Ids | None = None

@@ -1,7 +1,7 @@
 """Scores looked up in a table by slots that all samples share, with a gradient that is the same in every run.
 
-torch adds up such gradients in whatever order threads arrive. Here each program owns a few slots and walks over all
-pairs.
+torch adds such gradients up by atomics, in the order in which threads arrive, so that their last bits differ from run
+to run. Here each program owns a few slots and walks over all pairs.
 """
 
 import torch
@@ -36,7 +36,7 @@ def _(values: Tensor, slots: Tensor) -> Tensor:
 
 @torch.library.custom_op("arith::gather_backward", mutates_args=())
 def gather_backward(dout: Tensor, slots: Tensor, size: int) -> Tensor:
-    """Sums by slot."""
+    """The gradient of `values`: `dout` summed by slot."""
     dvalues = dout.new_zeros(dout.shape[0], size)
     if dout.device.type == "cpu":  # there, torch adds in order
         return dvalues.index_add_(1, slots.flatten(), dout.flatten(1))
@@ -69,6 +69,7 @@ def slot_sums(DOUT, SLOTS, DVALUES, pairs, size, BLOCK_SLOTS: tl.constexpr, BLOC
     """dvalues[h, s] = sum of dout[h, pair] over the pairs of slot s. Grid: blocks of slots, heads."""
     own = tl.program_id(0) * BLOCK_SLOTS + tl.arange(0, BLOCK_SLOTS)
     head = tl.program_id(1).to(tl.int64)
+    # A sum for each slot and lane, in the order of pairs; lanes are added up once, at the end.
     sums = tl.zeros((BLOCK_SLOTS, BLOCK_PAIRS), DVALUES.dtype.element_ty)
     for start in tl.range(0, pairs, BLOCK_PAIRS):
         pair = start + tl.arange(0, BLOCK_PAIRS)

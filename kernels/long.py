@@ -12,7 +12,7 @@ import triton.language as tl
 
 from arith.kernels.short import HIDDEN, LOG2E, SEEN
 
-NOTHING = tl.constexpr(1e30)  # instead of the logarithm of a sum over no key: every exponential less it is 0
+NOTHING = tl.constexpr(1e30)  # logarithm of the sum of a row without keys: backward, every exponential less it is 0
 
 
 @triton.jit
@@ -20,7 +20,7 @@ def load_tile(
     pointer, start, tokens, stride,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Rows from `start` on. Where there is none, the last: less than a mask, and hidden later."""
+    """Load rows from `start` on. Rows beyond the last repeat it, which costs less than a mask, and are hidden later."""
     row, d = tl.arange(0, BLOCK), tl.arange(0, BLOCK_D)
     if MASKED:
         row = tl.minimum(row, tokens - 1 - start)
@@ -32,7 +32,7 @@ def load_tile(
 
 @triton.jit
 def store_tile(pointer, values, start, tokens, stride, WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr):
-    """Write the rows that exist."""
+    """Store the rows that exist."""
     row, d = tl.arange(0, BLOCK), tl.arange(0, BLOCK_D)
     pointers = pointer + tl.cast(start, tl.int64) * stride + (row[:, None] * stride + d[None, :])
     there = (start + row < tokens)[:, None] & (d < WIDTH)[None, :]
@@ -41,22 +41,23 @@ def store_tile(pointer, values, start, tokens, stride, WIDTH: tl.constexpr, BLOC
 
 @triton.jit
 def clamp(x, low, high):
-    """The nearest number from `low` to `high`."""
+    """The number nearest to x from `low` to `high`."""
     return tl.minimum(tl.maximum(x, low), high)
 
 
 @triton.jit
 def key_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr):
-    """Where segments of tiles of keys begin for the queries from `start` on, and where the last one ends.
+    """Where the five segments of tiles of keys begin for the queries from `start` on, and where the last one ends.
 
     Masked; whole and behind the radius; whole and near; whole and ahead of the radius; masked. Without a TABLE
-    all whole ones are near; if not BOTH, none lies ahead of queries.
+    all whole tiles are near; if not BOTH, none lies ahead of the queries.
     """
     queries, keys, radius, left, right = sizes
-    low = start + keys - queries  # places of the first and the last query among the keys
+    low = start + keys - queries  # places of the first query, and of the last, among the keys
     high = tl.minimum(low + BLOCK_Q, keys) - 1
     first = tl.maximum(low - left, 0) // BLOCK_K
     end = tl.cdiv(tl.minimum(high + right, keys - 1) + 1, BLOCK_K)
+    # A whole tile shows all its keys to all the queries: to the last one at its left edge, to the first at its right.
     whole = clamp(tl.cdiv(tl.maximum(high - left, 0), BLOCK_K), first, end)
     ragged = clamp((tl.minimum(low + right, keys - 1) + 1) // BLOCK_K, whole, end)
     near, far = whole, ragged
@@ -69,7 +70,10 @@ def key_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q:
 
 @triton.jit
 def far_scores(TABLE, head, radius, ACC: tl.constexpr):
-    """What is added to all scores of each segment: that of the end of the table where it is not looked up."""
+    """What is added to all scores of each segment: the ends of the table for the two beyond its radius.
+
+    The other three look scores up, and leave theirs unused.
+    """
     row = TABLE + head * (2 * radius + 2)
     behind, ahead = tl.load(row).to(ACC) * LOG2E, tl.load(row + 2 * radius).to(ACC) * LOG2E
     return behind, behind, behind, ahead, ahead
@@ -77,20 +81,21 @@ def far_scores(TABLE, head, radius, ACC: tl.constexpr):
 
 @triton.jit
 def ids_at(pointer, sample, token, tokens):
-    """An integer for each token of a sample; 0 where there is none."""
+    """Load an integer for each token of a sample; 0 where there is none."""
     return tl.load(pointer + sample * tokens + token, mask=token < tokens, other=0)
 
 
+# `sizes` and `terms` are tuples since every function below hands them on: Triton has no structs.
 @triton.jit
 def tile_scores(
     q, k, i, j, constant, terms, sizes, factor,
     NEAR: tl.constexpr, MASKED: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Scores of a tile in powers of two, HIDDEN or below where a query must not look.
+    """Scores of a tile as exponents of two, HIDDEN or below where a query must not attend.
 
     Args:
-        i, j: queries and keys.
-        constant: added to all scores if not NEAR; otherwise they are looked up in the table.
+        i, j: indices of queries and keys.
+        constant: added to all scores if not NEAR; otherwise scores are looked up in the table.
         MASKED: some pairs do not exist or lie outside `left` and `right`, causality included.
     """
     queries, keys, radius, left, right = sizes
@@ -131,7 +136,7 @@ def forward_tiles(
     NEAR: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
     ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Go on over one segment: highest scores so far, sums of exponentials beside them, and sums of values."""
+    """Walk over one segment: the state is each row's highest score, its sum of exponentials, and its sum of values."""
     highest, total, out = state
     keys = sizes[1]
     for place in tl.range(first, end):
@@ -144,7 +149,7 @@ def forward_tiles(
         scores = tile_scores(q, k, i, j, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
         higher = tl.maximum(highest, tl.max(scores, 1))
         powers = tl.exp2(scores - higher[:, None])
-        fading = tl.exp2(highest - higher)
+        fading = tl.exp2(highest - higher)  # what was summed so far was relative to a lower maximum
         total = total * fading + tl.sum(powers, 1)
         v = load_tile(V, start, keys, v_n, WIDTH, BLOCK_K, BLOCK_D, MASKED)
         out = tl.dot(powers.to(v.dtype), v, out * fading[:, None], out_dtype=ACC, input_precision=PRECISION)
@@ -174,20 +179,23 @@ def long_forward(
     )  # fmt: skip
     start = tile * BLOCK_Q
     i = start + tl.arange(0, BLOCK_Q)
+    # The key head that this query head shares with group - 1 others.
     K += sample * k_b + head // group * k_h
     V += sample * v_b + head // group * v_h
-    constants = (0.0, 0.0, 0.0, 0.0, 0.0)
+    constants = (0.0, 0.0, 0.0, 0.0, 0.0)  # one for each segment
     if TABLE is not None:
         constants = far_scores(TABLE, head, radius, ACC)
     bounds = key_segments(start, sizes, TABLE is not None, BOTH, BLOCK_Q, BLOCK_K)
     if LIST is not None:
         LIST += (sample * tiles + tile) * tl.cdiv(keys, BLOCK_K)
+        # A list may hold tiles of all kinds: they all go through the last segment, which masks and looks up.
         bounds = (0, 0, 0, 0, 0, tl.load(COUNT + sample * tiles + tile))
     factor = tl.cast(scale, ACC) * LOG2E
     q = load_tile(Q + sample * q_b + head * q_h, start, queries, q_n, WIDTH, BLOCK_Q, BLOCK_D, True)
     highest = tl.full((BLOCK_Q,), HIDDEN, ACC)
     total = tl.zeros((BLOCK_Q,), ACC)
     out = tl.zeros((BLOCK_Q, BLOCK_D), ACC)
+    # Unrolled: segments that cannot occur are not compiled. 0, 2 and 4 look scores up, 0 and 4 are masked.
     for segment in tl.static_range(5):
         if (segment == 4) | ((LIST is None) & (TABLE is not None or segment % 2 == 0) & (BOTH or segment != 3)):
             highest, total, out = forward_tiles(

@@ -8,10 +8,10 @@ LongKernel = Literal["long forward", "long queries", "long keys", "long table"]
 
 @dataclass(frozen=True)
 class LongConfig:
-    """Of a kernel for sequences of any length.
+    """How to launch a kernel for sequences of any length.
 
     Args:
-        queries, keys: of a tile.
+        queries, keys: tokens of a tile.
         warps, stages: as in `Config`.
     """
 
@@ -22,7 +22,8 @@ class LongConfig:
 
 
 LONG_TABLE = 64  # tokens along either side of the tiles whose diagonals make a table's gradient
-# By kernel and whether heads are wider than 64; in 16 bits.
+# By kernel and whether heads are wider than 64, for 16 bits. What they compile to is in
+# tests/golden/long-kernel-resources.txt; how fast they are is not yet measured.
 LONG: dict[tuple[LongKernel, bool], LongConfig] = {
     ("long forward", False): LongConfig(128, 64, warps=8, stages=2),
     ("long forward", True): LongConfig(128, 64, warps=8, stages=2),
@@ -38,7 +39,7 @@ LONG: dict[tuple[LongKernel, bool], LongConfig] = {
 def long_config(kernel: LongKernel, width: int, itemsize: int, capability: int = 90) -> LongConfig:
     """How to launch a kernel for sequences of any length; arguments as those of `config`."""
     found = LONG[kernel, width > 64]
-    if itemsize > 2:
+    if itemsize > 2:  # smaller tiles, so that shared memory holds them
         size = LONG_TABLE if kernel == "long table" else 32
         found = replace(found, queries=size, keys=size, warps=8, stages=1)
     return found if capability >= 90 else replace(found, stages=1, warps=8)

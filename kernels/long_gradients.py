@@ -1,9 +1,9 @@
 """The backward pass of attention of any length without atomics: a kernel for queries, and one for keys and values.
 
 Both recompute the weights from the forward pass's logarithms of sums, and walk in segments as it does. The gradient of
-the scores is dS = P * (dP - delta) with delta = rowsum(P * dP), which also is the product of output and its gradient:
-near enough for dq, but rounded as the output is, and sums over whole tables would show that. So the kernel of queries
-adds delta up exactly on its way, for the table's gradient.
+the scores is dS = P * (dP - delta) with delta = rowsum(P * dP) = rowsum(out * dout). The latter is at hand beforehand,
+and exact enough for dq, but rounded as `out` is, and sums over whole tables would show that. So the kernel of queries
+adds up the former on its way, for the table's gradient.
 """
 
 import triton
@@ -18,7 +18,7 @@ def long_delta(
     OUT, DOUT, DELTA, out_b, out_h, out_n, dout_b, dout_h, dout_n, heads, queries,
     WIDTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
-    """delta = rowsum(out * dout), about. Grid: as the forward pass."""
+    """delta = rowsum(out * dout), rounded as `out` is. Grid: as the forward pass."""
     tiles = tl.cdiv(queries, BLOCK_Q)
     start = tl.program_id(0) % tiles * BLOCK_Q
     row = tl.program_id(0) // tiles
@@ -32,14 +32,14 @@ def long_delta(
 
 @triton.jit
 def weights_of(scores, logsum, dout, v, ACC: tl.constexpr, PRECISION: tl.constexpr):
-    """P and dP."""
+    """P and dP of a tile."""
     weights = tl.exp2(scores - logsum[:, None])
     return weights, tl.dot(dout, tl.trans(v), out_dtype=ACC, input_precision=PRECISION)
 
 
 @triton.jit
 def both_sums(products, weights, chosen):
-    """Rows' sums over chosen pairs: of P * dP, and of P."""
+    """Row sums over chosen pairs, of P * dP and of P: from both follows that of dS once delta is known."""
     of_products = tl.sum(tl.where(chosen, products, 0.0), 1)[:, None]
     of_weights = tl.sum(tl.where(chosen, weights, 0.0), 1)[:, None]
     return tl.where(tl.arange(0, 2)[None, :] == 0, of_products, of_weights)
@@ -51,7 +51,7 @@ def query_tiles(
     EXACT: tl.constexpr, FAR: tl.constexpr, FAR_IDS: tl.constexpr, NEAR: tl.constexpr, MASKED: tl.constexpr,
     WIDTH: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Go on over one segment of keys: dq, delta, and `both_sums` beyond the tables' radii."""
+    """Walk over one segment of keys: the state is dq, exact delta, and `both_sums` beyond the tables' radii."""
     dq, exact, far, far_ids = state
     queries, keys, radius = sizes[0], sizes[1], sizes[2]
     sample, IDS_Q, IDS_K, id_radius = terms[0], terms[4], terms[5], terms[6]
@@ -75,7 +75,7 @@ def query_tiles(
             if FAR_IDS:
                 own, other = ids_at(IDS_Q, sample, i, queries)[:, None], ids_at(IDS_K, sample, j, keys)[None, :]
                 placed = (own != 0) & (other != 0)
-                which = tl.arange(0, 4)[None, :, None]
+                which = tl.arange(0, 4)[None, :, None]  # three are needed, and sizes are powers of two
                 behind = both_sums(products, weights, placed & (other - own <= -id_radius))
                 far_ids += tl.where(which == 1, behind[:, None, :], 0.0)
                 ahead = both_sums(products, weights, placed & (other - own >= id_radius))
@@ -96,12 +96,11 @@ def long_backward_queries(
 ):  # fmt: skip
     """dq = scale dS k. Grid: tiles of queries of all heads and samples.
 
-    EXACT takes delta, added up exactly; FAR each tile's sum of dS at token distances of -radius and below; FAR_IDS,
-    in its last three of four, those at distances of ids of -radius and below, of radius and above, and where an id
-    is 0.
+    EXACT gets delta, added up exactly; FAR each tile's sum of dS at token distances of -radius and below; FAR_IDS, in
+    the last three of four, its sums at id distances of -radius and below, of radius and above, and where an id is 0.
     """
     tiles = tl.cdiv(queries, BLOCK_Q)
-    tile = tiles - 1 - tl.program_id(0) % tiles
+    tile = tiles - 1 - tl.program_id(0) % tiles  # those with most to do come first, as in the forward pass
     row = tl.program_id(0) // tiles
     sample, head = (row // heads).to(tl.int64), (row % heads).to(tl.int64)
     sizes = (queries, keys, radius, left, right)
@@ -122,6 +121,7 @@ def long_backward_queries(
     factor = tl.cast(scale, ACC) * LOG2E
     q = load_tile(Q + sample * q_b + head * q_h, start, queries, q_n, WIDTH, BLOCK_Q, BLOCK_D, True)
     dout = load_tile(DOUT + sample * dout_b + head * dout_h, start, queries, dout_n, WIDTH, BLOCK_Q, BLOCK_D, True)
+    # Rows beyond the last query repeat its numbers, and are never stored.
     own = (sample * heads + head) * queries + tl.minimum(i, queries - 1)
     logsum, delta = tl.load(LOGSUM + own), tl.load(DELTA + own)
     dq = tl.zeros((BLOCK_Q, BLOCK_D), ACC)
@@ -140,8 +140,8 @@ def long_backward_queries(
     store_tile(DQ + sample * dq_b + head * dq_h, dq, start, queries, dq_n, WIDTH, BLOCK_Q, BLOCK_D)
     if EXACT is not None:
         tl.store(EXACT + own, exact, mask=i < queries)
-    # dS summed over some pairs is their sum of P * dP, less delta times that of P. Queries that do not exist may have
-    # weights beyond all numbers.
+    # dS summed over some pairs is their sum of P * dP, less delta times that of P. Rows beyond the last query are left
+    # out: their weights may be infinite.
     less = tl.where(tl.arange(0, 2)[None, :] == 0, 1.0, -exact[:, None])
     there = (i < queries)[:, None]
     part = row.to(tl.int64) * tiles + tile
@@ -154,18 +154,18 @@ def long_backward_queries(
 
 @triton.jit
 def query_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr):
-    """As `key_segments`, of tiles of queries for the keys from `start` on.
+    """As `key_segments`: segments of tiles of queries for the keys from `start` on.
 
     Masked; whole and ahead of the radius; whole and near; whole and behind the radius; masked.
     """
     queries, keys, radius, left, right = sizes
     earlier = keys - queries
-    low = start - earlier  # queries at the places of the first and the last key
+    low = start - earlier  # the queries at the places of the first key and of the last; negative before all queries
     high = tl.minimum(start + BLOCK_K, keys) - 1 - earlier
     first = tl.maximum(low - right, 0) // BLOCK_Q
     end = tl.maximum(tl.cdiv(tl.minimum(high + left, queries - 1) + 1, BLOCK_Q), first)
     whole = clamp(tl.cdiv(tl.maximum(high - right, 0), BLOCK_Q), first, end)
-    whole = tl.where(start + BLOCK_K > keys, end, whole)
+    whole = tl.where(start + BLOCK_K > keys, end, whole)  # a tile with keys that do not exist is masked throughout
     ragged = clamp(tl.maximum(tl.minimum(low + left, queries - 1) + 1, 0) // BLOCK_Q, whole, end)
     near, far = whole, ragged
     if TABLE:
@@ -181,7 +181,7 @@ def key_tiles(
     NEAR: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_D: tl.constexpr,
     ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Go on over one segment of queries: dk and dv."""
+    """Walk over one segment of queries: the state is dk and dv."""
     dk, dv = state
     queries = sizes[0]
     for place in tl.range(first, end):
@@ -225,7 +225,7 @@ def long_backward_keys(
     dv = tl.zeros((BLOCK_K, BLOCK_D), ACC)
     if LIST is not None:
         LIST += (sample * tiles + tile) * tl.cdiv(queries, BLOCK_Q)
-    for member in tl.range(0, group):
+    for member in tl.range(0, group):  # the query heads of this key head, one after the other: no atomics
         head = key_head * group + member
         terms = (
             sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID,
@@ -234,6 +234,7 @@ def long_backward_keys(
         behind, ahead = 0.0, 0.0
         if TABLE is not None:
             behind, _, _, ahead, _ = far_scores(TABLE, head, radius, ACC)
+        # Seen from a key, the segments come in the other order: queries before it look ahead, those after it behind.
         constants = (0.0, ahead, 0.0, behind, 0.0)
         bounds = query_segments(start, sizes, TABLE is not None, BOTH, BLOCK_Q, BLOCK_K)
         if LIST is not None:

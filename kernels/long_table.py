@@ -2,7 +2,7 @@
 
 By token distance, tiles on one diagonal hold the same distances: a program walks along it, adds up the tiles' dS in
 registers, and turns the sum into sums by distance at the end. Only diagonals within the table's radius are walked; what
-lies beyond comes from the backward pass of queries, or from the rows' sums, which are 0. Memory grows with n.
+lies beyond comes from the backward pass of queries, or from the fact that rows of dS sum to 0. Memory grows with n.
 
 By ids of each sample, pairs are first sorted by products with one-hot matrices, as in `short_table.py`.
 """
@@ -13,9 +13,9 @@ import triton.language as tl
 from arith.kernels.long import ids_at, key_segments, load_tile, tile_scores
 from arith.kernels.long_gradients import weights_of
 from arith.kernels.short import LOG2E
-from arith.kernels.short_table import pick_columns, pick_rows
+from arith.kernels.short_table import pick_columns, pick_rows, store_diagonals
 
-NOWHERE = tl.constexpr(-(2**31))  # instead of an id of 0, which lies inside a block
+NOWHERE = tl.constexpr(-(2**31))  # in place of an id of 0, which lies inside a block of ids
 
 
 @triton.jit
@@ -37,17 +37,6 @@ def tile_gradients(
 
 
 @triton.jit
-def store_diagonals(NEAR, near, part, BLOCK: tl.constexpr):
-    """Sums by distance of a block: first for those below its middle diagonal, -BLOCK to -1, then for 0 to BLOCK - 1."""
-    x = tl.arange(0, BLOCK)
-    # Row p begins at its own diagonal: column x then holds p' - p = x, or x - BLOCK where it wrapped.
-    turned = tl.gather(near, (x[:, None] + x[None, :]) % BLOCK, 1)
-    wrapped = x[:, None] + x[None, :] >= BLOCK
-    tl.store(NEAR + part * 2 * BLOCK + x, tl.sum(tl.where(wrapped, turned, 0.0), 0))
-    tl.store(NEAR + part * 2 * BLOCK + BLOCK + x, tl.sum(tl.where(wrapped, 0.0, turned), 0))
-
-
-@triton.jit
 def long_table_gradient(
     Q, K, V, DOUT, LOGSUM, DELTA, NEAR,
     TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, SHOWN,
@@ -55,7 +44,10 @@ def long_table_gradient(
     heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale, lowest, diagonals, chunks,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Sums of dS on the diagonals of tiles from `lowest` on. Grid: diagonals and their parts, heads, samples."""
+    """Sums of dS on the diagonals of tiles from `lowest` on. Grid: diagonals, their chunks, heads, samples.
+
+    A diagonal is shared by `chunks` programs where there are too few to keep a device busy.
+    """
     diagonal = lowest + tl.program_id(0) % diagonals
     chunk = tl.program_id(0) // diagonals % chunks
     row = tl.program_id(0) // (diagonals * chunks)
@@ -75,6 +67,7 @@ def long_table_gradient(
     if SHOWN is not None:
         SHOWN += sample * tiles_q * tiles_k
     near = tl.zeros((BLOCK, BLOCK), ACC)
+    # Tile i of queries meets tile i + diagonal of keys, where there are both; chunks take turns.
     for tile in tl.range(tl.maximum(0, -diagonal) + chunk, tl.minimum(tiles_q, tiles_k - diagonal), chunks):
         shown = True
         if SHOWN is not None:
@@ -96,7 +89,7 @@ def long_id_table_gradient(
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, SPLIT: tl.constexpr, ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Sums of dS on diagonals of blocks of ids. Grid: diagonals and parts of the queries of all heads and samples.
+    """Sums of dS on diagonals of blocks of ids. Grid: diagonals, chunks of tiles of queries, heads, samples.
 
     SPAN holds the lowest and the highest block of ids in each tile, so that tiles off the diagonal are left out.
     """
@@ -122,6 +115,7 @@ def long_id_table_gradient(
     near = tl.zeros((BLOCK, BLOCK), ACC)
     for tile in tl.range(chunk, tiles_q, chunks):
         low_q, high_q = tl.load(SPAN_Q + 2 * tile), tl.load(SPAN_Q + 2 * tile + 1)
+        # The tiles that the window on token indices shows; all are masked, so that segments do not matter.
         first, _, _, _, _, end = key_segments(tile * BLOCK, sizes, False, True, BLOCK, BLOCK)
         if LIST is not None:
             first, end = 0, tl.load(COUNT + sample * tiles_q + tile)
@@ -129,6 +123,7 @@ def long_id_table_gradient(
             other = place
             if LIST is not None:
                 other = tl.load(LIST + (sample * tiles_q + tile) * tiles_k + place)
+            # Blocks of ids that this tile of queries holds and, shifted by the diagonal, the tile of keys as well.
             low = tl.maximum(low_q, tl.load(SPAN_K + 2 * other) - diagonal)
             high = tl.minimum(high_q, tl.load(SPAN_K + 2 * other + 1) - diagonal)
             if low <= high:

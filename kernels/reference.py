@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
 
-FEW_SLOTS = 64  # of a table
+FEW_SLOTS = 64  # table size up to which a compiled lookup on a CPU is a product with a one-hot matrix
 
 
 def attention(
@@ -54,15 +54,15 @@ def visibility(
     documents: Int[Tensor, "b k"] | None,
     device: torch.device,
 ) -> Bool[Tensor, "#b 1 q k"] | None:
-    """Which keys each query may look at; None if all."""
+    """Which keys each query may attend to; None if all."""
     masks = []
     if causal and queries > 1:
         masks.append(torch.ones(1, queries, keys, dtype=torch.bool, device=device).tril(keys - queries))
     if valid is not None:
         masks.append(rearrange(valid, "b k -> b 1 k"))
     if documents is not None:
-        own = documents[:, keys - queries :]
-        masks.append(rearrange(own, "b q -> b q 1") == rearrange(documents, "b k -> b 1 k"))
+        of_queries = documents[:, keys - queries :]
+        masks.append(rearrange(of_queries, "b q -> b q 1") == rearrange(documents, "b k -> b 1 k"))
     for term in terms:
         if isinstance(term, Window):
             distance, unplaced = _distance(term.ids, queries, keys, device)
@@ -77,11 +77,12 @@ def visibility(
 
 
 def _may_see_nothing(terms: Sequence[Term], valid: Tensor | None, documents: Tensor | None) -> bool:
+    # Causality alone leaves every query its own token.
     return valid is not None or documents is not None or any(isinstance(term, Window) for term in terms)
 
 
 def token_index(queries: int, keys: int, device: torch.device) -> Ids:
-    """What a term's ids are where it has none."""
+    """The ids of a term that has none: token index + 1, the queries being the last of the keys."""
     index = torch.arange(1, keys + 1, device=device)[None]
     return Ids(index[:, keys - queries :], index)
 
@@ -89,7 +90,7 @@ def token_index(queries: int, keys: int, device: torch.device) -> Ids:
 def _distance(
     ids: Ids | None, queries: int, keys: int, device: torch.device
 ) -> tuple[Int[Tensor, "b q k"], Bool[Tensor, "b q k"] | None]:
-    """k - q for each pair, and which pairs hold an id of 0 (None: no pair can)."""
+    """k - q for each pair, and which pairs hold an id of 0; None where none can."""
     placed = ids is None
     ids = ids or token_index(queries, keys, device)
     q, k = rearrange(ids.q, "b q -> b q 1"), rearrange(ids.k, "b k -> b 1 k")
@@ -99,7 +100,7 @@ def _distance(
 def add_term(
     term: Term, scores: Float[Tensor, "b h q k"], q: Float[Tensor, "b h q d"], scale: float
 ) -> Float[Tensor, "b h q k"]:
-    """Scores so far, and what a term adds."""
+    """The scores so far plus what a term adds; windows hide instead, see `visibility`."""
     queries, keys = scores.shape[2:]
     match term:
         case Window():
@@ -116,9 +117,10 @@ def add_term(
             bias = term.values[:, rows.clamp(min=0), columns.clamp(min=0)] * placed
             return scores + rearrange(bias, "h b q k -> b h q k").to(scores.dtype)
         case Decay():
-            own = term.cumulative[..., keys - queries :]
-            return scores + (own[..., :, None] - term.cumulative[..., None, :]).to(scores.dtype)
+            of_queries = term.cumulative[..., keys - queries :]
+            return scores + (of_queries[..., :, None] - term.cumulative[..., None, :]).to(scores.dtype)
         case KeyTable():
+            # A score for each query and slot, and then a choice by pair: a key for each pair would be d times as large.
             by_slot = (q * scale) @ term.values.transpose(-1, -2).to(q.dtype)
             slot = slots(term.values.shape[1] - 1, term.ids, queries, keys, scores.device)
             unplaced = slot == term.values.shape[1]
@@ -129,17 +131,17 @@ def add_term(
 
 
 def _look_up(values: Float[Tensor, "h s"], slot: Int[Tensor, " p"]) -> Float[Tensor, "h p"]:
-    """The value of each slot."""
+    """The value of each slot, by whatever is fastest forward and backward."""
     if torch.compiler.is_compiling() and slot.device.type == "cpu" and values.shape[1] <= FEW_SLOTS:
-        # Compiled, the gradient of a selection is a race of all threads for the same few numbers; that of a product
-        # is a product.
+        # Compiled, the gradient of a selection makes all threads contend for the same few numbers; that of a product is
+        # a product.
         return values @ (slot == torch.arange(values.shape[1], device=slot.device)[:, None]).to(values.dtype)
-    # On a CPU ten times as fast, there and back, as indexing or an embedding of the slots.
+    # On a CPU ten times as fast, forward and backward, as indexing or an embedding of the slots.
     return values.index_select(1, slot)
 
 
 def slots(doubled_radius: int, ids: Ids | None, queries: int, keys: int, device: torch.device) -> Int[Tensor, "b q k"]:
-    """Where in a table of 2r + 2 slots each pair finds its value."""
+    """The slot of each pair in a table of 2r + 2."""
     radius = doubled_radius // 2
     distance, unplaced = _distance(ids, queries, keys, device)
     slot = distance.clamp(-radius, radius) + radius

@@ -27,10 +27,10 @@ def route(
 ) -> tuple[Route, str]:
     """Which implementation runs a call, and why.
 
-    "windowed" is the reference without most of what windows hide.
+    "windowed" is the reference without most of the pairs that windows hide.
 
     Raises:
-        ValueError: the backend is not known, or cannot run the call.
+        ValueError: the backend does not exist, or cannot run the call.
 
     >>> import torch
     >>> q = torch.zeros(1, 2, 8, 16)
@@ -41,7 +41,7 @@ def route(
         raise ValueError(f"no attention backend is called {backend!r}. Backends: auto, triton, reference")
     if backend == "reference":
         return "reference", "asked for"
-    why_not = _why_not_fused(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
+    why_not = _obstacle(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
     if dropout:
         why_not = "weights are dropped in plain torch"
     if why_not is None:
@@ -51,7 +51,9 @@ def route(
     return "windowed" if not dropout and windowed.takes(terms, k.shape[2]) else "reference", why_not
 
 
-def _why_not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:
+def _obstacle(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:
+    """Why the fused kernels cannot take a call; None if they can."""
+    # Cheap questions first; those to the device only where there is one.
     if q.device.type != "cuda" and not interpreted:
         return f"tensors on a {q.device.type} run in plain torch"
     if find_spec("triton") is None:
@@ -70,12 +72,12 @@ def _why_not_fused(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], inter
             return why_not
         if dtype == torch.float32 and capability(q.device) < 90:
             return "numbers of 32 bits need a GPU of compute capability 9.0 for the fused kernels"
-    in_a_tile = k.shape[2] if k.shape[2] <= LONGEST else 1  # longer ones go tile by tile
-    return too_large(in_a_tile, q.shape[3], dtype.itemsize) or _why_terms_not_fused(terms, k.shape[2])
+    in_a_tile = k.shape[2] if k.shape[2] <= LONGEST else 1  # longer ones go tile by tile, and are never too many
+    return too_large(in_a_tile, q.shape[3], dtype.itemsize) or _obstacle_in_terms(terms, k.shape[2])
 
 
 def working_dtype(q: Tensor, k: Tensor, v: Tensor) -> torch.dtype | None:
-    """What a call is computed in: the type of autocast, if on, which leaves doubles alone; None if types differ."""
+    """The type a call is computed in: autocast's where that is on, but for float64; None if the types differ."""
     given = {x.dtype for x in (q, k, v)}
     if torch.is_autocast_enabled(q.device.type) and torch.float64 not in given:
         return torch.get_autocast_dtype(q.device.type)
@@ -83,11 +85,11 @@ def working_dtype(q: Tensor, k: Tensor, v: Tensor) -> torch.dtype | None:
 
 
 def _interpreting() -> bool:
-    """Whether Triton interprets kernels, so that they run without a GPU; slow, and meant for tests."""
+    """Whether Triton interprets kernels, so that they run without a GPU: slow, and meant for tests."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _why_terms_not_fused(terms: Sequence[Term], keys: int) -> str | None:
+def _obstacle_in_terms(terms: Sequence[Term], keys: int) -> str | None:
     """Why the fused kernels cannot take these terms; None if they can."""
     tables: list[Ids] = []
     windows = 0
@@ -99,7 +101,7 @@ def _why_terms_not_fused(terms: Sequence[Term], keys: int) -> str | None:
             return "a window that leaves out the token itself runs in plain torch only"
         if many and isinstance(term, PairTable):
             return f"a table by pairs of more than {LONGEST} tokens runs in plain torch only"
-        # What all samples share is one tile of scores, if all scores are.
+        # Up to 128 tokens, whatever all samples share is folded into one tile, however many terms there are.
         if term.ids is None or (term.ids.shared and not many):
             continue
         match term:
@@ -110,7 +112,7 @@ def _why_terms_not_fused(terms: Sequence[Term], keys: int) -> str | None:
             case Window():
                 windows += 1
     which = "ids" if many else "ids that differ between samples"
-    # Equal values in other tensors are not looked for: that would wait for the device.
+    # Tensors are compared by identity: comparing their values would wait for the device.
     if any(ids.q is not tables[0].q or ids.k is not tables[0].k for ids in tables):
         return f"tables by distance on two sets of {which} run in plain torch only"
     return f"two windows on {which} run in plain torch only" if windows > 1 else None

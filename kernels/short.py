@@ -12,8 +12,12 @@ file has the mathematics.
 import triton
 import triton.language as tl
 
+# Names, here and in the other kernels: CAPITALS are pointers, None where a call has none, and constants of compilation.
+# x_b, x_h and x_n are strides of batch, heads and tokens; i and j are tokens of a sample, `row` and `column` places in
+# a tile.
 LOG2E = tl.constexpr(1.4426950408889634)
-HIDDEN = tl.constexpr(-1e30)  # finite: a row of hidden scores must not give NaN
+# Finite, as -inf less -inf is NaN, and so far below any score that its exponential beside one is exactly 0.
+HIDDEN = tl.constexpr(-1e30)
 SEEN = tl.constexpr(-1e29)  # every score above it belongs to a visible pair
 
 
@@ -22,7 +26,10 @@ def load_rows(
     pointer, first, batch, sample, token, tokens, stride_b, stride_n,
     WIDTH: tl.constexpr, PACK: tl.constexpr, EVEN: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """Rows of the samples from `first` on. Where there is none, one that exists: less than a mask, and hidden later."""
+    """Load rows of the samples from `first` on. A row that does not exist repeats one that does, and is hidden later.
+
+    Clamping the address costs less than masking the load.
+    """
     if not EVEN:
         token = tl.minimum(token, tokens - 1)
     if PACK > 1:  # the last tile of a batch may lack samples
@@ -40,7 +47,7 @@ def store_rows(
     pointer, values, first, batch, sample, token, tokens, stride_b, stride_n,
     WIDTH: tl.constexpr, PACK: tl.constexpr, EVEN: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """Write the rows that exist."""
+    """Store the rows that exist."""
     d = tl.arange(0, BLOCK_D)
     rows = sample * stride_b + token * stride_n
     there = (d < WIDTH)[None, :]
@@ -54,22 +61,11 @@ def store_rows(
 
 @triton.jit
 def shared_scores(
-    TILE,
-    head,
-    sample_q,
-    sample_k,
-    i,
-    j,
-    queries,
-    keys,
-    CAUSAL: tl.constexpr,
-    PACK: tl.constexpr,
-    EVEN_Q: tl.constexpr,
-    EVEN_K: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    TILE, head, sample_q, sample_k, i, j, queries, keys,
+    CAUSAL: tl.constexpr, PACK: tl.constexpr, EVEN_Q: tl.constexpr, EVEN_K: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     """Scores that all samples share; hidden where a pair does not exist."""
-    fits = (i >= 0)[:, None] & (j >= 0)[None, :]
+    fits = (i >= 0)[:, None] & (j >= 0)[None, :]  # always true, and of the tile's shape
     if not EVEN_Q:
         fits = fits & (i < queries)[:, None]
     if not EVEN_K:
@@ -77,7 +73,7 @@ def shared_scores(
     if PACK > 1:
         fits = fits & (sample_q[:, None] == sample_k[None, :])
     if CAUSAL:
-        fits = fits & (j[None, :] <= i[:, None] + keys - queries)
+        fits = fits & (j[None, :] <= i[:, None] + keys - queries)  # the queries are the last of the keys
     scores = tl.zeros(fits.shape, ACC)
     if TILE is not None:
         pairs = (head * queries + i)[:, None] * keys + j[None, :]
@@ -87,43 +83,22 @@ def shared_scores(
 
 @triton.jit
 def load_ids(pointer, first, batch, sample, token, tokens, stride_b):
-    """An integer for each token; 0 where there is none."""
+    """Load an integer for each token; 0 where there is none."""
     there = (token < tokens) & (first + sample < batch)
     return tl.load(pointer + (first + sample) * stride_b + token, mask=there, other=0)
 
 
 @triton.jit
 def all_scores(
-    q,
-    k,
-    shared,
-    TABLE,
-    VALID,
-    DOCUMENTS,
-    ids_q,
-    ids_k,
-    WINDOW_Q,
-    WINDOW_K,
-    first,
-    batch,
-    head,
-    sample_q,
-    sample_k,
-    i,
-    j,
-    queries,
-    keys,
-    radius,
-    left,
-    right,
-    scale,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
-    """Scores of every pair in powers of two, HIDDEN or below where a query must not look."""
+    q, k, shared, TABLE, VALID, DOCUMENTS, ids_q, ids_k, WINDOW_Q, WINDOW_K, first, batch, head, sample_q, sample_k,
+    i, j, queries, keys, radius, left, right, scale,
+    ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Scores of all pairs as exponents of two, HIDDEN or below where a query must not attend."""
     factor = tl.cast(scale, ACC) * LOG2E
     scores = tl.dot(q, tl.trans(k), out_dtype=ACC, input_precision=PRECISION) * factor + shared
     if TABLE is not None:
+        # Distances beyond the radius have the scores at either end, pairs without a position the one behind them.
         slot = tl.minimum(tl.maximum(ids_k[None, :] - ids_q[:, None], -radius), radius) + radius
         slot = tl.where((ids_k == 0)[None, :] | (ids_q == 0)[:, None], 2 * radius + 1, slot)
         scores += tl.load(TABLE + head * (2 * radius + 2) + slot).to(ACC) * LOG2E
@@ -145,9 +120,9 @@ def all_scores(
 
 @triton.jit
 def exponentials(scores, first, batch, sample, PACK: tl.constexpr):
-    """Exponentials of each row, and the inverse of their sum: 0 for rows that see nothing or do not exist.
+    """Exponentials of each row, and the inverse of their sum: 0 for rows that attend to nothing or do not exist.
 
-    A hidden pair beside a visible one is 0 by itself, as an exponential of -1e30.
+    A hidden pair beside a visible one needs no mask: its exponential, of -1e30, is 0.
     """
     highest = tl.maximum(tl.max(scores, 1), HIDDEN)  # finite even where a table holds -inf
     powers = tl.exp2(scores - highest[:, None])
@@ -159,57 +134,21 @@ def exponentials(scores, first, batch, sample, PACK: tl.constexpr):
 
 @triton.jit
 def short_forward(
-    Q,
-    K,
-    V,
-    OUT,
-    TILE,
-    TABLE,
-    IDS_Q,
-    IDS_K,
-    WINDOW_Q,
-    WINDOW_K,
-    VALID,
-    DOCUMENTS,
-    q_b,
-    q_h,
-    q_n,
-    k_b,
-    k_h,
-    k_n,
-    v_b,
-    v_h,
-    v_n,
-    out_b,
-    out_h,
-    out_n,
-    batch,
-    queries,
-    keys,
-    group,
-    radius,
-    left,
-    right,
-    scale,
-    ALIKE: tl.constexpr,
-    WIDTH: tl.constexpr,
-    CAUSAL: tl.constexpr,
-    PACK: tl.constexpr,
-    EVEN_Q: tl.constexpr,
-    EVEN_K: tl.constexpr,
-    BLOCK_Q: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr,
+    Q, K, V, OUT, TILE, TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS,
+    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, out_b, out_h, out_n,
+    batch, queries, keys, group, radius, left, right, scale,
+    ALIKE: tl.constexpr, WIDTH: tl.constexpr, CAUSAL: tl.constexpr, PACK: tl.constexpr, EVEN_Q: tl.constexpr,
+    EVEN_K: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr,
     PRECISION: tl.constexpr,
-):
+):  # fmt: skip
     """out = softmax(scores) v. Grid: programs that share the batch, heads."""
-    head = tl.program_id(1).to(tl.int64)
+    head = tl.program_id(1).to(tl.int64)  # offsets of heads and samples may be beyond 32 bits
     key_head = head // group
     row, column = tl.arange(0, PACK * BLOCK_Q), tl.arange(0, PACK * BLOCK_K)
     sample_q, i, sample_k, j = row // BLOCK_Q, row % BLOCK_Q, column // BLOCK_K, column % BLOCK_K
-    if ALIKE:  # then their offsets inside a tile are held once
+    if ALIKE:  # equal strides: offsets inside a tile are computed, and held in registers, once
         k_b, k_n, v_b, v_n = q_b, q_n, q_b, q_n
+    # What all samples share stays in registers while the program walks over the batch.
     shared = shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL, PACK, EVEN_Q, EVEN_K, ACC)
     for pack in tl.range(tl.program_id(0), tl.cdiv(batch, PACK), tl.num_programs(0)):
         first = tl.cast(pack, tl.int64) * PACK
@@ -225,6 +164,7 @@ def short_forward(
             sample_q, sample_k, i, j, queries, keys, radius, left, right, scale, ACC, PRECISION,
         )  # fmt: skip
         powers, inverse = exponentials(scores, first, batch, sample_q, PACK)
+        # Dividing the product, not the weights, touches a tile of head width instead of one of keys.
         out = tl.dot(powers.to(v.dtype), v, out_dtype=ACC, input_precision=PRECISION) * inverse[:, None]
         store_rows(
             OUT + head * out_h, out, first, batch, sample_q, i, queries, out_b, out_n, WIDTH, PACK, EVEN_Q, BLOCK_D
@@ -233,65 +173,21 @@ def short_forward(
 
 @triton.jit
 def short_backward(
-    Q,
-    K,
-    V,
-    DOUT,
-    DQ,
-    DK,
-    DV,
-    DTILE,
-    TILE,
-    TABLE,
-    IDS_Q,
-    IDS_K,
-    WINDOW_Q,
-    WINDOW_K,
-    VALID,
-    DOCUMENTS,
-    q_b,
-    q_h,
-    q_n,
-    k_b,
-    k_h,
-    k_n,
-    v_b,
-    v_h,
-    v_n,
-    dout_b,
-    dout_h,
-    dout_n,
-    dq_b,
-    dk_b,
-    grad_h,
-    grad_n,
-    batch,
-    queries,
-    keys,
-    group,
-    radius,
-    left,
-    right,
-    scale,
-    ALIKE: tl.constexpr,
-    WIDTH: tl.constexpr,
-    CAUSAL: tl.constexpr,
-    PACK: tl.constexpr,
-    EVEN_Q: tl.constexpr,
-    EVEN_K: tl.constexpr,
-    BLOCK_Q: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr,
+    Q, K, V, DOUT, DQ, DK, DV, DTILE, TILE, TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS,
+    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n, dq_b, dk_b, grad_h, grad_n,
+    batch, queries, keys, group, radius, left, right, scale,
+    ALIKE: tl.constexpr, WIDTH: tl.constexpr, CAUSAL: tl.constexpr, PACK: tl.constexpr, EVEN_Q: tl.constexpr,
+    EVEN_K: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr,
     PRECISION: tl.constexpr,
-):
+):  # fmt: skip
     """Gradients of q, of k and v for each query head, and each program's part of the shared scores'."""
-    head = tl.program_id(1).to(tl.int64)
+    head = tl.program_id(1).to(tl.int64)  # offsets of heads and samples may be beyond 32 bits
     key_head = head // group
     row, column = tl.arange(0, PACK * BLOCK_Q), tl.arange(0, PACK * BLOCK_K)
     sample_q, i, sample_k, j = row // BLOCK_Q, row % BLOCK_Q, column // BLOCK_K, column % BLOCK_K
-    if ALIKE:  # then their offsets inside a tile are held once
+    if ALIKE:  # equal strides: offsets inside a tile are computed, and held in registers, once
         k_b, k_n, v_b, v_n, dout_b, dout_n = q_b, q_n, q_b, q_n, q_b, q_n
+    # What all samples share stays in registers while the program walks over the batch.
     shared = shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL, PACK, EVEN_Q, EVEN_K, ACC)
     dtile = tl.zeros((PACK * BLOCK_Q, PACK * BLOCK_K), ACC)
     for pack in tl.range(tl.program_id(0), tl.cdiv(batch, PACK), tl.num_programs(0)):
@@ -315,18 +211,19 @@ def short_backward(
         dv = tl.dot(tl.trans(weights.to(dout.dtype)), dout, out_dtype=ACC, input_precision=PRECISION)
         store_rows(DV + head * grad_h, dv, first, batch, sample_k, j, keys, dk_b, grad_n, WIDTH, PACK, EVEN_K, BLOCK_D)
         dweights = tl.dot(dout, tl.trans(v), out_dtype=ACC, input_precision=PRECISION)
+        # The whole row is at hand, so that rowsum(P * dP) is exact: rowsum(out * dout) would be rounded as `out` is.
         dscores = weights * (dweights - tl.sum(weights * dweights, 1)[:, None])
         if DTILE is not None:
             dtile += dscores
         factor = tl.cast(scale, ACC)
-        rounded = dscores.to(q.dtype)
+        rounded = dscores.to(q.dtype)  # tensor cores multiply numbers of the inputs' type
         dq = tl.dot(rounded, k, out_dtype=ACC, input_precision=PRECISION) * factor
         store_rows(
             DQ + head * grad_h, dq, first, batch, sample_q, i, queries, dq_b, grad_n, WIDTH, PACK, EVEN_Q, BLOCK_D
         )
         dk = tl.dot(tl.trans(rounded), q, out_dtype=ACC, input_precision=PRECISION) * factor
         store_rows(DK + head * grad_h, dk, first, batch, sample_k, j, keys, dk_b, grad_n, WIDTH, PACK, EVEN_K, BLOCK_D)
-    if DTILE is not None:
+    if DTILE is not None:  # one part for each program and head; torch adds them up in a fixed order
         part = tl.program_id(0).to(tl.int64) * tl.num_programs(1) + head
         pairs = (part * PACK * BLOCK_Q + row[:, None]) * (PACK * BLOCK_K) + column[None, :]
         tl.store(DTILE + pairs, dtile)

@@ -19,8 +19,8 @@ from arith.kernels.short import all_scores, exponentials, load_ids, load_rows, s
 def pick_columns(x, hot, SPLIT: tl.constexpr, ACC: tl.constexpr):
     """x @ hot, exact but for the last bits of x.
 
-    SPLIT halves x into two numbers of 16 bits, whose products with 0 and 1 are exact on the fast units: 16 bits remain
-    of the 24 of a float32, which beside sums of 16-bit inputs is plenty.
+    SPLIT writes x as a sum of two bfloat16, whose products with 0 and 1 are exact on tensor cores: 16 of the 24 bits of
+    a float32 remain, which is plenty beside sums over 16-bit inputs.
     """
     if SPLIT:
         high = x.to(tl.bfloat16)
@@ -31,7 +31,7 @@ def pick_columns(x, hot, SPLIT: tl.constexpr, ACC: tl.constexpr):
 
 @triton.jit
 def pick_rows(hot, x, SPLIT: tl.constexpr, ACC: tl.constexpr):
-    """hot @ x, likewise."""
+    """hot @ x, as `pick_columns`."""
     if SPLIT:
         high = x.to(tl.bfloat16)
         low = (x - high.to(tl.float32)).to(tl.bfloat16)
@@ -40,54 +40,25 @@ def pick_rows(hot, x, SPLIT: tl.constexpr, ACC: tl.constexpr):
 
 
 @triton.jit
+def store_diagonals(NEAR, near, part, BLOCK: tl.constexpr):
+    """Sum a block along its diagonals, and store the sums for distances -BLOCK to -1, then 0 to BLOCK - 1."""
+    x = tl.arange(0, BLOCK)
+    # Row p begins at its own diagonal: column x then holds p' - p = x, or x - BLOCK where it wrapped.
+    turned = tl.gather(near, (x[:, None] + x[None, :]) % BLOCK, 1)
+    wrapped = x[:, None] + x[None, :] >= BLOCK
+    tl.store(NEAR + part * 2 * BLOCK + x, tl.sum(tl.where(wrapped, turned, 0.0), 0))
+    tl.store(NEAR + part * 2 * BLOCK + BLOCK + x, tl.sum(tl.where(wrapped, 0.0, turned), 0))
+
+
+@triton.jit
 def short_table_gradient(
-    Q,
-    K,
-    V,
-    DOUT,
-    NEAR,
-    FAR,
-    TILE,
-    TABLE,
-    IDS_Q,
-    IDS_K,
-    WINDOW_Q,
-    WINDOW_K,
-    VALID,
-    DOCUMENTS,
-    q_b,
-    q_h,
-    q_n,
-    k_b,
-    k_h,
-    k_n,
-    v_b,
-    v_h,
-    v_n,
-    dout_b,
-    dout_h,
-    dout_n,
-    batch,
-    queries,
-    keys,
-    group,
-    radius,
-    left,
-    right,
-    scale,
-    ALIKE: tl.constexpr,
-    WIDTH: tl.constexpr,
-    CAUSAL: tl.constexpr,
-    EVEN_Q: tl.constexpr,
-    EVEN_K: tl.constexpr,
-    BLOCK_Q: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    BLOCK_IDS: tl.constexpr,
-    SPLIT: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    Q, K, V, DOUT, NEAR, FAR, TILE, TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS,
+    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n,
+    batch, queries, keys, group, radius, left, right, scale,
+    ALIKE: tl.constexpr, WIDTH: tl.constexpr, CAUSAL: tl.constexpr, EVEN_Q: tl.constexpr, EVEN_K: tl.constexpr,
+    BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_IDS: tl.constexpr,
+    SPLIT: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     """Parts of the gradient: NEAR, by distance, on a diagonal of blocks; FAR, from r on to either side, and unplaced.
 
     Grid: programs that share the batch, heads, diagonals.
@@ -96,7 +67,7 @@ def short_table_gradient(
     key_head = head // group
     diagonal = tl.program_id(2) - tl.num_programs(2) // 2
     i, j, id_ = tl.arange(0, BLOCK_Q), tl.arange(0, BLOCK_K), tl.arange(0, BLOCK_IDS)
-    zero_q, zero_k = i * 0, j * 0  # one sample a tile
+    zero_q, zero_k = i * 0, j * 0  # one sample per tile: its place in the tile is 0
     if ALIKE:
         k_b, k_n, v_b, v_n, dout_b, dout_n = q_b, q_n, q_b, q_n, q_b, q_n
     shared = shared_scores(TILE, head, zero_q, zero_k, i, j, queries, keys, CAUSAL, 1, EVEN_Q, EVEN_K, ACC)
@@ -106,11 +77,13 @@ def short_table_gradient(
         first = tl.cast(sample, tl.int64)
         ids_q = load_ids(IDS_Q, first, batch, zero_q, i, queries, queries)
         ids_k = load_ids(IDS_K, first, batch, zero_k, j, keys, keys)
+        # The sample is shifted to begin at its lowest id, ids of 0 apart: fewer blocks then hold all ids.
         highest = tl.maximum(tl.max(ids_q, 0), tl.max(ids_k, 0))
         lowest = tl.minimum(
             tl.min(tl.where(ids_q == 0, highest, ids_q), 0), tl.min(tl.where(ids_k == 0, highest, ids_k), 0)
         )
         blocks = (highest - lowest) // BLOCK_IDS + 1
+        # The middle diagonal has the far pairs to add up, whatever its blocks hold; others are left out if empty.
         if (diagonal == 0) | (tl.abs(diagonal) < blocks):
             q = load_rows(Q + head * q_h, first, batch, zero_q, i, queries, q_b, q_n, WIDTH, 1, EVEN_Q, BLOCK_D)
             k = load_rows(K + key_head * k_h, first, batch, zero_k, j, keys, k_b, k_n, WIDTH, 1, EVEN_K, BLOCK_D)
@@ -126,24 +99,23 @@ def short_table_gradient(
             weights = powers * inverse[:, None]
             dweights = tl.dot(dout, tl.trans(v), out_dtype=ACC, input_precision=PRECISION)
             dscores = weights * (dweights - tl.sum(weights * dweights, 1)[:, None])
+            # Far pairs need no sorting by distance: at either end of the table they share one score.
             if diagonal == 0:
                 distance = ids_k[None, :] - ids_q[:, None]
                 placed = (ids_k != 0)[None, :] & (ids_q != 0)[:, None]
                 behind += tl.sum(tl.sum(tl.where(placed & (distance <= -radius), dscores, 0.0), 1), 0)
                 ahead += tl.sum(tl.sum(tl.where(placed & (distance >= radius), dscores, 0.0), 1), 0)
                 unplaced += tl.sum(tl.sum(tl.where(placed, 0.0, dscores), 1), 0)
+            # -1 lies in no block: pairs without a position are counted among `unplaced` alone.
             place_q = tl.where(ids_q == 0, -1, ids_q - lowest)
             place_k = tl.where(ids_k == 0, -1, ids_k - lowest)
+            # Block p of query ids meets block p + diagonal of key ids, where there are both.
             for block in tl.range(tl.maximum(0, -diagonal), tl.minimum(blocks, blocks - diagonal)):
                 hot_q = place_q[None, :] == block * BLOCK_IDS + id_[:, None]
                 hot_k = place_k[:, None] == (block + diagonal) * BLOCK_IDS + id_[None, :]
                 near += pick_rows(hot_q, pick_columns(dscores, hot_k, SPLIT, ACC), SPLIT, ACC)
-    # Row p begins at its own diagonal: column x then holds p' - p = x, or x - BLOCK_IDS where it wrapped.
-    turned = tl.gather(near, (id_[:, None] + id_[None, :]) % BLOCK_IDS, 1)
-    wrapped = id_[:, None] + id_[None, :] >= BLOCK_IDS
     part = (tl.program_id(0).to(tl.int64) * tl.num_programs(1) + head) * tl.num_programs(2) + tl.program_id(2)
-    tl.store(NEAR + part * 2 * BLOCK_IDS + id_, tl.sum(tl.where(wrapped, turned, 0.0), 0))
-    tl.store(NEAR + part * 2 * BLOCK_IDS + BLOCK_IDS + id_, tl.sum(tl.where(wrapped, 0.0, turned), 0))
+    store_diagonals(NEAR, near, part, BLOCK_IDS)
     which = tl.arange(0, 1)
     tl.store(FAR + part * 3 + which, behind)
     tl.store(FAR + part * 3 + 1 + which, ahead)

@@ -1,7 +1,7 @@
 """What can be added to attention scores, as plain data. A position id of 0 means "no position" everywhere.
 
-Scores are finite: what must not be seen is hidden by a `Window`, or by a score as low as -10,000. Beside -inf, plain
-torch could not tell hidden keys from visible ones.
+Scores are finite: a key is hidden by a `Window`, or by a score as low as -10,000. With -inf among them, plain torch
+could not tell hidden keys from visible ones.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ids:
-    """Integer positions of queries and keys; `b` may be 1. Where a term's ids are None, token index + 1 is meant."""
+    """Integer positions of queries and keys; `b` may be 1. A term whose ids are None goes by token index + 1."""
 
     q: Int[Tensor, "b q"]
     k: Int[Tensor, "b k"]
 
     @property
     def shared(self) -> bool:
-        """Whether all samples have the same."""
+        """Whether all samples have the same ids."""
         return self.q.shape[0] == self.k.shape[0] == 1
 
 
 @dataclass(frozen=True)
 class DistanceTable:
-    """A score for each distance: `values[h, r + clip(k - q, -r, r)]`; the last slot, where one of the ids is 0."""
+    """A score for each distance, `values[h, r + clip(k - q, -r, r)]`; the last slot: pairs of which an id is 0."""
 
     values: Float[Tensor, "h 2r+2"]
     ids: Ids | None = None
@@ -42,7 +42,7 @@ class PairTable:
 
 @dataclass(frozen=True)
 class Window:
-    """Only keys with `-left <= k - q <= right` are visible, and every pair of which one id is 0."""
+    """Hides keys but those with `-left <= k - q <= right`; a pair of which one id is 0 stays visible."""
 
     left: int
     right: int
@@ -51,7 +51,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Decay:
-    """Forgetting attention: `cumulative[q] - cumulative[k]`, sums of log forget gates along the sequence."""
+    """Forgetting attention: adds `cumulative[q] - cumulative[k]`, sums of log forget gates along the sequence."""
 
     cumulative: Float[Tensor, "b h k"]
 

@@ -1,8 +1,8 @@
 """Attention behind narrow windows in plain torch: its cost grows with the tokens, not with their square.
 
-Tokens are put in the order of their ids. A block of queries then sees keys of one stretch only, ids from its lowest
-less `left` to its highest plus `right`, and the keys without a position. The reference attends to the blocks as if they
-were samples of a batch. Queries without a position see every key; they are few, and a block of their own.
+Tokens are put in the order of their ids. A block of queries then sees one stretch of keys, ids from its lowest less
+`left` to its highest plus `right`, and the keys without a position. The reference attends within the blocks as if they
+were samples of a batch. Queries without a position see every key; they are few, and form a block of their own.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from arith.kernels import reference
 from arith.kernels.terms import DistanceTable, Ids, KeyTable, PairTable, Term, Window
 
 SHORTEST = 256  # keys; with fewer, sorting costs more than it saves
-GAIN = 4  # times fewer pairs than there are, or the reference does them all
-SMALLEST, LARGEST = 16, 128  # queries of a block
+GAIN = 4  # times fewer pairs must be computed than there are, or the reference computes all
+SMALLEST, LARGEST = 16, 128  # queries in a block
 Placed = DistanceTable | PairTable | KeyTable | Window  # terms that know a pair by its ids alone
 AnyPlaced = TypeVar("AnyPlaced", bound=Placed)
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Queries that look at the same keys.
+    """Queries that attend to the same keys.
 
     Args:
-        queries, keys: their places among the tokens.
-        there: which keys are no padding of the block.
+        queries, keys: token indices.
+        there: False marks padding among the keys of a block.
     """
 
     queries: Int[Tensor, "#b m i"]
@@ -43,9 +43,9 @@ class Layout:
     """All queries in blocks.
 
     Args:
-        everywhere: the queries without a position, who see all keys; None if there are none.
+        everywhere: the queries without a position, which see all keys; None if there are none.
         nearby: all others in the order of their ids, the last block padded with copies of the last query.
-        places: where each query stands, those of `everywhere` first.
+        places: token index of each query in this order, those of `everywhere` first.
     """
 
     everywhere: Blocks | None
@@ -54,7 +54,7 @@ class Layout:
 
 
 def takes(terms: Sequence[Term], keys: int) -> bool:
-    """Whether a window may leave out most of the keys. That takes a look at ids, which compiled graphs cannot take."""
+    """Whether a window may hide most of the keys. Layouts depend on values of ids, which no compiled graph can ask."""
     return (
         keys >= SHORTEST
         and all(isinstance(term, Placed) for term in terms)
@@ -73,7 +73,7 @@ def attention(
     documents: Int[Tensor, "b k"] | None,
     scale: float,
 ) -> Float[Tensor, "b h q d"]:
-    """As the reference, without most of the pairs that no window shows; where windows are wide, with all."""
+    """As the reference, without most of the pairs that windows hide; where windows are wide, with all."""
     queries, keys = q.shape[2], k.shape[2]
     windows = [term for term in terms if isinstance(term, Window)]
     if queries == 1:
@@ -85,19 +85,21 @@ def attention(
     layouts = [found for found in tried if found is not None]
     if not layouts:
         return reference.attention(q, k, v, terms, causal, valid, documents, scale)
-    best = min(layouts, key=lambda own: own.nearby.keys.shape[2])
+    # One window decides the blocks; the others are masks inside them.
+    best = min(layouts, key=lambda found: found.nearby.keys.shape[2])
     parts = [
         _attend(blocks, q, k, v, terms, causal, valid, documents, scale)
         for blocks in (best.everywhere, best.nearby)
         if blocks is not None
     ]
-    in_order = torch.cat(parts, dim=2)[:, :, :queries]
-    return _take_tokens(in_order, best.places.argsort(1)[:, None])
+    by_id = torch.cat(parts, dim=2)[:, :, :queries]  # copies that pad the last block are cut off
+    return _take_tokens(by_id, best.places.argsort(1)[:, None])  # back to the order of tokens
 
 
 def layout(window: Window, causal: bool) -> Layout | None:
-    """Blocks for a window on ids; None if they would have a large part of all pairs, or where ids lie below 0."""
+    """Blocks for a window on ids; None if they would hold a large share of all pairs, or if ids are negative."""
     assert window.ids is not None
+    # In the order of ids, tokens without a position, whose id is 0, come first.
     ids_k, places_k = window.ids.k.sort(dim=1, stable=True)
     ids_q, places_q = window.ids.q.sort(dim=1, stable=True)
     rows = max(len(ids_q), len(ids_k))
@@ -105,6 +107,7 @@ def layout(window: Window, causal: bool) -> Layout | None:
     queries, keys = ids_q.shape[1], ids_k.shape[1]
     if min(int(ids_q[:, 0].min()), int(ids_k[:, 0].min())) < 0:  # ids of 0 would not be the first
         return None
+    # Samples are laid out alike: as many queries see everything in each as in the one with the most.
     dense = int((ids_q == 0).sum(1).max())
     placed = queries - dense
     if GAIN * dense * keys > queries * keys or not placed:
@@ -115,6 +118,7 @@ def layout(window: Window, causal: bool) -> Layout | None:
         return first, torch.searchsorted(ids_k, highest + window.right, right=True)
 
     first, end = stretch(ids_q[:, dense:], ids_q[:, dense:])
+    # As many queries as one of them sees keys, about: the block then sees some two windows, half of them in vain.
     typical = int((end - first).float().mean())
     size = min(max(1 << typical.bit_length(), SMALLEST), LARGEST)
     count = -(-placed // size)
@@ -126,6 +130,7 @@ def layout(window: Window, causal: bool) -> Layout | None:
     widths = int(unplaced.max()), max(int((end - first).max()), 0)
     if GAIN * (dense * keys + count * size * sum(widths)) > queries * keys:
         return None
+    # Keys of a block: those without a position, then its stretch; every block is as wide as the widest.
     offsets = [torch.arange(width, device=ids_q.device) for width in widths]
     nowhere, stretched = offsets[0].expand(rows, count, -1), first[..., None] + offsets[1]
     there = torch.cat([nowhere < unplaced[..., None], stretched < end[..., None]], dim=2)
@@ -139,7 +144,7 @@ def layout(window: Window, causal: bool) -> Layout | None:
 
 
 def _single_block(windows: Sequence[Window], keys: int, device: torch.device) -> Blocks:
-    """One block: a single query of each sample, and the keys that one of them sees."""
+    """One block for all samples: a single query of each, and the keys that any of them sees."""
     visible = reference.visibility(1, keys, windows, False, None, None, device)
     assert visible is not None
     seen = visible.any(0).flatten().nonzero()[None, None, :, 0]
@@ -166,20 +171,20 @@ def _attend(
             _at(ids.k, blocks.keys, batch).flatten(0, 1),
         )
 
-    # Every mask becomes a window on ids, none of which is 0.
+    # Token indices mean nothing inside a block: causality and documents become windows on ids, none of which is 0.
     every = [_with_ids(term, queries, keys, q.device) for term in terms if isinstance(term, Placed)]
     if causal:
         every.append(_with_ids(Window(keys, 0), queries, keys, q.device))
     if documents is not None:
         named = torch.unique(documents, return_inverse=True)[1] + 1
         every.append(Window(0, 0, Ids(named[:, keys - queries :], named)))
-    own = [replace(term, ids=inside(term.ids)) for term in every if term.ids is not None]
+    moved = [replace(term, ids=inside(term.ids)) for term in every if term.ids is not None]
     there = blocks.there if valid is None else blocks.there & _at(valid, blocks.keys)
     out = reference.attention(
         _take_tokens(q, blocks.queries),
         _take_tokens(k, blocks.keys),
         _take_tokens(v, blocks.keys),
-        own,
+        moved,
         False,
         there.expand(batch, -1, -1).flatten(0, 1),
         None,
@@ -189,19 +194,19 @@ def _attend(
 
 
 def _with_ids(term: AnyPlaced, queries: int, keys: int, device: torch.device) -> AnyPlaced:
-    """The same term with ids, the token index where it had none."""
+    """The same term with ids: the token index + 1 where it had none."""
     return term if term.ids is not None else replace(term, ids=reference.token_index(queries, keys, device))
 
 
 def _at(x: Shaped[Tensor, "#b n"], places: Int[Tensor, "#b m i"], rows: int = 1) -> Shaped[Tensor, "b m i"]:
-    """What stands at places."""
+    """The entries of x at some token indices."""
     rows = max(rows, len(x), len(places))
     places = places.expand(rows, -1, -1)
     return x.expand(rows, -1).gather(1, places.flatten(1)).view_as(places)
 
 
 def _take_tokens(x: Float[Tensor, "b h n d"], places: Int[Tensor, "#b m i"]) -> Float[Tensor, "b*m h i d"]:
-    """The tokens at places, each block as a sample."""
+    """The tokens at some indices, each block as a sample of its own."""
     m, i = places.shape[1:]
     if len(places) == 1:
         return rearrange(x.index_select(2, places.flatten()), "b h (m i) d -> (b m) h i d", m=m)

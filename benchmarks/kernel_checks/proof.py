@@ -6,7 +6,7 @@ the inputs are, and so have a bound of their own. Tests run this in Triton's int
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -216,8 +216,3 @@ def results(case: Case, device: torch.device, dtype: torch.dtype, backend: Backe
     )
     gradients = torch.autograd.grad(out, list(given.values()), dout)
     return {"out": out.detach(), **dict(zip(given, gradients, strict=True))}
-
-
-def in_float64(case: Case) -> Case:
-    """The same case for a gradient check."""
-    return replace(case, dtype=torch.float64)

@@ -395,7 +395,7 @@ def test_what_the_kernels_cannot_run_goes_to_the_reference(
     with pytest.raises(ValueError, match=why):
         routing.route(q, q, q, terms, "triton")
     # As it would go on a GPU.
-    assert why in str(routing._why_not_fused(q, q, q, terms, interpreted=True))
+    assert why in str(routing._obstacle(q, q, q, terms, interpreted=True))
 
 
 def test_one_set_of_ids_may_have_two_tables() -> None:
