@@ -1,5 +1,6 @@
 """What several tests need."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -15,6 +16,17 @@ ROOT = Path(__file__).parent.parent
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Shells start what runs in the background like this; tests of Ctrl-C, and the processes that they start, need it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from a million objects of torch and transformers: each training looks through them."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let the interpreter take its modules down: extensions complain of what is still there then."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -32,7 +32,13 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def frozen_gc() -> Iterator[None]:
-    """Within, the garbage collector ignores the objects that were there before, such as all of torch."""
+    """Within, the garbage collector ignores the objects that were there before, such as all of torch.
+
+    Where the process has frozen them itself, nothing changes: unfreezing would undo its work.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.collect()  # garbage that is frozen would stay
     gc.freeze()
     try:
