@@ -3,7 +3,7 @@
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,26 +13,30 @@ from arith.tasks import vocabulary
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 
-CHUNK = 4096  # rows in memory
+CHUNK = 4096  # rows in memory, and in a row group of a Parquet file
 ENDINGS = (".jsonl", ".txt", ".parquet")
 
 
 def rows(data: Mixture, form: Format, names: Sequence[str], samples: int) -> Iterator[dict[str, Any]]:
-    """The first samples, one after the other.
+    """The first samples of a mixture, in order.
 
-    Each row holds `prompt` and `answer` as they are written, `operands` and `result` as decimal strings, most
-    significant digit first, `task`, `format`, and `digits` of the longest operand.
+    Each row holds `prompt` and `answer` as they are written, `operands` and `result` as decimal strings with the most
+    significant digit first, `task`, `format`, and `digits`, the length of the longest operand.
 
     Args:
-        names: of the sources' tasks.
+        data: the mixture.
+        form: how numbers are written.
+        names: the task of each of the mixture's sources.
+        samples: how many.
     """
     for start in range(0, samples, CHUNK):
-        found: dict[int, dict[str, Any]] = {}
+        # A mixture is drawn source by source, and put back into the order of its samples.
+        chunk: dict[int, dict[str, Any]] = {}
         for which, problems, draws, places in data.parts(start, min(CHUNK, samples - start)):
             written = form.write(data.sources[which].task, problems, draws)
             cuts = written.prompt_lengths
             for row, place in enumerate(places):
-                found[int(place)] = {
+                chunk[int(place)] = {
                     "prompt": vocabulary.decode(written.tokens[row, : cuts[row]]),
                     "answer": vocabulary.decode(written.tokens[row, cuts[row] :]),
                     "operands": [number.text(row) for number in problems.operands],
@@ -41,13 +45,23 @@ def rows(data: Mixture, form: Format, names: Sequence[str], samples: int) -> Ite
                     "format": str(form),
                     "digits": int(max(number.lengths[row] for number in problems.operands)),
                 }
-        yield from (found[place] for place in sorted(found))
+        yield from (chunk[place] for place in sorted(chunk))
 
 
-def write(found: Iterable[dict[str, Any]], out: str) -> None:
-    """Write rows to a file, whose ending says how, or as JSON lines to stdout for `-`. A file is whole or not there."""
+def write(rows: Iterable[dict[str, Any]], out: str) -> None:
+    """Write rows to a file in the format of its ending, or as JSON lines to stdout for `-`.
+
+    A file is whole or not there.
+
+    Args:
+        rows: the rows.
+        out: the file's path, or `-`.
+
+    Raises:
+        UsageError: the ending is unknown, the folder is missing, or Parquet is not installed.
+    """
     if out == "-":
-        _lines(found, sys.stdout, json.dumps)
+        _write_lines(rows, sys.stdout, json.dumps)
         return
     path = Path(out)
     if path.suffix not in ENDINGS:
@@ -56,29 +70,29 @@ def write(found: Iterable[dict[str, Any]], out: str) -> None:
         raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
     with building(path) as aside:
         if path.suffix == ".parquet":
-            _parquet(found, aside)
+            _write_parquet(rows, aside)
         else:
             with aside.open("w", encoding="utf-8") as opened:
-                _lines(
-                    found, opened, json.dumps if path.suffix == ".jsonl" else lambda row: row["prompt"] + row["answer"]
-                )
+                as_text = json.dumps if path.suffix == ".jsonl" else lambda row: row["prompt"] + row["answer"]
+                _write_lines(rows, opened, as_text)
 
 
-def _lines(found: Iterable[dict[str, Any]], out: TextIO, line: Any) -> None:
-    for row in found:
-        out.write(line(row) + "\n")
+def _write_lines(rows: Iterable[dict[str, Any]], out: TextIO, as_text: Callable[[dict[str, Any]], str]) -> None:
+    for row in rows:
+        out.write(as_text(row) + "\n")
 
 
-def _parquet(found: Iterable[dict[str, Any]], path: Path) -> None:
+def _write_parquet(rows: Iterable[dict[str, Any]], path: Path) -> None:
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
         raise UsageError("Parquet files need pyarrow: pip install 'arith-toolkit[parquet]'") from error
-    remaining = iter(found)
-    first = list(itertools.islice(remaining, CHUNK))
-    schema = pyarrow.Table.from_pylist(first).schema
+    remaining = iter(rows)
+    chunk = list(itertools.islice(remaining, CHUNK))
+    # All rows have the columns of the first, and the writer needs them before it begins.
+    schema = pyarrow.Table.from_pylist(chunk).schema
     with parquet.ParquetWriter(path, schema) as writer:
-        while first:
-            writer.write_table(pyarrow.Table.from_pylist(first, schema))
-            first = list(itertools.islice(remaining, CHUNK))
+        while chunk:
+            writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
+            chunk = list(itertools.islice(remaining, CHUNK))

@@ -1,4 +1,8 @@
-"""Problems as text through any Hugging Face tokenizer, for pretrained models."""
+"""Problems as text through any Hugging Face tokenizer, for pretrained models.
+
+A tokenizer knows nothing of prompt and answer. So each problem is encoded as a whole, as the model will read it, and
+the offsets of its tokens in the text tell which belong to the answer.
+"""
 
 import re
 from collections.abc import Sequence
@@ -21,13 +25,14 @@ from arith.tasks.mixture import Mixture
 from arith.tasks.stream import Split
 
 IGNORED = -100  # the label that losses of transformers leave out
+# Between two of these characters a space is put, and taken out again: words and their spaces stay as they are.
 _NUMBERLIKE = r"[0-9+\-*=]"
 _BETWEEN = re.compile(f"(?<={_NUMBERLIKE})(?={_NUMBERLIKE})")
 _SPACED = re.compile(f"(?<={_NUMBERLIKE}) +(?={_NUMBERLIKE})")
 
 
 class Tokenizer(Protocol):
-    """What is asked of a fast tokenizer of transformers."""
+    """The part of a fast tokenizer of transformers that is used here."""
 
     eos_token_id: Any
     pad_token_id: Any
@@ -45,10 +50,10 @@ class TokenizedProblems:
     Random spaces are put between token ids, not into the text: many tokenizers merge runs of spaces.
 
     Args:
-        tokenizer: a fast one, whose tokens know where they stand in the text.
+        tokenizer: a fast tokenizer, which tells where its tokens stand in the text.
         format: how numbers are written.
-        spaced: put a space between digits and operators, which makes each digit a token of its own.
-        space: id of the token that is one space; None: found in the vocabulary.
+        spaced: whether to put a space between digits and operators, which makes each digit a token of its own.
+        space: the id of the token that is one space; None: found in the vocabulary.
     """
 
     tokenizer: Tokenizer
@@ -63,7 +68,12 @@ class TokenizedProblems:
     def batch(self, problems: Mixture, start: int, count: int) -> dict[str, Tensor]:
         """`input_ids`, `attention_mask` and `labels` of samples, padded on the right.
 
-        Labels are -100 but for the answer and, where the tokenizer has one, the end-of-sequence token.
+        Labels are -100 except at the answer and the end-of-sequence token, if the tokenizer has one.
+
+        Args:
+            problems: the mixture that samples are drawn from.
+            start: the first sample.
+            count: how many.
 
         Raises:
             ValueError: a token reaches over the border of prompt and answer, or no token is a space.
@@ -88,6 +98,7 @@ class TokenizedProblems:
             return written
         if not isinstance(problems, Mixture):
             raise ValueError("random spaces are drawn for samples of a mixture, not for the cells of a grid")
+        # Without spaces in answers, they stand before tokens of the prompt alone.
         if not decoration.answer:
             slots &= np.arange(slots.shape[1]) < written.prompt_lengths[:, None]
         counts = decoration.counts((len(slots), slots.shape[1]), problems.draws(start, count)) * slots
@@ -99,7 +110,10 @@ class TokenizedProblems:
         return _bare(self.format).read(task, _SPACED.sub("", text) if self.spaced else text)
 
     def _tokenize(self, texts: Sequence[tuple[str, str]]) -> tuple[Written, np.ndarray]:
-        """The tokens, and before which of them a random space can stand."""
+        """The tokens, and the slots: before which of them random spaces can stand.
+
+        A slot is behind a digit or sign. In the prompt it is before one too, in the answer before anything.
+        """
         wholes = [prompt + answer for prompt, answer in texts]
         encoded = self.tokenizer(wholes, add_special_tokens=False, return_offsets_mapping=True)
         end = self.tokenizer.eos_token_id
@@ -111,38 +125,47 @@ class TokenizedProblems:
         for row, ((prompt, _), offsets) in enumerate(zip(texts, encoded["offset_mapping"], strict=True)):
             tokens[row, : lengths[row]] = ids[row]
             for place, (first, last) in enumerate(offsets):
+                # Half of such a token would have to be predicted, and half of it be known.
                 if first < len(prompt) < last:
                     token = wholes[row][first:last]
                     advice = "Choose another tokenizer" if self.spaced else "Use spaced=True"
                     raise ValueError(
                         f"token {token!r} reaches from the prompt into the answer of {wholes[row]!r}. {advice}"
                     )
-                prompt_lengths[row] += last <= len(prompt)
+                prompt_lengths[row] += last <= len(prompt)  # tokens stand in order, so these are the first
                 slots[row, place] = _after_digit(wholes[row], first) and (
                     first >= len(prompt) or _is_numberlike(wholes[row], first, last)
                 )
+            # The end of sequence has no offsets in the text.
             if end is not None:
                 slots[row, lengths[row] - 1] = _after_digit(wholes[row], len(wholes[row]))
         return Written(tokens, prompt_lengths, lengths), slots
 
     def _space(self) -> int:
+        """The id of the token that is a single space."""
         if self.space is not None:
             return self.space
         # Byte-level vocabularies write a space as Ġ, SentencePiece as ▁.
         for symbol in ("Ġ", "▁", " "):
-            found = self.tokenizer.convert_tokens_to_ids(symbol)
-            if found is not None and found != self.tokenizer.unk_token_id:
-                return int(found)
+            token = self.tokenizer.convert_tokens_to_ids(symbol)
+            if token is not None and token != self.tokenizer.unk_token_id:
+                return int(token)
         raise ValueError("no token of this tokenizer is a single space. Say which stands for one: space=ID")
 
     def _padding(self) -> int:
+        # Padding is masked and has no labels, so any token will do where a tokenizer has none for it.
         known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
         return int(next(token for token in known if token is not None))
 
 
 @dataclass(frozen=True)
 class TokenizedSamples:
-    """Problems as tokens of a tokenizer, exactly as a format writes them."""
+    """Problems as tokens of a tokenizer, wherever samples of arith's own tokens are expected.
+
+    Args:
+        problems: the samples.
+        outlet: what writes them as tokens. Its format counts, not the one that `written` is called with.
+    """
 
     problems: Samples
     outlet: TokenizedProblems
@@ -173,6 +196,7 @@ class TokenizedSamples:
         try:
             return self.outlet.written(self.problems, start, count)
         except ValueError as error:
+            # Advice of the library's keyword, replaced by that of the command line.
             advice = "Write digits apart, --format plain+groups:size=1, or choose another tokenizer"
             raise UsageError(f"{str(error).partition('. Use')[0]}. {advice}") from error
 
@@ -180,18 +204,20 @@ class TokenizedSamples:
 def texts(problems: Samples, form: Format, start: int, count: int, spaced: bool = False) -> list[tuple[str, str]]:
     """Prompts and answers as text, without random spaces. A space before the answer belongs to the answer."""
     written = problems.written(_bare(form), start, count)
-    found = []
+    pairs = []
     for tokens, cut in zip(written.tokens, written.prompt_lengths, strict=True):
         prompt = vocabulary.decode(tokens[:cut])
         whole = prompt + vocabulary.decode(tokens[cut:])
         if spaced:
             prompt, whole = (_BETWEEN.sub(" ", text) for text in (prompt, whole))
+        # Most tokenizers have tokens that begin with a space, and few that end with one.
         prompt = prompt.rstrip(" ")
-        found.append((prompt, whole[len(prompt) :]))
-    return found
+        pairs.append((prompt, whole[len(prompt) :]))
+    return pairs
 
 
 def _bare(form: Format) -> Format:
+    """The format without random spaces, which are put between tokens instead."""
     return replace(form, decoration=None) if isinstance(form.decoration, Spaces) else form
 
 

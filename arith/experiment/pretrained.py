@@ -1,4 +1,4 @@
-"""A local folder with a pretrained model of Hugging Face, from which a run may begin."""
+"""A local folder with a pretrained model of Hugging Face, from which a run may start."""
 
 import functools
 from dataclasses import dataclass
@@ -18,7 +18,12 @@ from arith.tasks.formats import Format
 
 @dataclass(frozen=True)
 class PretrainedFolder:
-    """A local folder with a causal model and its tokenizer."""
+    """A local folder with a causal model and its tokenizer.
+
+    Args:
+        folder: where it is.
+        tokenizer: its fast tokenizer, which has an end-of-sequence token.
+    """
 
     folder: Path
     tokenizer: Any
@@ -26,10 +31,10 @@ class PretrainedFolder:
     @staticmethod
     @functools.cache
     def of(text: str) -> "PretrainedFolder":
-        """What `hf:FOLDER` names.
+        """The folder that `hf:FOLDER` names, read once a process.
 
         Raises:
-            UsageError: there is none, it is one of arith's own, or its tokenizer cannot be used.
+            UsageError: there is none, it holds one of arith's own models, or its tokenizer cannot be used.
         """
         folder = folder_of(text)
         try:
@@ -45,12 +50,18 @@ class PretrainedFolder:
         return PretrainedFolder(folder, tokenizer)
 
     def model(self) -> Pretrained:
-        """With the weights it was saved with, in float32; without any, on the meta device."""
+        """Load the model with its weights, in float32 whatever they were saved in.
+
+        Raises:
+            UsageError: the folder holds no causal model.
+        """
         try:
             config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+            # Dropout is a module in some models, which `Pretrained` sets to 0, and a number in others.
             for name in vars(config):
                 if name.endswith(("dropout", "pdrop")) and isinstance(getattr(config, name), float):
                     setattr(config, name, 0.0)
+            # A dry run builds its model on the meta device, and wants its shape alone.
             if torch.empty(0).device.type == "meta":
                 return Pretrained(AutoModelForCausalLM.from_config(config))
             loaded = AutoModelForCausalLM.from_pretrained(
@@ -61,5 +72,5 @@ class PretrainedFolder:
         return Pretrained(loaded.train())
 
     def tokenize(self, problems: Samples, form: Format) -> "TokenizedSamples":
-        """Problems as this model reads them."""
+        """Problems as this model reads them. Digits are put apart by the format, not by the tokenizer's wrapper."""
         return TokenizedSamples(problems, TokenizedProblems(self.tokenizer, form, spaced=False))

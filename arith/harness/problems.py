@@ -1,4 +1,4 @@
-"""What the harness asks for: the problems of a test, and whether a reply is right."""
+"""The functions that arith.yaml names: the problems of a test, and whether a reply is right."""
 
 from pathlib import Path
 from typing import Any
@@ -20,26 +20,40 @@ def dataset(
     shots: int = 0,
     **others: Any,
 ) -> dict[str, Any]:
-    """Test problems, written as text.
+    """Test problems, written as text. The arguments are what `--metadata` and `--model_args` hold.
 
     Args:
-        pretrained: the model's folder, as the harness was told; if arith wrote it, its task and format are taken.
-        others: whatever else the harness knows of the model.
+        pretrained: the model's folder; if arith wrote it, its task and format are the default.
+        task: see `arith.catalogue.named`.
+        format: how numbers are written, see there.
+        digits: digit lengths, such as 1-5.
+        samples: problems of each length.
+        suite: how operands are drawn, see `arith.tasks.suites`.
+        seed: the seed of the test problems.
+        shots: solved examples before each problem.
+        others: the model's other arguments, which are no concern of a data set.
     """
-    from datasets import Dataset  # the harness brings it
+    # No dependency of arith, but one of the harness, which alone calls this.
+    from datasets import Dataset
 
-    own = tested(Path(pretrained or ""))
-    of = TextTest(task or own.get("task", "addition"), format or own.get("format", "plain"), seed, shots)
+    defaults = tested(Path(pretrained or ""))
+    of = TextTest(task or defaults.get("task", "addition"), format or defaults.get("format", "plain"), seed, shots)
     rows = []
+    # YAML and JSON read a single length as a number.
     for test in of.sets(digit_list(str(digits)), [suite], samples):
-        asked = of.problems(test)
-        for prompt, bare, answer in zip(asked.prompts, asked.bare, asked.answers, strict=True):
+        problems = of.problems(test)
+        for prompt, bare, answer in zip(problems.prompts, problems.bare, problems.answers, strict=True):
             row = {"prompt": prompt, "bare": bare, "answer": answer, "digits": test.digits}
             rows.append(row | {"task": of.task, "format": of.format})
     return {"test": Dataset.from_list(rows)}
 
 
 def results(doc: dict[str, Any], replies: list[str]) -> dict[str, float]:
-    """Whether the reply's first line ends in the answer."""
+    """Whether the reply's first line ends in the answer, as `arith evaluate --hf` has it.
+
+    Args:
+        doc: a row of `dataset`.
+        replies: the model's reply, in a list as the harness passes it.
+    """
     reply = replies[0].lstrip().partition("\n")[0]
     return {"exact_match": float(is_right(doc["task"], doc["format"], doc["bare"], reply, doc["answer"]))}

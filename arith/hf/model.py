@@ -117,11 +117,11 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
                 raise ValueError(
                     f"the cache is what the last step gave, got a {type(cache).__name__}. Leave it out at the first one"
                 )
-            return _output(cache.step(input_ids), cache)
+            return _result(cache.step(input_ids), cache)
         valid = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         if use_cache and labels is None:
             decoding = Decoding(self.transformer, self.prompts, self.key, self.capacity)
-            return _output(decoding.begin(input_ids, valid), decoding)
+            return _result(decoding.begin(input_ids, valid), decoding)
         logits = self._whole(input_ids, valid)
         loss = None
         if labels is not None:
@@ -149,7 +149,7 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         return logits.gather(1, back)
 
 
-def _output(logits: Float[Tensor, "b 1 v"], decoding: Decoding) -> CausalLMOutputWithPast:
+def _result(logits: Float[Tensor, "b 1 v"], decoding: Decoding) -> CausalLMOutputWithPast:
     # The type that transformers declares is its own cache; `Decoding` has the methods that `generate` calls.
     return CausalLMOutputWithPast(logits=logits, **{CACHE: cast(Any, decoding)})
 

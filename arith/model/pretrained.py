@@ -1,4 +1,4 @@
-"""A causal model of Hugging Face, called as one of arith's."""
+"""A causal model of Hugging Face, called as one of arith's: the training loop then knows no difference."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,12 @@ from arith.model.transformer import Transformer, at
 
 
 class Pretrained(Transformer):
-    """A causal model of Hugging Face called as one of arith's. It has positions of its own, and looks at no ids.
+    """A causal model of Hugging Face called as one of arith's. It has positions of its own, and ignores ids.
 
-    It is trained without dropout, as arith's models are, and all of it is.
+    All of its weights are trained, and without dropout, as in arith's own models.
 
     Args:
-        inner: the model.
+        inner: the model, whose dropout is set to 0.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -31,14 +31,14 @@ class Pretrained(Transformer):
                 module.p = 0.0
         self.inner = inner
         self.encoding = Composed([Part(NoPE(), Sequential())])
-        own = inner.config.get_text_config()
-        shape = {"layers": own.num_hidden_layers, "width": own.hidden_size, "heads": own.num_attention_heads}
-        self.config = ModelConfig(**shape)  # for what a test costs, and how many rows are tested at once
+        text = inner.config.get_text_config()
+        shape = {"layers": text.num_hidden_layers, "width": text.hidden_size, "heads": text.num_attention_heads}
+        self.config = ModelConfig(**shape)  # tells what a test costs, and how many rows fit into memory at once
 
     @property
     def embedding(self) -> nn.Embedding:  # type: ignore[override]
-        found: nn.Embedding = self.inner.get_input_embeddings()
-        return found
+        embedding: nn.Embedding = self.inner.get_input_embeddings()
+        return embedding
 
     def forward(
         self,
@@ -49,35 +49,39 @@ class Pretrained(Transformer):
         picked: Int[Tensor, "b a"] | None = None,
         cache: Cache | None = None,
     ) -> Float[Tensor, "b a v"]:
-        """Logits of those that are picked of the last `queries` tokens.
-
-        Padding is on the right, where it is nobody's past.
-        """
+        """As `Transformer.forward`, without a cache."""
         if cache is not None:
             raise NotImplementedError("a pretrained model decodes by its own generate")
         most = getattr(self.inner.config, "max_position_embeddings", None)
         if most is not None and tokens.shape[1] > most:
             raise UsageError(f"problems take {tokens.shape[1]} tokens, and the model has {most} positions")
+        # No mask: padding is on the right, where no token of the problem sees it.
         logits: Tensor = self.inner(input_ids=tokens, use_cache=False).logits
         logits = logits if queries is None else logits[:, logits.shape[1] - queries :]
         return logits if picked is None else at(logits, picked)
 
     def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Tensor]:  # type: ignore[override]
-        """Tensors that several parts share once: files of weights hold no tensor twice."""
-        found: dict[str, Tensor] = {}
+        """The weights, without the second name of a tensor that two parts share.
+
+        Many models tie their head to their embedding, and safetensors refuses to write one tensor under two names.
+        """
+        state: dict[str, Tensor] = {}
         for name, tensor in super().state_dict(*arguments, **options).items():
-            if not any(_same(tensor, known) for known in found.values()):
-                found[name] = tensor
-        return found
+            if not any(_same(tensor, known) for known in state.values()):
+                state[name] = tensor
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load what `state_dict` gave: a name that is not there gets the tensor it shares with one that is."""
         every = super().state_dict()
         whole = {
-            name: state.get(name, next((state[k] for k in state if k in every and _same(every[k], own)), None))
-            for name, own in every.items()
+            name: state.get(name, next((state[k] for k in state if k in every and _same(every[k], tensor)), None))
+            for name, tensor in every.items()
         }
-        return super().load_state_dict({name: own for name, own in whole.items() if own is not None}, strict, assign)
+        known = {name: tensor for name, tensor in whole.items() if tensor is not None}
+        return super().load_state_dict(known, strict, assign)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
+    # On the meta device every tensor is at address 0.
     return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.device.type != "meta"

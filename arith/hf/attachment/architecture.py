@@ -1,4 +1,8 @@
-"""Where a transformers model has its attention and the positions of its own, and why it may not be attached to."""
+"""Where a transformers model has its attention and its own positions, or the reason why nothing can be attached.
+
+transformers has no interface for positions, so they are found by conventions that its models share. Whatever does not
+follow them is refused with the reason: a wrong guess would train a model whose positions are not what they seem.
+"""
 
 import inspect
 import re
@@ -14,15 +18,16 @@ from arith.catalogue.build import encoding
 from arith.encodings.compose import Composed
 from arith.errors import UsageError
 
-_DISPATCH = "ALL_ATTENTION_FUNCTIONS"  # what a forward that goes through transformers' attention interface names
-_CACHE_OFFSET = "cache_offset"  # what attention takes that keeps its keys in several places of the cache
+_DISPATCH = "ALL_ATTENTION_FUNCTIONS"  # the name that a forward uses to go through transformers' attention interface
+_CACHE_OFFSET = "cache_offset"  # an argument of attention that keeps its keys in several places of the cache
 _HANDED_ON = "arith_handed_on"  # a keyword argument that no model has
+# What models call their position tables: wpe in GPT-2, embed_positions in OPT.
 _POSITION_TABLE = re.compile(r"(^|\.)(wpe|embed_positions|positions?_embeddings?|pos_embed\w*)$")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a model an encoding depends on; `family` and `vocabulary` tell whether saved numbers are for it."""
+    """What an encoding depends on in a model. `family` and `vocabulary` are there to recognise it when loading."""
 
     family: str
     width: int
@@ -32,7 +37,13 @@ class Shape:
     vocabulary: int
 
     def encoding(self, text: str, tokens: int, digits: int | None = None) -> Composed:
-        """The encoding that a text names, for this shape."""
+        """Construct the encoding that a text names.
+
+        Args:
+            text: the encoding, see `arith.catalogue.spec`.
+            tokens: the length of the longest sequence.
+            digits: the length of the longest number; None: as many as tokens.
+        """
         return encoding(
             text,
             width=self.width,
@@ -49,11 +60,12 @@ class Architecture:
     """The parts of a causal model.
 
     Args:
-        base: without the head; what positions enter.
-        attention: of each layer.
+        base: the model without its head, which is called with positions.
+        attention: the attention module of each layer.
         blocks: the layers themselves.
-        rotaries: names, in the base, of modules that compute the model's own rotations.
-        tables: names, in the base, of the model's own position embeddings.
+        rotaries: names in the base of the modules that compute the model's own rotations.
+        tables: names in the base of the model's own position embeddings.
+        shape: what an encoding depends on.
     """
 
     base: Any
@@ -65,7 +77,11 @@ class Architecture:
 
     @staticmethod
     def of(model: Any) -> "Architecture":
-        """Raise a UsageError with the reason if an encoding cannot be attached."""
+        """Find the parts of a model.
+
+        Raises:
+            UsageError: the reason why no encoding can be attached.
+        """
         if not isinstance(model, PreTrainedModel):
             inner = " Attach to the model inside, before it is wrapped" if hasattr(model, "base_model") else ""
             raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}.{inner}")
@@ -73,8 +89,8 @@ class Architecture:
         _check_config(name, config)
         decoder = model.get_decoder()  # OPT's base model wraps it, and its causal model calls it directly
         base = decoder if isinstance(decoder, PreTrainedModel) else model.base_model
-        attention = {path: own for path, own in base.named_modules() if _dispatches(own)}
-        layers = [getattr(own, "layer_idx", None) for own in attention.values()]
+        attention = {path: module for path, module in base.named_modules() if _dispatches(module)}
+        layers = [getattr(module, "layer_idx", None) for module in attention.values()]
         if not attention:
             raise UsageError(
                 f"{name} does not compute its attention through transformers' AttentionInterface, so nothing can be "
@@ -85,21 +101,21 @@ class Architecture:
                 f"{name} has {config.num_hidden_layers} layers, and attention modules in layers {layers}: an encoding "
                 f"needs attention in every layer, once"
             )
-        if any(_CACHE_OFFSET in inspect.signature(own.forward).parameters for own in attention.values()):
+        if any(_CACHE_OFFSET in inspect.signature(module.forward).parameters for module in attention.values()):
             raise UsageError(
                 f"{name} runs layers several times, with keys of each time in its cache, and what an encoding keeps is "
                 f"of a layer, once"
             )
-        if not all(getattr(own, "is_causal", True) for own in attention.values()):
+        if not all(getattr(module, "is_causal", True) for module in attention.values()):
             raise UsageError(f"{name} has attention that is not causal")
         blocks = tuple(_block(base, path) for path in attention)
-        for own in (base, blocks[0], *attention.values()):
-            if not _hands_on(own):
+        for module in (base, blocks[0], *attention.values()):
+            if not _takes_keywords(module):
                 raise UsageError(
-                    f"{type(own).__name__} takes no further keyword arguments, and positions travel as one"
+                    f"{type(module).__name__} takes no further keyword arguments, and positions travel as one"
                 )
-        rotaries = tuple(path for path, own in base.named_modules() if "Rotary" in type(own).__name__)
-        tables = tuple(path for path, own in base.named_modules() if _is_table(path, own))
+        rotaries = tuple(path for path, module in base.named_modules() if "Rotary" in type(module).__name__)
+        tables = tuple(path for path, module in base.named_modules() if _is_table(path, module))
         if not rotaries and not tables:
             raise UsageError(
                 f"{name} has neither rotary embeddings nor a position table that could be taken out, so how it knows "
@@ -113,41 +129,47 @@ class Architecture:
 
 
 class Unrotated(nn.Module):
-    """In the place of a model's rotary embedding: cosines of 1 and sines of 0.
+    """Stands for a model's rotary embedding and rotates by no angle: cosines of 1 and sines of 0.
 
     Args:
-        widths: rotated dimensions, by type of layer where they differ.
-        config: of the model.
+        widths: the number of rotated dimensions, by type of layer where layers differ.
+        config: the model's configuration.
     """
 
     def __init__(self, widths: dict[str | None, int], config: Any) -> None:
         super().__init__()
         self.widths = widths
-        self.config = config  # which some models ask their rotary embedding for
+        self.config = config  # some models read it from their rotary embedding
 
     @staticmethod
     def like(rotary: nn.Module, config: Any, like: Tensor) -> "Unrotated":
-        """For layers that expect the results of this one.
+        """Stand in for a rotary embedding, whose results tell how many dimensions the layers expect.
 
         Args:
-            like: of the model's type and device.
+            rotary: the model's own.
+            config: the model's configuration.
+            like: a tensor of the model's type and device.
+
+        Raises:
+            UsageError: it does not compute cosines and sines from positions alone.
         """
         typed = "layer_type" in inspect.signature(rotary.forward).parameters
         kinds = sorted(set(config.layer_types)) if typed else [None]
         widths = {}
         for kind in kinds:
-            given = {} if kind is None else {"layer_type": kind}
+            options = {} if kind is None else {"layer_type": kind}
             place = torch.zeros(1, 1, dtype=torch.long, device=like.device)
             try:
-                found = rotary(like.new_zeros(1, 1, 1), place, **given)
+                rotation = rotary(like.new_zeros(1, 1, 1), place, **options)
             except (KeyError, AttributeError, TypeError) as error:
                 raise UsageError(
                     f"{type(rotary).__name__} does not compute rotations from positions alone, so it cannot be taken "
                     f"out: {error!r}"
                 ) from error
-            if not (isinstance(found, tuple) and len(found) == 2 and found[0].ndim == 3):
+            # Complex numbers, as in Llama 4, are one tensor.
+            if not (isinstance(rotation, tuple) and len(rotation) == 2 and rotation[0].ndim == 3):
                 raise UsageError(f"{type(rotary).__name__} gives no cosines and sines, so it cannot be taken out")
-            widths[kind] = found[0].shape[2]
+            widths[kind] = rotation[0].shape[2]
         return Unrotated(widths, config)
 
     def forward(self, x: Tensor, position_ids: Tensor, layer_type: str | None = None) -> tuple[Tensor, Tensor]:
@@ -156,7 +178,7 @@ class Unrotated(nn.Module):
 
 
 class Unplaced(nn.Module):
-    """In the place of a model's position table, whose weights it keeps, so that they are saved with the model."""
+    """Stands for a model's position table and adds zeros. It keeps the weights, which are saved with the model."""
 
     def __init__(self, weight: nn.Parameter) -> None:
         super().__init__()
@@ -179,50 +201,51 @@ def _check_config(name: str, config: Any) -> None:
 
 
 def _dispatches(module: nn.Module) -> bool:
+    """Whether a module's forward goes through the attention interface: its compiled code uses that name."""
     code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
     return code is not None and _DISPATCH in code.co_names
 
 
-def _hands_on(module: nn.Module) -> bool:
+def _takes_keywords(module: nn.Module) -> bool:
     parameters = inspect.signature(module.forward).parameters.values()
-    return any(own.kind is inspect.Parameter.VAR_KEYWORD for own in parameters)
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 
-class _Arrived(Exception):  # noqa: N818  no error: it ends a pass that has shown what it should
+class _Arrived(Exception):  # noqa: N818  no error: it ends a pass early, at the first attention
     pass
 
 
 def _check_handed_on(model: Any, base: nn.Module, block: nn.Module, attention: nn.Module) -> None:
-    """Raise unless a keyword argument gets from the base to attention: in a pass of one token, which ends there."""
+    """Raise unless a keyword argument gets from the base to attention, by a pass of one token that ends there."""
     reached: list[nn.Module] = []
 
-    def given(base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def add_keyword(base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return args, {**kwargs, _HANDED_ON: True}
 
-    def seen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if _HANDED_ON in kwargs:
             reached.append(module)
         if module is attention:
             raise _Arrived
 
-    handles = [base.register_forward_pre_hook(given, with_kwargs=True)]
-    handles += [own.register_forward_pre_hook(seen, with_kwargs=True) for own in (block, attention)]
-    training = {own: own.training for own in model.modules()}
+    handles = [base.register_forward_pre_hook(add_keyword, with_kwargs=True)]
+    handles += [module.register_forward_pre_hook(look, with_kwargs=True) for module in (block, attention)]
+    training = {module: module.training for module in model.modules()}
     token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
     try:
-        model.eval()  # dropout would draw
+        model.eval()  # dropout would move the state of torch's generator
         with torch.no_grad(), suppress(_Arrived):
             model(input_ids=token, use_cache=False)
     finally:
         for handle in handles:
             handle.remove()
-        for own, before in training.items():
-            own.training = before
-    for own in (block, attention):
-        if own not in reached:
+        for module, before in training.items():
+            module.training = before
+    for module in (block, attention):
+        if module not in reached:
             raise UsageError(
-                f"{type(model).__name__} hands no keyword arguments on to {type(own).__name__}, and positions travel "
-                f"as one"
+                f"{type(model).__name__} hands no keyword arguments on to {type(module).__name__}, and positions "
+                f"travel as one"
             )
 
 
@@ -231,7 +254,7 @@ def _is_table(path: str, module: nn.Module) -> bool:
 
 
 def _block(base: nn.Module, path: str) -> nn.Module:
-    """The layer that an attention module is in: the nearest around it that stands in a list."""
+    """The layer of an attention module: the nearest module around it that is an entry of a list."""
     while "." in path:
         above, _, _ = path.rpartition(".")
         if isinstance(base.get_submodule(above), nn.ModuleList):

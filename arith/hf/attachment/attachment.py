@@ -4,7 +4,7 @@ A pass goes through four places:
 
     the base model is called    `_begin`   finds positions of the tokens, and hands a `Pass` on as a keyword argument
     each layer is called        `_enter`   changes its input: tags, and before the first layer embeddings
-    its attention is called     `_hand_on_input`   keeps the attention's input, for terms that look at content
+    its attention is called     `_hand_on_hidden`   keeps the attention's input, for terms that look at content
     attention itself            `interface.forward`   rotates, adds terms, and calls arith's op
 """
 
@@ -108,7 +108,7 @@ class Attachment(nn.Module):
         for layer, (block, attention) in enumerate(zip(architecture.blocks, architecture.attention, strict=True)):
             enter = partial(self._enter, layer=layer)
             self._handles.append(block.register_forward_pre_hook(enter, with_kwargs=True))
-            self._handles.append(attention.register_forward_pre_hook(_hand_on_input, with_kwargs=True))
+            self._handles.append(attention.register_forward_pre_hook(_hand_on_hidden, with_kwargs=True))
         model.add_module(NAME, self.train(model.training))
         return self
 
@@ -235,7 +235,7 @@ class Attachment(nn.Module):
         current: Pass | None = kwargs.get(PASS)
         if current is None:
             raise UsageError(f"the model does not hand keyword arguments on to {type(block).__name__}")
-        x, args, kwargs = _split_input(args, kwargs)
+        x, args, kwargs = _split_hidden(args, kwargs)
         if layer == 0:
             x = self.encoding.embed(x, current.positions)
         return (self.encoding.at(layer).hidden(x, current.positions), *args), kwargs
@@ -251,7 +251,7 @@ class Attachment(nn.Module):
         return f"'{self.settings.encoding}'"
 
 
-def _split_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
+def _split_hidden(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
     """The hidden states that a module is called with, and its other arguments."""
     # Models differ in whether they pass them by position or by name.
     if args:
@@ -259,8 +259,8 @@ def _split_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor,
     return kwargs["hidden_states"], args, {name: value for name, value in kwargs.items() if name != "hidden_states"}
 
 
-def _hand_on_input(
+def _hand_on_hidden(
     attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Before an attention module: pass its input on to the interface, for terms that look at content."""
-    return args, {**kwargs, INPUT: _split_input(args, kwargs)[0]}
+    return args, {**kwargs, INPUT: _split_hidden(args, kwargs)[0]}

@@ -1,7 +1,7 @@
-"""Attention of transformers models through `arith.kernels.attention`: registered as "arith" where transformers looks.
+"""Attention of transformers models through `arith.kernels.attention`, registered as the implementation "arith".
 
-What one pass of a model knows about positions travels as a keyword argument through its layers. So two passes, a
-recomputation in the backward pass and a copy of the model never see one another's.
+What one pass of a model knows about positions is a `Pass`, which travels as a keyword argument through the layers. No
+module keeps it: two passes, layers recomputed in the backward pass and copies of a model never see one another's.
 """
 
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from arith.kernels.terms import Decay, Term, Window
 
 NAME = "arith"
 PASS, INPUT = "arith_pass", "arith_input"  # keyword arguments that layers hand on
-# What some models add to their scores or put into the softmax, which the op has no place for.
+# Arguments of attention that some models pass, for what the op cannot do. Ignored, they would be silently wrong.
 _UNKNOWN = {
     "softcap": "caps its scores (softcap)",
     "s_aux": "has attention sinks",
@@ -36,15 +36,15 @@ _UNKNOWN = {
 
 @dataclass
 class Pass:
-    """One pass of a model.
+    """What one pass of a model knows about positions.
 
     Args:
-        encoding: what is attached.
-        positions: of the new tokens and of all so far, for each scheme.
+        encoding: the attached encoding.
+        positions: for each scheme, ids of the new tokens as queries and of all tokens so far as keys.
         valid: False marks padding among all tokens; None: there is none.
-        documents: which document each token is of; None: each row is one.
-        remembered: of the cache; None without one.
-        head_width: that the encoding is made for.
+        documents: the document of each token; None: a row is one document.
+        remembered: what the cache holds for the encoding; None without a cache.
+        head_width: the head width that the encoding is made for.
     """
 
     encoding: Composed
@@ -57,19 +57,26 @@ class Pass:
     _last: dict[int, tuple[Positions, ...]] = field(default_factory=dict)
 
     def memory(self, layer: int) -> Memory:
-        """Without a cache it is new every time: a layer may be computed twice, the second time in the backward pass."""
+        """What a layer's terms keep between passes.
+
+        Without a cache it is new at every call, as a checkpointed layer is computed again in the backward pass.
+        """
         return {} if self.remembered is None else self.remembered.memories[layer]
 
     def positions_of(self, keys: int) -> tuple[Positions, ...]:
-        """With the last keys only: the cache of a layer with a sliding window drops older ones."""
+        """The positions with the last `keys` keys: the cache of a layer with a sliding window drops older ones."""
         if self.positions[0].k.shape[2] == keys:
             return self.positions
+        # One object for all layers: kernels fold terms once for ids that are the same tensor.
         if keys not in self._last:
-            self._last[keys] = tuple(Positions(own.q, own.k[..., -keys:]) for own in self.positions)
+            self._last[keys] = tuple(Positions(ids.q, ids.k[..., -keys:]) for ids in self.positions)
         return self._last[keys]
 
     def check_mask(self, mask: Bool[Tensor, "b 1 q k"] | None, window: int | None, module: nn.Module) -> None:
-        """Raise unless the model hides what the op will hide: once a pass, for each mask, and not while decoding."""
+        """Raise unless the model's own mask hides what the op will hide.
+
+        It is compared once a pass for each mask. A single new token sees all that is valid, so decoding is not checked.
+        """
         what = type(module).__name__
         if mask is None:
             raise UsageError(f"{what} came without a mask, so nothing tells which tokens it may see")
@@ -99,7 +106,13 @@ def forward(
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[Float[Tensor, "b q h d"], None]:
-    """What a model's attention module calls, with keys of all tokens that no position has touched."""
+    """The attention function that a model's attention module calls.
+
+    Args:
+        key: the keys of all tokens so far. The cache holds them before rotation, so they are rotated at every step.
+        attention_mask: the model's own mask, which is only compared with the op's.
+        sliding_window: how many tokens a token sees, itself included.
+    """
     what = type(module).__name__
     current: Pass | None = kwargs.get(PASS)
     if current is None:
@@ -118,9 +131,9 @@ def forward(
     layer, keys = module.layer_idx, key.shape[2]
     assert isinstance(layer, int)
     positions = current.positions_of(keys)
-    own = current.encoding.at(layer)
-    query, key = own.rotate(query, key, positions)
-    terms = own.terms(kwargs[INPUT], query, key, positions, current.memory(layer))
+    encoding = current.encoding.at(layer)
+    query, key = encoding.rotate(query, key, positions)
+    terms = encoding.terms(kwargs[INPUT], query, key, positions, current.memory(layer))
     terms = tuple(_of_last(term, keys) for term in terms)
     if sliding_window is not None:
         terms += (Window(sliding_window - 1, 0),)
@@ -130,21 +143,22 @@ def forward(
 
 
 def _cut(mask: Tensor | None, keys: int) -> Tensor | None:
+    """The part of a mask that is about the last keys."""
     return mask if mask is None else mask[:, -keys:]
 
 
 def _of_last(term: Term, keys: int) -> Term:
-    """Sums over all tokens so far, for the last keys."""
+    """A term for the last keys: sums over all tokens so far are longer than a cache that forgets."""
     return replace(term, cumulative=term.cumulative[..., -keys:]) if isinstance(term, Decay) else term
 
 
 def _whole_mask(*args: Any, **kwargs: Any) -> Bool[Tensor, "b 1 q k"]:
-    """The mask of transformers, never left out where it is causal: it is compared with what the op hides."""
+    """transformers' own mask, also where sdpa needs none as it is causal: it is compared with what the op hides."""
     mask = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
     assert mask is not None
     return mask
 
 
 AttentionInterface.register(NAME, forward)
-# Without a mask function, transformers leaves the mask out, and future tokens leak.
+# For an implementation without a mask function transformers builds no mask at all, and there is nothing to compare.
 AttentionMaskInterface.register(NAME, _whole_mask)

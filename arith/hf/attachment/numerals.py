@@ -1,4 +1,8 @@
-"""What the tokens of any tokenizer are to numbers: digits, alone or in groups, signs, gaps, or something else."""
+"""What each token of any tokenizer is to numbers: digits, alone or in groups, a sign, a gap, or something else.
+
+A token of several digits is one digit of a larger base: tokens of three digits have base 1000. That works if groups are
+counted from the units, 1+234, so that one significance has one place; 123+4 is refused.
+"""
 
 import re
 from collections.abc import Sequence
@@ -14,13 +18,13 @@ from arith.encodings.digit_positions import rank
 from arith.encodings.positions import Kind, Reading
 from arith.errors import UsageError
 
-MIXED = -1  # digits of a token that holds a digit beside a sign, or digits of two numbers
+MIXED = -1  # in place of a number of digits: the token holds a digit beside a sign, or digits of two numbers
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # how SentencePiece writes a byte
 _KINDS = {"+": Kind.OPERATOR, "-": Kind.OPERATOR, "*": Kind.OPERATOR, "=": Kind.EQUALS, "": Kind.GAP}
 
 
 class Vocabulary(Protocol):
-    """What is asked of a tokenizer of transformers."""
+    """The part of a transformers tokenizer that is used here."""
 
     all_special_ids: Any
 
@@ -31,12 +35,12 @@ class Vocabulary(Protocol):
 
 @dataclass(frozen=True)
 class Numerals:
-    """For each entry of a vocabulary.
+    """What each entry of a vocabulary is to numbers.
 
     Args:
-        kind: what it is to a position scheme; a group of digits is one digit to it.
-        digits: how many it holds; `MIXED` where no place can be given to them.
-        ends_line: whether the problem ends with it: a line break, or a mark such as the end of a text.
+        kind: its kind to a position scheme, to which a group of digits is one digit.
+        digits: how many digits it holds; `MIXED` where no place can be given to them.
+        ends_line: whether a problem ends with it: a line break, or a mark such as the end of a text.
     """
 
     kind: Int[Tensor, " v"]
@@ -45,10 +49,11 @@ class Numerals:
 
     @staticmethod
     def of(tokenizer: Vocabulary, vocabulary: int) -> "Numerals":
-        """Those of a tokenizer.
+        """Classify the entries of a tokenizer's vocabulary.
 
         Args:
-            vocabulary: of the model, which may be larger.
+            tokenizer: the tokenizer.
+            vocabulary: the size of the model's vocabulary, which may be larger: many are padded to a multiple of 64.
         """
         if not hasattr(tokenizer, "convert_ids_to_tokens"):
             raise UsageError(
@@ -63,6 +68,7 @@ class Numerals:
             )
         special = set(tokenizer.all_special_ids)
         texts = [_text(piece) for piece in tokenizer.convert_ids_to_tokens(list(range(size)))]
+        # One byte an entry: the tables are saved with the encoding, and vocabularies have up to 256,000 entries.
         kind = torch.full((vocabulary,), Kind.OTHER, dtype=torch.int8)
         digits = torch.zeros(vocabulary, dtype=torch.int8)
         ends_line = torch.zeros(vocabulary, dtype=torch.bool)
@@ -74,7 +80,11 @@ class Numerals:
 
 
 def _text(piece: str | None) -> str:
-    """A token as it is written: byte-level vocabularies have Ġ and Ċ for space and line break, SentencePiece ▁."""
+    """The text of a vocabulary entry.
+
+    Byte-level vocabularies write Ġ and Ċ for a space and a line break, SentencePiece ▁, and WordPiece ## before what
+    continues a word.
+    """
     if piece is None:
         return ""
     byte = _BYTE.fullmatch(piece)
@@ -84,7 +94,8 @@ def _text(piece: str | None) -> str:
 
 
 def _classify(text: str) -> tuple[Kind, int]:
-    """
+    """The kind of a token by its text, and the digits it holds.
+
     >>> _classify("123"), _classify("3D"), _classify("=7")
     ((<Kind.DIGIT: 0>, 3), (<Kind.OTHER: 4>, 0), (<Kind.OTHER: 4>, -1))
     """
@@ -107,10 +118,11 @@ def check_alignment(
     Groups of g digits must be counted from the units: all but the group of the most significant digits hold g.
 
     Args:
-        kind, digits: of lines of tokens, as in `Numerals`.
-        widest: most digits of a token, in the text that each line is of.
+        kind: lines of tokens, a row a line, as their kinds.
+        digits: how many digits each token holds.
+        widest: the most digits of a token, in the text that a line is part of.
         answer: which tokens come after the prompt.
-        reading: which digit comes first.
+        reading: whether the most or the least significant digit comes first.
     """
     if bool((digits == MIXED).any()):
         raise UsageError(
@@ -118,7 +130,7 @@ def check_alignment(
         )
     digit = kind == Kind.DIGIT
     first = rank(kind, answer) == 0
-    last = rank(kind.flip(1), answer.flip(1)).flip(1) == 0
+    last = rank(kind.flip(1), answer.flip(1)).flip(1) == 0  # read backwards, the last digit is the first
     most_significant = torch.where(answer, _edge(reading.answer, first, last), _edge(reading.operands, first, last))
     wrong = digit & ~most_significant & (digits != rearrange(widest, "b -> b 1"))
     if bool(wrong.any()):
@@ -143,7 +155,7 @@ def _edge(order: str, first: Bool[Tensor, "b n"], last: Bool[Tensor, "b n"]) -> 
 
 
 def _number_at(digit: Sequence[bool], held: Sequence[int], place: int) -> list[int]:
-    """Digits of each token of the number around a place; numbers whose tokens have gaps between are shown in part."""
+    """How many digits each token holds of the number at a place, for a message; up to a gap, if the number has any."""
     start = place
     while start and digit[start - 1]:
         start -= 1

@@ -1,7 +1,9 @@
 """Position ids of what a model reads: rows of tokens with padding, packed documents and several lines.
 
-A document is a sequence to a scheme. To one that looks at digits each line of it is a problem of its own, whose answer
-begins after the first equals sign; without one, all of the line is a prompt, and its ids may look at all of it.
+Schemes take rows that are one sequence each, padded on the right. So rows are cut into pieces, each of which becomes a
+row, and the ids go back to where the pieces were. To most schemes a piece is a document. To one that looks at digits it
+is a line, a problem of its own: its answer begins after the first equals sign, and a line without one is a prompt as a
+whole, so that ids in it may depend on all of it.
 """
 
 from dataclasses import dataclass
@@ -18,16 +20,16 @@ from arith.hf.attachment.numerals import check_alignment
 
 @dataclass(frozen=True)
 class Text:
-    """What has been read, a row a sample.
+    """What a model has read, a row for each sample.
 
     Args:
         kind: what each token is to a scheme.
-        digits: that each token holds.
+        digits: how many digits each token holds.
         ends_line: which tokens end a problem.
         valid: False marks padding; None: there is none.
-        document: which document of its row each token is of; None: each row is one.
-        key: of each sample, for schemes that draw.
-        tested: whether a model is measured on them, not trained.
+        document: which document of its row each token belongs to; None: a row is one document.
+        key: the random key of each sample, for schemes that draw.
+        tested: whether the model is evaluated, not trained; some schemes draw otherwise then.
     """
 
     kind: Int[Tensor, "b n"]
@@ -40,18 +42,21 @@ class Text:
 
     @cached_property
     def plain(self) -> bool:
-        """Whether each row is one document without padding before or inside."""
+        """Whether each row is one document, with padding at its end alone: as schemes take it."""
         if self.document is not None:
             return False
         return self.valid is None or bool((self.valid[:, 1:] <= self.valid[:, :-1]).all())
 
     @cached_property
     def documents(self) -> "Pieces":
+        """The rows, cut into documents."""
         return Pieces(self._document_begins(), self._valid())
 
     @cached_property
     def lines(self) -> "Pieces":
+        """The rows, cut into documents and these into lines."""
         begins = self._document_begins()
+        # A line begins behind the token that ends the one before. Padding may be such a token, and ends nothing.
         begins[:, 1:] |= (self.ends_line & self._valid())[:, :-1]
         return Pieces(begins, self._valid())
 
@@ -67,39 +72,51 @@ class Text:
 
 
 class Pieces:
-    """Rows cut into pieces, each laid into a row of its own without padding before or inside.
+    """Rows cut into pieces, each of which can be laid into a row of its own without padding before or inside.
 
     Args:
-        begins: where a piece begins; each row begins with one.
+        begins: where a piece begins; the first token of a row always begins one.
         valid: False marks padding, which is left out.
+
+    >>> begins = torch.tensor([[True, False, False, True, False]])
+    >>> pieces = Pieces(begins, torch.tensor([[False, True, True, True, True]]))
+    >>> pieces.lay_out(torch.tensor([[9, 1, 2, 3, 4]]), fill=0).tolist()
+    [[1, 2], [3, 4]]
+    >>> pieces.back(torch.tensor([[[1, 2], [1, 2]]])).tolist()
+    [[[0, 1, 2, 1, 2]]]
     """
 
     def __init__(self, begins: Bool[Tensor, "b n"], valid: Bool[Tensor, "b n"]) -> None:
         count = begins.sum(1)
-        solid = valid.cumsum(1)
+        solid = valid.cumsum(1)  # tokens of the row up to here, without padding
+        # The same where the piece began. It never falls along a row, so the running maximum is the latest piece's.
         before = ((solid - valid.long()) * begins).cummax(1).values
         self.valid = valid
-        self.row = torch.arange(len(begins), device=begins.device).repeat_interleave(count)
+        self.row = torch.arange(len(begins), device=begins.device).repeat_interleave(count)  # of each piece
+        # For each token its piece, counted through the batch, and its place in that piece.
         self.piece = begins.cumsum(1) - 1 + rearrange(count.cumsum(0) - count, "b -> b 1")
         self.place = (solid - 1 - before).clamp(min=0)
         self.longest = int(self.place.max()) + 1 if self.place.numel() else 0
 
     def lay_out(self, x: Shaped[Tensor, "b n"], fill: int) -> Shaped[Tensor, "pieces longest"]:
+        """What belongs to the tokens, with a row for each piece, filled up on the right."""
         out = x.new_full((len(self.row), self.longest), fill)
         out[self.piece[self.valid], self.place[self.valid]] = x[self.valid]
         return out
 
     def back(self, x: Int[Tensor, "levels #pieces longest"]) -> Int[Tensor, "levels b n"]:
-        """In the rows they come from; 0 in padding."""
+        """What belongs to tokens of pieces, in the rows they came from; 0 in padding."""
         return x.expand(-1, len(self.row), -1)[:, self.piece, self.place] * self.valid
 
 
 def assign_ids(scheme: Scheme, text: Text, reading: Reading, capacity: int) -> Int[Tensor, "levels #b n"]:
-    """The ids that a scheme gives.
+    """The ids of a text in a scheme.
 
     Args:
-        reading: how numbers stand.
-        capacity: tokens of the longest sequence that these may grow to.
+        scheme: the scheme.
+        text: what has been read.
+        reading: in which order digits stand.
+        capacity: the length of the longest sequence that this one may grow to.
     """
     if not scheme.structure_aware and text.plain:
         length = torch.full_like(text.key, text.kind.shape[1])
@@ -111,7 +128,7 @@ def assign_ids(scheme: Scheme, text: Text, reading: Reading, capacity: int) -> I
 
 
 def check_digits(text: Text, reading: Reading) -> None:
-    """Raise if tokens hold digits in a way that ids of digits cannot place."""
+    """Raise if tokens hold digits in groups that have no common place."""
     lines = text.lines
     kind, digits = lines.lay_out(text.kind, Kind.OTHER), lines.lay_out(text.digits, 0)
     in_answer = torch.arange(kind.shape[1], device=kind.device) >= rearrange(_prompt_length(kind), "b -> b 1")
@@ -120,12 +137,12 @@ def check_digits(text: Text, reading: Reading) -> None:
 
 
 def _prompt(kind: Int[Tensor, "b n"], length: Int[Tensor, " b"], reading: Reading, tested: bool) -> Prompt:
-    """Kinds stand for tokens: a vocabulary of five."""
+    # Schemes see tokens through a table of their kinds. Here kinds are the tokens, a vocabulary of five.
     kinds = torch.arange(len(Kind), device=kind.device)
     return Prompt(kind, length, TokenTable(kinds, (kinds == Kind.DIGIT).long()), reading, None, tested)
 
 
 def _prompt_length(kind: Int[Tensor, "b n"]) -> Int[Tensor, " b"]:
-    """Up to the first equals sign."""
+    """Tokens up to the first equals sign, it included; all without one."""
     equals = kind == Kind.EQUALS
     return torch.where(equals.any(1), equals.long().argmax(1) + 1, kind.shape[1])

@@ -1,7 +1,7 @@
-"""What an encoding keeps of the tokens so far: in transformers' own cache, as one more layer of it.
+"""What an encoding keeps of the tokens so far: in transformers' own cache, as one more layer behind the model's.
 
-So it follows the keys and values wherever they go: beams are reordered, rows repeated and dropped, tokens taken back,
-and a copied cache brings its own.
+A cache calls its methods on every layer. So what is kept here follows the keys and values: it is reordered with beams,
+repeated and dropped with rows, cropped with tokens that are taken back, and copied with the cache.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Remembered(DummyLayer):
     """Tokens so far, their position ids, and the memory of terms that look at content.
 
     Args:
-        layers: of the model.
+        layers: the number of the model's layers, each of which has a memory.
     """
 
     is_compileable = False
@@ -35,16 +35,21 @@ class Remembered(DummyLayer):
 
     @staticmethod
     def of(cache: Any, layers: int) -> "Remembered":
-        """The one in a model's cache, put there if the cache is empty.
+        """The one in a model's cache, which is put there if the cache is empty.
 
         Args:
-            layers: of the model.
+            cache: the model's cache.
+            layers: the number of the model's layers.
+
+        Raises:
+            UsageError: the cache cannot be used with an encoding.
         """
         if not isinstance(cache, Cache) or not isinstance(cache.layers, list):
             raise UsageError(
                 f"decoding with an encoding of arith takes a cache such as transformers.DynamicCache, got "
                 f"{type(cache).__name__}"
             )
+        # Some caches make a layer when it is first used, which would come to stand behind this one.
         while cache.layer_class_to_replicate is not None and len(cache.layers) < layers:
             cache.layers.append(cache.layer_class_to_replicate())
         if any(isinstance(layer, StaticLayer) for layer in cache.layers):
@@ -59,10 +64,10 @@ class Remembered(DummyLayer):
                     "known. Begin with an empty cache"
                 )
             cache.layers.append(Remembered(layers))
-        found = cache.layers[-1]
-        if not isinstance(found, Remembered) or len(found.memories) != layers:
+        last = cache.layers[-1]
+        if not isinstance(last, Remembered) or len(last.memories) != layers:
             raise UsageError(f"this cache is not one of a model of {layers} layers")
-        return found
+        return last
 
     def extend(self, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], new: Ids) -> tuple[Positions, ...]:
         """Remember all tokens so far; the positions of the new ones as queries, and of all as keys.
@@ -83,35 +88,36 @@ class Remembered(DummyLayer):
 
     @property
     def is_croppable(self) -> bool:  # type: ignore[override]
-        """Sums over the content of tokens cannot be taken back."""
+        """Whether tokens can be taken back: no term has summed over their content."""
         return not any(map(_has_rows, self.memories))
 
     def crop(self, tokens_to_remove: int) -> None:
-        kept = self.length - abs(tokens_to_remove)
+        """Forget the last tokens, as assisted generation does with those that it rejects."""
+        kept = self.length - abs(tokens_to_remove)  # transformers passes it with a minus
         if not tokens_to_remove or self.tokens is None:
             return
         if not self.is_croppable:
             raise UsageError("an encoding that sums over the content of tokens cannot take tokens back")
         self.tokens = self.tokens[:, :kept]
-        self.ids = tuple(own[..., :kept] for own in self.ids)
+        self.ids = tuple(ids[..., :kept] for ids in self.ids)
 
     def reset(self) -> None:
         self.__init__(len(self.memories))  # type: ignore[misc]
 
     def reorder_cache(self, beam_idx: Int[Tensor, " b"]) -> None:
-        self._each_row(lambda own: own.index_select(0, beam_idx.to(own.device)))
+        self._each_row(lambda x: x.index_select(0, beam_idx.to(x.device)))
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        self._each_row(lambda own: own.repeat_interleave(repeats, dim=0))
+        self._each_row(lambda x: x.repeat_interleave(repeats, dim=0))
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        self._each_row(lambda own: own[indices])
+        self._each_row(lambda x: x[indices])
 
     def _each_row(self, change: Callable[[Tensor], Tensor]) -> None:
         if self.tokens is None or self.key is None:
             return
         self.tokens, self.key = change(self.tokens), change(self.key)
-        self.ids = tuple(_change_ids(own, change) for own in self.ids)
+        self.ids = tuple(_change_ids(ids, change) for ids in self.ids)
         self.memories = [_change_rows(memory, change) for memory in self.memories]
 
 
@@ -122,17 +128,23 @@ def _append(earlier: Int[Tensor, "levels #b k"], new: Int[Tensor, "levels #b n"]
 
 
 def _change_ids(ids: Int[Tensor, "levels #b n"], change: Callable[[Tensor], Tensor]) -> Int[Tensor, "levels #b n"]:
-    """Ids that all samples share stay."""
+    # Ids that all samples share have one row, which stays.
     return ids if ids.shape[1] == 1 else torch.stack([change(level) for level in ids])
 
 
 def _change_rows(memory: Memory, change: Callable[[Tensor], Tensor]) -> Memory:
-    return {
-        name: _change_rows(own, change) if isinstance(own, dict) else own if name.startswith(SHARED) else change(own)
-        for name, own in memory.items()
-    }
+    """A memory with its samples changed. What is named as shared by all of them stays; memories may be nested."""
+    changed: Memory = {}
+    for name, part in memory.items():
+        if isinstance(part, dict):
+            changed[name] = _change_rows(part, change)
+        else:
+            changed[name] = part if name.startswith(SHARED) else change(part)
+    return changed
 
 
 def _has_rows(memory: Memory) -> bool:
-    """Whether it holds tensors of samples."""
-    return any(_has_rows(own) if isinstance(own, dict) else not name.startswith(SHARED) for name, own in memory.items())
+    """Whether a memory holds anything that belongs to samples."""
+    return any(
+        _has_rows(part) if isinstance(part, dict) else not name.startswith(SHARED) for name, part in memory.items()
+    )

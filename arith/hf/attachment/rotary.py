@@ -1,4 +1,4 @@
-"""A transformers model's own rotary embedding as a text of ours, so that it can be kept, changed or added to."""
+"""A transformers model's own rotary embedding in our language, so that it can be kept, changed or added to."""
 
 import sys
 from collections.abc import Mapping
@@ -16,21 +16,21 @@ from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
 from arith.hf.attachment.attach import check_free
 
-_PROBED = 16  # positions on which rotations are compared
+_PROBED = 16  # positions at which rotations are compared
 
 
 def own_rope(model: Any, tokens: int | None = None) -> str:
-    """What a model's rotary embedding is called here, its settings included. Attached, it gives the model's own logits.
+    """The text that names a model's rotary embedding here. Attached, it gives the model's own logits.
 
         attach(model, own_rope(model) + "+fire@coupled", tokenizer=tokenizer)        # adds to what the model has
 
     Args:
-        model: to which nothing is attached.
-        tokens: of the longest sequence. A model whose frequencies change with the length so far (dynamic, longrope)
-            has here those of this length, and for shorter sequences too. By default what the model is made for.
+        model: a model to which nothing is attached.
+        tokens: the length of the longest sequence; by default what the model is made for. If the model's frequencies
+            change with the length so far (dynamic, longrope), the text has those of this length, for all sequences.
 
     Raises:
-        UsageError: the model has no rotary embedding, or one that no setting here is equal to.
+        UsageError: the model has no rotary embedding, or no setting here equals it.
 
     >>> from transformers import LlamaConfig, LlamaForCausalLM
     >>> shape = dict(vocab_size=50, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4)
@@ -45,6 +45,7 @@ def own_rope(model: Any, tokens: int | None = None) -> str:
     ours = architecture.shape.encoding(text, tokens).parts[0]
     assert isinstance(ours, RoPE)
     sharpness = getattr(ours, "sharpness", 1.0)
+    # The text is a claim about another library's code, so it is compared with what that code computes.
     alike = torch.allclose(ours.frequencies, theirs.frequencies, rtol=1e-5, atol=0)
     if not alike or abs(sharpness - theirs.sharpness) > 1e-6:
         raise UsageError(
@@ -60,12 +61,12 @@ class Rotation:
     """A model's rotary embedding, for sequences up to some length.
 
     Args:
-        settings: as transformers has them.
-        frequencies: of the pairs of dimensions that are rotated.
-        sharpness: what queries and keys are multiplied by.
-        head_width: dimensions of a head.
-        longest: tokens of the sequences that the model is made for.
-        tokens: of the longest sequence.
+        settings: `rope_parameters` of its configuration.
+        frequencies: radians a token, of each rotated pair of dimensions.
+        sharpness: the factor by which queries and keys are multiplied.
+        head_width: the dimensions of a head.
+        longest: the sequence length that the model is made for.
+        tokens: the length of the longest sequence here.
     """
 
     settings: Mapping[str, Any]
@@ -77,6 +78,16 @@ class Rotation:
 
     @staticmethod
     def of(architecture: Architecture, config: Any, tokens: int) -> "Rotation":
+        """Compute a model's rotary embedding by transformers' own functions.
+
+        Args:
+            architecture: the model's parts.
+            config: its configuration.
+            tokens: the length of the longest sequence.
+
+        Raises:
+            UsageError: it has none, or layers that differ in it, or one that cannot be computed.
+        """
         name = type(architecture.base).__name__
         settings = getattr(config, "rope_parameters", None)
         if not architecture.rotaries or not settings:
@@ -93,39 +104,43 @@ class Rotation:
         return Rotation(settings, frequencies, float(sharpness), architecture.shape.head_width, longest, tokens)
 
     def text(self) -> str:
-        """In the language of `arith.catalogue.spec`."""
-        own, kind = self.settings, self.settings["rope_type"]
-        trained = own.get("original_max_position_embeddings") or self.longest
-        stretch = own.get("factor") or self.longest / trained
+        """The embedding in the language of `arith.catalogue.spec`."""
+        settings, kind = self.settings, self.settings["rope_type"]
+        # Defaults are transformers' own: a configuration leaves out what its model does not change.
+        trained = settings.get("original_max_position_embeddings") or self.longest
+        stretch = settings.get("factor") or self.longest / trained
         if kind == "default" or (kind == "proportional" and stretch == 1):
             return self._spell("rope")
         if kind in ("linear", "proportional"):
             return self._spell("rope-interpolated", trained=self.longest, stretch=stretch)
         if kind == "dynamic":
+            # There the base grows with the sequence so far; here it is that of the longest sequence throughout.
             by_length = max(1.0, self.tokens / self.longest)
             return self._spell("rope-ntk", trained=self.longest, stretch=by_length, alpha=stretch)
         if kind == "llama3":
-            low, high = own["low_freq_factor"], own["high_freq_factor"]
+            low, high = settings["low_freq_factor"], settings["high_freq_factor"]
             return self._spell("rope-llama3", trained=trained, stretch=stretch, low=low, high=high)
         if kind == "yarn":
-            turns = {"fast": own.get("beta_fast") or 32, "slow": own.get("beta_slow") or 1}
-            rounded = {} if own.get("truncate", True) else {"rounded": "false"}
+            turns = {"fast": settings.get("beta_fast") or 32, "slow": settings.get("beta_slow") or 1}
+            rounded = {} if settings.get("truncate", True) else {"rounded": "false"}
             return self._spell(
                 "rope-yarn", trained=trained, stretch=stretch, sharpness=self.sharpness, **turns, **rounded
             )
         if kind == "longrope":
-            factors = "-".join(map(str, own["long_factor" if self.tokens > trained else "short_factor"]))
+            # Two lists of factors, one for sequences within the trained length and one beyond.
+            factors = "-".join(map(str, settings["long_factor" if self.tokens > trained else "short_factor"]))
             return self._spell("rope-long", trained=trained, stretch=stretch, sharpness=self.sharpness, factors=factors)
         raise UsageError(f"rope_type '{kind}' of transformers has no counterpart here")
 
     def _spell(self, name: str, **settings: Any) -> str:
+        """A name with the settings of every kind, and those of this one."""
         pairs, turning = len(self.frequencies), int(self.frequencies.count_nonzero())
-        whole = {"base": self.settings["rope_theta"]}
+        common = {"base": self.settings["rope_theta"]}
         if 2 * pairs != self.head_width:
-            whole["share"] = 2 * pairs / self.head_width
+            common["share"] = 2 * pairs / self.head_width  # partial rotations: the other dimensions are left alone
         if turning != pairs:
-            whole["kept"] = turning / pairs
-        return f"{name}:" + ",".join(f"{key}={value}" for key, value in {**whole, **settings}.items())
+            common["kept"] = turning / pairs  # a frequency of 0 is a pair that does not turn
+        return f"{name}:" + ",".join(f"{key}={value}" for key, value in {**common, **settings}.items())
 
 
 def _few(numbers: Float[Tensor, " half"]) -> str:
@@ -133,17 +148,18 @@ def _few(numbers: Float[Tensor, " half"]) -> str:
 
 
 def _check_pairs(attention: type, ours: RoPE) -> None:
-    """Raise if the model pairs other dimensions: scores of rotated numbers are compared with those of its function."""
+    """Raise if the model pairs other dimensions than we do, by the scores of rotated queries and keys."""
     rotate = getattr(sys.modules[attention.__module__], "apply_rotary_pos_emb", None)
     if rotate is None:
         return
     angles = torch.arange(_PROBED)[:, None] * ours.frequencies
-    cos, sin = (both.repeat(1, 2)[None] for both in (angles.cos(), angles.sin()))
+    cos, sin = (half.repeat(1, 2)[None] for half in (angles.cos(), angles.sin()))
+    # Any numbers without symmetry. Scores, not rotated vectors: these may differ in order and give the same scores.
     q = torch.arange(_PROBED * cos.shape[2]).sin().reshape(1, 1, _PROBED, -1)
     k = q.flip(3)
     ids = torch.arange(1, _PROBED + 1)[None, None]
     theirs = rotate(q, k, cos, sin)
-    turned = RoPE.rotate(ours, q, k, Positions(ids, ids))  # what is multiplied afterwards has been compared
+    turned = RoPE.rotate(ours, q, k, Positions(ids, ids))  # without the subclass's sharpness, compared before
     if not torch.allclose(theirs[0] @ theirs[1].mT, turned[0] @ turned[1].mT, atol=1e-3):
         raise UsageError(
             f"{attention.__name__} pairs dimensions in another way than RoPE does here (i with i + half), so that no "

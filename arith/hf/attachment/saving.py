@@ -1,6 +1,8 @@
-"""Files of what is attached to a model. transformers drops it: `from_pretrained` reports our weights as unexpected.
+"""Save what is attached to a model, and attach it again.
 
-folder/position.safetensors     the encoding's numbers, and what each token is to numbers
+transformers does not: `save_pretrained` writes our weights, and `from_pretrained` drops them as unexpected.
+
+folder/position.safetensors     the encoding's parameters, and what each token is to numbers
 folder/position.json            its text, its lengths, the model's shape, and the sha256 of the other file
 """
 
@@ -25,17 +27,24 @@ VERSION = 1
 
 
 def save(model: Any, folder: str | os.PathLike[str]) -> Path:
-    """Write what is attached to a model; the model itself is saved as always, by `model.save_pretrained`.
+    """Write what is attached to a model. The model itself is saved as always, by `model.save_pretrained`.
+
+    Args:
+        model: the model.
+        folder: where to write, made if it is not there; it may be the model's own.
 
     Returns:
         The folder.
+
+    Raises:
+        UsageError: nothing is attached.
     """
     attachment = attached(model)
     if attachment is None:
         raise UsageError(f"nothing is attached to this {type(model).__name__}: there is nothing to save")
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
-    numbers = {name: own.detach().cpu().contiguous() for name, own in attachment.state_dict().items()}
+    numbers = {name: tensor.detach().cpu().contiguous() for name, tensor in attachment.state_dict().items()}
     # The text comes last, and holds the hash of these bytes: a kill between the two is noticed when they are loaded.
     with building(path / NUMBERS) as aside:
         save_file(numbers, aside)
@@ -46,19 +55,23 @@ def save(model: Any, folder: str | os.PathLike[str]) -> Path:
 
 
 def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
-    """Attach to a model what `save` wrote, with its numbers. The tokenizer is not needed again.
+    """Attach to a model what `save` wrote. The tokenizer is not needed again, as what it knows of digits was saved.
+
+    Args:
+        model: a model of the same shape, to which nothing is attached.
+        folder: the folder that `save` wrote.
 
     Raises:
-        UsageError: the folder does not hold it whole, or it was attached to a model of another shape.
+        UsageError: a file is missing or damaged, or the encoding was attached to a model of another shape.
     """
     check_free(model)
     path = Path(folder)
     described = _read_description(path)
     architecture = Architecture.of(model)
     differing = [
-        f"{name} {described['model'].get(name)} there and {own} here"
-        for name, own in asdict(architecture.shape).items()
-        if described["model"].get(name) != own
+        f"{name} {described['model'].get(name)} there and {here} here"
+        for name, here in asdict(architecture.shape).items()
+        if described["model"].get(name) != here
     ]
     if differing:
         raise UsageError(
@@ -67,8 +80,9 @@ def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
     if not (path / NUMBERS).is_file() or _sha256(path / NUMBERS) != described["sha256"]:
         raise UsageError(f"{path / NUMBERS} is missing or was altered after it was written")
     numbers = load_file(path / NUMBERS)
-    numerals = Numerals(**{own.name: numbers[own.name] for own in fields(Numerals)}) if "kind" in numbers else None
-    settings = Settings(**{own.name: described[own.name] for own in fields(Settings)})
+    # Only an encoding that looks at digits has saved what tokens are to numbers.
+    numerals = Numerals(*(numbers[field.name] for field in fields(Numerals))) if "kind" in numbers else None
+    settings = Settings(**{field.name: described[field.name] for field in fields(Settings)})
     attachment = Attachment(settings, architecture, numerals)
     attachment.load_state_dict(numbers)
     return attachment.put_into(model, architecture)
@@ -78,16 +92,16 @@ def _read_description(path: Path) -> dict[str, Any]:
     if not (path / TEXT).is_file():
         raise UsageError(f"there is no {TEXT} in {path}: nothing was saved there with arith.hf.save")
     try:
-        described = json.loads((path / TEXT).read_text())
+        described: dict[str, Any] = json.loads((path / TEXT).read_text())
         version = described["version"]
         if version == VERSION:
-            _ = described["sha256"], described["model"], [described[own.name] for own in fields(Settings)]
+            # Looked up for the KeyError; a file of another version may have other keys, and is named as such below.
+            _ = described["sha256"], described["model"], [described[field.name] for field in fields(Settings)]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path / TEXT} is damaged: {error!r}") from error
     if version != VERSION:
         raise UsageError(f"{path / TEXT} is of version {version}, and this arith reads version {VERSION}")
-    found: dict[str, Any] = described
-    return found
+    return described
 
 
 def _sha256(file: Path) -> str:
