@@ -28,7 +28,7 @@ def ours(task: Task, digits: int, form: str = "padded-reversed") -> Callable[[in
 
     def run(repeat: int) -> int:
         for batch in range(8):
-            written = problems.written(format_named(form), (8 * repeat + batch) * BATCH, BATCH)
+            written = problems.write(format_named(form), (8 * repeat + batch) * BATCH, BATCH)
             assert written.loss_mask.any()
         return 8 * BATCH
 

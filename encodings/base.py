@@ -33,7 +33,7 @@ class Positions:
         """Only the last tokens ask."""
         return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
 
-    def slid(self, loop: int | Int[Tensor, "#b 1"]) -> "Positions":
+    def slide(self, loop: int | Int[Tensor, "#b 1"]) -> "Positions":
         """In a loop counted from 0, of each sample: the second level is what every loop adds to the first."""
         return Positions((self.q[0] + loop * self.q[1])[None], (self.k[0] + loop * self.k[1])[None])
 

@@ -97,12 +97,12 @@ class Composed(nn.Module):
             x = encoding.embed(x, positions[which])
         return x
 
-    def slid(self, positions: Sequence[Positions], loop: int | Int[Tensor, "#b 1"]) -> tuple[Positions, ...]:
+    def slide(self, positions: Sequence[Positions], loop: int | Int[Tensor, "#b 1"]) -> tuple[Positions, ...]:
         """Where tokens stand in a loop, counted from 0: the ids of most schemes stay."""
         pairs = zip(positions, self.schemes, strict=True)
-        return tuple(own.slid(loop) if _slides(scheme) else own for own, scheme in pairs)
+        return tuple(own.slide(loop) if _slides(scheme) else own for own, scheme in pairs)
 
-    def moved(self, ids: Ids, by: int) -> Ids:
+    def move(self, ids: Ids, by: int) -> Ids:
         """All ids but 0, which stays "no position", moved."""
         found = []
         for own, scheme in zip(ids, self.schemes, strict=True):

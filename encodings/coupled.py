@@ -102,11 +102,11 @@ class Coupled(DigitScheme):
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "levels b n"]:
         kind, answer = prompt.table.kind[tokens], in_answer(tokens, prompt)
-        ids = self._shift.moved(_significance(kind, answer, prompt), self._shift.offset(key, prompt.tested)[:, None])
+        ids = self._shift.move(_significance(kind, answer, prompt), self._shift.offset(key, prompt.tested)[:, None])
         if self.levels == 1:
             return ids[None]
         numbers = number(kind, answer, prompt.reading)[0] * _counts(kind)
-        return torch.stack([ids, self._number_shift.moved(numbers, self._number_offset(prompt, key)[:, None])])
+        return torch.stack([ids, self._number_shift.move(numbers, self._number_offset(prompt, key)[:, None])])
 
     def start(
         self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int
@@ -118,7 +118,7 @@ class Coupled(DigitScheme):
             first=first,
             change=change,
             offset=self._shift.offset(key, prompt.tested),
-            number=self._number_shift.moved(number(kind, answer, prompt.reading)[1], self._number_offset(prompt, key)),
+            number=self._number_shift.move(number(kind, answer, prompt.reading)[1], self._number_offset(prompt, key)),
             kind=kinds_by_row(prompt),
         )
         return self.full(prompt, prompt.tokens, key, capacity), state
@@ -126,7 +126,7 @@ class Coupled(DigitScheme):
     def step(self, token: Int[Tensor, " b"], state: CoupledState) -> tuple[Int[Tensor, "levels b 1"], CoupledState]:
         kind = kind_of(token, state.kind)
         significance = _answer_significance(state.rank, state.first, state.change)
-        ids = [self._shift.moved(_raw(kind, significance), state.offset)]
+        ids = [self._shift.move(_raw(kind, significance), state.offset)]
         if self.levels == 2:
             ids.append(state.number * _counts(kind))
         return torch.stack(ids)[..., None], state._replace(rank=next_rank(state.rank, kind))

@@ -80,7 +80,7 @@ class Abacus(DigitScheme):
     ) -> Int[Tensor, "1 b n"]:
         kind = prompt.table.kind[tokens]
         ids = (1 + place(kind, in_answer(tokens, prompt), prompt.reading)) * (kind == Kind.DIGIT)
-        return self._shift.moved(ids, self._offset(prompt, key)[:, None])[None]
+        return self._shift.move(ids, self._offset(prompt, key)[:, None])[None]
 
     def start(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> tuple[Int[Tensor, "1 b n"], AbacusState]:
         state = AbacusState(torch.zeros_like(key), self._offset(prompt, key), kinds_by_row(prompt))
@@ -88,7 +88,7 @@ class Abacus(DigitScheme):
 
     def step(self, token: Int[Tensor, " b"], state: AbacusState) -> tuple[Int[Tensor, "1 b 1"], AbacusState]:
         kind = kind_of(token, state.kind)
-        ids = self._shift.moved((1 + state.rank) * (kind == Kind.DIGIT), state.offset)
+        ids = self._shift.move((1 + state.rank) * (kind == Kind.DIGIT), state.offset)
         return ids[None, :, None], state._replace(rank=next_rank(state.rank, kind))
 
     def _offset(self, prompt: Prompt, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:

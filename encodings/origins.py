@@ -33,7 +33,7 @@ class Shift:
         period: ids that a cyclic origin goes through.
         tested: starts in tests: `random`, drawn as in training; `fixed`, at 1.
 
-    >>> Shift("cyclic", span=None, period=4).moved(torch.tensor([0, 1, 2, 3]), torch.tensor(2)).tolist()
+    >>> Shift("cyclic", span=None, period=4).move(torch.tensor([0, 1, 2, 3]), torch.tensor(2)).tolist()
     [0, 3, 4, 1]
     """
 
@@ -76,7 +76,7 @@ class Shift:
         bounds = {"fixed": 1, "random": self._starts, "cyclic": self.period}
         return drawn % (1 if tested and self.tested == "fixed" else bounds[self.origin])
 
-    def moved(self, ids: Int[Tensor, "..."], offset: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    def move(self, ids: Int[Tensor, "..."], offset: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
         moved = ids + offset
         if self.origin == "cyclic":
             moved = torch.where(ids > self.period, moved, (moved - 1) % self.period + 1)

@@ -192,7 +192,7 @@ class Sequential:
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "1 #b n"]:
         index = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)[None]
-        return (index if self.origin == "fixed" else self._shift.moved(index, self._offset(prompt, key)[:, None]))[None]
+        return (index if self.origin == "fixed" else self._shift.move(index, self._offset(prompt, key)[:, None]))[None]
 
     def start(
         self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int
@@ -202,7 +202,7 @@ class Sequential:
 
     def step(self, token: Int[Tensor, " b"], state: SequentialState) -> tuple[Int[Tensor, "1 b 1"], SequentialState]:
         tokens = state.tokens + 1
-        return self._shift.moved(tokens, state.offset)[None, :, None], state._replace(tokens=tokens)
+        return self._shift.move(tokens, state.offset)[None, :, None], state._replace(tokens=tokens)
 
     def _offset(self, prompt: Prompt, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
         return self._shift.offset(below(words(key, Use.ORIGIN, 1)[:, 0], 2**62), prompt.tested)

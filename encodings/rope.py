@@ -80,13 +80,13 @@ class RoPE(Encoding):
         plain: Tensor = self.base**-half * (torch.arange(self.pairs) < self.turning)
         return plain
 
-    def computed(self, dtype: torch.dtype) -> dict[str, Tensor]:
+    def compute_buffers(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """The buffers, computed in float32 or float64."""
         return {"frequencies": self._plain(dtype)}
 
-    def compute(self) -> None:
+    def fill_buffers(self) -> None:
         """Fill the buffers, once everything that they depend on is known."""
-        for name, buffer in self.computed(torch.float32).items():
+        for name, buffer in self.compute_buffers(torch.float32).items():
             setattr(self, name, buffer)
 
     def rotate(
@@ -114,7 +114,7 @@ class RoPE(Encoding):
         if wanted.itemsize < torch.float32.itemsize:
             self._buffers |= {name: own if own is None else own.to(device) for name, own in exact.items()}
         elif wanted != before:
-            self._buffers |= {name: own.to(device) for name, own in self.computed(wanted).items()}
+            self._buffers |= {name: own.to(device) for name, own in self.compute_buffers(wanted).items()}
         return self
 
 

@@ -67,7 +67,7 @@ class Scaled(RoPE):
         self.trained = trained
         self.stretch = max(1.0, highest / trained) if stretch is None else stretch
 
-    def computed(self, dtype: torch.dtype) -> dict[str, Tensor]:
+    def compute_buffers(self, dtype: torch.dtype) -> dict[str, Tensor]:
         return {"frequencies": self._scaled(self._plain(dtype))}
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
@@ -113,7 +113,7 @@ class Interpolated(Scaled):
         kept: float = 1.0,
     ) -> None:
         super().__init__(head_width, highest, trained, base, share, stretch, kept)
-        self.compute()
+        self.fill_buffers()
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
         return self._interpolated(plain, torch.ones_like(plain))
@@ -148,7 +148,7 @@ class NTK(Scaled):
         if self.pairs < 2:
             raise ValueError("another base changes nothing for one pair of dimensions: rotate 4 or more, got 2")
         self.stretch = alpha * self.stretch - (alpha - 1)
-        self.compute()
+        self.fill_buffers()
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
         width = 2 * self.pairs
@@ -194,7 +194,7 @@ class YaRN(Scaled):
             raise ValueError(f"turns are 0 < slow < fast, got slow={slow} and fast={fast}")
         self.fast, self.slow, self.rounded = fast, slow, rounded
         self.sharpness = 0.1 * math.log(self.stretch) + 1 if sharpness is None else _positive(sharpness)
-        self.compute()
+        self.fill_buffers()
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
         def place(turns: float) -> float:
@@ -236,7 +236,7 @@ class Llama3(Scaled):
         if not 0 <= low < high:
             raise ValueError(f"turns are 0 <= low < high, got low={low} and high={high}")
         self.low, self.high = low, high
-        self.compute()
+        self.fill_buffers()
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
         return self._interpolated(plain, ((self.high - self._turns(plain)) / (self.high - self.low)).clamp(0, 1))
@@ -278,7 +278,7 @@ class LongRoPE(Scaled):
             )
         natural = math.sqrt(1 + math.log(self.stretch) / math.log(trained))
         self.sharpness = natural if sharpness is None else _positive(sharpness)
-        self.compute()
+        self.fill_buffers()
 
     def _scaled(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
         return plain if self.stretch == 1 else plain / torch.tensor(self.divisors, dtype=plain.dtype)

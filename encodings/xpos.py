@@ -49,12 +49,12 @@ class XPos(RoPE):
         self.centre, self.scale_base = highest / 2, scale_base
         self.reach = math.floor(self.centre + FURTHEST / 2 / fastest)
         self.register_buffer("logarithms", None, persistent=False)
-        self.compute()
+        self.fill_buffers()
 
-    def computed(self, dtype: torch.dtype) -> dict[str, Tensor]:
+    def compute_buffers(self, dtype: torch.dtype) -> dict[str, Tensor]:
         width = 2 * self.pairs
         zeta = (torch.arange(0, width, 2, dtype=dtype) / width + 0.4) / 1.4
-        return super().computed(dtype) | {"logarithms": zeta.log().repeat(2)}
+        return super().compute_buffers(dtype) | {"logarithms": zeta.log().repeat(2)}
 
     def rotate(
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions

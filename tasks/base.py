@@ -87,7 +87,7 @@ class Trace(Protocol):
         """Numbers in a column."""
         ...
 
-    def advanced(
+    def advance(
         self, state: State, operands: tuple[Numbers, ...], done: Int[np.ndarray, " b"], loop: Int[np.ndarray, " b"]
     ) -> State:
         """The state after one more loop.
@@ -98,7 +98,7 @@ class Trace(Protocol):
         """
         ...
 
-    def drawn(self, draws: Draws, columns: int) -> State:
+    def draw(self, draws: Draws, columns: int) -> State:
         """Random states, whether or not any problem has them."""
         ...
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from arith.tasks.base import Task
-from arith.tasks.digits import Numbers, resized
+from arith.tasks.digits import Numbers, resize
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def columns(task: Task, operands: Sequence[Numbers]) -> Columns:
         raise ValueError(f"{task.name} of {task.operands} operands has no columns with carries")
     most = task.operands - 1
     width = max(number.width for number in operands) + len(str(most))
-    digits = [resized(number.digits, width).astype(np.int64) for number in operands]
+    digits = [resize(number.digits, width).astype(np.int64) for number in operands]
     if task.symbol == "-":
         below = task.solve(*operands).signs[:, None]
         sums = np.where(below, digits[1] - digits[0], digits[0] - digits[1])

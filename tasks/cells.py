@@ -17,8 +17,8 @@ from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
 from arith.tasks.samplers import check_distinct, random_digits
-from arith.tasks.sampling import named, owner, problem_hash, shared
-from arith.tasks.stream import SPLITS, Draws, Split, Use, check_seed, mix, scattered
+from arith.tasks.sampling import hash_operands, hash_problems, owner, too_few_to_split
+from arith.tasks.stream import SPLITS, Draws, Split, Use, check_seed, mix, scatter
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ class Cells:
         """The operands of these problems."""
         lengths, words = self.lengths_of(start, count), self._words(start, count)
         digits = self._digits(words, lengths)
-        wrong = np.flatnonzero(~shared(lengths))
+        wrong = np.flatnonzero(~too_few_to_split(lengths))
         for attempt in range(1, 10_000):
-            hashes = problem_hash(digits[:, wrong], lengths[:, wrong], self.task.alphabet)
+            hashes = hash_operands(digits[:, wrong], lengths[:, wrong], self.task.alphabet)
             wrong = wrong[owner(hashes) != SPLITS.index(self.split)]
             if not len(wrong):
                 break
-            redrawn = self._digits(mix(words[wrong] + scattered(np.array([attempt]))), lengths[:, wrong])
+            redrawn = self._digits(mix(words[wrong] + scatter(np.array([attempt]))), lengths[:, wrong])
             digits[:, wrong, : redrawn.shape[2]] = redrawn
         return tuple(Numbers(own, own_lengths) for own, own_lengths in zip(digits, lengths, strict=True))
 
@@ -92,19 +92,19 @@ class Cells:
         operands = self.operands(start, count)
         return Problems(operands, self.task.solve(*operands))
 
-    def written(self, form: Format, start: int, count: int) -> Written:
+    def write(self, form: Format, start: int, count: int) -> Written:
         """These problems as tokens."""
         return form.write(self.task, self.problems(start, count), Draws(self.keys(start, count), self.split))
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         """What names problems, as those of a source are named."""
-        return named(self.task, self.operands(start, count))
+        return hash_problems(self.task, self.operands(start, count))
 
     def _words(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
-        word = mix(scattered(np.array([self.seed])) + np.uint64(SPLITS.index(self.split)))
+        word = mix(scatter(np.array([self.seed])) + np.uint64(SPLITS.index(self.split)))
         for own in self.lengths_of(start, count):
-            word = mix(word + scattered(own))
-        return mix(word + scattered(np.arange(start, start + count) % self.n))
+            word = mix(word + scatter(own))
+        return mix(word + scatter(np.arange(start, start + count) % self.n))
 
     def _digits(self, words: UInt64[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"]) -> UInt8[np.ndarray, "m n w"]:
         return random_digits(_Keyed(words, self.split), lengths, self.task.alphabet)

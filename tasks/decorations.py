@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Int, Int32
 
 from arith.tasks import vocabulary
-from arith.tasks.lines import NO_DIGIT, Written, inserted
-from arith.tasks.stream import Draws, Use, scaled
+from arith.tasks.lines import NO_DIGIT, Written, insert
+from arith.tasks.stream import Draws, Use, scale
 
 Law = Literal["varied", "fixed", "geometric"]
 
@@ -96,7 +96,7 @@ class Spaces:
             return np.full(shape, most)
         halves = draws.halves(Use.SPACES, shape[1])
         if self.law == "varied":
-            limit = scaled(draws.halves(Use.SPACES_SHARE), round(self.share * 2**32))
+            limit = scale(draws.halves(Use.SPACES_SHARE), round(self.share * 2**32))
             return (halves < limit).astype(np.int64)
         counts = np.zeros(shape, dtype=np.int64)
         probability = 1.0
@@ -120,7 +120,7 @@ class Spaces:
         between &= np.arange(between.shape[1]) < written.lengths[:, None]
         counts = self.counts((len(between), between.shape[1]), draws) * between
         gaps = np.full_like(written.tokens, vocabulary.token(vocabulary.GAP))
-        return inserted(written, counts, gaps, given=self.answer)
+        return insert(written, counts, gaps, given=self.answer)
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,11 @@ class Hints:
             )
         # The start depends on the prompt's lengths alone, so that it tells nothing about the answer.
         starts = most - digits + 1
-        start = 0 * starts if draws is None else scaled(draws.halves(Use.HINTS)[:, 0], starts).astype(np.int64)
+        start = 0 * starts if draws is None else scale(draws.halves(Use.HINTS)[:, 0], starts).astype(np.int64)
         first = vocabulary.token(vocabulary.HINTS[0])
         has = significance != NO_DIGIT
         symbols = ((first + start)[:, None] + significance * has).astype(np.uint8)
-        return inserted(written, has.astype(np.int64), symbols)
+        return insert(written, has.astype(np.int64), symbols)
 
 
 @dataclass(frozen=True)
@@ -190,4 +190,4 @@ class Groups:
         both = (this != NO_DIGIT) & (previous != NO_DIGIT)
         border[:, 1:] = both & (np.maximum(this, previous) % self.size == 0)
         gaps = np.full_like(written.tokens, vocabulary.token(vocabulary.GAP))
-        return inserted(written, border, gaps)
+        return insert(written, border, gaps)

@@ -20,7 +20,7 @@ from arith.tasks.addition import Addition
 from arith.tasks.base import Alphabet, Wording
 from arith.tasks.digits import Numbers
 from arith.tasks.lines import Piece, constant
-from arith.tasks.stream import Draws, Use, scaled
+from arith.tasks.stream import Draws, Use, scale
 
 GREETINGS = (
     "",
@@ -190,7 +190,7 @@ class _Grammar:
             opening, request, reply = (np.full(rows, own.argmax()) for own in lengths)
         else:
             counts = np.array([len(kind) for kind in kinds])
-            opening, request, reply = scaled(draws.halves(Use.WORDING, 3), counts).astype(np.int64).T
+            opening, request, reply = scale(draws.halves(Use.WORDING, 3), counts).astype(np.int64).T
         parts = [part.piece(request) for part in self.requests]
         return [self.openings.piece(opening), *parts, self.replies.piece(reply)]
 

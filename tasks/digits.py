@@ -70,13 +70,13 @@ class Numbers:
     def join(parts: Sequence["Numbers"]) -> "Numbers":
         """Several batches as one."""
         width = max(part.width for part in parts)
-        digits = np.concatenate([resized(part.digits, width) for part in parts])
+        digits = np.concatenate([resize(part.digits, width) for part in parts])
         signed = any(part.negative is not None for part in parts)
         negative = np.concatenate([part.signs for part in parts]) if signed else None
         return Numbers(digits, np.concatenate([part.lengths for part in parts]), negative)
 
 
-def resized(digits: UInt8[np.ndarray, "n w"], width: int) -> UInt8[np.ndarray, "n width"]:
+def resize(digits: UInt8[np.ndarray, "n w"], width: int) -> UInt8[np.ndarray, "n width"]:
     """The same digits in a matrix of another width, cut or filled with zeros at the top."""
     if digits.shape[1] >= width:
         return digits[:, :width]
@@ -102,7 +102,7 @@ def add(*numbers: Numbers) -> Numbers:
     columns = np.zeros((width, len(numbers[0])), dtype=np.uint8 if len(numbers) <= 25 else np.uint32)
     for number in numbers:
         columns[: number.width] += number.digits.T
-    return _carried(columns)
+    return _carry(columns)
 
 
 def subtract(a: Numbers, b: Numbers) -> Numbers:
@@ -113,7 +113,7 @@ def subtract(a: Numbers, b: Numbers) -> Numbers:
     ('-333', '999')
     """
     width = max(a.width, b.width)
-    columns = resized(a.digits, width).astype(np.int8) - resized(b.digits, width).astype(np.int8)
+    columns = resize(a.digits, width).astype(np.int8) - resize(b.digits, width).astype(np.int8)
     highest = width - 1 - np.argmax(columns[:, ::-1] != 0, axis=1)
     negative = columns[np.arange(len(columns)), highest] < 0
     columns[negative] *= -1  # the larger one stands first now, so that no borrow is left at the top
@@ -142,10 +142,10 @@ def multiply(a: Numbers, b: Numbers) -> Numbers:
     wide = a.digits.T.astype(kind, order="C")
     for place, digit in enumerate(b.digits.T):
         columns[place : place + a.width] += wide * digit
-    return _carried(columns)
+    return _carry(columns)
 
 
-def _carried(columns: UInt[np.ndarray, "w n"]) -> Numbers:
+def _carry(columns: UInt[np.ndarray, "w n"]) -> Numbers:
     """Columns of any size, least significant first, as digits. The top one must be able to take the last carry."""
     for place in range(len(columns) - 1):
         carry = columns[place] // 10

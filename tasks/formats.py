@@ -27,7 +27,7 @@ from arith.tasks import vocabulary
 from arith.tasks.base import Problems, Task, Worded, Wording
 from arith.tasks.decorations import Decoration
 from arith.tasks.digits import Numbers
-from arith.tasks.lines import Order, Piece, Written, constant, interleaved, laid, number
+from arith.tasks.lines import Order, Piece, Written, constant, interleave, lay_out, number
 from arith.tasks.stream import Draws
 from arith.tasks.workings import END_OF_STEPS, Working
 
@@ -144,7 +144,7 @@ class Format:
             steps.append(constant(END_OF_STEPS, len(padded)))
         end = constant(vocabulary.END, len(padded))
         pieces = [constant(vocabulary.BEGIN, len(padded)), *prompt, *steps, *answer, *wording.end, end]
-        line = laid(pieces, with_significance=self.decoration is not None)
+        line = lay_out(pieces, with_significance=self.decoration is not None)
         written = Written(line.tokens, line.ends[len(prompt)], line.ends[-1], answer_width)
         if self.decoration is None or line.significance is None:
             return written
@@ -156,7 +156,7 @@ class Format:
     ) -> list[Piece]:
         first, *between, last = wording.around
         if self.interleaved:
-            return [*first, *between[0], interleaved(operands, widths[0], self.operands), *last]
+            return [*first, *between[0], interleave(operands, widths[0], self.operands), *last]
         pieces = list(first)
         for own, width, words in zip(operands, widths, [*between, last], strict=True):
             pieces += [number(own, width, self.operands), *words]
@@ -239,7 +239,7 @@ class Format:
         names = [name for name, base in NAMED.items() if base == bare]
         if not names:
             return repr(self)
-        parts = [_named(part) for part in (self.decoration, self.working) if part is not None]
+        parts = [_describe(part) for part in (self.decoration, self.working) if part is not None]
         return "+".join([_with_settings(names[0], settings), *parts])
 
 
@@ -259,7 +259,7 @@ def _with_settings(name: str, settings: Sequence[str]) -> str:
     return f"{name}:{','.join(settings)}" if settings else name
 
 
-def _named(part: Decoration | Working) -> str:
+def _describe(part: Decoration | Working) -> str:
     """A part's name with the settings that are not its usual ones."""
     settings: list[str] = []
     if dataclasses.is_dataclass(part):

@@ -9,7 +9,7 @@ from einops import rearrange
 from jaxtyping import Bool, Int, Int32, Integer, Shaped, UInt8
 
 from arith.tasks import vocabulary
-from arith.tasks.digits import Numbers, resized
+from arith.tasks.digits import Numbers, resize
 
 Order = Literal["msb", "lsb"]
 NO_DIGIT = -1
@@ -90,13 +90,13 @@ def number(numbers: Numbers, width: Int[np.ndarray, " b"], order: Order, lowest:
     """Numbers, filled with zeros to a width in each row; `lowest`: significance of their last digit."""
     widest = int(width.max(initial=0))
     significance = np.arange(lowest, lowest + widest, dtype=np.int32)
-    return Piece(resized(numbers.digits, widest), width, significance, backwards=order == "msb")
+    return Piece(resize(numbers.digits, widest), width, significance, backwards=order == "msb")
 
 
-def interleaved(numbers: Sequence[Numbers], width: Int[np.ndarray, " b"], order: Order) -> Piece:
+def interleave(numbers: Sequence[Numbers], width: Int[np.ndarray, " b"], order: Order) -> Piece:
     """Numbers of one width, digit by digit: first those of one significance, then those of the next."""
     widest = int(width.max(initial=0))
-    digits = [resized(own.digits, widest) for own in (numbers if order == "lsb" else reversed(numbers))]
+    digits = [resize(own.digits, widest) for own in (numbers if order == "lsb" else reversed(numbers))]
     tokens = rearrange(np.stack(digits), "m b w -> b (w m)")
     significance = np.repeat(np.arange(widest, dtype=np.int32), len(numbers))
     return Piece(tokens, width * len(numbers), significance, backwards=order == "msb")
@@ -116,7 +116,7 @@ class Line:
     significance: Int32[np.ndarray, "b n"] | None
 
 
-def laid(pieces: Sequence[Piece], with_significance: bool = False) -> Line:
+def lay_out(pieces: Sequence[Piece], with_significance: bool = False) -> Line:
     """One piece after the other, padded on the right."""
     ends = []
     end = np.zeros_like(pieces[0].lengths)
@@ -157,7 +157,7 @@ def _place(
     matrix.reshape(-1)[cell[inside]] = np.broadcast_to(values, inside.shape)[inside]
 
 
-def inserted(
+def insert(
     written: Written,
     counts: Int[np.ndarray, "b n"],
     symbols: Integer[np.ndarray, "b n"],
@@ -168,7 +168,7 @@ def inserted(
     """Before each token, `counts` times its symbol. What comes before the answer's first token is the answer's.
 
     Args:
-        given: whether what is inserted after the prompt is no part of what a model is asked for.
+        given: whether what is insert after the prompt is no part of what a model is asked for.
         padding: what stands after the end.
     """
     rows, columns = written.tokens.shape

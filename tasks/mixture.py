@@ -45,7 +45,7 @@ class Mixture:
     >>> from arith.tasks.multiplication import Multiplication
     >>> from arith.tasks.samplers import Uniform
     >>> sources = [Source(task, Uniform(1, 3), 0, "train") for task in (Addition(), Multiplication())]
-    >>> written = Mixture(sources, [0.5, 0.5]).written(Format(), 0, 3)
+    >>> written = Mixture(sources, [0.5, 0.5]).write(Format(), 0, 3)
     >>> [vocabulary.decode(tokens) for tokens in written.tokens]
     ['1+65=66', '9+470=479', '38+9=47']
     """
@@ -78,7 +78,7 @@ class Mixture:
         """Digits of the longest operand."""
         return max(source.longest for source in self.sources)
 
-    def written(self, form: Format, start: int, count: int) -> Written:
+    def write(self, form: Format, start: int, count: int) -> Written:
         """Samples `start` to `start + count - 1` as tokens."""
         parts = self.parts(start, count)
         written = [form.write(self.sources[part.source].task, part.problems, part.draws) for part in parts]

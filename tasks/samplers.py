@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int, UInt8, UInt64
 
 from arith.tasks.base import Alphabet, Task
 from arith.tasks.digits import significant_lengths
-from arith.tasks.stream import BLOCK, Stream, scaled
+from arith.tasks.stream import BLOCK, Stream, scale
 
 
 class Randoms(Protocol):
@@ -170,7 +170,7 @@ class UniformValues:
             raise ValueError(f"{task.name} is on strings of digits, which have no value. Draw lengths uniformly")
 
     def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
-        digits = scaled(stream.halves((operands * rows, self.digits)), 10).astype(np.uint8)
+        digits = scale(stream.halves((operands * rows, self.digits)), 10).astype(np.uint8)
         return significant_lengths(digits).reshape(operands, rows)
 
     def operands(
@@ -204,7 +204,7 @@ def random_digits(
         digits = order[..., :width].astype(np.uint8)
     else:
         halves = stream.halves((*lengths.shape, width))
-        digits = scaled(halves, 10).astype(np.uint8)
+        digits = scale(halves, 10).astype(np.uint8)
     if alphabet == "number":
         _lead_without_zero(digits, halves, lengths)
     if (lengths < width).any():
@@ -217,7 +217,7 @@ def _lead_without_zero(
 ) -> None:
     """Make each number's leading digit one of 1 to 9, unless the number has one digit."""
     top = (*np.ix_(*map(np.arange, lengths.shape)), lengths - 1)
-    leading = scaled(halves[top], 9).astype(np.uint8) + np.uint8(1)
+    leading = scale(halves[top], 9).astype(np.uint8) + np.uint8(1)
     digits[top] = np.where(lengths > 1, leading, digits[top])
 
 

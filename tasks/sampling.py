@@ -16,14 +16,14 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
 
 from arith.tasks.base import Alphabet, Problems, Task
-from arith.tasks.digits import Numbers, resized
+from arith.tasks.digits import Numbers, resize
 from arith.tasks.samplers import Sampler
-from arith.tasks.stream import BLOCK, SPLITS, Split, Stream, check_seed, mix, scattered
+from arith.tasks.stream import BLOCK, SPLITS, Split, Stream, check_seed, mix, scatter
 
 SHARED_DIGITS = 4
 
 
-def problem_hash(
+def hash_operands(
     digits: UInt8[np.ndarray, "m n w"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
 ) -> UInt64[np.ndarray, " n"]:
     """64 bits that name the operands, whatever their order and the width of the matrix."""
@@ -37,7 +37,7 @@ def problem_hash(
 
 @functools.cache
 def _weights(width: int) -> UInt64[np.ndarray, " width"]:
-    return scattered(np.arange(width))
+    return scatter(np.arange(width))
 
 
 def owner(hashes: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -45,7 +45,7 @@ def owner(hashes: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     return np.maximum((hashes >> np.uint64(61)).astype(np.int64) - 5, 0)
 
 
-def shared(lengths: Int[np.ndarray, "m n"]) -> Bool[np.ndarray, " n"]:
+def too_few_to_split(lengths: Int[np.ndarray, "m n"]) -> Bool[np.ndarray, " n"]:
     """Whether problems of these lengths are too few to be kept apart."""
     few: np.ndarray = lengths.sum(axis=0) <= SHARED_DIGITS
     return few
@@ -99,7 +99,7 @@ class Source:
         digits = self.sampler.operands(stream, lengths, self.task.alphabet)
         if self.sampler.held_out:
             # Lengths are kept and only digits drawn anew, or small cells, which are never refused, would be favoured.
-            wrong = np.flatnonzero(~shared(lengths) & ~self._is_ours(digits, lengths))
+            wrong = np.flatnonzero(~too_few_to_split(lengths) & ~self._is_ours(digits, lengths))
             while len(wrong):
                 redrawn = self.sampler.operands(stream, lengths[:, wrong], self.task.alphabet)
                 digits[:, wrong, : redrawn.shape[2]] = redrawn
@@ -113,28 +113,28 @@ class Source:
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         """What names problems: the same operands and operation have the same, in whatever words."""
-        return named(self.task, self.operands(start, count))
+        return hash_problems(self.task, self.operands(start, count))
 
     def lengths(self, start: int, count: int) -> Int[np.ndarray, "m n"]:
         """The digits of their operands."""
         return np.stack([number.lengths for number in self.operands(start, count)])
 
     def _is_ours(self, digits: UInt8[np.ndarray, "m n w"], lengths: Int[np.ndarray, "m n"]) -> Bool[np.ndarray, " n"]:
-        ours: np.ndarray = owner(problem_hash(digits, lengths, self.task.alphabet)) == SPLITS.index(self.split)
+        ours: np.ndarray = owner(hash_operands(digits, lengths, self.task.alphabet)) == SPLITS.index(self.split)
         return ours
 
 
-def named(task: Task, operands: Sequence[Numbers]) -> UInt64[np.ndarray, " n"]:
+def hash_problems(task: Task, operands: Sequence[Numbers]) -> UInt64[np.ndarray, " n"]:
     """64 bits that name problems: the same operands and operation have the same, in whatever words."""
     operation = np.array([int.from_bytes((task.symbol or task.name)[:7].encode())])
-    return mix(_operand_hashes(task, operands) + scattered(operation))
+    return mix(_operand_hashes(task, operands) + scatter(operation))
 
 
 def _operand_hashes(task: Task, operands: Sequence[Numbers]) -> UInt64[np.ndarray, " n"]:
     width = max(number.width for number in operands)
-    digits = np.stack([resized(number.digits, width) for number in operands])
+    digits = np.stack([resize(number.digits, width) for number in operands])
     lengths = np.stack([number.lengths for number in operands])
-    return problem_hash(digits, lengths, task.alphabet)
+    return hash_operands(digits, lengths, task.alphabet)
 
 
 class Tests(Protocol):
@@ -169,8 +169,8 @@ def count_seen(tests: Sequence[tuple[Tests, int]], training: Training, samples: 
     possible = []
     for test, n in tests:
         operands = test.operands(0, n)
-        hashes, lengths = named(test.task, operands), np.stack([number.lengths for number in operands])
-        can_be = shared(lengths)
+        hashes, lengths = hash_problems(test.task, operands), np.stack([number.lengths for number in operands])
+        can_be = too_few_to_split(lengths)
         if not test.held_out:
             can_be |= owner(_operand_hashes(test.task, operands)) == SPLITS.index(training.split)
         possible.append(hashes[can_be & (lengths.max(axis=0) <= training.longest)])

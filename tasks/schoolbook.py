@@ -16,7 +16,7 @@ from jaxtyping import Int, UInt8
 
 from arith.tasks.base import State, Trace
 from arith.tasks.digits import Numbers
-from arith.tasks.stream import Draws, Use, scaled
+from arith.tasks.stream import Draws, Use, scale
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class CarrySave:
 
     parts: ClassVar[int] = 2
 
-    def advanced(
+    def advance(
         self, state: State, operands: tuple[Numbers, ...], done: Int[np.ndarray, " b"], loop: Int[np.ndarray, " b"]
     ) -> State:
         total = state[..., 0] + _products(operands, loop, state.shape[1])
         total[:, 1:] += state[:, :-1, 1]
         return np.stack([total % 10, total // 10], axis=-1)
 
-    def drawn(self, draws: Draws, columns: int) -> State:
+    def draw(self, draws: Draws, columns: int) -> State:
         return _digits(draws, columns, self.parts)
 
 
@@ -42,7 +42,7 @@ class RunningSum:
 
     parts: ClassVar[int] = 3
 
-    def advanced(
+    def advance(
         self, state: State, operands: tuple[Numbers, ...], done: Int[np.ndarray, " b"], loop: Int[np.ndarray, " b"]
     ) -> State:
         sums = state @ np.array([1, 10, 100])
@@ -52,7 +52,7 @@ class RunningSum:
         total = np.where(adding, sums + _products(operands, loop, state.shape[1]), released)
         return np.stack([total % 10, total // 10 % 10, total // 100], axis=-1).astype(np.uint8)
 
-    def drawn(self, draws: Draws, columns: int) -> State:
+    def draw(self, draws: Draws, columns: int) -> State:
         drawn = _digits(draws, columns, self.parts)
         drawn[..., 2] %= 9  # no sum beyond 999 one loop later
         return drawn
@@ -80,4 +80,4 @@ def _at(number: Numbers, place: Int[np.ndarray, "b n"]) -> UInt8[np.ndarray, "b 
 
 def _digits(draws: Draws, columns: int, parts: int) -> State:
     halves = draws.halves(Use.STATES, columns * parts).reshape(-1, columns, parts)
-    return scaled(halves, 10).astype(np.uint8)
+    return scale(halves, 10).astype(np.uint8)

@@ -54,10 +54,10 @@ class Stream:
 
     def below(self, bound: int | Int[np.ndarray, "..."], shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
         """Integers in 0 .. bound - 1. Some are likelier than others by at most bound / 2**32."""
-        return scaled(self.halves(shape), bound).astype(np.int64)
+        return scale(self.halves(shape), bound).astype(np.int64)
 
 
-def scaled(halves: UInt64[np.ndarray, "..."], bound: int | Int[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
+def scale(halves: UInt64[np.ndarray, "..."], bound: int | Int[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     """Uniform 32-bit numbers as integers in 0 .. bound - 1."""
     product = halves * np.asarray(bound).astype(np.uint64)
     product >>= np.uint64(32)
@@ -72,7 +72,7 @@ def mix(values: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     return mixed
 
 
-def scattered(values: Int[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
+def scatter(values: Int[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     """64 random bits for each integer: SplitMix64's output at that place."""
     return mix((np.asarray(values).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
 
@@ -83,8 +83,8 @@ def sample_keys(seed: int, split: Split, start: int, count: int) -> Int[np.ndarr
     >>> sample_keys(0, "test", 5, 2)[0] == sample_keys(0, "test", 0, 6)[5]
     np.True_
     """
-    stream = mix(scattered(np.array([seed])) + np.uint64(SPLITS.index(split)))
-    return (mix(scattered(np.arange(start, start + count)) + stream) >> np.uint64(1)).astype(np.int64)
+    stream = mix(scatter(np.array([seed])) + np.uint64(SPLITS.index(split)))
+    return (mix(scatter(np.arange(start, start + count)) + stream) >> np.uint64(1)).astype(np.int64)
 
 
 class Use(IntEnum):
@@ -126,6 +126,6 @@ class Draws:
 
     def halves(self, use: Use, columns: int = 1) -> UInt64[np.ndarray, "n columns"]:
         """Uniform 32-bit numbers, in 64 bits."""
-        place = scattered(np.arange(columns) + (use << 32))
+        place = scatter(np.arange(columns) + (use << 32))
         drawn: np.ndarray = mix(self.keys.astype(np.uint64)[:, None] + place)
         return drawn >> np.uint64(32)

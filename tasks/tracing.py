@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from arith.tasks.base import State, Trace
 from arith.tasks.digits import Numbers
-from arith.tasks.stream import Draws, Use, scaled
+from arith.tasks.stream import Draws, Use, scale
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def states(
     state = np.zeros((len(done), columns, trace.parts), np.uint8)
     found, loops = [state], np.zeros_like(done)
     while (busy := working(state, done, len(found) - 1)).any():
-        state = trace.advanced(state, operands, done, np.full_like(done, len(found) - 1))
+        state = trace.advance(state, operands, done, np.full_like(done, len(found) - 1))
         found.append(state)
         loops += busy
     return np.stack(found), loops
@@ -67,9 +67,9 @@ def steps(
     widest = int(columns.max())
     all_states, loops = states(trace, operands, done, widest)
     halves = draws.halves(Use.LOOPS, 2)
-    loop = scaled(halves[:, 0], loops + 1).astype(np.int64)
+    loop = scale(halves[:, 0], loops + 1).astype(np.int64)
     own = all_states[loop, np.arange(len(loop))]
     drawn = (halves[:, 1] < random * 2**32)[:, None, None]
     inside = (np.arange(widest) < columns[:, None])[..., None]
-    before = np.where(drawn, trace.drawn(draws, widest), own) * inside
-    return Steps(loop, before, trace.advanced(before, operands, done, loop) * inside)
+    before = np.where(drawn, trace.draw(draws, widest), own) * inside
+    return Steps(loop, before, trace.advance(before, operands, done, loop) * inside)

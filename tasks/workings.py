@@ -21,7 +21,7 @@ from jaxtyping import Bool, Int, Int32, UInt8
 
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
-from arith.tasks.digits import Numbers, add, multiply, resized, subtract
+from arith.tasks.digits import Numbers, add, multiply, resize, subtract
 from arith.tasks.lines import NO_DIGIT, Order, Piece, constant, number
 
 END_OF_STEPS = ";"
@@ -85,7 +85,7 @@ class Columns:
         operand_lengths = np.stack([own.lengths for own in operands])
         lengths: np.ndarray = operand_lengths.max(axis=0)
         width = int(lengths.max(initial=0))
-        digits = np.stack([resized(own.digits, width) for own in operands])
+        digits = np.stack([resize(own.digits, width) for own in operands])
         swapped = subtract(*operands).signs if task.symbol == "-" else np.zeros(len(lengths), dtype=bool)
         digits[:, swapped] = digits[::-1, swapped]
         operand_lengths[:, swapped] = operand_lengths[::-1, swapped]

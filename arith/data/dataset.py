@@ -70,7 +70,7 @@ class Samples(Protocol):
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]: ...
 
-    def written(self, form: Format, start: int, count: int) -> Written: ...
+    def write(self, form: Format, start: int, count: int) -> Written: ...
 
     def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
         """From which encodings take what they draw for each sample."""
@@ -106,14 +106,14 @@ class Dataset:
 
     def batch(self, start: int, count: int, device: torch.device = CPU) -> Batch:
         """Samples `start` to `start + count - 1`."""
-        written = self.problems.written(self.format, start, count)
+        written = self.problems.write(self.format, start, count)
         batch = self.collate(written, self.problems.keys(start, count), device)
         loops = self.loops(written, start)
         return batch if loops is None else dataclasses.replace(batch, loops=loops.to(device))
 
     def texts(self, start: int, count: int) -> list[tuple[str, str]]:
         """Prompts and answers as text, without the marks of begin and end."""
-        written = self.problems.written(self.format, start, count)
+        written = self.problems.write(self.format, start, count)
         rows = zip(written.tokens, written.prompt_lengths, strict=True)
         return [(vocabulary.decode(tokens[:cut]), vocabulary.decode(tokens[cut:])) for tokens, cut in rows]
 
@@ -130,7 +130,7 @@ class Dataset:
         """
         for start in range(0, count, DRAWN):
             many = min(DRAWN, count - start)
-            written, keys = self.problems.written(self.format, start, many), self.problems.keys(start, many)
+            written, keys = self.problems.write(self.format, start, many), self.problems.keys(start, many)
             for rows, batch in self.collate_by_length(written, keys, rows_at, device):
                 yield start + rows, batch
 

@@ -20,7 +20,7 @@ from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.decorations import Spaces
 from arith.tasks.formats import Format
-from arith.tasks.lines import Written, inserted
+from arith.tasks.lines import Written, insert
 from arith.tasks.mixture import Mixture
 from arith.tasks.stream import Split
 
@@ -78,7 +78,7 @@ class TokenizedProblems:
         Raises:
             ValueError: a token reaches over the border of prompt and answer, or no token is a space.
         """
-        written = self.written(problems, start, count)
+        written = self.write(problems, start, count)
         index = np.arange(written.tokens.shape[1])
         return {
             "input_ids": torch.from_numpy(written.tokens),
@@ -86,7 +86,7 @@ class TokenizedProblems:
             "labels": torch.from_numpy(np.where(written.loss_mask, written.tokens, IGNORED)),
         }
 
-    def written(self, problems: Samples, start: int, count: int) -> Written:
+    def write(self, problems: Samples, start: int, count: int) -> Written:
         """Samples as tokens, padded on the right.
 
         Raises:
@@ -103,7 +103,7 @@ class TokenizedProblems:
             slots &= np.arange(slots.shape[1]) < written.prompt_lengths[:, None]
         counts = decoration.counts((len(slots), slots.shape[1]), problems.draws(start, count)) * slots
         spaces = np.full_like(written.tokens, self._space())
-        return inserted(written, counts, spaces, given=decoration.answer, padding=self._padding())
+        return insert(written, counts, spaces, given=decoration.answer, padding=self._padding())
 
     def read(self, task: Task, text: str) -> tuple[tuple[str, ...], str]:
         """Operands and answer of a prompt with a model's reply, as decimal strings."""
@@ -192,9 +192,9 @@ class TokenizedSamples:
     def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
         return self.problems.keys(start, count)
 
-    def written(self, form: Format, start: int, count: int) -> Written:
+    def write(self, form: Format, start: int, count: int) -> Written:
         try:
-            return self.outlet.written(self.problems, start, count)
+            return self.outlet.write(self.problems, start, count)
         except ValueError as error:
             # Advice of the library's keyword, replaced by that of the command line.
             advice = "Write digits apart, --format plain+groups:size=1, or choose another tokenizer"
@@ -203,7 +203,7 @@ class TokenizedSamples:
 
 def texts(problems: Samples, form: Format, start: int, count: int, spaced: bool = False) -> list[tuple[str, str]]:
     """Prompts and answers as text, without random spaces. A space before the answer belongs to the answer."""
-    written = problems.written(_bare(form), start, count)
+    written = problems.write(_bare(form), start, count)
     pairs = []
     for tokens, cut in zip(written.tokens, written.prompt_lengths, strict=True):
         prompt = vocabulary.decode(tokens[:cut])

@@ -36,7 +36,7 @@ def answered(model: Transformer, test: Condition, data: Dataset, start: int, fou
     """
     source, form = data.problems.sources[0], data.format
     problems = source.problems(start, test.n)
-    written, keys = data.problems.written(form, start, test.n), data.problems.keys(start, test.n)
+    written, keys = data.problems.write(form, start, test.n), data.problems.keys(start, test.n)
     wrong = np.flatnonzero(~found.right.numpy())
     decoded = decode(model, data, written, keys, wrong)
     rows = []

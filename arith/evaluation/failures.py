@@ -30,7 +30,7 @@ from arith.results.uncertainty import percent
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.carries import Columns, columns, has_columns
-from arith.tasks.digits import Numbers, resized
+from arith.tasks.digits import Numbers, resize
 
 LONGEST = 40  # characters of a number in a table
 
@@ -86,16 +86,16 @@ def classes(task: Task, rows: Sequence[Prediction]) -> list[str]:
     operands = _operands(read)
     truth = Numbers.read([row.result for row in read])
     width = max(answers.width, truth.width, *(number.width + 1 for number in operands))
-    given, right = resized(answers.digits, width), resized(truth.digits, width)
+    given, right = resize(answers.digits, width), resize(truth.digits, width)
     wrong = given != right
     same_sign = answers.signs == truth.signs
-    an_operand = np.any([(resized(number.digits, width) == given).all(1) for number in operands], axis=0) & wrong.any(1)
+    an_operand = np.any([(resize(number.digits, width) == given).all(1) for number in operands], axis=0) & wrong.any(1)
     misaligned = _misaligned(task, operands, answers, given, wrong) & ~an_operand
     named = {"misaligned": misaligned}
     if has_columns(task):
         own = columns(task, operands)
         dropped, spurious = _carries(own, given, wrong)
-        in_column = np.any([resized(number.digits, width) == given for number in operands], axis=0)
+        in_column = np.any([resize(number.digits, width) == given for number in operands], axis=0)
         inside = np.arange(width) < np.max([number.lengths for number in operands], axis=0)[:, None]
         copied = an_operand | (wrong.any(1) & (~wrong | (in_column & inside)).all(1))
         # A carry makes an answer a digit longer or shorter at most.
@@ -145,7 +145,7 @@ def _misaligned(
             shifted = [_shifted(own, shift) if at == which else own for at, own in enumerate(operands)]
             solved = task.solve(*shifted)
             # A format that fixes the answer's width leaves no room for what a shift adds.
-            same = (resized(solved.digits, width) == given) & (solved.signs == answers.signs)[:, None]
+            same = (resize(solved.digits, width) == given) & (solved.signs == answers.signs)[:, None]
             counted = same & (place < longest[:, None])
             whole = same.all(1) & (counted.sum(1) >= ENOUGH[0])
             tail = (same | (place < first[:, None])).all(1) & (

@@ -83,7 +83,7 @@ def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:
     """
     ids = batch.placed_by(model.encoding)
     if moved:
-        ids = model.encoding.moved(ids, moved)
+        ids = model.encoding.move(ids, moved)
     logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
     likeliest, token = logits.max(-1)

@@ -119,7 +119,7 @@ def _write_suite(suite: str) -> list[str]:
 
 
 def _write_problems(source: Source, form: Format) -> list[str]:
-    return [f"`{vocabulary.decode(tokens)}`" for tokens in Mixture([source]).written(form, 0, SAMPLES).tokens]
+    return [f"`{vocabulary.decode(tokens)}`" for tokens in Mixture([source]).write(form, 0, SAMPLES).tokens]
 
 
 def _join(samples: list[str]) -> str:

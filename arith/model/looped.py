@@ -65,7 +65,7 @@ class Looped(Transformer):
         x = torch.where(columns(tokens)[..., None], inside, self.embedding(tokens))
         positions = tuple(Positions(own, own) for own in ids)
         x = self.encoding.embed(x, positions)
-        slid = self.encoding.slid(positions, loop)
+        slid = self.encoding.slide(positions, loop)
         x = self.stack(x, 0, queries, None, slid, slid, None)
         logits: Tensor = self.head(self.norm(x))
         found: Tensor = rearrange(logits, "b q (parts digit) -> b q parts digit", digit=10)

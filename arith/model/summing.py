@@ -128,7 +128,7 @@ class Summing(Transformer):
         """Logits of the next tokens, as `forward` has them, and those of the running sums at places of each sample."""
         positions = tuple(Positions(own, own) for own in ids)
         x = self.encoding.embed(self.embedding(tokens), positions)
-        slid = self.encoding.slid(positions, 0)
+        slid = self.encoding.slide(positions, 0)
         x = self.stack(x, 0, None, None, slid, slid, None, range(self.layer))
         sums: Tensor = self.sum_head(self.sum_norm(at(x, places)))
         x = self.stack(x, 0, queries, picked, slid, slid, None, range(self.layer, self.config.layers))

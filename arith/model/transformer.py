@@ -196,14 +196,14 @@ class Transformer(nn.Module):
         loops, summed = self.config.loops, self.config.loop_input == "embeddings"
         looped, after = range(self.config.in_loops), range(self.config.in_loops, self.config.layers)
         for loop in range(loops):
-            own, all_own = self.encoding.slid(new, loop), self.encoding.slid(everything, loop)
+            own, all_own = self.encoding.slide(new, loop), self.encoding.slide(everything, loop)
             if summed:
                 x = x + (self.stack(embedded, loop, None, None, own, all_own, cache, looped) - embedded)
             else:
                 asks = (queries, picked) if loop == loops - 1 and not after else (None, None)
                 x = self.stack(x, loop, *asks, own, all_own, cache, looped)
         if after:
-            own, all_own = self.encoding.slid(new, loops), self.encoding.slid(everything, loops)
+            own, all_own = self.encoding.slide(new, loops), self.encoding.slide(everything, loops)
             x = self.stack(x, loops, queries, picked, own, all_own, cache, after)
         elif summed and queries is not None:
             x = asked(x, queries, picked)

@@ -181,7 +181,7 @@ class Feed:
         steps = min(self._steps, self.config.steps - first) if first < self.config.steps else self._steps
         start, count = first * batch, steps * batch
         if self._fixed is None:
-            written = self.data.problems.written(self.data.format, start, count)
+            written = self.data.problems.write(self.data.format, start, count)
         else:
             places = self._fixed.places(start, count)
             written = self._fixed.written.rows(places)

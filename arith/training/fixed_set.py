@@ -43,7 +43,7 @@ class FixedSet:
             return None
         # Written in stretches: numbers take many times the memory of their digits.
         starts = range(0, count, DRAWN)
-        parts = [data.problems.written(data.format, start, min(DRAWN, count - start)) for start in starts]
+        parts = [data.problems.write(data.format, start, min(DRAWN, count - start)) for start in starts]
         written = _concatenate(parts, data.longest)
         return FixedSet(written, Resident.of(written, data.problems.keys(0, count), device))
 

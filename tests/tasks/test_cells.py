@@ -8,7 +8,7 @@ from arith.tasks.cells import Cells
 from arith.tasks.formats import NAMED
 from arith.tasks.multiplication import Multiplication
 from arith.tasks.samplers import Uniform
-from arith.tasks.sampling import Source, count_seen, owner, problem_hash
+from arith.tasks.sampling import Source, count_seen, hash_operands, owner
 from arith.tasks.stream import SPLITS
 from arith.tasks.strings import Reverse
 
@@ -37,7 +37,7 @@ def test_answers_are_exact_and_written_as_any() -> None:
     for row in range(40):
         a, b = (int(number.text(row)) for number in problems.operands)
         assert problems.answer.text(row) == str(a * b)
-    written = cells.written(NAMED["padded-reversed"], 0, 60)
+    written = cells.write(NAMED["padded-reversed"], 0, 60)
     assert len(set(written.lengths.tolist())) == 1
 
 
@@ -46,7 +46,7 @@ def test_problems_are_the_splits_own(split: str) -> None:
     a, b = Cells(ADD, ((3, 4),), 500, 0, split).operands(0, 500)  # type: ignore[arg-type]
     width = max(a.width, b.width)
     digits = np.stack([np.pad(n.digits, ((0, 0), (0, width - n.width))) for n in (a, b)])
-    hashes = problem_hash(digits, np.stack([a.lengths, b.lengths]), "number")
+    hashes = hash_operands(digits, np.stack([a.lengths, b.lengths]), "number")
     assert (owner(hashes) == SPLITS.index(split)).all()  # type: ignore[arg-type]
 
 

@@ -18,7 +18,7 @@ ROWS = 4000
 
 def written(task: str, form: str, rows: int = ROWS, digits: int = 5) -> Written:
     source = Source(task_named(task), Uniform(1, digits), 0, "train")
-    return Mixture([source]).written(format_named(form), 0, rows)
+    return Mixture([source]).write(format_named(form), 0, rows)
 
 
 def texts(found: Written) -> list[str]:
@@ -139,7 +139,7 @@ def test_the_laws_of_spaces() -> None:
 def test_spaces_are_drawn_for_each_sample_by_itself() -> None:
     together = texts(written("addition", "plain+spaces", rows=50))
     source = Source(task_named("addition"), Uniform(1, 5), 0, "train")
-    alone = [texts(Mixture([source]).written(format_named("plain+spaces"), row, 1))[0] for row in range(50)]
+    alone = [texts(Mixture([source]).write(format_named("plain+spaces"), row, 1))[0] for row in range(50)]
     assert together == alone
 
 

@@ -16,7 +16,7 @@ ROWS = 3000  # ten times the requests and replies of short talk
 
 def lines(split: Split, task: Dialogue | None = None, form: str = "plain") -> list[str]:
     source = Source(task or Dialogue(), Uniform(1, 5), 0, split)
-    return [vocabulary.decode(tokens) for tokens in Mixture([source]).written(format_named(form), 0, ROWS).tokens]
+    return [vocabulary.decode(tokens) for tokens in Mixture([source]).write(format_named(form), 0, ROWS).tokens]
 
 
 def template(line: str) -> str:
@@ -66,14 +66,14 @@ def test_longest_holds_for_every_template(talk: Talk) -> None:
     task = Dialogue(talk=talk)
     longest, _ = NAMED["plain"].longest(task, 3)
     for split in ("train", "test"):
-        written = Mixture([Source(task, Uniform(3, 3), 2311, split)]).written(NAMED["plain"], 0, 40_000)  # type: ignore[arg-type]
+        written = Mixture([Source(task, Uniform(3, 3), 2311, split)]).write(NAMED["plain"], 0, 40_000)  # type: ignore[arg-type]
         assert written.lengths.max() <= longest
     assert written.lengths.max() == longest
 
 
 def test_the_prompt_ends_right_before_the_number() -> None:
     source = Source(Dialogue(), Uniform(1, 5), 0, "train")
-    written = Mixture([source]).written(NAMED["plain"], 0, 200)
+    written = Mixture([source]).write(NAMED["plain"], 0, 200)
     for row, tokens in enumerate(written.tokens):
         cut = written.prompt_lengths[row]
         prompt, answer = vocabulary.decode(tokens[:cut]), vocabulary.decode(tokens[cut:])

@@ -18,7 +18,7 @@ ADD = Addition()
 
 
 def texts(data: Mixture, start: int, count: int, form: str = "plain") -> list[str]:
-    return [vocabulary.decode(tokens) for tokens in data.written(NAMED[form], start, count).tokens]
+    return [vocabulary.decode(tokens) for tokens in data.write(NAMED[form], start, count).tokens]
 
 
 def test_shares_are_kept_and_any_slice_can_be_had() -> None:
@@ -33,7 +33,7 @@ def test_shares_are_kept_and_any_slice_can_be_had() -> None:
 
 def test_padded_parts_keep_their_widths() -> None:
     sources = [Source(task, Uniform(1, 3), 0, "train") for task in (ADD, Multiplication())]
-    written = Mixture(sources, (0.5, 0.5)).written(NAMED["padded"], 0, 300)
+    written = Mixture(sources, (0.5, 0.5)).write(NAMED["padded"], 0, 300)
     assert written.answer_widths is not None
     for row, tokens in enumerate(written.tokens):
         answer = vocabulary.decode(tokens).partition("=")[2]

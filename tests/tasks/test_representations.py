@@ -65,7 +65,7 @@ def test_what_is_generated_reads_back_and_is_right(name: str, base: str) -> None
             with pytest.raises(ValueError, match=f"{task.name}|interleaves them"):
                 form.check(task)
             continue
-        written = Mixture([Source(task, SAMPLERS[0], 1, "train")]).written(form, 0, 40)
+        written = Mixture([Source(task, SAMPLERS[0], 1, "train")]).write(form, 0, 40)
         problems = Source(task, SAMPLERS[0], 1, "train").problems(0, 40)
         longest, _ = form.longest(task, 5)
         assert written.lengths.max() <= longest
@@ -101,7 +101,7 @@ def test_every_sampler_draws_for_every_task_it_fits(name: str) -> None:
             continue
         fitting += 1
         source = Source(task, sampler, 7, "test")
-        written, drawn = Mixture([source]).written(form, 1000, 60), source.operands(1000, 60)
+        written, drawn = Mixture([source]).write(form, 1000, 60), source.operands(1000, 60)
         for row, tokens in enumerate(written.tokens):
             operands, answer = form.read(task, vocabulary.decode(tokens))
             assert operands == tuple(number.text(row) for number in drawn)
@@ -114,7 +114,7 @@ def test_numbers_have_no_stray_zeros() -> None:
     for task in map(task_named, ("addition", "subtraction", "multiplication")):
         for decoration in ("", "+spaces", "+groups"):
             form = format_named("plain" + decoration)
-            written = Mixture([Source(task, Uniform(1, 4), 3, "train")]).written(form, 0, 400)
+            written = Mixture([Source(task, Uniform(1, 4), 3, "train")]).write(form, 0, 400)
             for tokens in written.tokens:
                 text = vocabulary.decode(tokens).replace(" ", "")
                 prompt, _, answer = text.partition("=")
@@ -141,7 +141,7 @@ def test_bytes_never_change(asked: str) -> None:
     task, form = asked.split()
     digest = hashlib.sha256()
     for split in ("train", "test"):
-        written = Mixture([Source(task_named(task), Uniform(1, 6), 42, split)]).written(format_named(form), 500, 1500)  # type: ignore[arg-type]
+        written = Mixture([Source(task_named(task), Uniform(1, 6), 42, split)]).write(format_named(form), 500, 1500)  # type: ignore[arg-type]
         digest.update(np.ascontiguousarray(written.tokens).tobytes() + np.packbits(written.loss_mask).tobytes())
     assert digest.hexdigest()[:16] == GOLDEN[asked]
 

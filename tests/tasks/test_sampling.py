@@ -6,7 +6,7 @@ import pytest
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED
 from arith.tasks.samplers import Uniform, UniformValues
-from arith.tasks.sampling import Source, count_seen, owner, problem_hash, shared
+from arith.tasks.sampling import Source, count_seen, hash_operands, owner, too_few_to_split
 from arith.tasks.stream import BLOCK, SPLITS, Draws, Stream, sample_keys
 from arith.tasks.strings import Copy
 from arith.tasks.suites import SUITES, Suite
@@ -36,7 +36,7 @@ def test_splits_share_no_large_problem() -> None:
     held = {}
     for split in SPLITS:
         a, b = Source(ADD, Uniform(1, 4), 0, split).operands(0, 20_000)
-        large = ~shared(np.stack([a.lengths, b.lengths]))
+        large = ~too_few_to_split(np.stack([a.lengths, b.lengths]))
         held[split] = {tuple(sorted((a.text(row), b.text(row)))) for row in np.flatnonzero(large)}
     assert not held["train"] & held["test"]
     assert not held["train"] & held["validation"]
@@ -134,9 +134,9 @@ def test_seen_strings_are_counted_with_their_zeros() -> None:
 def test_hash_ignores_order_and_width() -> None:
     digits = np.array([[[1, 2, 0]], [[3, 0, 0]]], dtype=np.uint8)
     lengths = np.array([[2], [1]])
-    same = problem_hash(digits, lengths, "number")
-    assert same == problem_hash(digits[::-1], lengths, "number")
-    assert same == problem_hash(digits[:, :, :2], lengths, "number")
+    same = hash_operands(digits, lengths, "number")
+    assert same == hash_operands(digits[::-1], lengths, "number")
+    assert same == hash_operands(digits[:, :, :2], lengths, "number")
     counts = np.bincount(owner(np.random.default_rng(0).integers(0, 2**64, 8000, dtype=np.uint64)))
     assert counts / 8000 == pytest.approx([0.75, 0.125, 0.125], abs=0.02)
 

@@ -78,7 +78,7 @@ def test_states_are_their_own_or_random_by_share(trace: Trace) -> None:
             value(found.before[row]) == x * (y % 10 ** int(found.loop[row]))
             for row, (x, y) in enumerate(zip(*numbers.tolist(), strict=True))
         ]
-        after = trace.advanced(found.before, (a, b), columns // 2, found.loop)
+        after = trace.advance(found.before, (a, b), columns // 2, found.loop)
         assert (after == found.after).all()
         assert found.before.max() == 9
     assert all(own[0.0])

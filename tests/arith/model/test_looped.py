@@ -80,7 +80,7 @@ def test_a_model_that_follows_the_trace_is_right_at_any_length(kind: str, suite:
         loops.append(int(loop))
         before = state[:, start : start + 24].numpy().astype(np.uint8)
         found = torch.zeros_like(state)
-        after = KINDS[kind].advanced(before, operands, digits, np.full(20, int(loop)))
+        after = KINDS[kind].advance(before, operands, digits, np.full(20, int(loop)))
         found[:, start : start + 24] = torch.from_numpy(after)
         return torch.nn.functional.one_hot(found, 10).float()[:, -queries:]
 

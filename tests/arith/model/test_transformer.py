@@ -43,9 +43,9 @@ def logits(model: Transformer, tokens: Tensor, positions: tuple[Positions, ...])
     e = encoding.embed(model.embedding(tokens), positions)
     x = e.clone()
     for loop in range(model.config.loops):
-        slid = encoding.slid(positions, loop)
+        slid = encoding.slide(positions, loop)
         x += model.stack(e, loop, None, None, slid, slid, None, range(1)) - e
-    slid = encoding.slid(positions, model.config.loops)
+    slid = encoding.slide(positions, model.config.loops)
     found: Tensor = model.head(model.norm(model.stack(x, 9, None, None, slid, slid, None, range(1, layers))))
     return found
 
