@@ -1,5 +1,6 @@
 """The four places where an encoding can act on a transformer; each does nothing by default."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,28 @@ class LayerEncoding(nn.Module):
             memory: of this layer, kept while decoding.
         """
         return ()
+
+
+class TableEncoding(LayerEncoding, ABC):
+    """One term, decided by the ids alone: a table of scores or keys by distance, a window, a function of distance.
+
+    An encoding that all layers share is this and an `Encoding`; one layer of a `PerLayer` is this alone.
+    """
+
+    @abstractmethod
+    def term(self, ids: Ids) -> Term:
+        """The table, looked up by these ids."""
+
+    def terms(
+        self,
+        x: Float[Tensor, "b n w"],
+        q: Float[Tensor, "b h q d"],
+        k: Float[Tensor, "b g k d"],
+        positions: Positions,
+        memory: Memory,
+    ) -> tuple[Term, ...]:
+        # `positions.ids` are the same tensors for all parts and layers: kernels tell by that whose ids are equal.
+        return (self.term(positions.ids),)
 
 
 class Encoding(LayerEncoding):

@@ -12,15 +12,15 @@ Press et al., arXiv 2108.12409. Jelassi et al., arXiv 2402.01032, and their code
 al., arXiv 2212.10356; there without "- d / 2", which the softmax cancels where every token has a position.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from arith.encodings.base import Encoding, Memory, Positions
-from arith.kernels.terms import DistanceTable
+from arith.encodings.base import Encoding, TableEncoding
+from arith.kernels.terms import DistanceTable, Ids
 
 # No score outweighs it, and its exponential is 0 in every precision. Finite, in half precision too: where all keys that
 # a query may see are hidden, -inf would lose to masked keys, or make NaN.
@@ -47,7 +47,7 @@ def alibi_exponents(heads: int) -> list[float]:
     return (lower + between)[:heads]
 
 
-class DistanceBias(Encoding, ABC):
+class DistanceBias(TableEncoding, Encoding):
     """A bias that depends on |k - q| only."""
 
     relative = True
@@ -63,15 +63,8 @@ class DistanceBias(Encoding, ABC):
     def bias(self) -> Float[Tensor, "h 2r+2"]:
         """Of each head, at `self.distance`."""
 
-    def terms(
-        self,
-        x: Float[Tensor, "b n w"],
-        q: Float[Tensor, "b h q d"],
-        k: Float[Tensor, "b g k d"],
-        positions: Positions,
-        memory: Memory,
-    ) -> tuple[DistanceTable]:
-        return (DistanceTable(self.bias(), positions.ids),)
+    def term(self, ids: Ids) -> DistanceTable:
+        return DistanceTable(self.bias(), ids)
 
 
 class ALiBi(DistanceBias):

@@ -16,7 +16,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from arith.encodings.base import LayerEncoding, Memory, PerLayer, Positions
+from arith.encodings.base import PerLayer, TableEncoding
 from arith.encodings.biases import alibi_exponents, exact
 from arith.kernels.terms import Ids, ScoreMod
 
@@ -76,7 +76,7 @@ class ALiBi(nn.Module):
 BASES = {"kerple": Kerple, "alibi": ALiBi}
 
 
-class DAPELayer(LayerEncoding):
+class DAPELayer(TableEncoding):
     """The base and the MLP of one layer."""
 
     def __init__(self, base: nn.Module, heads: int, hidden: int) -> None:
@@ -85,17 +85,10 @@ class DAPELayer(LayerEncoding):
         # No second bias: it would raise all scores of a row alike, which the softmax does not see.
         self.adapt = nn.Sequential(nn.Linear(2 * heads, hidden), nn.LeakyReLU(), nn.Linear(hidden, heads, bias=False))
 
-    def terms(
-        self,
-        x: Float[Tensor, "b n w"],
-        q: Float[Tensor, "b h q d"],
-        k: Float[Tensor, "b g k d"],
-        positions: Positions,
-        memory: Memory,
-    ) -> tuple[ScoreMod]:
-        return (ScoreMod(partial(self._adapted, positions.ids)),)
+    def term(self, ids: Ids) -> ScoreMod:
+        return ScoreMod(partial(self._adapt, ids))
 
-    def _adapted(self, ids: Ids, scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
+    def _adapt(self, ids: Ids, scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
         own, other = rearrange(ids.q, "b q -> b 1 q 1"), rearrange(ids.k, "b k -> b 1 1 k")
         bias = self.base((other - own).abs()).to(scores.dtype).expand_as(scores)
         pairs = rearrange(torch.cat([scores, bias], dim=1), "b h q k -> b q k h")

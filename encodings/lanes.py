@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from arith.encodings.base import LayerEncoding, Memory, PerLayer, Positions
-from arith.kernels.terms import DistanceTable
+from arith.encodings.base import PerLayer, TableEncoding
+from arith.kernels.terms import DistanceTable, Ids
 
 HIDDEN = -30.0
 SIGNS = -10.0
@@ -65,7 +65,7 @@ class Lanes(PerLayer):
         super().__init__(LanesLayer(start * (layer < sharp), gain) for layer in range(layers))
 
 
-class LanesLayer(LayerEncoding):
+class LanesLayer(TableEncoding):
     """The scores of one layer."""
 
     def __init__(self, start: Float[Tensor, "h 2r+2"], gain: float) -> None:
@@ -77,12 +77,5 @@ class LanesLayer(LayerEncoding):
         """By distance, and where an id is 0, as they are added."""
         return self.gain * self.table
 
-    def terms(
-        self,
-        x: Float[Tensor, "b n w"],
-        q: Float[Tensor, "b h q d"],
-        k: Float[Tensor, "b g k d"],
-        positions: Positions,
-        memory: Memory,
-    ) -> tuple[DistanceTable]:
-        return (DistanceTable(self.scores(), positions.ids),)
+    def term(self, ids: Ids) -> DistanceTable:
+        return DistanceTable(self.scores(), ids)

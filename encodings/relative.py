@@ -7,14 +7,13 @@ Coupling" (arXiv 2405.20671), and, with a window, the coupled window.
 """
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from arith.encodings.base import Encoding, Memory, Positions
-from arith.kernels.terms import DistanceTable
+from arith.encodings.base import Encoding, TableEncoding
+from arith.kernels.terms import DistanceTable, Ids
 
 
-class Relative(Encoding):
+class Relative(TableEncoding, Encoding):
     """A learned bias by clipped distance.
 
     Args:
@@ -35,12 +34,5 @@ class Relative(Encoding):
         self.gain = gain
         self.table = nn.Parameter(torch.zeros(heads, 2 * radius + 2))
 
-    def terms(
-        self,
-        x: Float[Tensor, "b n w"],
-        q: Float[Tensor, "b h q d"],
-        k: Float[Tensor, "b g k d"],
-        positions: Positions,
-        memory: Memory,
-    ) -> tuple[DistanceTable]:
-        return (DistanceTable(self.gain * self.table, positions.ids),)
+    def term(self, ids: Ids) -> DistanceTable:
+        return DistanceTable(self.gain * self.table, ids)

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from arith.encodings.base import LayerEncoding, Memory, PerLayer, Positions
-from arith.kernels.terms import KeyTable
+from arith.encodings.base import PerLayer, TableEncoding
+from arith.kernels.terms import Ids, KeyTable
 
 
 class Shaw(PerLayer):
@@ -37,19 +37,12 @@ class Shaw(PerLayer):
         super().__init__(ShawLayer(std * torch.randn(heads, 2 * radius + 1, head_width)) for _ in range(layers))
 
 
-class ShawLayer(LayerEncoding):
+class ShawLayer(TableEncoding):
     """The keys of one layer."""
 
     def __init__(self, start: Float[Tensor, "h 2r+1 d"]) -> None:
         super().__init__()
         self.table = nn.Parameter(start)
 
-    def terms(
-        self,
-        x: Float[Tensor, "b n w"],
-        q: Float[Tensor, "b h q d"],
-        k: Float[Tensor, "b g k d"],
-        positions: Positions,
-        memory: Memory,
-    ) -> tuple[KeyTable]:
-        return (KeyTable(self.table, positions.ids),)
+    def term(self, ids: Ids) -> KeyTable:
+        return KeyTable(self.table, ids)

@@ -12,14 +12,14 @@ Raffel et al., arXiv 1910.10683, section 2.1, with the usual division of scores 
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
-from arith.encodings.base import Encoding, Memory, Positions
-from arith.kernels.terms import DistanceTable
+from arith.encodings.base import Encoding, TableEncoding
+from arith.kernels.terms import DistanceTable, Ids
 
 
-class T5(Encoding):
+class T5(TableEncoding, Encoding):
     """A learned bias by bucketed distance.
 
     Args:
@@ -61,13 +61,5 @@ class T5(Encoding):
         bucket = torch.where(back < exact, back, far)
         return bucket + self.buckets * (distance > 0) if self.bidirectional else bucket
 
-    def terms(
-        self,
-        x: Float[Tensor, "b n w"],
-        q: Float[Tensor, "b h q d"],
-        k: Float[Tensor, "b g k d"],
-        positions: Positions,
-        memory: Memory,
-    ) -> tuple[DistanceTable]:
-        values = torch.cat([self.table.index_select(1, self.slots), self.unplaced], dim=1)
-        return (DistanceTable(values, positions.ids),)
+    def term(self, ids: Ids) -> DistanceTable:
+        return DistanceTable(torch.cat([self.table.index_select(1, self.slots), self.unplaced], dim=1), ids)

@@ -7,14 +7,11 @@ any length; as long as nothing else is visible, longer numbers cannot dilute the
 Relatives: Hard-ALiBi (Jelassi et al., arXiv 2402.01032), attention bias calibration (Duan and Shi, arXiv 2310.11984).
 """
 
-from jaxtyping import Float
-from torch import Tensor
-
-from arith.encodings.base import Encoding, Memory, Positions
+from arith.encodings.base import Encoding, TableEncoding
 from arith.kernels import terms
 
 
-class Window(Encoding):
+class Window(TableEncoding, Encoding):
     """Hides what is far. It has no parameters.
 
     Args:
@@ -34,15 +31,8 @@ class Window(Encoding):
             raise ValueError(f"a window's sides are distances, 0 or more: got left={left}, right={right}")
         self.left, self.right = left, right
 
-    def terms(
-        self,
-        x: Float[Tensor, "b n w"],
-        q: Float[Tensor, "b h q d"],
-        k: Float[Tensor, "b g k d"],
-        positions: Positions,
-        memory: Memory,
-    ) -> tuple[terms.Window]:
-        return (terms.Window(self.left, self.right, positions.ids),)
+    def term(self, ids: terms.Ids) -> terms.Window:
+        return terms.Window(self.left, self.right, ids)
 
     def extra_repr(self) -> str:
         return f"left={self.left}, right={self.right}"
