@@ -111,7 +111,7 @@ def hugging_face(kind: str, width: int, trained: int, highest: int, **settings: 
 def same_as_hugging_face(encoding: Scaled, frequencies: Tensor, factor: float) -> None:
     assert encoding.frequencies.dtype == torch.float32
     torch.testing.assert_close(encoding.frequencies, frequencies, rtol=1e-6, atol=0)
-    assert encoding.sharpness == pytest.approx(factor, rel=1e-12)
+    assert encoding.attention_factor == pytest.approx(factor, rel=1e-12)
 
 
 def test_rope_is_bitwise_what_it_was() -> None:
@@ -258,17 +258,17 @@ def test_scalings_by_hand() -> None:
     assert 0 < begin < end < 8
     ramp = [min(max((place - begin) / (end - begin), 0), 1) for place in range(8)]
     expect(yarn, [own * (1 - up) + own / 6 * up for own, up in zip(rope, ramp, strict=True)])
-    assert yarn.sharpness == pytest.approx(0.1 * math.log(6) + 1)
+    assert yarn.attention_factor == pytest.approx(0.1 * math.log(6) + 1)
     factors = [1, 1.5, 2, 3, 4, 5, 6, 6]
-    long = LongRoPE(width, highest, trained, "1-1.5-2-3-4-5-6-6")
+    long = LongRoPE(width, highest, trained, factors="1-1.5-2-3-4-5-6-6")
     expect(long, [own / factor for own, factor in zip(rope, factors, strict=True)])
-    assert long.sharpness == pytest.approx(math.sqrt(1 + math.log(6) / math.log(50)))
+    assert long.attention_factor == pytest.approx(math.sqrt(1 + math.log(6) / math.log(50)))
 
 
 @pytest.mark.parametrize("encoding", SCALED, ids=name)
 def test_scaled_scores(encoding: Scaled) -> None:
     q, k, ids = random_heads(8), random_heads(8, seed=1), random_ids(90)
-    expected = complex_scores(encoding.frequencies.tolist(), q, k, ids[0]) * encoding.sharpness**2
+    expected = complex_scores(encoding.frequencies.tolist(), q, k, ids[0]) * encoding.attention_factor**2
     close(scores(double(encoding), q, k, ids), expected)
 
 
@@ -278,7 +278,7 @@ def test_what_is_not_stretched_is_rope(encoding: Scaled) -> None:
     for highest in (30, 12):
         unstretched = type(encoding)(8, highest=highest, trained=30, **factors)
         assert torch.equal(unstretched.frequencies, RoPE(8).frequencies)
-        assert unstretched.sharpness == 1
+        assert unstretched.attention_factor == 1
     assert not torch.equal(encoding.frequencies, RoPE(8).frequencies)
 
 
@@ -301,7 +301,7 @@ def test_scores_depend_on_differences_only(encoding: RoPE) -> None:
 def test_tokens_without_position_are_not_rotated(encoding: RoPE) -> None:
     q, ids = random_heads(8), torch.zeros(2, 3, 9, dtype=torch.long)
     turned, _ = double(encoding).rotate(q, q, Positions(ids, ids))
-    torch.testing.assert_close(turned, q * getattr(encoding, "sharpness", 1.0))
+    torch.testing.assert_close(turned, q * getattr(encoding, "attention_factor", 1.0))
 
 
 @pytest.mark.parametrize("encoding", ROTATIONS, ids=name)
@@ -441,7 +441,7 @@ def test_the_scheme_gives_the_length_to_reach() -> None:
     def stretch(text: str) -> float:
         part = arith.encoding(text, **shape).parts[0]
         assert isinstance(part, Scaled)
-        return part.stretch
+        return part.scale
 
     assert stretch("rope-ntk:trained=10") == 6
     assert stretch("rope-ntk:trained=10@coupled") == 2

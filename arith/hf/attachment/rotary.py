@@ -44,7 +44,7 @@ def own_rope(model: Any, tokens: int | None = None) -> str:
     text = theirs.text()
     ours = architecture.shape.encoding(text, tokens).parts[0]
     assert isinstance(ours, RoPE)
-    sharpness = getattr(ours, "sharpness", 1.0)
+    sharpness = getattr(ours, "attention_factor", 1.0)
     # The text is a claim about another library's code, so it is compared with what that code computes.
     alike = torch.allclose(ours.frequencies, theirs.frequencies, rtol=1e-5, atol=0)
     if not alike or abs(sharpness - theirs.sharpness) > 1e-6:
