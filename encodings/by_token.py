@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from arith.encodings.draws import WORDS, Use, drawn, uniform
+from arith.encodings.draws import WORDS, Use, draw30, uniform
 from arith.encodings.positions import Prompt, Reading
 
 
@@ -84,7 +84,7 @@ class Tags(_ByToken):
     def _ids(
         self, key: Int[Tensor, "..."], index: Int[Tensor, "..."], tested: Bool[Tensor, "..."]
     ) -> Int[Tensor, "..."]:
-        return 1 + drawn(key, Use.TAGS, index)
+        return 1 + draw30(key, Use.TAGS, index)
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ class CAPE(_ByToken):
         self, key: Int[Tensor, "..."], index: Int[Tensor, "..."], tested: Bool[Tensor, "..."]
     ) -> Int[Tensor, "..."]:
         sample = torch.zeros_like(key)
-        shift = self.shift * uniform(drawn(key, Use.SHIFT, sample))
-        jitter = self.jitter * uniform(drawn(key, Use.JITTER, index))
-        scale = self.scale ** (2 * uniform(drawn(key, Use.SCALE, sample)) - 1)
+        shift = self.shift * uniform(draw30(key, Use.SHIFT, sample))
+        jitter = self.jitter * uniform(draw30(key, Use.JITTER, index))
+        scale = self.scale ** (2 * uniform(draw30(key, Use.SCALE, sample)) - 1)
         # Where resolution and scale are equal, the product may be rounded to just below 1.
         ids = (self.resolution * (index + shift + jitter) * scale).long().clamp(min=1)
         if self.tested == "random":

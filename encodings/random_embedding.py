@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from arith.encodings.base import LayerEncoding, PerLayer, Positions
-from arith.encodings.draws import mixed, normal
+from arith.encodings.draws import mix30, normal
 
 How = Literal["overwrite", "add"]
 
@@ -41,8 +41,8 @@ class Marking:
     ) -> Float[Tensor, "*b n d"]:
         """Mark tokens. `series`: one id has another vector in each."""
         place = torch.arange(self.dimensions + self.dimensions % 2, device=x.device)
-        seeds = mixed(mixed(ids) ^ series)
-        numbers = normal(mixed(seeds[..., None] ^ mixed(place)), torch.promote_types(x.dtype, torch.float32))
+        seeds = mix30(mix30(ids) ^ series)
+        numbers = normal(mix30(seeds[..., None] ^ mix30(place)), torch.promote_types(x.dtype, torch.float32))
         vectors = (self.scale * numbers[..., : self.dimensions]).to(x.dtype)
         kept, taken = x[..., : -self.dimensions], x[..., -self.dimensions :]
         marked = vectors if self.how == "overwrite" else taken + vectors

@@ -17,7 +17,7 @@ from arith.config.schema import ModelConfig
 from arith.data.dataset import Dataset
 from arith.encodings.base import Positions
 from arith.encodings.by_token import CAPE, Tags
-from arith.encodings.draws import BITS, WORDS, Use, drawn, mixed, normal, uniform
+from arith.encodings.draws import BITS, WORDS, Use, draw30, mix30, normal, uniform
 from arith.encodings.positions import Prompt, Scheme
 from arith.encodings.random_embedding import Marking, RandomEmbedding
 from arith.encodings.sinusoidal import Sinusoidal
@@ -70,10 +70,10 @@ def plain_mixed(word: int) -> int:
 def test_mixing_is_what_plain_integers_give() -> None:
     """The vectors of a trained model depend on it."""
     words = [0, 1, 2, 12345, 2**29, 2**30 - 2, 2**30 - 1]
-    assert mixed(torch.tensor(words)).tolist() == [plain_mixed(word) for word in words]
+    assert mix30(torch.tensor(words)).tolist() == [plain_mixed(word) for word in words]
     key, place = 2**62 + 987654321987654321, 17
     expected = plain_mixed(plain_mixed((place ^ key) % 2**30) ^ (key >> 30 ^ Use.SHIFT) % 2**30)
-    assert int(drawn(torch.tensor(key), Use.SHIFT, torch.tensor(place))) == expected
+    assert int(draw30(torch.tensor(key), Use.SHIFT, torch.tensor(place))) == expected
 
 
 def test_no_product_overflows() -> None:
@@ -82,23 +82,23 @@ def test_no_product_overflows() -> None:
 
 def test_mixing_is_one_to_one() -> None:
     for start in (0, WORDS - 2**20):
-        assert len(mixed(torch.arange(start, start + 2**20)).unique()) == 2**20
+        assert len(mix30(torch.arange(start, start + 2**20)).unique()) == 2**20
 
 
 def test_every_bit_of_a_word_changes_every_bit_of_the_mixed_half_the_time() -> None:
     words = torch.randint(0, WORDS, (50_000,), generator=torch.Generator().manual_seed(0))
     for changed in range(BITS):
-        differ = mixed(words) ^ mixed(words ^ (1 << changed))
+        differ = mix30(words) ^ mix30(words ^ (1 << changed))
         shares = torch.stack([(differ >> bit & 1).double().mean() for bit in range(BITS)])
         assert (shares - 0.5).abs().max() < 0.012, changed
 
 
 def test_uses_and_samples_have_numbers_of_their_own() -> None:
     place = torch.arange(200)[None]
-    found = [drawn(keys(200)[:, None], use, place) for use in Use]
+    found = [draw30(keys(200)[:, None], use, place) for use in Use]
     assert torch.stack(found).unique().numel() > len(Use) * 200 * 200 * 0.999
     high = keys(200) & ~(WORDS - 1)  # keys that differ in their high bits only
-    assert len(drawn(high, Use.TAGS, torch.zeros_like(high)).unique()) == 200
+    assert len(draw30(high, Use.TAGS, torch.zeros_like(high)).unique()) == 200
 
 
 def test_normal_numbers_are_finite_at_the_ends() -> None:
@@ -180,7 +180,7 @@ def test_cape_scales_whole_samples_evenly_in_the_logarithm() -> None:
 def test_what_cape_draws_for_a_sample_is_independent() -> None:
     samples = 4000
     shift, scale, jitter = (
-        uniform(drawn(keys(samples), use, torch.full((samples,), place)))
+        uniform(draw30(keys(samples), use, torch.full((samples,), place)))
         for use, place in [(Use.SHIFT, 0), (Use.SCALE, 0), (Use.JITTER, 1)]
     )
     assert largest_correlation(torch.stack([shift, scale, jitter], dim=1)) < 4 / math.sqrt(samples)
@@ -228,7 +228,7 @@ def test_tags_tell_nothing_of_the_order() -> None:
 
 
 def test_tags_of_training_and_tests_differ() -> None:
-    train, test = (drawn(keys(500, split), Use.TAGS, torch.ones(500).long()) for split in ("train", "test"))
+    train, test = (draw30(keys(500, split), Use.TAGS, torch.ones(500).long()) for split in ("train", "test"))
     assert torch.cat([train, test]).unique().numel() == 1000
 
 
