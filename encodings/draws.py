@@ -1,4 +1,4 @@
-"""What encodings and position schemes draw for a sample: hashes of its key, the same on every device and in every batch.
+"""What encodings and position schemes draw for a sample: hashes of its key, the same on any device, in any batch.
 
 There are two constructions, because ids and counts need different words.
 
