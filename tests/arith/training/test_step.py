@@ -82,7 +82,7 @@ def test_a_fixed_set_is_written_once_and_gives_the_batches_of_one_written_anew(
         patched.setattr("arith.training.fixed_set.MOST_TOKENS", 0)
         anew.batches(0)
         expected = [(anew.batches(step), anew.tokens(step)) for step in range(12)]
-    monkeypatch.setattr(Mixture, "written", None)  # nothing is written again
+    monkeypatch.setattr(Mixture, "write", None)  # nothing is written again
     for step, (batches, tokens) in enumerate(expected):
         assert kept.tokens(step) == tokens
         for own, other in zip(kept.batches(step), batches, strict=True):
