@@ -385,15 +385,14 @@ def test_a_killed_process_is_replaced_and_its_run_goes_on(tmp_path: Path) -> Non
 def test_slurm_jobs_run_through_submitit(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     from arith.sweeps.executors import slurm
-    from arith.sweeps.sweep import SweepOptions, finished, order
+    from arith.sweeps.worker import Planned
 
     plan = grid.load(written(tmp_path, GRID))
-    means = SweepOptions(tmp_path / "out", "slurm", 2, 1)
-    jobs = plan.jobs()[:2]
-    done = slurm([order(job, means) for job in jobs], 2, tmp_path / "logs", cluster="local")
+    runs = [Planned(job.label, Experiment.of(job.config), tmp_path / "out" / job.folder) for job in plan.jobs()[:2]]
+    done = slurm([run.order(threads=1) for run in runs], 2, tmp_path / "logs", cluster="local")
     assert [outcome.state for _, outcome in done] == ["finished", "finished"]
-    assert all(finished(job, means) is not None for job in jobs)
-    assert "submitit" in type(order(jobs[0], means).checkpoint()).__module__
+    assert all(run.find_results() is not None for run in runs)
+    assert "submitit" in type(runs[0].order(threads=1).checkpoint()).__module__
 
 
 @pytest.mark.slow
