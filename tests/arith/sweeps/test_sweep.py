@@ -384,6 +384,7 @@ def test_a_killed_process_is_replaced_and_its_run_goes_on(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_slurm_jobs_run_through_submitit(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
+    from arith.experiment.experiment import Experiment
     from arith.sweeps.executors import slurm
     from arith.sweeps.worker import Planned
 
