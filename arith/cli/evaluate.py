@@ -71,7 +71,7 @@ def command(
     records = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}
     if run is None:
         _refuse(records, "is for runs of arith. Replies of other models are kept by --prompts FILE")
-        tested_by_text(dataclasses.asdict(tests), out, device, dry_run, as_json, **by_text)
+        tested_by_text(tests, out, device, dry_run, as_json, **by_text)
         return
     texts = {f"--{name.replace('_', '-')}": value is not None for name, value in by_text.items()}
     _refuse(texts, "is for models that are tested by text: leave RUN or it out")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from arith.cli.framework import click
+from arith.config.requested import RequestedTests
 from arith.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -32,7 +33,7 @@ def text_options(command: Command) -> Command:
 
 
 def tested_by_text(
-    tests: dict[str, Any],
+    tests: RequestedTests,
     out: Path | None,
     device: str,
     dry_run: bool,
@@ -49,7 +50,7 @@ def tested_by_text(
     """Write prompts, ask a local model, or score replies.
 
     Args:
-        tests: the options that say what is asked, None where not given.
+        tests: the options that say what is asked.
     """
     from arith.config.reading import digit_list, digit_range
     from arith.evaluation.text.prompts import UNKNOWN, Asked, TextTest, write_prompts
@@ -73,7 +74,7 @@ def tested_by_text(
     if not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
     if replies is not None:
-        told = next((option for option, value in tests.items() if value is not None), None)
+        told = next((option for option, value in vars(tests).items() if value is not None), None)
         if told is not None or shots is not None:
             said = (told or "shots").replace("_", "-")
             raise UsageError(f"the ids of replies say what was asked: leave out --{said}")
@@ -81,18 +82,18 @@ def tested_by_text(
     else:
         own = {} if hf is None else tested(hf)
         of = TextTest(
-            tests["task"] or own.get("task", TASK),
-            tests["format"] or own.get("format", FORMAT),
-            SEED if tests["seed"] is None else tests["seed"],
+            tests.task or own.get("task", TASK),
+            tests.format or own.get("format", FORMAT),
+            SEED if tests.seed is None else tests.seed,
             shots or 0,
         )
-        samples = SAMPLES if tests["samples"] is None else tests["samples"]
+        samples = SAMPLES if tests.samples is None else tests.samples
         sets = []
-        suites = None if tests["suites"] is None else tests["suites"].split(",")
-        if tests["grid"] is None or tests["test_digits"] is not None or suites is not None:
-            sets = of.sets(digit_list(tests["test_digits"] or DIGITS), suites or ("random",), samples)
-        if tests["grid"] is not None:
-            sets += of.grid(tests["grid"], samples)
+        suites = None if tests.suites is None else tests.suites.split(",")
+        if tests.by_suite:
+            sets = of.sets(digit_list(tests.test_digits or DIGITS), suites or ("random",), samples)
+        if tests.grid is not None:
+            sets += of.grid(tests.grid, samples)
         if dry_run:
             click.echo("\n".join(f"{test.suite} {test.digits} digits, {test.n} problems" for test in sets))
             click.echo(f"for example\n{of.problems(sets[-1]).prompts[0]}")

@@ -76,10 +76,8 @@ def command(
     if dry_run:
         _echo_estimates(plan, as_json)
         return
-    if overwrite:
-        reproduce.empty_runs(plan)
     try:
-        outcome = reproduce.reproduce(loaded, plan, folder, publishes=publish, jobs=jobs)
+        outcome = reproduce.reproduce(loaded, plan, folder, publishes=publish, overwrite=overwrite, jobs=jobs)
     except Interrupted as interrupted:
         again = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
         raise Interrupted(command_line(*again)) from interrupted

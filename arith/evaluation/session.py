@@ -149,19 +149,19 @@ def measured(
 
 def cell_keys(experiment: Experiment, label: str, step: int, sets: Sequence[Condition]) -> list[CellKey]:
     """The keys that cells of some test sets have, or will have, of this experiment's model after a step."""
-    config = experiment.config
+    config, lengths, samples = experiment.config, experiment.train_lengths(), experiment.config.samples_at(step)
     return [
         CellKey(
             label=label,
             task=config.tested_task,
             format=config.tested_format,
             encoding=config.encoding,
-            train_lengths=experiment.train_lengths(),
+            train_lengths=lengths,
             model_seed=config.model.seed,
             data_seed=config.data.seed,
             test_seed=config.evaluation.seed,
             step=step,
-            samples=config.samples_at(step),
+            samples=samples,
             condition=condition,
         )
         for condition in sets

@@ -16,7 +16,7 @@ from arith.experiment.provenance import results_folder
 from arith.figures.report import draw_report
 from arith.process.progress import say
 from arith.results.curves import PUBLISHED_SEEDS
-from arith.results.schema import Cell, CellKey, Condition, Results
+from arith.results.schema import Cell, CellKey, Condition, Language, Results
 from arith.sweeps.worker import Planned, plan_run
 
 
@@ -79,9 +79,9 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
         runs |= part.about["runs"]
     labels, seeds = recipe.labels(), list(recipe.seeds)
 
-    def place(row: object) -> tuple[int, int]:
-        label, seed = getattr(row, "label"), getattr(row, "model_seed")  # noqa: B009  of cells and of language rows
-        return labels.index(label), seeds.index(seed) if seed in seeds else len(seeds)
+    def place(row: Cell | Language) -> tuple[int, int]:
+        seed = row.model_seed
+        return labels.index(row.label), seeds.index(seed) if seed in seeds else len(seeds)
 
     results = Results(
         tuple(sorted(cells, key=place)), {**about, "runs": runs}, language=tuple(sorted(language, key=place))
@@ -89,6 +89,22 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
     results_folder().mkdir(exist_ok=True)
     results.save(published_path(recipe))
     return results
+
+
+def withdraw(recipe: Recipe, published: Results, plan: Sequence[Planned]) -> Results:
+    """Take planned runs out of the published results, so that they are trained anew.
+
+    At once and in the file: a command that is interrupted and given again without --overwrite must not find old runs.
+    """
+    planned = {(run.label, run.seed) for run in plan}
+    left = dataclasses.replace(
+        published,
+        cells=tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned),
+        language=tuple(row for row in published.language if (row.label, row.model_seed) not in planned),
+    )
+    if len(left.cells) < len(published.cells):
+        left.save(published_path(recipe))
+    return left
 
 
 def draw_published(recipe: Recipe, published: Results) -> list[Path]:
@@ -108,11 +124,11 @@ def count_seeds(recipe: Recipe, published: Results) -> dict[str, int]:
     return {label: sum(own == label for own, _ in seeds) for label in recipe.labels()}
 
 
-def describe_missing(recipe: Recipe, published: Results) -> str:
-    """A line that says which curves lack seeds for a claim; empty if none does."""
+def describe_missing(recipe: Recipe, published: Results) -> list[str]:
+    """A line that says which curves lack seeds for a claim; none if none does."""
     lacking = {label: seeds for label, seeds in count_seeds(recipe, published).items() if seeds < PUBLISHED_SEEDS}
     listed = ", ".join(f"{label} ({seeds} of {PUBLISHED_SEEDS} seeds)" for label, seeds in lacking.items())
-    return f"missing  {listed}: drawn as development figures until then" if lacking else ""
+    return [f"missing  {listed}: drawn as development figures until then"] if lacking else []
 
 
 def committed_cells(recipe: Recipe, planned: set[str]) -> tuple[Cell, ...]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arith.config.recipe import Recipe
+from arith.errors import RunError
 from arith.experiment.provenance import provenance_of
 from arith.experiment.run import empty
 from arith.figures.report import draw_report
 from arith.process.hints import current_command
 from arith.process.lock import lock_folder
 from arith.process.progress import say
+from arith.process.signals import Interrupted
 from arith.results.curves import Curve
 from arith.results.schema import Cell, Results
 from arith.results.tables import accuracy_table, language_table
@@ -26,8 +28,9 @@ from arith.sweeps.publish import (
     load_published,
     publish,
     published_path,
+    withdraw,
 )
-from arith.sweeps.worker import Planned, begin_or_resume, run_and_test
+from arith.sweeps.worker import Planned
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,15 @@ class Outcome:
     report: str
 
 
-def reproduce(recipe: Recipe, plan: Sequence[Planned], out: Path, *, publishes: bool = False, jobs: int = 1) -> Outcome:
+def reproduce(
+    recipe: Recipe,
+    plan: Sequence[Planned],
+    out: Path,
+    *,
+    publishes: bool = False,
+    overwrite: bool = False,
+    jobs: int = 1,
+) -> Outcome:
     """Train and test the planned runs, and draw one figure from all.
 
     Args:
@@ -46,33 +57,41 @@ def reproduce(recipe: Recipe, plan: Sequence[Planned], out: Path, *, publishes: 
         plan: what is trained here, unless it is finished already.
         out: folder of the runs, of results.json and figures/.
         publishes: add each finished run to results/NAME.json at once, and take up runs that are published already.
+        overwrite: train anew what is finished or published.
         jobs: runs at a time, each in a process and on its share of the cores.
+
+    Raises:
+        RunError, Interrupted: runs failed, or a signal came; what did finish is kept and drawn.
     """
     published = load_published(recipe) if publishes else Results(())
     check_published(recipe, published, plan)
+    if overwrite:
+        empty_runs(plan)
+        published = withdraw(recipe, published, plan) if publishes else published
     planned = {(run.label, run.seed) for run in plan}
     if publishes:
         committed = tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned)
     else:
         committed = committed_cells(recipe, {run.label for run in plan})
     found: list[Results] = []
+    failure: RunError | Interrupted | None = None
+    if jobs > 1:
+        left = [run for run in plan if (run.find_results() or find_published(published, run)) is None]
+        orders = [run.order(threads_of(jobs)) for run in left]
+        try:
+            run_all(orders, "local", jobs, out / "logs", recipe.name, sys.argv[1:])
+        except (RunError, Interrupted) as error:
+            failure = error  # raised once the runs that did finish are kept
     try:
-        if jobs > 1:
-            left = [run for run in plan if (run.find_results() or find_published(published, run)) is None]
-            run_all(
-                [run.order(threads_of(jobs)) for run in left], "local", jobs, out / "logs", recipe.name, sys.argv[1:]
-            )
         for number, run in enumerate(plan, 1):
             results = run.find_results()
             note = "" if results is None else ": finished earlier"
             if results is None and (results := find_published(published, run)) is not None:
                 note = ": published earlier"
             say(f"[{number}/{len(plan)}] {run.label}, seed {run.seed}{note}")
-            if results is None:
-                with lock_folder(run.folder):
-                    results = run_and_test(
-                        begin_or_resume(run.folder, run.experiment.config), run.experiment, run.label
-                    )
+            if results is None and failure is not None:
+                continue
+            results = results or run.train_and_test()
             found.append(results)
             join_results(recipe, found).save(out / "results.json")
             if publishes:
@@ -82,21 +101,21 @@ def reproduce(recipe: Recipe, plan: Sequence[Planned], out: Path, *, publishes: 
         # Interrupted, too: what is finished is drawn.
         if found:
             joint = join_results(recipe, found)
-            everything = dataclasses.replace(joint, cells=(*joint.cells, *committed))
-            curves, files = draw_report(
-                everything,
-                out / "figures" / recipe.name,
-                recipe.title,
-                _notes(joint.cells, committed),
-                recipe.labels(),
-                recipe.figure_plan,
-            )
+            curves, files = _draw(recipe, joint, committed, out / "figures" / recipe.name)
+        if failure is not None:
+            raise failure
     lines = _describe(joint, curves, committed, [out / "results.json", *files])
     if publishes:
-        files = [published_path(recipe), *draw_published(recipe, published)]
-        lines += [f"published {path}" for path in files]
-        lines += [missing] if (missing := describe_missing(recipe, published)) else []
+        lines += [f"published {path}" for path in (published_path(recipe), *draw_published(recipe, published))]
+        lines += describe_missing(recipe, published)
     return Outcome(out / "results.json", "\n".join(lines))
+
+
+def _draw(recipe: Recipe, joint: Results, committed: Sequence[Cell], path: Path) -> tuple[list[Curve], list[Path]]:
+    """The figure of what was trained here and of what was not."""
+    everything = dataclasses.replace(joint, cells=(*joint.cells, *committed))
+    notes = _notes(joint.cells, committed)
+    return draw_report(everything, path, recipe.title, notes, recipe.labels(), recipe.figure_plan)
 
 
 def _describe(joint: Results, curves: Sequence[Curve], committed: Sequence[Cell], files: Sequence[Path]) -> list[str]:

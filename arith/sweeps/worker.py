@@ -92,6 +92,12 @@ class Planned:
         """Its results, if it is finished."""
         return find_finished_results(self.folder, self.experiment, self.label)
 
+    def train_and_test(self) -> Results:
+        """Its results, after it is trained from where it is."""
+        with lock_folder(self.folder):
+            run = begin_or_resume(self.folder, self.experiment.config)
+            return run_and_test(run, self.experiment, self.label)
+
     def order(self, threads: int) -> RunOrder:
         """The run as another process takes it, wherever that is."""
         return RunOrder(str(self.folder.resolve()), self.label, self.experiment.config.as_dict(), threads)

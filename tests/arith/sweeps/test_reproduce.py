@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import pytest
 from click.testing import Result
 
 from arith.config import recipe
+from arith.errors import RunError
 from arith.figures.report import draw_report
 from arith.results.schema import GRID, Results
+from arith.sweeps.worker import RunOrder
 
 Arith = Callable[..., Result]
 
@@ -202,6 +204,31 @@ def test_results_are_published_by_curve_and_seed(arith: Arith, tmp_path: Path, m
     assert runs == [(own, seed) for own in "ba" for seed in range(1, 6)]
     assert set(before.cells) <= set(after.cells)
     assert before.about["runs"].items() <= after.about["runs"].items()
+    again = publish("--only", "a", "--seeds", "1", "--overwrite")
+    assert "[1/1] a, seed 1\n" in again, "what is published is trained anew too"
+    assert len(Results.load(published).cells) == len(after.cells)
+    assert "finished earlier" in publish("--only", "a", "--seeds", "1")
+
+
+def test_what_finished_beside_a_failed_run_is_published(
+    arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arith.sweeps.publish.results_folder", lambda: tmp_path / "results")
+
+    def finish_one(orders: Sequence[RunOrder], *_: object) -> None:
+        assert orders[0]().state == "finished"
+        raise RunError("1 of 2 runs failed")
+
+    monkeypatch.setattr("arith.sweeps.reproduce.run_all", finish_one)
+    (tmp_path / "mini.toml").write_text(
+        "seeds = [1, 2]\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
+        "[evaluation]\ndigits = [2]\nsamples = 4\n"
+    )
+    ran = arith("reproduce", "mini.toml", "--publish", "--seeds", "2", "--jobs", "2")
+    assert ran.exit_code == 1
+    assert "1 of 2 runs failed" in ran.stderr
+    assert {cell.model_seed for cell in Results.load(tmp_path / "results" / "mini.json").cells} == {1}
+    assert (tmp_path / "runs" / "mini" / "figures" / "mini.png").is_file()
 
 
 def test_a_recipe_of_one_run_is_one_curve(arith: Arith, tmp_path: Path) -> None:
