@@ -31,10 +31,15 @@ class Flag:
 
 @contextmanager
 def catch_interrupts() -> Iterator[Flag]:
-    """Within, signals set the flag that is given; after, they do what they did before.
+    """Within, signals set the flag that is yielded; after, they do what they did before.
 
-    Those that the process ignores, or that somebody else handles, such as a scheduler's, are left alone.
+    Within another of these it yields the outer flag, so that a signal between two parts of a command is not lost.
+    Signals that the process ignores, or that somebody else handles, such as a scheduler, are left alone.
     """
+    outer = getattr(signal.getsignal(STOP), "__self__", None)
+    if isinstance(outer, Flag):
+        yield outer
+        return
     flag = Flag()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, STOP)}
     ours = {number for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)}

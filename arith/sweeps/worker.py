@@ -21,7 +21,7 @@ from arith.process.files import disk_errors
 from arith.process.hints import command_line
 from arith.process.lock import lock_folder
 from arith.process.progress import QUIET
-from arith.process.signals import Interrupted
+from arith.process.signals import Interrupted, catch_interrupts
 from arith.results.schema import Results
 from arith.training.distributed import ALONE, World
 from arith.training.environment import explain_out_of_memory
@@ -150,13 +150,17 @@ def _reason(error: Exception) -> str:
 
 def run_and_test(run: Run, experiment: Experiment, label: str, world: World = ALONE) -> Results:
     """Train a run from where it is to its end, and test it; of several processes the first one."""
-    model = train(run, experiment, world)
     hint = command_line("train", "--resume", "--out", str(run.folder))
-    try:
-        with explain_out_of_memory(run.config.training, experiment.tokens):
-            results = measured(run, experiment, model, run.config.training.steps, label, run.results)
-    except KeyboardInterrupt:
-        raise Interrupted(hint) from None
-    with disk_errors("the results", hint):
-        saved(results, run.results)
+    # One flag for both: a signal that comes after the last step, before the first test, stops the tests.
+    with catch_interrupts() as flag:
+        model = train(run, experiment, world)
+        try:
+            with explain_out_of_memory(run.config.training, experiment.tokens):
+                results = measured(run, experiment, model, run.config.training.steps, label, run.results)
+        except KeyboardInterrupt:
+            raise Interrupted(hint) from None
+        with disk_errors("the results", hint):
+            saved(results, run.results)
+        if flag.raised:
+            raise Interrupted(hint)
     return results

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.process.lock import in_use, lock_folder
+from arith.sweeps import worker
 from arith.training.environment import explain_out_of_memory
 from arith.training.loop import train
 from arith.training.optimiser import build_optimizer
@@ -301,19 +303,40 @@ def test_other_settings_are_refused_on_resume_with_the_differences(arith: Arith)
     assert "encoding: coupled-window before, rope now" in refused.stderr
 
 
-def test_a_signal_during_the_tests_says_how_to_go_on(tmp_path: Path) -> None:
+def test_a_signal_during_the_tests_says_how_to_resume(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "arith", "train", *TINY, "--out", "run", "--set", "evaluation.samples=200000"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("train"):
             break
-    time.sleep(0.5)
     process.terminate()
     said = process.stderr.read()
     assert process.wait(30) == 130
     assert "train --resume --out run" in said
     assert (tmp_path / "run" / "checkpoints" / "step-00000004").is_dir()
+
+
+@pytest.mark.parametrize("part", ["training", "tests", "results"])
+def test_a_signal_between_two_parts_of_a_command_is_not_lost(
+    arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """After the last step, after the last test and while results are written nothing asks for signals any more."""
+    name = {"training": "train", "tests": "measured", "results": "saved"}[part]
+    work = getattr(worker, name)
+
+    def then_signal(*given: object) -> object:
+        done = work(*given)
+        signal.raise_signal(signal.SIGTERM)
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, name, then_signal)
+        stopped = arith("train", *TINY, "--out", "run")
+    assert stopped.exit_code == 130
+    assert "train --resume --out run" in stopped.stderr
+    assert (tmp_path / "run" / "results.json").exists() == (part != "training")
+    assert arith("train", "--resume", "--out", "run").exit_code == 0
 
 
 def test_usage_errors_of_the_lock_are_usage_errors(tmp_path: Path) -> None:
