@@ -52,7 +52,7 @@ from arith.results.grids import grids, summary
 from arith.results.schema import Condition, Results
 from arith.results.tables import accuracy_table
 from arith.training.budget import for_minutes
-from arith.training.environment import device_named
+from arith.training.environment import find_device
 from arith.training.loop import train
 
 
@@ -237,7 +237,7 @@ def routes(experiment: Experiment) -> list[str]:
 
     from arith.training.environment import autocast
 
-    device = device_named(experiment.config.training.device)
+    device = find_device(experiment.config.training.device)
     with mock.patch("arith.model.transformer.attention", watched), autocast(device, experiment.config.training):
         experiment.model().to(device).loss(experiment.training_data().batch(0, 4, device))
     return list(seen)
@@ -288,7 +288,7 @@ def multiplication(scale: Scale, report: Report, device: str) -> None:
     found = {"config": experiment.config.as_dict(), "step": step, "samples": experiment.config.samples_at(step)}
     found |= {"training_seconds": seconds, "test_seconds": took, "test_share": took / seconds}
     found["rows"] = [cell_row(cell) for cell in results.cells]
-    found["metrics"] = run.logged()
+    found["metrics"] = run.read_metrics()
     report.write("multiplication", experiment.config, found)
     told("time of the tests beside the training's", took / seconds, 0.05, at_most=True)
     draw_grids(drawn, report.figure("multiplication"))
@@ -305,7 +305,7 @@ def addition(scale: Scale, report: Report, device: str) -> None:
     found = {"config": experiment.config.as_dict(), "step": step, "samples": experiment.config.samples_at(step)}
     found |= {"training_seconds": seconds, "test_seconds": took}
     found["rows"] = [cell_row(cell) for cell in results.cells]
-    found["metrics"] = run.logged()
+    found["metrics"] = run.read_metrics()
     report.write("addition", experiment.config, found)
     reached = [curve.reaches or 0 for curve in drawn]
     told("digits that exact match is surely 99% to", min(reached), 200)
@@ -330,8 +330,8 @@ def trained_for(config: RunConfig, minutes: float, name: str) -> tuple[Run, Expe
         with stopped_after(1.1 * 60 * minutes + COMPILING):
             model, step = train(run, experiment), config.training.steps
     except Interrupted:
-        model, checkpoint = run.trained(experiment)
-        model, step = model.to(device_named(config.training.device)), checkpoint.step
+        model, checkpoint = run.load_model(experiment)
+        model, step = model.to(find_device(config.training.device)), checkpoint.step
         print(f"{name}: out of time at step {step:,}", flush=True)
     return run, experiment, model, step, run.training_seconds()
 

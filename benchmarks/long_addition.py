@@ -65,7 +65,7 @@ def measured(folder: Path, digits: int, way: Way, all_pairs: bool, threads: int)
         model_module.attention = functools.partial(attention, backend="reference")  # type: ignore[attr-defined]
     run = Run.open(folder)
     experiment = Experiment.of(run.config.with_values({"evaluation": {"digits": [digits]}}))
-    model, _ = run.trained(experiment)
+    model, _ = run.load_model(experiment)
     batch = experiment.test_data("random", digits).batch(0, 1, torch.device("cpu"))
     answer = passed if way == "one pass" else decoded
     times, right = [], True

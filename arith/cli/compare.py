@@ -33,8 +33,8 @@ def command(
     """
     from arith.evaluation.compare import answers_of_file, answers_of_run, compared, comparison_table
     from arith.experiment.experiment import Experiment
-    from arith.experiment.exported import opened
-    from arith.training.environment import device_named
+    from arith.experiment.exported import open_model
+    from arith.training.environment import find_device
 
     if len(runs) < 2:
         raise UsageError("compare takes two runs or more, or two files of predictions or more; got one")
@@ -52,7 +52,7 @@ def command(
             raise UsageError(f"what predictions are of is decided when they are made: leave out --{option}")
         answers = [answers_of_file(path) for path in runs]
     else:
-        trained = [opened(path) for path in runs]
+        trained = [open_model(path) for path in runs]
         # All runs are tested as the first one was, whatever they were tested on themselves.
         base = trained[0].config
         own = base.evaluation
@@ -65,7 +65,7 @@ def command(
             "long_samples": own.long_samples if samples is None else samples,
         }
         tests = [Experiment.of(run.config.with_values({"evaluation": test})) for run in trained]
-        where = device_named(device)
+        where = find_device(device)
         answers = [answers_of_run(run, own, where) for run, own in zip(trained, tests, strict=True)]
     rows = compared(names, answers)
     if as_json:

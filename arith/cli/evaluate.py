@@ -76,14 +76,14 @@ def command(
     texts = {f"--{name.replace('_', '-')}": value is not None for name, value in by_text.items()}
     _refuse(texts, "is for models that are tested by text: leave RUN or it out")
     from arith.evaluation.requested import Outputs, request
-    from arith.experiment.exported import opened
+    from arith.experiment.exported import open_model
     from arith.experiment.shipped import results_place
     from arith.performance.estimate import test_seconds
     from arith.process.hints import command_line
     from arith.process.signals import Interrupted
-    from arith.training.environment import device_named
+    from arith.training.environment import find_device
 
-    trained = opened(run, pretrained=not any(records.values()))
+    trained = open_model(run, pretrained=not any(records.values()))
     outputs = Outputs(out or results_place(run), predictions, failures, anatomy)
     requested = request(trained, tests, outputs, own_file=out is None)
     if dry_run:
@@ -91,7 +91,7 @@ def command(
         click.echo(f"about {test_seconds(requested.experiment, requested.sets):.3g} s")
         return
     try:
-        results, gathered = requested.evaluate(device_named(device))
+        results, gathered = requested.evaluate(find_device(device))
     except KeyboardInterrupt:
         raise Interrupted(command_line(*sys.argv[1:])) from None
     failed = [row for rows in gathered.failures.values() for row in rows] if gathered else []

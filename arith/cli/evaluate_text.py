@@ -55,13 +55,13 @@ def tested_by_text(
     from arith.config.reading import digit_list, digit_range
     from arith.evaluation.text.prompts import UNKNOWN, Asked, TextTest, write_prompts
     from arith.evaluation.text.session import asked_by_text, of_replies, saved_with_others
-    from arith.experiment.shipped import tested
+    from arith.experiment.shipped import read_test_settings
     from arith.process.files import as_file_name
     from arith.process.hints import command_line
     from arith.process.signals import Interrupted
     from arith.results.schema import Results
     from arith.results.tables import interval_table
-    from arith.training.environment import device_named
+    from arith.training.environment import find_device
 
     if hf is None and prompts is None and replies is None:
         raise UsageError("name a run, a local model by --hf, or a file by --prompts or --replies")
@@ -80,7 +80,7 @@ def tested_by_text(
             raise UsageError(f"the ids of replies say what was asked: leave out --{said}")
         results = of_replies(replies, Asked(name, train_lengths=trained))
     else:
-        own = {} if hf is None else tested(hf)
+        own = {} if hf is None else read_test_settings(hf)
         of = TextTest(
             tests.task or own.get("task", TASK),
             tests.format or own.get("format", FORMAT),
@@ -112,7 +112,7 @@ def tested_by_text(
         require_package("transformers", "hf")
         from arith.hf.generation import TextModel
 
-        model = TextModel.load(hf, device_named(device))
+        model = TextModel.load(hf, find_device(device))
         parameters = sum(own.numel() for own in model.model.parameters())
         who = Asked(name, model.model.config.model_type, parameters, trained)
         try:

@@ -32,7 +32,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    from arith.experiment.exported import opened
+    from arith.experiment.exported import open_model
     from arith.hf.exporting import export_model
 
     place = folder if folder is not None else shipped.FOLDER / str(ship)
@@ -41,7 +41,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
             raise UsageError(f"{place} exists and is no exported model, so it is left alone. Choose another")
         if not overwrite:
             raise UsageError(f"{place} exists. Replace it by --overwrite, or choose another")
-    trained = opened(run, pretrained=True)
+    trained = open_model(run, pretrained=True)
     export_model(trained, place, ship or place.name)
     weights = (place / "model.safetensors").stat().st_size
     if ship and weights > shipped.LARGEST:

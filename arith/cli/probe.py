@@ -21,11 +21,11 @@ def command(run: Path, digits: int | None, samples: int, seed: int | None, devic
     from arith.evaluation.perturb import MOVES, probe_table, probes
     from arith.evaluation.requested import model_for
     from arith.experiment.experiment import Experiment
-    from arith.experiment.exported import opened
+    from arith.experiment.exported import open_model
     from arith.results.schema import Condition
-    from arith.training.environment import device_named
+    from arith.training.environment import find_device
 
-    trained = opened(run)
+    trained = open_model(run)
     length = digits if digits is not None else trained.config.data.digits[1]
     changes: dict[str, Any] = {"digits": [length]} | ({} if seed is None else {"seed": seed})
     tested = Experiment.of(trained.config.with_values({"evaluation": changes}))
@@ -35,7 +35,7 @@ def command(run: Path, digits: int | None, samples: int, seed: int | None, devic
         model, _ = model_for(trained, longer, [Condition("random", length + 2 * max(MOVES), samples)])
     except ValueError:  # the encoding cannot be longer: it stays as trained, and the table says what lies beyond it
         model, _ = model_for(trained, tested, [Condition("random", length, samples)])
-    found = probes(tested, model.to(device_named(device)), length, samples)
+    found = probes(tested, model.to(find_device(device)), length, samples)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(row) for row in found]))
         return

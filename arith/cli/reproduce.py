@@ -60,7 +60,7 @@ def command(
     from arith.process.signals import Interrupted
     from arith.sweeps import reproduce
     from arith.sweeps.worker import plan_run
-    from arith.training.environment import device_named
+    from arith.training.environment import find_device
 
     loaded = recipe.load(recipe_name, scale)
     if publish:
@@ -72,7 +72,7 @@ def command(
     # Every mistake in the recipe is found before the first run starts.
     plan = [plan_run(loaded, label, seed, folder) for label in labels for seed in loaded.seeds[:seeds]]
     for run in plan:
-        device_named(run.experiment.config.training.device)
+        find_device(run.experiment.config.training.device)
     if dry_run:
         _echo_estimates(plan, as_json)
         return

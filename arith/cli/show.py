@@ -97,12 +97,12 @@ def attention(run: Path, problem: str, out: Path) -> None:
     """What each head looks at in one problem: png, pdf, svg and csv."""
     from arith.evaluation.attention import attention_maps
     from arith.experiment.experiment import Experiment
-    from arith.experiment.exported import opened
+    from arith.experiment.exported import open_model
     from arith.figures.attention import draw_attention
 
-    trained = opened(run)
+    trained = open_model(run)
     experiment = Experiment.of(trained.config)
-    model, _ = trained.trained(experiment)
+    model, _ = trained.load_model(experiment)
     maps = attention_maps(experiment, model, problem)
     weights = [layer.numpy() for layer in maps.weights]
     files = draw_attention(maps.symbols, weights, out, trained.config.model.passes)

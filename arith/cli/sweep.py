@@ -40,7 +40,7 @@ def command(
     from arith.experiment.experiment import Experiment
     from arith.sweeps import grid_file as grid
     from arith.sweeps.executors import threads_of, visible_gpus
-    from arith.sweeps.sweep import SweepOptions, equalised, sweep
+    from arith.sweeps.sweep import SweepOptions, equalise, sweep
 
     if ablate:
         changes = [assigned(text) for text in ablate]
@@ -56,7 +56,7 @@ def command(
     for job in (*planned.search_jobs(), *planned.jobs()):
         Experiment.of(job.config)  # every mistake is found before the first run starts
     if dry_run:
-        shown = planned if planned.equal == "seconds" else equalised(planned, options)  # seconds would be measured
+        shown = planned if planned.equal == "seconds" else equalise(planned, options)  # seconds would be measured
         for job in (*shown.search_jobs(), *shown.jobs()):
             click.echo(f"{job.label}, seed {job.config.model.seed}, {job.config.training.steps} steps")
         click.echo(f"{at_once} at a time, {options.threads} threads each, in {options.folder}")

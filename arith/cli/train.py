@@ -65,14 +65,14 @@ def command(
     from arith.results.tables import accuracy_table
     from arith.sweeps.worker import run_and_test
     from arith.training.budget import for_minutes
-    from arith.training.distributed import joined, local_device, several
-    from arith.training.environment import device_named
+    from arith.training.distributed import join_world, local_device, several
+    from arith.training.environment import find_device
     from arith.training.loop import train
 
     stored = Run.open(out).config if resume and out is not None else None
     config = config_from(options, stored)
     experiment = Experiment.of(config)
-    device_named(config.training.device)  # before a folder is made
+    find_device(config.training.device)  # before a folder is made
     if minutes is not None:
         if several():
             raise UsageError("--minutes measures one process: fix the steps with it first, then give --steps to all")
@@ -81,7 +81,7 @@ def command(
         click.echo(estimate.report(experiment, as_json))
         return
     folder = out or Path("runs") / as_file_name(f"{config.task}-{config.encoding}-{config.model.seed}")
-    with joined(local_device(device_named(config.training.device))) as world:
+    with join_world(local_device(find_device(config.training.device))) as world:
         if not world.first:
             world.wait()  # until the folder is there
             train(Run(folder, config), experiment, world)

@@ -15,7 +15,7 @@ from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.evaluation.teacher_forced import Judged, rows_at
 from arith.experiment.experiment import Experiment
-from arith.experiment.exported import opened
+from arith.experiment.exported import open_model
 from arith.model.transformer import Transformer
 from arith.results.predictions import Prediction
 from arith.results.schema import Condition
@@ -126,11 +126,11 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
     Args:
         folder: of a run or an exported model, or the name of a shipped one.
     """
-    run = opened(folder)
+    run = open_model(folder)
     experiment = Experiment.of(run.config)
     task, form = experiment.tested_task, experiment.tested_format
     operands = [operands_of(problem, task) for problem in problems]
-    model, _ = run.trained(experiment)
+    model, _ = run.load_model(experiment)
     draws = Draws.at(run.config.evaluation.seed, "test", 0, 1)
     key = torch.from_numpy(draws.keys)
     for problem, texts in zip(problems, operands, strict=True):

@@ -36,7 +36,7 @@ def model_for(run: Run, tested: Experiment, sets: Sequence[Condition] | None = N
         UsageError: the tests are beyond what its encoding can place.
     """
     trained = Experiment.of(run.config)
-    model, checkpoint = run.trained(trained)
+    model, checkpoint = run.load_model(trained)
     sets = conditions(tested) if sets is None else sets
     try:
         check_reach(tested, model, sets)
@@ -51,7 +51,7 @@ def model_for(run: Run, tested: Experiment, sets: Sequence[Condition] | None = N
 def _rebuilt(run: Run, tested: Experiment) -> Transformer | None:
     """The same weights in a model that is built for the tests; None if they do not fit."""
     try:
-        return run.trained(tested)[0]
+        return run.load_model(tested)[0]
     except RuntimeError:  # a table with a row for each position
         return None
 

@@ -85,7 +85,7 @@ def latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
     raise RunError(f"there is no usable checkpoint in {folder}")
 
 
-def any_saved(folder: Path) -> bool:
+def any_exist(folder: Path) -> bool:
     """Whether there is a checkpoint, whole or not."""
     return bool(step_folders(folder))
 

@@ -19,7 +19,7 @@ from arith.errors import UsageError
 from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
-from arith.experiment.shipped import named
+from arith.experiment.shipped import find_model
 from arith.model.transformer import Transformer
 from arith.results.schema import Results
 from arith.tasks.stream import Draws
@@ -29,7 +29,7 @@ PREFIX = "transformer."  # of weights, in a model of Hugging Face
 
 
 @dataclass(frozen=True)
-class Taken(Run):
+class ExportedRun(Run):
     """A run of which the model was taken along.
 
     Args:
@@ -38,7 +38,7 @@ class Taken(Run):
 
     step: int = 0
 
-    def trained(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
+    def load_model(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
         try:
             weights = load_file(self.folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
@@ -53,13 +53,13 @@ class Taken(Run):
         return cells[0].training_seconds if cells else 0.0
 
 
-def opened(place: Path, pretrained: bool = False) -> Run:
+def open_model(place: Path, pretrained: bool = False) -> Run:
     """A run, a folder that `arith export` wrote, or the shipped model of this name.
 
     Args:
         pretrained: whether a run that began with a pretrained model of others will do, which reads other tokens.
     """
-    folder = named(place)
+    folder = find_model(place)
     if not is_model(folder):
         run = Run.open(folder)
         if run.config.model.init is not None and not pretrained:
@@ -69,7 +69,7 @@ def opened(place: Path, pretrained: bool = False) -> Run:
             )
         return run
     values = json.loads((folder / CONFIG).read_text())
-    return Taken(folder, config_of(values.get("run")), int(values.get("step", 0)))
+    return ExportedRun(folder, config_of(values.get("run")), int(values.get("step", 0)))
 
 
 def config_of(run: Mapping[str, Any] | None) -> RunConfig:

@@ -16,7 +16,7 @@ FAILED = "failed.txt"  # in a run's folder: why it failed
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRun:
     """A run's folder.
 
     Args:
@@ -32,33 +32,33 @@ class Found:
     claim: str
 
 
-def runs(folder: Path) -> list[Found]:
+def runs(folder: Path) -> list[FoundRun]:
     """All runs below a folder, in the order of their names."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder} to look for runs in. Name one with --folder")
-    return [_found(described) for described in sorted(folder.rglob("run.json"))]
+    return [_inspect_run(described) for described in sorted(folder.rglob("run.json"))]
 
 
-def _found(described: Path) -> Found:
+def _inspect_run(described: Path) -> FoundRun:
     folder = described.parent
     try:
         training: dict[str, Any] = json.loads(described.read_text())["config"]["training"]
         steps = int(training["steps"])
     except (ValueError, KeyError, TypeError):
-        return Found(folder, "unreadable run.json", 0, 0, "")
+        return FoundRun(folder, "unreadable run.json", 0, 0, "")
     saved = step_folders(folder / "checkpoints")
     step = int(saved[0].name.removeprefix("step-")) if saved else 0
     try:
         told = claim(folder / "results.json")
     except UsageError as error:
-        return Found(folder, "unreadable results.json", step, steps, str(error))
+        return FoundRun(folder, "unreadable results.json", step, steps, str(error))
     if in_use(folder):
         state = "running"
     elif step == steps and told:
         state = "finished"
     else:
         state = "failed" if (folder / FAILED).is_file() else "stopped"
-    return Found(folder, state, step, steps, told)
+    return FoundRun(folder, state, step, steps, told)
 
 
 def claim(path: Path) -> str:

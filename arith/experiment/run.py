@@ -63,7 +63,7 @@ class Run:
     def begin(folder: Path, config: RunConfig, when_there: WhenThere = "refuse") -> "Run":
         """Make the folder of a new run, or take up one that is there."""
         described = folder / "run.json"
-        if folder.exists() and any(not _passing(path) for path in folder.iterdir()):
+        if folder.exists() and any(not _is_leftover(path) for path in folder.iterdir()):
             if when_there == "refuse":
                 raise UsageError(
                     f"{folder} exists. Go on with it by --resume, replace it by --overwrite, or choose --out"
@@ -103,7 +103,7 @@ class Run:
                 say(f"{path} is not what it was when this run was trained")
         return Run(folder, config)
 
-    def trained(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
+    def load_model(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
         """The model of the latest checkpoint."""
         checkpoint = checkpoints.latest(self.checkpoints, say)
         model = experiment.model()
@@ -112,10 +112,10 @@ class Run:
 
     def training_seconds(self) -> float:
         """Time spent in training steps so far, over all sittings."""
-        rows = self.logged()
+        rows = self.read_metrics()
         return float(rows[-1]["seconds"]) if rows else 0.0
 
-    def logged(self) -> list[dict[str, Any]]:
+    def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
         if not self.metrics.is_file():
             return []
@@ -139,7 +139,7 @@ class Run:
             )
 
 
-def _passing(path: Path) -> bool:
+def _is_leftover(path: Path) -> bool:
     """Whether a file is the lock, or what a kill left of one that was being written."""
     return path.name == lock.NAME or (path.name.startswith(".") and f".{BUILDING}-" in path.name)
 

@@ -23,7 +23,7 @@ def line(name: str) -> str:
     return f"{run['task']}, {run['format']}, {claim(FOLDER / name / RESULTS)}"
 
 
-def tested(folder: Path) -> dict[str, str]:
+def read_test_settings(folder: Path) -> dict[str, str]:
     """The task and the format that a model of ours is tested on; nothing of another's."""
     if not is_model(folder):
         return {}
@@ -31,10 +31,10 @@ def tested(folder: Path) -> dict[str, str]:
     return {name: run["evaluation"][name] or run[name] for name in ("task", "format")}
 
 
-def named(place: Path) -> Path:
+def find_model(place: Path) -> Path:
     """The folder at a path, or that of the shipped model of this name.
 
-    >>> named(Path("runs/mine"))
+    >>> find_model(Path("runs/mine"))
     PosixPath('runs/mine')
     """
     if place.exists() or len(place.parts) > 1:
@@ -61,5 +61,5 @@ def for_problem(problem: str) -> str | None:
 
 def results_place(model: Path) -> Path:
     """Where a test of a run or a model is kept, if nothing else is said: with it, but for what comes with arith."""
-    folder = named(model)
+    folder = find_model(model)
     return Path(f"{folder.name}-evaluation.json") if folder.parent == FOLDER else folder / "evaluation.json"

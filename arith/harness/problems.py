@@ -6,7 +6,7 @@ from typing import Any
 import arith.hf.model  # noqa: F401  registers arith's models
 from arith.config.reading import digit_list
 from arith.evaluation.text.prompts import TextTest, is_right
-from arith.experiment.shipped import tested
+from arith.experiment.shipped import read_test_settings
 
 
 def dataset(
@@ -36,7 +36,7 @@ def dataset(
     # No dependency of arith, but one of the harness, which alone calls this.
     from datasets import Dataset
 
-    defaults = tested(Path(pretrained or ""))
+    defaults = read_test_settings(Path(pretrained or ""))
     of = TextTest(task or defaults.get("task", "addition"), format or defaults.get("format", "plain"), seed, shots)
     rows = []
     # YAML and JSON read a single length as a number.

@@ -41,7 +41,7 @@ def export_model(run: Run, folder: Path, name: str) -> None:
     """
     config_of(run.config.as_dict())  # refuses what could not be loaded from the folder alone
     experiment = Experiment.of(run.config)
-    model, checkpoint = run.trained(experiment)
+    model, checkpoint = run.load_model(experiment)
     results = _results_of(run, checkpoint.step)
     with building(folder) as aside:
         if isinstance(model, Pretrained):

@@ -20,7 +20,7 @@ class Growing:
 
     >>> whole = Growing(dim=0)
     >>> for part in (torch.tensor([1, 2]), torch.tensor([3])):
-    ...     found = whole.extended(part)
+    ...     found = whole.extend(part)
     >>> found
     tensor([1, 2, 3])
     """
@@ -29,7 +29,7 @@ class Growing:
         self.dim, self.size = dim, 0
         self.room: Tensor | None = None
 
-    def extended(self, x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    def extend(self, x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """All so far, with `x` at the end. A dimension of 1 takes the size that it has in `x`."""
         start, self.size = self.size, self.size + x.shape[self.dim]
         others = [size for dim, size in enumerate(x.shape) if dim != self.dim]
@@ -67,13 +67,13 @@ class Cache:
 
     def place(self, positions: tuple[Positions, ...]) -> tuple[Positions, ...]:
         """The new tokens' positions, with those of earlier tokens among the keys."""
-        return tuple(Positions(new.q, self.ids[scheme].extended(new.k)) for scheme, new in enumerate(positions))
+        return tuple(Positions(new.q, self.ids[scheme].extend(new.k)) for scheme, new in enumerate(positions))
 
     def extend(
         self, layer: int, k: Float[Tensor, "b g n d"], v: Float[Tensor, "b g n d"]
     ) -> tuple[Float[Tensor, "b g k d"], Float[Tensor, "b g k d"]]:
         """All keys and values of a layer, the new ones last."""
-        return self.keys[layer].extended(k), self.values[layer].extended(v)
+        return self.keys[layer].extend(k), self.values[layer].extend(v)
 
     def memory(self, layer: int) -> Memory:
         return self.memories[layer]
@@ -85,11 +85,11 @@ class Cache:
         for ids in self.ids.values():
             if ids.room is not None and ids.room.shape[1] > 1:  # a single row is all samples'
                 ids.reorder(rows, dim=1)
-        self.memories.update({layer: _reordered(memory, rows) for layer, memory in self.memories.items()})
+        self.memories.update({layer: _reorder(memory, rows) for layer, memory in self.memories.items()})
 
 
-def _reordered(memory: Memory, rows: Int[Tensor, " r"]) -> Memory:
+def _reorder(memory: Memory, rows: Int[Tensor, " r"]) -> Memory:
     return {
-        name: _reordered(own, rows) if isinstance(own, dict) else own if name.startswith(SHARED) else own[rows]
+        name: _reorder(own, rows) if isinstance(own, dict) else own if name.startswith(SHARED) else own[rows]
         for name, own in memory.items()
     }

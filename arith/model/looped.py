@@ -45,7 +45,7 @@ class Looped(Transformer):
         nn.init.normal_(self.state.weight, std=config.embedding_std / math.sqrt(parts))
         nn.init.normal_(self.head.weight, std=0.02)
 
-    def revised(
+    def revise(
         self,
         tokens: Int[Tensor, "b n"],
         state: Int[Tensor, "b n parts"],
@@ -93,9 +93,9 @@ class Looped(Transformer):
         least = factor_digits(tokens)
         most = least + inside.sum((1, 2))  # a carry goes through every column at most
         loop = torch.zeros(1, 1, dtype=torch.long, device=tokens.device)
-        ids = _shared(ids)
+        ids = _collapse_rows(ids)
         while bool((working := (loop[0] < least) | ((state[..., 1:] > 0).any((1, 2)) & (loop[0] < most))).any()):
-            logits = self.revised(tokens, state, ids, loop, queries)
+            logits = self.revise(tokens, state, ids, loop, queries)
             digit = torch.where(working[:, None, None], logits[:, :, 0], digit)
             new = torch.where(working[:, None, None], logits.argmax(-1), state[:, -queries:])
             state[:, -queries:] = new * inside
@@ -107,7 +107,7 @@ class Looped(Transformer):
         """Cross entropy of all numbers of the state after one loop of each sample, averaged."""
         assert batch.loops is not None
         loops, ids = batch.loops, batch.placed_by(self.encoding)
-        logits = self.revised(batch.tokens, loops.before.long(), ids, loops.loop[:, None], batch.queries)
+        logits = self.revise(batch.tokens, loops.before.long(), ids, loops.loop[:, None], batch.queries)
         inside = columns(batch.tokens)[:, -batch.queries :]
         target = loops.after[:, -batch.queries :].long()
         # What is outside is left out by weight: to select what is inside would make the host wait for its number.
@@ -146,7 +146,7 @@ def factor_digits(tokens: Int[Tensor, "b n"]) -> Int[Tensor, " b"]:
     return (after & (tokens < 10) & ~columns(tokens)).sum(1)
 
 
-def _shared(ids: Ids) -> Ids:
+def _collapse_rows(ids: Ids) -> Ids:
     """One row of ids if all rows are alike: scores of positions are then computed once for all of them."""
     return tuple(own[:, :1] for own in ids) if all(bool((own == own[:, :1]).all()) for own in ids) else ids
 

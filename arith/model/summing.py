@@ -25,7 +25,7 @@ from arith.data.batch import Batch
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.model.norm import RMSNorm
-from arith.model.transformer import Transformer, at, count_learned, inputs_of, sum_nats
+from arith.model.transformer import Transformer, at, count_learned_tokens, inputs_of, sum_nats
 from arith.tasks.addition import Addition
 from arith.tasks.base import Task
 from arith.tasks.multiplication import Multiplication
@@ -117,7 +117,7 @@ class Summing(Transformer):
         self.sum_head = nn.Linear(config.width, sums.classes, bias=False)
         nn.init.normal_(self.sum_head.weight, std=0.02)
 
-    def both(
+    def forward_with_sums(
         self,
         tokens: Int[Tensor, "b n"],
         ids: Ids,
@@ -137,7 +137,7 @@ class Summing(Transformer):
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         logits, sums_nats = self.with_sums(batch)
-        return (sum_nats(logits, batch) + sums_nats) / count_learned(batch)
+        return (sum_nats(logits, batch) + sums_nats) / count_learned_tokens(batch)
 
     def with_sums(self, batch: Batch) -> tuple[Float[Tensor, "b a v"], Float[Tensor, ""]]:
         """Logits of the learned tokens, and the weighted cross entropy of the running sums, summed over columns."""
@@ -147,7 +147,7 @@ class Summing(Transformer):
         columns = min(self.sums.columns, batch.longest_answer - 1)  # the end mark is part of the answer too
         column = torch.arange(columns, device=tokens.device)
         places = (batch.samples.prompt_length[:, None] - 1 + column).clamp(max=tokens.shape[1] - 1)
-        logits, sums = self.both(tokens, ids, batch.queries, batch.picked, places)
+        logits, sums = self.forward_with_sums(tokens, ids, batch.queries, batch.picked, places)
         target = self.sums.targets(batch)[:, :columns]
         each = functional.cross_entropy(sums.flatten(0, 1).float(), target.flatten(), reduction="none")
         # Columns that a row does not have are left out by weight: to select would make the host wait for their number.

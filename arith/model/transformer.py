@@ -42,12 +42,12 @@ class LayerContext:
     everything: tuple[Positions, ...]
     cache: Cache | None
 
-    def asked(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b a w"]:
+    def select(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b a w"]:
         """What stands at the tokens that the layer is asked for; the last ones of `x` are its queries."""
-        return asked(x, self.queries, self.picked)
+        return select(x, self.queries, self.picked)
 
 
-def asked(x: Float[Tensor, "b n w"], queries: int, picked: Int[Tensor, "b a"] | None) -> Float[Tensor, "b a w"]:
+def select(x: Float[Tensor, "b n w"], queries: int, picked: Int[Tensor, "b a"] | None) -> Float[Tensor, "b a w"]:
     """The last `queries` tokens of each sample, or those that are picked of them."""
     before = x.shape[1] - queries
     return x[:, before:] if picked is None else at(x, before + picked)
@@ -89,7 +89,7 @@ class Attention(nn.Module):
             memory = context.cache.memory(context.place)
         asked = tuple(positions.last(context.queries) for positions in context.everything)
         mixed = attention(q, k, v, terms=context.encoding.terms(x, q, k, asked, memory))
-        out: Tensor = self.out(context.asked(rearrange(mixed, "b h q d -> b q (h d)")))
+        out: Tensor = self.out(context.select(rearrange(mixed, "b h q d -> b q (h d)")))
         return out
 
 
@@ -126,7 +126,7 @@ class Block(nn.Module):
     def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b a w"]:
         x = context.encoding.hidden(x, context.new)
         mixed = self.attention(self.before_attention(x), context)
-        x = context.asked(x) + self.after_attention(mixed)
+        x = context.select(x) + self.after_attention(mixed)
         out: Tensor = x + self.after_mlp(self.mlp(self.before_mlp(x)))
         return out
 
@@ -206,7 +206,7 @@ class Transformer(nn.Module):
             own, all_own = self.encoding.slide(new, loops), self.encoding.slide(everything, loops)
             x = self.stack(x, loops, queries, picked, own, all_own, cache, after)
         elif summed and queries is not None:
-            x = asked(x, queries, picked)
+            x = select(x, queries, picked)
         logits: Tensor = self.head(self.norm(x))
         return logits
 
@@ -234,7 +234,7 @@ class Transformer(nn.Module):
         """Cross entropy of the learned tokens: their sum over the batch, divided by their number in the whole step."""
         tokens, ids = inputs_of(batch, self.encoding)
         logits = self(tokens, ids, queries=batch.queries, picked=batch.picked)
-        return sum_nats(logits, batch) / count_learned(batch)
+        return sum_nats(logits, batch) / count_learned_tokens(batch)
 
     def answer_logits(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Float[Tensor, "b new v"] | None:
         """The logits of whole answers, of a kind of model that gives them at once; None: it decodes token by token."""
@@ -290,6 +290,6 @@ def sum_nats(logits: Float[Tensor, "b a v"], batch: Batch) -> Float[Tensor, ""]:
     return (each * learned.flatten()).sum()
 
 
-def count_learned(batch: Batch) -> Float[Tensor, ""] | Int[Tensor, ""]:
+def count_learned_tokens(batch: Batch) -> Float[Tensor, ""] | Int[Tensor, ""]:
     """The learned tokens of the step that a batch is a part of, in all processes; of the batch, if it is all of it."""
     return batch.wanted[1].sum() if batch.total is None else batch.total

@@ -17,7 +17,7 @@ from arith.model.cost import STATE_BYTES, activation_bytes, seconds, training_fl
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
 from arith.results.tables import aligned
-from arith.training.environment import autocast, device_named, keep_freed_memory, matmul_precision
+from arith.training.environment import autocast, find_device, keep_freed_memory, matmul_precision
 
 # FLOPs of one timed pass through a layer, forward and backward: 10 ms at 50 GFLOP/s, or at 100 TFLOP/s on a GPU.
 PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}
@@ -111,7 +111,7 @@ def flops_per_second(experiment: Experiment) -> float:
 
 @functools.cache  # runs that differ in their number of layers alone share one measurement
 def _measure_flops_per_second(config: RunConfig) -> float:
-    training, device = config.training, device_named(config.training.device)
+    training, device = config.training, find_device(config.training.device)
     experiment = Experiment.of(config)
     most = PROBED_FLOPS[device.type] / (flops_per_step(experiment) / training.batch)
     batch = experiment.training_data().batch(0, min(training.batch, max(1, int(most))), device)

@@ -19,8 +19,8 @@ from arith.performance.gpus import utilisation
 from arith.training.compiled import loss_for
 from arith.training.environment import (
     autocast,
-    device_named,
     explain_out_of_memory,
+    find_device,
     frozen_gc,
     keep_freed_memory,
     matmul_precision,
@@ -147,7 +147,7 @@ class Trial:
         """Set a run up as training does, before its first step."""
         keep_freed_memory()
         config = experiment.config.training
-        device = device_named(config.device)
+        device = find_device(config.device)
         model = experiment.model().to(device).train()
         data = experiment.training_data()
         loss_of = loss_for(experiment.config, data.longest, device)
@@ -225,7 +225,7 @@ def measure_throughput(
         clock: see `Laps`.
     """
     config, shape, vocabulary = experiment.config.training, experiment.config.model, experiment.vocabulary_size()
-    device = device_named(config.device)
+    device = find_device(config.device)
     before = _peak_memory(device, anew=True)
     with matmul_precision(config), explain_out_of_memory(config, experiment.tokens):
         trial = Trial.of(experiment, clock)

@@ -86,7 +86,7 @@ def local(orders: Sequence[RunOrder], jobs: int, logs: Path) -> Done:
     waiting, kills = deque(orders), dict.fromkeys((order.folder for order in orders), 0)
     gpus = visible_gpus()
     lanes = [Lane(gpus[place % len(gpus)] if gpus else None) for place in range(min(jobs, len(orders)))]
-    at_work = {lane.give(order): (lane, order) for lane, order in zip(lanes, _taken(waiting, len(lanes)), strict=True)}
+    at_work = {lane.give(order): (lane, order) for lane, order in zip(lanes, _take(waiting, len(lanes)), strict=True)}
     try:
         while at_work:
             for future in wait(at_work, return_when=FIRST_COMPLETED).done:
@@ -100,7 +100,7 @@ def local(orders: Sequence[RunOrder], jobs: int, logs: Path) -> Done:
                         outcome = None
                     else:
                         outcome = KILLED
-                for following in _taken(waiting, 1):
+                for following in _take(waiting, 1):
                     at_work[lane.give(following)] = lane, following
                 if outcome is not None:
                     yield order, outcome
@@ -114,7 +114,7 @@ def local(orders: Sequence[RunOrder], jobs: int, logs: Path) -> Done:
             lane.close()
 
 
-def _taken(waiting: deque[RunOrder], count: int) -> list[RunOrder]:
+def _take(waiting: deque[RunOrder], count: int) -> list[RunOrder]:
     return [waiting.popleft() for _ in range(min(count, len(waiting)))]
 
 
@@ -176,7 +176,7 @@ def ray(orders: Sequence[RunOrder], jobs: int, logs: Path) -> Done:
         cores = None if "RAY_ADDRESS" in os.environ else jobs
         engine.init(num_cpus=cores, log_to_driver=False, include_dashboard=False)
     gpus = 1 if engine.cluster_resources().get("GPU") else 0
-    task = engine.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_called)
+    task = engine.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_call)
     waiting = {task.remote(order): order for order in orders}
     while waiting:
         (ready,), _ = engine.wait(list(waiting), num_returns=1)
@@ -188,5 +188,5 @@ def ray(orders: Sequence[RunOrder], jobs: int, logs: Path) -> Done:
         yield order, outcome
 
 
-def _called(order: RunOrder) -> Outcome:
+def _call(order: RunOrder) -> Outcome:
     return order()

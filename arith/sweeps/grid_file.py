@@ -24,7 +24,7 @@ def load(path: Path) -> Sweep:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
     try:
-        return _checked(_read(path, values))
+        return _check(_read(path, values))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 
@@ -35,7 +35,7 @@ def ablation(base: RunConfig, name: str, changes: Sequence[tuple[str, Any]], see
     for setting, _ in changes:
         _check_name(setting)
     title = f"{name}, one setting changed at a time"
-    return _checked(Sweep(name, title, base, ((), *points), tuple(seeds)))
+    return _check(Sweep(name, title, base, ((), *points), tuple(seeds)))
 
 
 def _read(path: Path, values: dict[str, Any]) -> Sweep:
@@ -57,7 +57,7 @@ def _read(path: Path, values: dict[str, Any]) -> Sweep:
         seeds=_seeds(grid.pop("seeds", [0])),
         points=_product(grid),
         search_seeds=_seeds(search.pop("seeds", [100])),
-        groups=_listed(search.pop("for", ["encoding"]), "for"),
+        groups=_read_list(search.pop("for", ["encoding"]), "for"),
         searched=_product(search) if search else (),
         equal=equal,
         minutes=minutes,
@@ -68,7 +68,7 @@ def _read(path: Path, values: dict[str, Any]) -> Sweep:
     return sweep
 
 
-def _checked(sweep: Sweep) -> Sweep:
+def _check(sweep: Sweep) -> Sweep:
     """The same, if all of its runs can be."""
     labels = [label_of(point) for point in sweep.points]
     twice = next((label for label in labels if labels.count(label) > 1), None)
@@ -97,7 +97,7 @@ def _product(table: Mapping[str, Any]) -> tuple[Setting, ...]:
     """Every combination of a table of lists."""
     for name, listed in table.items():
         _check_name(name)
-        _listed(listed, name)
+        _read_list(listed, name)
     return tuple(itertools.product(*([(name, _hashable(value)) for value in table[name]] for name in table)))
 
 
@@ -107,13 +107,13 @@ def _check_name(name: str) -> None:
 
 
 def _seeds(listed: Any) -> tuple[int, ...]:
-    seeds = _listed(listed, "seeds")
+    seeds = _read_list(listed, "seeds")
     if not all(isinstance(seed, int) for seed in seeds):
         raise UsageError(f"seeds are whole numbers, got {listed!r}")
     return seeds
 
 
-def _listed(listed: Any, name: str) -> tuple[Any, ...]:
+def _read_list(listed: Any, name: str) -> tuple[Any, ...]:
     if not isinstance(listed, list) or not listed:
         raise UsageError(f"'{name}' takes a list of values, got {listed!r}")
     twice = [value for value in listed if listed.count(value) > 1]

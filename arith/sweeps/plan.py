@@ -86,7 +86,8 @@ class Sweep:
 
     def search_jobs(self) -> list[Job]:
         """The trials of the search."""
-        return [self._trial(*trial) for trial in itertools.product(self._grouped(), self.searched, self.search_seeds)]
+        trials = itertools.product(self._list_groups(), self.searched, self.search_seeds)
+        return [self._trial(*trial) for trial in trials]
 
     def jobs(self) -> list[Job]:
         """The runs that are compared, with what the search chose for each."""
@@ -99,7 +100,7 @@ class Sweep:
             results: the cells of each trial, by its folder.
         """
         chosen = {}
-        for group in self._grouped():
+        for group in self._list_groups():
             scores = {}
             for tried in self.searched:
                 trials = [self._trial(group, tried, seed) for seed in self.search_seeds]
@@ -107,12 +108,12 @@ class Sweep:
             chosen[group] = max(scores, key=lambda tried: scores[tried])
         return dataclasses.replace(self, chosen=chosen)
 
-    def configured(self, settings: Setting) -> RunConfig:
+    def configure(self, settings: Setting) -> RunConfig:
         """A run's configuration."""
-        config = self.base.with_values(_nested(settings))
+        config = self.base.with_values(_nest(settings))
         return config if self.steps is None else config.with_values(self.steps(config))
 
-    def _grouped(self) -> list[Setting]:
+    def _list_groups(self) -> list[Setting]:
         return list(dict.fromkeys(map(self._group, self.points)))
 
     def _group(self, point: Setting) -> Setting:
@@ -120,14 +121,14 @@ class Sweep:
 
     def _job(self, point: Setting, seed: int) -> Job:
         extra = self.chosen.get(self._group(point), ())
-        return self._made(label_of(point), (*point, *extra, *_seeded(seed)), seed)
+        return self._make_job(label_of(point), (*point, *extra, *_settings_of_seed(seed)), seed)
 
     def _trial(self, group: Setting, tried: Setting, seed: int) -> Job:
         others = ("evaluation.seed", self.base.evaluation.seed + 1)
-        return self._made(label_of((*group, *tried)), (*group, *tried, others, *_seeded(seed)), seed)
+        return self._make_job(label_of((*group, *tried)), (*group, *tried, others, *_settings_of_seed(seed)), seed)
 
-    def _made(self, label: str, settings: Setting, seed: int) -> Job:
-        config = self.configured(settings)
+    def _make_job(self, label: str, settings: Setting, seed: int) -> Job:
+        config = self.configure(settings)
         return Job(label, config, f"{as_file_name(label)}-{seed}-{digest(config)}")
 
 
@@ -160,11 +161,11 @@ def label_of(settings: Setting) -> str:
     return ", ".join(named) or "as it is"
 
 
-def _seeded(seed: int) -> Setting:
+def _settings_of_seed(seed: int) -> Setting:
     return ("model.seed", seed), ("data.seed", seed)
 
 
-def _nested(settings: Setting) -> dict[str, Any]:
+def _nest(settings: Setting) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in settings:
         values = merged(values, nested(name, value))

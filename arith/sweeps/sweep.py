@@ -54,7 +54,7 @@ def sweep(plan: Sweep, options: SweepOptions) -> str:
         Interrupted: a signal came; all is saved.
     """
     with lock_folder(options.folder):
-        return _sweep(equalised(plan, options), options)
+        return _sweep(equalise(plan, options), options)
 
 
 def _sweep(plan: Sweep, options: SweepOptions) -> str:
@@ -99,13 +99,13 @@ def work_through(jobs: Sequence[Job], options: SweepOptions, title: str) -> dict
     return {folder: found for folder, found in results.items() if found is not None}
 
 
-def equalised(plan: Sweep, options: SweepOptions) -> Sweep:
+def equalise(plan: Sweep, options: SweepOptions) -> Sweep:
     """The same sweep with steps for each run, so that all get the same of what is asked for."""
     if plan.equal == "steps":
         return plan
-    first = plan.configured(plan.points[0])
+    first = plan.configure(plan.points[0])
     if plan.equal == "seconds":
-        return dataclasses.replace(plan, steps=_measured(plan.minutes or 0, options))
+        return dataclasses.replace(plan, steps=_measure_steps(plan.minutes or 0, options))
     cost: Callable[[RunConfig], float] = _samples_per_step if plan.equal == "samples" else _flops_per_step
     wanted = first.training.steps * cost(first)
 
@@ -123,7 +123,7 @@ def _flops_per_step(config: RunConfig) -> float:
     return flops_per_step(Experiment.of(config))
 
 
-def _measured(minutes: float, options: SweepOptions) -> Callable[[RunConfig], Mapping[str, Any]]:
+def _measure_steps(minutes: float, options: SweepOptions) -> Callable[[RunConfig], Mapping[str, Any]]:
     """Steps that fit into some minutes, measured by itself and once for each configuration, whatever its seeds.
 
     They are kept in the sweep's folder: the same command goes on with them.

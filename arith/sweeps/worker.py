@@ -120,7 +120,7 @@ def work(order: RunOrder) -> Outcome:
     torch.set_num_threads(order.threads)
     folder = Path(order.folder)
     try:
-        with lock_folder(folder), _told(folder / FAILED):
+        with lock_folder(folder), _record_failure(folder / FAILED):
             config = RunConfig.of(order.config)
             run_and_test(begin_or_resume(folder, config), Experiment.of(config), order.label)
     except (Interrupted, KeyboardInterrupt):
@@ -131,7 +131,7 @@ def work(order: RunOrder) -> Outcome:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _record_failure(path: Path) -> Iterator[None]:
     """Keep the reason of a failure in a file. To be interrupted is none."""
     path.unlink(missing_ok=True)
     try:

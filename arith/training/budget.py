@@ -10,8 +10,8 @@ from arith.process.signals import Flag
 from arith.training.compiled import loss_for
 from arith.training.environment import (
     deterministic,
-    device_named,
     explain_out_of_memory,
+    find_device,
     keep_freed_memory,
     matmul_precision,
 )
@@ -56,7 +56,7 @@ def for_minutes(config: RunConfig, minutes: float) -> RunConfig:
 def seconds_of(config: RunConfig) -> tuple[float, float]:
     """Seconds of a training step, the median of some, and of a validation. The model is thrown away."""
     experiment = Experiment.of(config)
-    device = device_named(config.training.device)
+    device = find_device(config.training.device)
     model = experiment.model().to(device)
     optimizer = build_optimizer(model, config.training)
     data, watch = experiment.training_data(), FiniteWatch(device)

@@ -69,7 +69,7 @@ ALONE = World()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
+def join_world(device: torch.device) -> Iterator[World]:
     """The world that torchrun's environment describes, or a single process."""
     if not several():
         yield World()

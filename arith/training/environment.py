@@ -47,7 +47,7 @@ def frozen_gc() -> Iterator[None]:
         gc.unfreeze()
 
 
-def device_named(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     """Find a device by name; `auto` is the first CUDA device, or the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -21,8 +21,8 @@ from arith.training.distributed import ALONE, World, local_device
 from arith.training.environment import (
     autocast,
     deterministic,
-    device_named,
     explain_out_of_memory,
+    find_device,
     frozen_gc,
     keep_freed_memory,
     matmul_precision,
@@ -57,16 +57,16 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
         )
     if experiment.supervision is not None and world.size > 1:
         raise UsageError(f"with trace.kind a model is trained by one process: got {world.size}")
-    device = local_device(device_named(config.device))
+    device = local_device(find_device(config.device))
     model = experiment.model().to(device)
     optimizer = build_optimizer(model, config)
     step = 0
-    if checkpoints.any_saved(run.checkpoints):
+    if checkpoints.any_exist(run.checkpoints):
         checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
         checkpoint.restore(model, optimizer)
         step = checkpoint.step
     # Steps after the checkpoint are computed again, and so are their rows.
-    rows = [row for row in run.logged() if row["step"] <= step]
+    rows = [row for row in run.read_metrics() if row["step"] <= step]
     hint = command_line("train", "--resume", "--out", str(run.folder))
     world.wait()  # nothing is written before all have read what is there
     with disk_errors("the metrics", hint):

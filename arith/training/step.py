@@ -60,7 +60,7 @@ def training_step(
                 parameter.grad = torch.zeros_like(parameter)
     losses = []
     for batch in batches:
-        losses.append(_there_and_back(model, batch, config, loss_of or batch_loss))
+        losses.append(_forward_backward(model, batch, config, loss_of or batch_loss))
     loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
     # A sum, not a mean: each process has divided its loss by the tokens of all of them.
     world.sum([*(p.grad for p in parameters if p.grad is not None), loss])
@@ -71,7 +71,7 @@ def training_step(
     return loss, norm
 
 
-def _there_and_back(model: Transformer, batch: Batch, config: TrainingConfig, loss_of: LossOf) -> Float[Tensor, ""]:
+def _forward_backward(model: Transformer, batch: Batch, config: TrainingConfig, loss_of: LossOf) -> Float[Tensor, ""]:
     """Compute the loss of a batch and add its gradient to the parameters'."""
     with autocast(batch.samples.tokens.device, config):
         loss = loss_of(model, batch)
@@ -81,7 +81,7 @@ def _there_and_back(model: Transformer, batch: Batch, config: TrainingConfig, lo
         # Graphs of the way back are compiled when they first run. One that fails has added nothing to any gradient.
         if not (isinstance(loss_of, GivesUp) and loss_of.gives_up(error)):
             raise
-        return _there_and_back(model, batch, config, loss_of)
+        return _forward_backward(model, batch, config, loss_of)
     return loss.detach().clone()
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset as Rows
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 
 from arith.experiment.experiment import Experiment
-from arith.training.environment import device_named
+from arith.training.environment import find_device
 
 IGNORED = -100  # label of a token that is not asked for, as Hugging Face marks it
 
@@ -105,7 +105,7 @@ class HuggingFace:
                 optim="adamw_torch_fused",
                 bf16=training.precision == "bfloat16",
                 torch_compile=self.compiled,
-                use_cpu=device_named(training.device).type == "cpu",
+                use_cpu=find_device(training.device).type == "cpu",
                 dataloader_num_workers=0,
                 dataloader_pin_memory=False,
                 dataloader_drop_last=True,

@@ -8,7 +8,7 @@ from arith.config.reading import differences, digit_list, digit_range
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
-from arith.training.environment import device_named
+from arith.training.environment import find_device
 
 
 def test_defaults_are_a_sound_run() -> None:
@@ -157,6 +157,6 @@ def test_differences_are_named() -> None:
 
 
 def test_unknown_devices_are_refused() -> None:
-    assert device_named("cpu").type == "cpu"
+    assert find_device("cpu").type == "cpu"
     with pytest.raises(UsageError, match="no device is called 'tpuu'"):
-        device_named("tpuu")
+        find_device("tpuu")

@@ -126,7 +126,7 @@ def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_wrong_token_of_one_pass_is_that_of_decoding(half_trained: Path) -> None:
     run = Run.open(half_trained)
     experiment = Experiment.of(run.config)
-    model, _ = run.trained(experiment)
+    model, _ = run.load_model(experiment)
     data = experiment.test_data("unequal", 2)
     found = judged(model, data, 200)
     rows = answered(model, Condition("unequal", 2, 200), data, 0, found)

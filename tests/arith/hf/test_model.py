@@ -23,7 +23,7 @@ from arith.errors import UsageError
 from arith.evaluation.answers import ask
 from arith.experiment import shipped
 from arith.experiment.experiment import Experiment
-from arith.experiment.exported import opened
+from arith.experiment.exported import open_model
 from arith.hf.inputs import CACHE
 from arith.hf.model import ArithConfig, ArithForCausalLM
 from arith.hf.tokenizer import character_tokenizer
@@ -212,7 +212,7 @@ def test_what_cannot_be_exported_is_refused(arith: Callable[..., Result], run: P
     values["run"]["imports"] = ["evil.py"]
     (tmp_path / "adder" / "config.json").write_text(json.dumps(values))
     with pytest.raises(UsageError, match=r"evil\.py, and code that comes with a model is not run"):
-        opened(tmp_path / "adder")
+        open_model(tmp_path / "adder")
 
 
 @pytest.mark.slow
@@ -235,7 +235,7 @@ def test_a_shipped_model_is_small_and_answers_with_what_its_card_says(arith: Cal
     folder = shipped.FOLDER / name
     assert (folder / "model.safetensors").stat().st_size < shipped.LARGEST
     results = Results.load(folder / "results.json")
-    model = opened(Path(name))
+    model = open_model(Path(name))
     assert {cell.encoding for cell in results.cells} == {model.config.encoding}
     assert shipped.line(name) in arith("list", "shipped").stdout
     # A few of the very problems that were counted.

@@ -84,7 +84,7 @@ def test_a_model_that_follows_the_trace_is_right_at_any_length(kind: str, suite:
         found[:, start : start + 24] = torch.from_numpy(after)
         return torch.nn.functional.one_hot(found, 10).float()[:, -queries:]
 
-    model.revised = exact  # type: ignore[method-assign]
+    model.revise = exact  # type: ignore[method-assign]
     assert judge(model, batch).right.all()
     assert loops == list(range(len(loops)))
     assert len(loops) >= 12
@@ -143,12 +143,12 @@ def test_columns_see_the_digits_of_their_loop() -> None:
     ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
     state = torch.zeros(*batch.tokens.shape, 2, dtype=torch.long)
     t = torch.tensor([[3]])
-    before = model.revised(batch.tokens, state, ids, t, 17)
+    before = model.revise(batch.tokens, state, ids, t, 17)
     for digit in range(8):
         for start, name in ((1, "a"), (10, "b")):
             changed = batch.tokens.clone()
             changed[0, start + digit] = (changed[0, start + digit] + 1) % 10
-            after = model.revised(changed, state, ids, t, 17)
+            after = model.revise(changed, state, ids, t, 17)
             differs = [k for k in range(16) if not torch.allclose(after[0, k], before[0, k], atol=1e-6)]
             if name == "a":
                 assert differs == [k for k in range(digit + 2, digit + 5) if k < 16]
@@ -157,7 +157,7 @@ def test_columns_see_the_digits_of_their_loop() -> None:
     for column in range(16):
         changed_state = state.clone()
         changed_state[0, 19 + column, 1] = 5
-        after = model.revised(batch.tokens, changed_state, ids, t, 17)
+        after = model.revise(batch.tokens, changed_state, ids, t, 17)
         differs = [k for k in range(16) if not torch.allclose(after[0, k], before[0, k], atol=1e-6)]
         assert differs == [k for k in (column, column + 1) if k < 16]
 
@@ -226,7 +226,7 @@ def test_steps_that_are_learned_hold_for_longer_problems(tmp_path: Path) -> None
     assert batch.loops is not None
     ids = batch.placed_by(model.encoding)
     with torch.no_grad():
-        found = model.revised(batch.tokens, batch.loops.before.long(), ids, batch.loops.loop[:, None], batch.queries)
+        found = model.revise(batch.tokens, batch.loops.before.long(), ids, batch.loops.loop[:, None], batch.queries)
     inside = columns(batch.tokens)[:, -batch.queries :]
     right = found.argmax(-1) == batch.loops.after[:, -batch.queries :]
     assert right[inside].float().mean() > 0.7  # by chance a tenth; whole products take ten times as many steps

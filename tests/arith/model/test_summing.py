@@ -121,9 +121,9 @@ def test_places_are_those_whose_logits_say_the_digits(monkeypatch: pytest.Monkey
 
     def seen(tokens: torch.Tensor, ids: Any, queries: int, picked: Any, places: torch.Tensor) -> Any:
         asked["places"] = places
-        return Summing.both(model, tokens, ids, queries, picked, places)
+        return Summing.forward_with_sums(model, tokens, ids, queries, picked, places)
 
-    monkeypatch.setattr(model, "both", seen)
+    monkeypatch.setattr(model, "forward_with_sums", seen)
     sum_loss(model, batch)
     width = batch.samples.answer_width
     assert width is not None
@@ -141,7 +141,7 @@ def test_the_loss_is_that_of_each_column() -> None:
     for row, (begin, length) in enumerate(zip(batch.samples.prompt_length, batch.length, strict=True)):
         places = torch.arange(int(begin) - 1, int(length) - 1)
         answers = torch.nn.functional.cross_entropy(plain[row, places], batch.tokens[row, places + 1], reduction="sum")
-        _, sums = model.both(*inputs(model, batch), 1, None, places[:-1].expand(30, -1))
+        _, sums = model.forward_with_sums(*inputs(model, batch), 1, None, places[:-1].expand(30, -1))
         target = model.sums.targets(batch)[row, : len(places) - 1]
         expected = expected + answers + 0.3 * torch.nn.functional.cross_entropy(sums[row], target, reduction="sum")
     asked = (batch.length - batch.samples.prompt_length).sum()

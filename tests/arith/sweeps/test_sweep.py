@@ -107,12 +107,12 @@ def test_a_search_chooses_on_trained_lengths_alone(tmp_path: Path, arith: Arith)
 def test_equal_flops_give_longer_sequences_fewer_steps(tmp_path: Path) -> None:
     from arith.experiment.experiment import Experiment
     from arith.performance.estimate import flops_per_step
-    from arith.sweeps.sweep import SweepOptions, equalised
+    from arith.sweeps.sweep import SweepOptions, equalise
 
     text = 'equal = "flops"\nencoding = "rope"\n' + GRID.replace("steps = 6", "steps = 600").replace(
         'encoding = ["rope", "nope"]', 'format = ["plain", "plain+recursive"]'
     )
-    plan = equalised(grid.load(written(tmp_path, text)), SweepOptions(tmp_path / "out", "local", 1, 1))
+    plan = equalise(grid.load(written(tmp_path, text)), SweepOptions(tmp_path / "out", "local", 1, 1))
     spent = {job.label: job.config.training.steps * flops_per_step(Experiment.of(job.config)) for job in plan.jobs()}
     assert len(spent) == 2
     assert max(spent.values()) / min(spent.values()) < 1.01
@@ -192,7 +192,7 @@ def test_equal_samples_and_what_is_kept_of_seconds(tmp_path: Path, monkeypatch: 
         "steps = 6", "steps = 60"
     )
     means = sweeping.SweepOptions(tmp_path / "out", "local", 1, 1)
-    plan = sweeping.equalised(grid.load(written(tmp_path, 'encoding = "rope"\n' + batches)), means)
+    plan = sweeping.equalise(grid.load(written(tmp_path, 'encoding = "rope"\n' + batches)), means)
     assert {(job.config.training.batch, job.config.training.steps) for job in plan.jobs()} == {(8, 60), (16, 30)}
 
     measured: list[str] = []
@@ -204,7 +204,7 @@ def test_equal_samples_and_what_is_kept_of_seconds(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(sweeping, "for_minutes", for_minutes)
     for minutes, expected in ((1, 2), (1, 2), (2, 4)):
         text = f'equal = "seconds"\nminutes = {minutes}\n' + GRID
-        plan = sweeping.equalised(grid.load(written(tmp_path, text)), means)
+        plan = sweeping.equalise(grid.load(written(tmp_path, text)), means)
         assert len({job.config.training.steps for job in plan.jobs()}) == 2
         assert len(measured) == expected, "each encoding once, whatever its seeds; again for another time"
 

@@ -46,9 +46,9 @@ def test_resumed_run_is_bitwise_the_uninterrupted_one(
     run = halted(whole)
     resumed = weights(train(run, experiment))
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
-    last, again = whole.logged()[-1], run.logged()[-1]
+    last, again = whole.read_metrics()[-1], run.read_metrics()[-1]
     assert (last["step"], last["loss"], last["accuracy"]) == (again["step"], again["loss"], again["accuracy"])
-    steps = [row["step"] for row in run.logged()]
+    steps = [row["step"] for row in run.read_metrics()]
     assert steps == sorted(set(steps)), "rows after the checkpoint are written once"
 
 
@@ -60,7 +60,8 @@ def test_metrics_of_a_resumed_run_are_row_by_row_those_of_the_uninterrupted_one(
     run = halted(whole)
     train(run, Experiment.of(whole.config))
     timed = {"seconds", "tokens_per_second", "padded_tokens_per_second"}
-    expected, found = ([{n: row[n] for n in row if n not in timed} for row in own.logged()] for own in (whole, run))
+    both = whole.read_metrics(), run.read_metrics()
+    expected, found = ([{n: row[n] for n in row if n not in timed} for row in rows] for rows in both)
     assert [row["step"] for row in expected] == [3, 5, 6, 9, 10, 12]
     assert found == expected
 
@@ -118,10 +119,10 @@ def test_a_cut_line_of_metrics_is_dropped(tmp_path: Path) -> None:
     config = short()
     run = Run.begin(tmp_path / "run", config)
     train(run, Experiment.of(config))
-    rows = run.logged()
+    rows = run.read_metrics()
     with run.metrics.open("a") as opened:
         opened.write('{"step": 13, "lo')
-    assert run.logged() == rows
+    assert run.read_metrics() == rows
 
 
 def saved(folder: Path, *steps: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
@@ -225,7 +226,7 @@ def test_a_step_that_is_no_number_is_not_saved(
     monkeypatch.setattr("arith.training.loop.training_step", lambda *_: (torch.tensor(loss), torch.tensor(norm)))
     with pytest.raises(RunError, match="at step 1, learning rate"):
         train(run, Experiment.of(config))
-    assert not checkpoints.any_saved(run.checkpoints)
+    assert not checkpoints.any_exist(run.checkpoints)
 
 
 def test_folders_are_never_lost_by_accident(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_run_in_parts_has_the_losses_of_a_run_in_one(tmp_path: Path, halted: C
         experiment = experiment_with(training={"microbatches": parts})
         run = Run.begin(tmp_path / str(parts), experiment.config)
         last = train(run, experiment).state_dict()
-        losses[parts] = [row["loss"] for row in run.logged() if "loss" in row]
+        losses[parts] = [row["loss"] for row in run.read_metrics() if "loss" in row]
     assert losses[3] == pytest.approx(losses[1], rel=1e-4)
     again = train(halted(run), experiment).state_dict()
     assert all(torch.equal(again[name], last[name]) for name in last)
@@ -238,7 +238,7 @@ def test_a_run_compiled_by_inductor_has_the_losses_of_an_eager_one(tmp_path: Pat
         experiment = experiment_with(encoding="coupled-window", training={"compile": wanted, "microbatches": 2})
         run = Run.begin(tmp_path / wanted, experiment.config)
         train(run, experiment)
-        losses.append([row["loss"] for row in run.logged() if "loss" in row])
+        losses.append([row["loss"] for row in run.read_metrics() if "loss" in row])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
@@ -322,7 +322,7 @@ def test_rates_count_tokens_without_padding_and_with_it(tmp_path: Path) -> None:
     experiment = experiment_with()
     run = Run.begin(tmp_path / "run", experiment.config)
     train(run, experiment)
-    rows = [row for row in run.logged() if "loss" in row]
+    rows = [row for row in run.read_metrics() if "loss" in row]
     for row in rows:
         assert 0 < row["tokens_per_second"] < row["padded_tokens_per_second"]
 

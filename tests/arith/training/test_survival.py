@@ -83,7 +83,7 @@ def test_a_loss_that_is_no_number_is_told_with_its_step(tmp_path: Path, monkeypa
     ):
         train(run, Experiment.of(config))
     assert checkpoints.latest(run.checkpoints, print).step == 4
-    assert run.logged()[-1]["step"] == 6
+    assert run.read_metrics()[-1]["step"] == 6
 
 
 def _hold(folder: str, ready: "multiprocessing.Queue[int]") -> None:
@@ -181,7 +181,7 @@ def test_a_checkpoint_of_another_version_is_refused_by_its_version(tmp_path: Pat
         manifest["state.json"] = {"bytes": state.stat().st_size, "sha256": checkpoints._sha256(state)}
         (folder / "MANIFEST.json").write_text(json.dumps(manifest))
     with pytest.raises(RunError, match=r"is of version 0, and this arith reads version 1"):
-        run.trained(Experiment.of(config))
+        run.load_model(Experiment.of(config))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_losses_are_what_they_were(tmp_path: Path, name: str) -> None:
     config = RunConfig.of(values).with_values(GOLDEN_RUNS[name])
     run = Run.begin(tmp_path / "run", config)
     train(run, Experiment.of(config))
-    losses = [row["loss"] for row in run.logged()]
+    losses = [row["loss"] for row in run.read_metrics()]
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("ARITH_GOLDEN") == "write":
         path.write_text("".join(f"{loss:.6f}\n" for loss in losses))
