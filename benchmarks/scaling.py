@@ -25,7 +25,7 @@ from arith.config.recipe import load_config
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
-from arith.results.tables import aligned
+from arith.results.tables import align_columns
 
 SECONDS = 1.5  # spent at each size on steps, and again on tests
 GPUS = (1, 8, 64)
@@ -96,7 +96,7 @@ def description(study: dict[str, Any]) -> str:
             for feature, value in fitted.coefficients.items()
         ]
         median, largest = fitted.error
-        parts.append(f"{aligned(rows)}\nerror at sizes held out: median {median:.0%}, largest {largest:.0%}")
+        parts.append(f"{align_columns(rows)}\nerror at sizes held out: median {median:.0%}, largest {largest:.0%}")
     rows = [["model", "digits", "tokens", "H100s", "ms a step", "of it exchange", "memory each"]]
     rows += [
         [
@@ -112,7 +112,7 @@ def description(study: dict[str, Any]) -> str:
     ]
     shares = ", ".join(f"{share:.0%} from {width} wide" for width, share in ASSUMED_MFU)
     note = f"Foretold, not measured: products in bfloat16, batch {study['foretold'][0]['batch']}, MFU {shares}."
-    return "\n\n".join([*parts, f"{aligned(rows)}\n{note}"])
+    return "\n\n".join([*parts, f"{align_columns(rows)}\n{note}"])
 
 
 @click.command(help=__doc__)

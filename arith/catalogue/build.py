@@ -70,7 +70,7 @@ def encoding(
         return composed
 
 
-def scheme_named(named: Named, facts: Mapping[str, int]) -> Scheme:
+def build_scheme(named: Named, facts: Mapping[str, int]) -> Scheme:
     """The position scheme of this name."""
     scheme: Scheme = construct(SCHEMES.load(named.name), named, "position scheme", facts, SHAPE)
     needed = (
@@ -95,7 +95,7 @@ def scheme_named(named: Named, facts: Mapping[str, int]) -> Scheme:
 
 
 def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
-    scheme = scheme_named(part.scheme, facts)
+    scheme = build_scheme(part.scheme, facts)
     with errors_about(part):
         highest = scheme.highest(facts["tokens"], facts["digits"])
     own = dict(facts) | {"highest": highest, "levels": scheme.levels, "resolution": scheme.resolution}

@@ -66,8 +66,8 @@ def _base(name: str) -> Callable[..., Format]:
 
         return plain
 
-    def padded(width: int | None = None, pad: Pad = "both") -> Format:
+    def pad_numbers(width: int | None = None, pad: Pad = "both") -> Format:
         operands, answer = PADS[pad]
         return replace(named, width=width, pad_operands=operands, pad_answer=answer)
 
-    return padded
+    return pad_numbers

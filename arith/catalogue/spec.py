@@ -64,7 +64,7 @@ def parse_name(text: str, what: str) -> Named:
     Named(name='addition', settings=(('operands', '3'),))
     """
     parser = _Parser(text, example="addition or addition:operands=3")
-    named = parser.named(what)
+    named = parser.name(what)
     if parser.place < len(parser.tokens):
         raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
     return named
@@ -77,9 +77,9 @@ def parse_sum(text: str, what: str, example: str) -> list[Named]:
     ['padded', 'hints']
     """
     parser = _Parser(text, example=example)
-    found = [parser.named(what)]
+    found = [parser.name(what)]
     while parser.take("+"):
-        found.append(parser.named(f"what is added to {what}"))
+        found.append(parser.name(f"what is added to {what}"))
     if parser.place < len(parser.tokens):
         raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
     return found
@@ -145,10 +145,10 @@ class _Parser:
             if not self.take(")"):
                 raise self.error("')' is missing")
         else:
-            parts = self.named_part()
+            parts = self.single_part()
         if not self.take("@"):
             return parts
-        scheme = self.named("a position scheme")
+        scheme = self.name("a position scheme")
         if not SCHEMES.has(scheme.name) and (scheme.name in ALIASES or ENCODINGS.has(scheme.name)):
             raise self.error(f"'{scheme.name}' is an encoding, and after '@' stands a position scheme")
         SCHEMES.check(scheme.name)
@@ -157,8 +157,8 @@ class _Parser:
             raise self.error(f"it puts on '{scheme}' what is on '{taken[0]}' already")
         return [(encoding, scheme) for encoding, _ in parts]
 
-    def named_part(self) -> list[_Open]:
-        named = self.named("an encoding")
+    def single_part(self) -> list[_Open]:
+        named = self.name("an encoding")
         if named.name not in ALIASES:
             if not ENCODINGS.has(named.name) and SCHEMES.has(named.name):
                 raise self.error(f"'{named.name}' is a position scheme: write rope@{named.name}")
@@ -169,7 +169,7 @@ class _Parser:
             raise self.error(f"'{named.name}' stands for {meaning}; write that out to change a setting")
         return _Parser(meaning).sum()
 
-    def named(self, what: str) -> Named:
+    def name(self, what: str) -> Named:
         name = self.word(what)
         settings: list[tuple[str, str]] = []
         if self.take(":"):

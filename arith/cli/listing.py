@@ -43,14 +43,14 @@ def command(kind: str | None, folder: Path, imports: tuple[str, ...], as_json: b
 
 def _list_runs(folder: Path, as_json: bool) -> None:
     from arith.experiment.inventory import runs
-    from arith.results.tables import aligned
+    from arith.results.tables import align_columns
 
     found = runs(folder)
     if as_json:
         click.echo(json.dumps([{**dataclasses.asdict(run), "folder": str(run.folder)} for run in found], indent=1))
         return
     header = ["run", "state", "step", "claim"]
-    click.echo(aligned([header, *([str(r.folder), r.state, f"{r.step}/{r.steps}", r.claim] for r in found)]))
+    click.echo(align_columns([header, *([str(r.folder), r.state, f"{r.step}/{r.steps}", r.claim] for r in found)]))
 
 
 def entries(kind: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from arith.cli.framework import click
 from arith.config import recipe
-from arith.config.reading import merged, nested
+from arith.config.reading import merge_tables, nest_setting
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
 
@@ -77,20 +77,20 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
     for option, setting, _, _ in _SETTINGS:
         given = options.get(_parameter(option))
         if given is not None:
-            values = merged(values, nested(setting, given))
+            values = merge_tables(values, nest_setting(setting, given))
     # One option for both: who says --samples 50 does not expect 400 problems at 200 digits.
     if options.get("samples") is not None:
-        values = merged(values, {"evaluation": {"long_samples": options["samples"]}})
+        values = merge_tables(values, {"evaluation": {"long_samples": options["samples"]}})
     if options.get("task") is not None:
         values["task"] = options["task"]
     if options.get("seed") is not None:
-        values = merged(values, {"model": {"seed": options["seed"]}, "data": {"seed": options["seed"]}})
+        values = merge_tables(values, {"model": {"seed": options["seed"]}, "data": {"seed": options["seed"]}})
     # Absolute, as the run may be resumed from another folder.
     if options.get("imports"):
         values["imports"] = [str(Path(path).resolve()) for path in options["imports"]]
     # Last, so that --set wins over an option for the same setting.
     for assignment in options.get("assignments", ()):
-        values = merged(values, nested(*assigned(assignment)))
+        values = merge_tables(values, nest_setting(*read_assignment(assignment)))
     return values
 
 
@@ -102,10 +102,10 @@ def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunCo
     return config.with_values(overrides(options))
 
 
-def assigned(text: str) -> tuple[str, Any]:
+def read_assignment(text: str) -> tuple[str, Any]:
     """Read NAME=VALUE: the value as TOML writes it, or a text without quotes.
 
-    >>> assigned("model.layers=6"), assigned("encoding=rope")
+    >>> read_assignment("model.layers=6"), read_assignment("encoding=rope")
     (('model.layers', 6), ('encoding', 'rope'))
     """
     name, equals, value = text.partition("=")

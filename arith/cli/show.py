@@ -63,7 +63,7 @@ def batch(rows: int, **options: Any) -> None:
     import torch
 
     from arith.experiment.experiment import Experiment
-    from arith.results.tables import aligned
+    from arith.results.tables import align_columns
     from arith.tasks import vocabulary
 
     experiment = Experiment.of(config_from(options))
@@ -82,7 +82,7 @@ def batch(rows: int, **options: Any) -> None:
                 label = f"{type(scheme).__name__.lower()} position" + (f" {place}" if scheme.levels > 1 else "")
                 lines.append([label, *map(str, own.tolist())])
         lines.append(["learned", *("x" if asked else "." for asked in shown.answer_mask[row, :length].tolist())])
-        click.echo(aligned(lines) + "\n")
+        click.echo(align_columns(lines) + "\n")
     click.echo(
         f"{experiment.config.task}, {experiment.config.format}, {experiment.config.encoding}. Position 0: no position."
     )

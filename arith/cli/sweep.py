@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from arith.cli.framework import click
-from arith.cli.options import assigned
+from arith.cli.options import read_assignment
 from arith.errors import UsageError
 
 
@@ -43,7 +43,7 @@ def command(
     from arith.sweeps.sweep import SweepOptions, equalise, sweep
 
     if ablate:
-        changes = [assigned(text) for text in ablate]
+        changes = [read_assignment(text) for text in ablate]
         planned = grid.ablation(recipe.load_config(plan), _name(plan), changes, range(seeds))
     elif plan.endswith(".toml"):
         planned = grid.load(Path(plan))

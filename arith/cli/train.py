@@ -5,7 +5,7 @@ from typing import Any
 
 from arith.cli.framework import click
 from arith.cli.options import config_from, json_option, run_options
-from arith.config.pretrained import ENCODING, located
+from arith.config.pretrained import ENCODING, make_absolute
 from arith.errors import UsageError
 
 
@@ -49,7 +49,7 @@ def command(
         if options["encoding"] is not None:
             raise UsageError("a pretrained model keeps the encoding that it has: give --init without --encoding")
         options["encoding"] = ENCODING
-        options["assignments"] = (*options["assignments"], f"model.init={located(init)}")
+        options["assignments"] = (*options["assignments"], f"model.init={make_absolute(init)}")
     for name, value in (("deterministic", deterministic), ("tensorboard", tensorboard)):
         if value is not None:
             options["assignments"] = (*options["assignments"], f"training.{name}={str(value).lower()}")

@@ -10,10 +10,10 @@ PREFIX = "hf:"
 CONFIG = "config.json"
 
 
-def located(text: str) -> str:
+def make_absolute(text: str) -> str:
     """The same name with an absolute path, so that the run can be resumed from another folder.
 
-    >>> located("gpt2")
+    >>> make_absolute("gpt2")
     Traceback (most recent call last):
     ...
     arith.errors.UsageError: a pretrained model is named hf:FOLDER, a local one of Hugging Face; got 'gpt2'

@@ -14,23 +14,23 @@ Config = typing.TypeVar("Config")
 _NAMES = {kind: kind.__name__ for kind in WORDS}  # messages name types as Python does
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Nested tables, the values of the second in place of the first's.
 
-    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+    >>> merge_tables({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
     {'a': {'b': 3, 'c': 2}}
     """
     result = dict(base)
     for key, value in over.items():
         known = result.get(key)
-        result[key] = merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+        result[key] = merge_tables(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
     return result
 
 
-def nested(setting: str, value: Any) -> dict[str, Any]:
+def nest_setting(setting: str, value: Any) -> dict[str, Any]:
     """A dotted setting as nested tables.
 
-    >>> nested("model.layers", 6)
+    >>> nest_setting("model.layers", 6)
     {'model': {'layers': 6}}
     """
     # From the inside out.

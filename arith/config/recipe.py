@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from arith.config.reading import merged
+from arith.config.reading import merge_tables
 from arith.config.schema import RunConfig
 from arith.errors import UsageError, did_you_mean
 from arith.results.figure_plan import PLAIN, Claim, Contest, FigurePlan
@@ -47,7 +47,7 @@ class Recipe:
 
     def for_publication(self) -> "Recipe":
         """The same runs, tested as published results are."""
-        return replace(self, values=merged(self.values, self.published))
+        return replace(self, values=merge_tables(self.values, self.published))
 
     def labels(self) -> list[str]:
         """The labels of its curves; a recipe of one run has one curve, named like the recipe."""
@@ -67,7 +67,7 @@ class Recipe:
                 f"recipe '{self.name}' is a figure of several runs. Choose one: {self.name}:LABEL.{hint} "
                 f"Labels: {', '.join(own)}"
             )
-        return merged(self.values, own[label])
+        return merge_tables(self.values, own[label])
 
 
 def names() -> list[str]:
@@ -103,7 +103,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
     elif scale not in scales:
         known = f"Scales: {', '.join(scales)}" if scales else "It has no scales"
         raise UsageError(f"recipe '{path.stem}' has no scale '{scale}'.{did_you_mean(scale, scales)} {known}")
-    values = merged(values, scales[scale]) if scale else values
+    values = merge_tables(values, scales[scale]) if scale else values
     # A recipe's own files stand beside it, wherever it is called from.
     if "imports" in values:
         values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]

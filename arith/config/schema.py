@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from arith.config.reading import _build, _with_preset, grid_lengths, merged
+from arith.config.reading import _build, _with_preset, grid_lengths, merge_tables
 
 Activation = Literal["gelu", "gated-gelu", "gated-sine"]
 
@@ -236,7 +236,7 @@ class RunConfig:
 
     def with_values(self, values: Mapping[str, Any]) -> "RunConfig":
         """The same configuration with some values replaced, checked like any other."""
-        return RunConfig.of(merged(self.as_dict(), _with_preset(values)))
+        return RunConfig.of(merge_tables(self.as_dict(), _with_preset(values)))
 
     @property
     def tested_task(self) -> str:

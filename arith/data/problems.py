@@ -72,13 +72,13 @@ def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
         raise UsageError(str(error)) from error
 
 
-def suite_named(name: str) -> SuiteName:
+def find_suite(name: str) -> SuiteName:
     """The test suite of a name.
 
     Raises:
         UsageError: there is none.
 
-    >>> suite_named("chains")
+    >>> find_suite("chains")
     Traceback (most recent call last):
     arith.errors.UsageError: no test suite is called 'chains'. Did you mean 'chain'? Suites: random, unequal, ...
     """
@@ -89,7 +89,7 @@ def suite_named(name: str) -> SuiteName:
 
 def suite_problems(task: str, suite: str, data: DataConfig) -> Mixture:
     """The problems of a test suite at one length, with the data's seed."""
-    name = suite_named(suite)
+    name = find_suite(suite)
     low, high = data.digits
     if low != high:
         raise UsageError(f"a suite is of one length, such as --digits {high}; got {low}-{high}")

@@ -15,7 +15,7 @@ from arith.experiment.run import Run
 from arith.process.progress import progress
 from arith.results.predictions import Predictions, condition
 from arith.results.schema import Condition
-from arith.results.tables import aligned
+from arith.results.tables import align_columns
 from arith.results.uncertainty import Pairs, difference_interval, holm, mcnemar, percent
 
 SURE = 0.05
@@ -135,7 +135,7 @@ def comparison_table(rows: Sequence[Comparison]) -> str:
         counts = [str(row.only_first), str(row.only_second), f"{row.p:.2g}", f"{row.corrected:.2g}"]
         shown = [row.second, suite, digits, str(row.n), first, second, f"{100 * row.difference:+.1f}", interval]
         lines.append([*shown, *counts, row.verdict])
-    return aligned(lines) + (
+    return align_columns(lines) + (
         "\nExact match in %, the same problems for all; McNemar's exact test, corrected for all lines (Holm)."
         "\nIt is about these models: how much their seeds matter, only runs of several seeds can tell (arith plot)."
     )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from arith.config.reading import grid_lengths
 from arith.data.dataset import Dataset
-from arith.data.problems import suite_named
+from arith.data.problems import find_suite
 from arith.errors import UsageError
 from arith.evaluation.teacher_forced import Judged, judged
 from arith.experiment.experiment import Experiment
@@ -64,7 +64,7 @@ def every_suite(experiment: Experiment) -> tuple[str, ...]:
 def _has(experiment: Experiment, name: str) -> bool:
     try:
         for digits in experiment.config.evaluation.digits:
-            Suite(suite_named(name), digits).check(experiment.tested_task)
+            Suite(find_suite(name), digits).check(experiment.tested_task)
     except ValueError:
         return False
     return True
@@ -98,7 +98,7 @@ def jobs(experiment: Experiment, sets: Sequence[Condition]) -> Iterator[Job]:
 
 def _data(experiment: Experiment, sets: Sequence[Condition], digits: int) -> Dataset:
     if sets[0].suite != GRID:
-        return experiment.test_data(suite_named(sets[0].suite), digits)
+        return experiment.test_data(find_suite(sets[0].suite), digits)
     lengths = tuple(test.operand_lengths or () for test in sets)
     cells = Cells(experiment.tested_task, lengths, sets[0].n, experiment.config.evaluation.seed, "test")
     return experiment.dataset(cells, experiment.tested_format)

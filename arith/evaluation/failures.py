@@ -22,10 +22,10 @@ from arith.data.dataset import Dataset
 from arith.evaluation.answers import answered
 from arith.evaluation.teacher_forced import Judged
 from arith.model.transformer import Transformer
-from arith.results.error_classes import merged
+from arith.results.error_classes import merge_anatomies
 from arith.results.predictions import Prediction, PredictionHeader, Writer
 from arith.results.schema import CLASSES, Anatomy, Condition
-from arith.results.tables import aligned
+from arith.results.tables import align_columns
 from arith.results.uncertainty import percent
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
@@ -194,7 +194,7 @@ class Gathered:
         kept += [row for row in rows if not row.correct][: self.wanted - len(kept)]
 
     def anatomy(self) -> list[Anatomy]:
-        return merged(self.parts)
+        return merge_anatomies(self.parts)
 
 
 class Recording:
@@ -221,7 +221,7 @@ def failure_table(failures: Sequence[Prediction]) -> str:
         answer = "no number" if row.answer is None else row.answer
         texts = [row.prompt, answer, row.result, row.written]
         rows.append([row.suite, *map(_short, texts), wrong, f"{row.margin:.3g}"])
-    return aligned(rows)
+    return align_columns(rows)
 
 
 def _short(text: str) -> str:
@@ -242,4 +242,4 @@ def anatomy_table(found: Sequence[Anatomy]) -> str:
         wrong = sum(own.wrong.values())
         shares = [percent(own.wrong[name] / wrong) if wrong else "-" for name in CLASSES]
         rows.append([own.suite, str(own.digits), str(own.n), str(wrong), *shares])
-    return aligned(rows) + "\nClasses of wrong answers in % of them: see arith.evaluation.failures."
+    return align_columns(rows) + "\nClasses of wrong answers in % of them: see arith.evaluation.failures."

@@ -16,7 +16,7 @@ from arith.errors import UsageError
 from arith.evaluation.teacher_forced import judge, rows_at
 from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
-from arith.results.tables import aligned
+from arith.results.tables import align_columns
 from arith.results.uncertainty import Pairs, mcnemar, percent, wilson
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems
@@ -170,6 +170,6 @@ def probe_table(found: list[Probe]) -> str:
         interval = f"{percent(own.low)}-{percent(own.high)}"
         rows.append([own.changed, str(own.n), percent(own.accuracy), interval])
         rows[-1] += ["", "", ""] if own is found[0] else [str(own.broken), str(own.mended), f"{own.p:.2g}"]
-    return aligned(rows) + (
+    return align_columns(rows) + (
         "\nBroken and mended: right before and wrong now, and the other way round; p by McNemar's exact test."
     )

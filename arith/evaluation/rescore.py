@@ -9,7 +9,7 @@ from arith.errors import RunError, UsageError
 from arith.evaluation.answers import read_number
 from arith.evaluation.failures import Gathered
 from arith.results.predictions import Prediction, Predictions
-from arith.results.tables import aligned
+from arith.results.tables import align_columns
 from arith.results.uncertainty import percent, wilson
 from arith.tasks.base import Task
 from arith.tasks.digits import Numbers
@@ -107,4 +107,4 @@ def score_table(scores: list[Score]) -> str:
         digits = str(own.digits) if own.operand_lengths is None else ", ".join(map(str, own.operand_lengths))
         interval = f"{percent(own.low)}-{percent(own.high)}"
         rows.append([own.suite, digits, str(own.n), str(own.correct), percent(own.accuracy), interval])
-    return aligned(rows)
+    return align_columns(rows)

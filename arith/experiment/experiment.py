@@ -11,7 +11,7 @@ from arith.catalogue.registry import import_file
 from arith.config.schema import RunConfig
 from arith.data.batch import reading
 from arith.data.dataset import Dataset, Samples
-from arith.data.problems import Share, shares, suite_named, training_problems
+from arith.data.problems import Share, find_suite, shares, training_problems
 from arith.data.traces import Supervision
 from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
@@ -118,7 +118,7 @@ class Experiment:
         asked = dict.fromkeys(self.config.evaluation.suites)
         if not asked:
             return ("random",) if self.tested_task.operands < 2 else ("random", "unequal")
-        return tuple(map(suite_named, asked))
+        return tuple(map(find_suite, asked))
 
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""

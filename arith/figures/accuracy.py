@@ -132,7 +132,7 @@ def _draw_curves(
     """
     # Tests such as 1-4 digits and 500: on a linear axis the trained lengths would be a sliver.
     wide = lengths[-1] > 10 * lengths[0]
-    _shade_trained(axes, curves, lengths, wide)
+    _shade_training_region(axes, curves, lengths, wide)
     ends = []
     for place, curve in enumerate(curves):
         # Curves that coincide stay visible when each stands a little beside the other.
@@ -149,7 +149,7 @@ def _draw_curves(
     return ends
 
 
-def _shade_trained(axes: Axes, curves: Sequence[Curve], lengths: Sequence[int], wide: bool) -> None:
+def _shade_training_region(axes: Axes, curves: Sequence[Curve], lengths: Sequence[int], wide: bool) -> None:
     """Set the limits of the axis, and shade the trained lengths if all curves share them."""
     limits = (lengths[0] / 1.2, lengths[-1] * 1.2) if wide else (lengths[0] - 0.6, lengths[-1] + 0.6)
     if wide:

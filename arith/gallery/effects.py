@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arith.catalogue.build import encoding, scheme_named
+from arith.catalogue.build import build_scheme, encoding
 from arith.catalogue.examples import SHOWN, example
 from arith.catalogue.named import format_named, task_named
 from arith.catalogue.spec import parse_name
@@ -113,7 +113,7 @@ def demonstrate_scheme(name: str) -> SchemeDemonstration:
     tokens = batch.tokens.expand(SAMPLES, -1)
     # A third of an addition at most is one number: two operands and an answer.
     facts = {"tokens": batch.capacity, "digits": int(batch.capacity // 3)}
-    scheme = scheme_named(parse_name(spec, "a position scheme"), facts)
+    scheme = build_scheme(parse_name(spec, "a position scheme"), facts)
     scheme.check(batch.prompt.reading)
     key = torch.from_numpy(sample_keys(0, "train", 0, SAMPLES))
 

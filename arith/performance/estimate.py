@@ -16,7 +16,7 @@ from arith.experiment.experiment import Experiment
 from arith.model.cost import STATE_BYTES, activation_bytes, seconds, training_flops
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
-from arith.results.tables import aligned
+from arith.results.tables import align_columns
 from arith.training.environment import autocast, find_device, keep_freed_memory, matmul_precision
 
 # FLOPs of one timed pass through a layer, forward and backward: 10 ms at 50 GFLOP/s, or at 100 TFLOP/s on a GPU.
@@ -42,9 +42,9 @@ def report(experiment: Experiment, as_json: bool = False) -> str:
     top = [(name, value) for name, value in config.items() if not isinstance(value, dict)]
     rows = [[name, str(value)] for name, value in (*top, *settings)]
     return (
-        aligned(rows)
+        align_columns(rows)
         + "\n\n"
-        + aligned([[name.replace("_", " "), _readable(name, value)] for name, value in estimated.items()])
+        + align_columns([[name.replace("_", " "), _readable(name, value)] for name, value in estimated.items()])
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from arith.performance.throughput import Throughput
-from arith.results.tables import aligned
+from arith.results.tables import align_columns
 
 FORMULA = "6 N + 12 L w n FLOPs a token: N parameters, L layers, w width, n tokens of a sequence"
 
@@ -47,7 +47,7 @@ def describe(found: Throughput) -> str:
         ["MFU", f"not told: {peak}" if share is None else f"{share:.1%} of {peak}; {FORMULA}; padding counts nothing"],
         ["memory", f"{found.peak_bytes / 2**20:,.0f} MiB at most"],
     ]
-    return aligned(rows) + ("\n\n" + _parts(found) if found.parts else "")
+    return align_columns(rows) + ("\n\n" + _parts(found) if found.parts else "")
 
 
 def _parts(found: Throughput) -> str:
@@ -55,7 +55,7 @@ def _parts(found: Throughput) -> str:
     whole = sum(parts.values())  # of the parts, timed one by one: a little more than a step takes
     rows = [["part of a step", "ms", "share"]]
     rows += [[name, f"{1000 * seconds:.3g}", f"{seconds / whole:.1%}"] for name, seconds in parts.items()]
-    return aligned(rows)
+    return align_columns(rows)
 
 
 def comparison(found: Sequence[Throughput]) -> str:

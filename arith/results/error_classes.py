@@ -8,7 +8,7 @@ from arith.errors import UsageError
 from arith.results.schema import CLASSES, Anatomy
 
 
-def merged(parts: Iterable[Anatomy]) -> list[Anatomy]:
+def merge_anatomies(parts: Iterable[Anatomy]) -> list[Anatomy]:
     """Those of one label, seed, suite and length as one: the cells of a grid with the same longer operand."""
     found: dict[tuple[object, ...], Anatomy] = {}
     for part in parts:
@@ -64,7 +64,7 @@ def pool_anatomies(found: Sequence[Anatomy], suite: str) -> list[PooledAnatomy]:
         tests = Counter((own.digits, own.model_seed, own.data_seed) for own in chosen if own.label == label)
         if max(tests.values()) > 1:
             raise UsageError(f"two anatomies of '{label}' are of the same lengths and seeds. Leave one file out")
-        pooled = merged(_without_seed(own) for own in chosen if own.label == label)
+        pooled = merge_anatomies(_without_seed(own) for own in chosen if own.label == label)
         drawn.append(PooledAnatomy(label, suite, len(seeds), tuple(sorted(pooled, key=lambda own: own.digits))))
     return drawn
 

@@ -54,7 +54,7 @@ def measure_leads(cells: Iterable[Cell], contests: Sequence[Contest]) -> list[Le
             continue
         if one[0].train_lengths != other[0].train_lengths:
             raise UsageError(f"'{contest.of}' and '{contest.over}' were trained on other lengths, which is no contest")
-        first, second = _counted(other), _counted(one)
+        first, second = _count_by_test(other), _count_by_test(one)
         for lengths in first:
             if lengths in second:
                 pairs = [(first[lengths][key], second[lengths][key]) for key in seeds]
@@ -67,7 +67,7 @@ def _seeds(cells: Iterable[Cell]) -> set[Key]:
     return {(cell.model_seed, cell.data_seed) for cell in cells}
 
 
-def _counted(cells: Sequence[Cell]) -> dict[str, dict[Key, Counts]]:
+def _count_by_test(cells: Sequence[Cell]) -> dict[str, dict[Key, Counts]]:
     """Right answers and problems of each seed, by the kind of test."""
     found: dict[str, dict[Key, Counts]] = defaultdict(dict)
     for cell in cells:

@@ -35,7 +35,7 @@ def accuracy_table(drawn: Sequence[Curve]) -> str:
     few = min(curve.seeds for curve in drawn) < PUBLISHED_SEEDS
     development = f"Curves of fewer than {PUBLISHED_SEEDS} seeds are development figures." if few else ""
     sure = "99% sure to: the longest tested length up to which the worst seed's 95% interval begins at 99% or more."
-    return "\n".join(line for line in (aligned(rows), note, sure, development) if line)
+    return "\n".join(line for line in (align_columns(rows), note, sure, development) if line)
 
 
 def interval_table(cells: Sequence[Cell]) -> str:
@@ -47,13 +47,13 @@ def interval_table(cells: Sequence[Cell]) -> str:
         digits = str(cell.digits) if grid is None else ", ".join(map(str, grid))
         counts = [digits, str(cell.n), str(cell.correct)]
         rows.append([cell.suite, *counts, percent(cell.accuracy), interval, str(cell.seen)])
-    return aligned(rows)
+    return align_columns(rows)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
+def align_columns(rows: Sequence[Sequence[str]]) -> str:
     """Columns under each other.
 
-    >>> print(aligned([["a", "bb"], ["ccc", "d"]]))
+    >>> print(align_columns([["a", "bb"], ["ccc", "d"]]))
     a    bb
     ccc  d
     """
@@ -77,4 +77,4 @@ def language_table(rows: Sequence[Language]) -> str:
         middle = own[len(own) // 2]
         numbers = [f"{middle.bits_a_character:.4f}", f"{middle.perplexity_a_word:.3f}"]
         lines.append([label, wording, str(len(own)), *numbers])
-    return aligned(lines) + "\nOf dialogue without its digits."
+    return align_columns(lines) + "\nOf dialogue without its digits."

@@ -61,7 +61,7 @@ def band(cells: Sequence[Cell]) -> tuple[float, float]:
     """
     seeds = len(cells)
     drawn = _halves(2, seeds, cells[0].digits)
-    return _middle(_redrawn([(cell.correct, cell.n) for cell in cells], _which(drawn[0], seeds), drawn[1]))
+    return _middle(_resample([(cell.correct, cell.n) for cell in cells], _which(drawn[0], seeds), drawn[1]))
 
 
 def difference_band(pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]], key: int) -> tuple[float, float]:
@@ -74,7 +74,7 @@ def difference_band(pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]], ke
     seeds = len(pairs)
     drawn = _halves(3, seeds, key)
     which = _which(drawn[0], seeds)
-    first, second = (_redrawn([own[side] for own in pairs], which, drawn[1 + side]) for side in (0, 1))
+    first, second = (_resample([own[side] for own in pairs], which, drawn[1 + side]) for side in (0, 1))
     return _middle(second - first)
 
 
@@ -88,7 +88,7 @@ def _which(drawn: UInt64[np.ndarray, "resamples seeds"], seeds: int) -> Int[np.n
     return found
 
 
-def _redrawn(
+def _resample(
     counts: Sequence[tuple[int, int]],
     which: Int[np.ndarray, "resamples seeds"],
     drawn: UInt64[np.ndarray, "resamples seeds"],
@@ -97,7 +97,7 @@ def _redrawn(
     uniform, accuracy = drawn / 2.0**32, np.empty(which.shape)
     for place, (correct, n) in enumerate(counts):
         mine = which == place
-        accuracy[mine] = np.searchsorted(_cumulated(correct, n), uniform[mine], side="right") / n
+        accuracy[mine] = np.searchsorted(_binomial_cdf(correct, n), uniform[mine], side="right") / n
     return accuracy
 
 
@@ -107,7 +107,7 @@ def _middle(values: Float[np.ndarray, "resamples seeds"]) -> tuple[float, float]
     return float(medians[round(0.025 * (RESAMPLES - 1))]), float(medians[round(0.975 * (RESAMPLES - 1))])
 
 
-def _cumulated(correct: int, n: int) -> Float[np.ndarray, " n"]:
+def _binomial_cdf(correct: int, n: int) -> Float[np.ndarray, " n"]:
     """P(k or fewer of n) for k from 0 to n - 1, of a binomial distribution with mean `correct`."""
     if correct in (0, n):
         return np.full(n, 1.0 if correct == 0 else 0.0)

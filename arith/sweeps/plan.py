@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from arith.config.reading import merged, nested
+from arith.config.reading import merge_tables, nest_setting
 from arith.config.schema import RunConfig
 from arith.experiment.run import FREE_ON_RESUME
 from arith.process.files import as_file_name
@@ -168,7 +168,7 @@ def _settings_of_seed(seed: int) -> Setting:
 def _nest(settings: Setting) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in settings:
-        values = merged(values, nested(name, value))
+        values = merge_tables(values, nest_setting(name, value))
     return values
 
 

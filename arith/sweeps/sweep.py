@@ -20,7 +20,7 @@ from arith.process.hints import current_command
 from arith.process.lock import lock_folder
 from arith.process.progress import say
 from arith.results.schema import Results
-from arith.results.tables import accuracy_table, aligned
+from arith.results.tables import accuracy_table, align_columns
 from arith.results.uncertainty import percent
 from arith.sweeps.executors import Executor, run_all
 from arith.sweeps.plan import Job, Sweep, digest, in_distribution, label_of
@@ -156,4 +156,4 @@ def choices_table(plan: Sweep, found: Mapping[str, Results]) -> str:
     for job in dataclasses.replace(plan, chosen={}).search_jobs():
         share = percent(in_distribution(found[job.folder].cells))
         rows.append([job.label, str(job.config.model.seed), share, "chosen" if job.label in chosen else ""])
-    return aligned(rows)
+    return align_columns(rows)

@@ -17,7 +17,7 @@ from arith.evaluation.failures import CLASSES, anatomy, classes
 from arith.evaluation.teacher_forced import judged
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
-from arith.results.error_classes import merged
+from arith.results.error_classes import merge_anatomies
 from arith.results.predictions import Prediction, PredictionHeader, Predictions
 from arith.results.schema import Condition, Results
 from arith.tasks.addition import Addition
@@ -102,9 +102,9 @@ def test_anatomy_counts_by_place_and_carry_chain() -> None:
     assert found.wrong == dict.fromkeys(CLASSES, 0) | {"dropped": 1}
     assert found.positions == ((4, 4), (3, 4), (4, 4), (3, 3))
     assert found.chains == ((0, 1, 1), (2, 2, 3))
-    (twice,) = merged([found, found])
+    (twice,) = merge_anatomies([found, found])
     assert (twice.n, twice.wrong["dropped"], twice.positions[1], twice.chains[1]) == (8, 2, (6, 8), (2, 4, 6))
-    assert len(merged([found, dataclasses.replace(found, digits=3)])) == 2
+    assert len(merge_anatomies([found, dataclasses.replace(found, digits=3)])) == 2
 
 
 @pytest.fixture(scope="module")

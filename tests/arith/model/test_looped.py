@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arith.config.schema import RunConfig
 from arith.data.batch import Batch
-from arith.data.problems import suite_named
+from arith.data.problems import find_suite
 from arith.errors import UsageError
 from arith.evaluation.session import measured
 from arith.evaluation.teacher_forced import judge
@@ -71,7 +71,7 @@ def test_prompts_tell_columns_and_loops(form: str) -> None:
 def test_a_model_that_follows_the_trace_is_right_at_any_length(kind: str, suite: str) -> None:
     """The loops around the model: an exact one in its place is exact, and 12 digits take what the trace takes."""
     config = looped(trace={"kind": kind})
-    model, name = built(config), suite_named(suite)
+    model, name = built(config), find_suite(suite)
     data = Experiment.of(config).test_data(name, 12)
     operands, batch = data.problems.sources[0].operands(0, 20), data.batch(0, 20, CPU)
     start, digits, loops = int(batch.prompt.length[0]), np.full(20, 12), []
