@@ -50,8 +50,8 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
             f"shipped. Remove it, or train a smaller one"
         )
     click.echo(f"model    {place}, {weights:,} bytes\ncard     {place / 'README.md'}")
-    if trained.config.model.init is None:
-        click.echo(f"ask it   {command_line('ask', ship or str(place), 'PROBLEM')}")
-    else:
+    if trained.config.reads_text:
         tested = "--hf", str(place), "--format", trained.config.tested_format
         click.echo(f"test it  {command_line('evaluate', *tested)}")
+    else:
+        click.echo(f"ask it   {command_line('ask', ship or str(place), 'PROBLEM')}")

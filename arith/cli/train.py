@@ -98,7 +98,7 @@ def command(
         return
     click.echo(accuracy_table(drawn))
     click.echo(f"run      {folder}\nresults  {run.results}\nfigure   {files[0]}")
-    if config.model.init is None:
-        click.echo(f"ask it   {command_line('ask', str(folder), example_problem(experiment.tested_task))}")
-    else:
+    if config.reads_text:
         click.echo(f"write it {command_line('export', str(folder), '--to', 'DIR')}")
+    else:
+        click.echo(f"ask it   {command_line('ask', str(folder), example_problem(experiment.tested_task))}")

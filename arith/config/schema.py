@@ -246,6 +246,11 @@ class RunConfig:
     def tested_format(self) -> str:
         return self.evaluation.format or self.format
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether the model began as a pretrained one, which reads text by a tokenizer of its own."""
+        return self.model.init is not None
+
     def samples_at(self, step: int) -> int:
         """Distinct training samples seen after so many steps."""
         drawn = step * self.training.batch

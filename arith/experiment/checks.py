@@ -80,7 +80,7 @@ def check_numbers(config: RunConfig) -> None:
         raise UsageError(f"training.betas are below 1, got {training.betas}")
 
 
-def check_pretrained(config: RunConfig) -> None:
+def check_origin(config: RunConfig) -> None:
     """Refuse what a pretrained model cannot be combined with.
 
     Raises:
@@ -94,6 +94,10 @@ def check_pretrained(config: RunConfig) -> None:
         )
     if init is None:
         return
+    if config.trace.kind is not None:
+        raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
+    if config.auxiliary.kind is not None:
+        raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
     if config.training.loss == "line":
         raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
     if config.training.optimizer == "muon":
@@ -111,8 +115,6 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
             f"traces are learned from one task that has them, each sample new: multiplication. Got {config.task}, "
             f"data.mix {list(config.data.mix)} and data.samples {config.data.samples}; or leave trace.kind out"
         )
-    if config.model.init is not None:
-        raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
     model = config.model
     if model.loops != 1 or model.looped is not None or model.loop_input != "state":
         raise UsageError(
@@ -161,8 +163,6 @@ def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
         )
     if config.trace.kind is not None:
         raise UsageError("a looped model is told its states already: leave trace.kind or auxiliary.kind out")
-    if model.init is not None:
-        raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
     if model.loops != 1:
         raise UsageError(f"with auxiliary.kind the layers are gone through once: model.loops is 1, got {model.loops}")
     if config.training.loss != "answer":

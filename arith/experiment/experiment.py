@@ -17,7 +17,7 @@ from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
-from arith.experiment.checks import check_numbers, check_pretrained, longest, running_sums_of, supervision_of
+from arith.experiment.checks import check_numbers, check_origin, longest, running_sums_of, supervision_of
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
@@ -62,6 +62,7 @@ class Experiment:
         """Check a configuration, and load what it names."""
         for path in config.imports:
             import_file(path)
+        check_origin(config)
         evaluation = config.evaluation
         trained = shares(config.task, config.data)
         tested = config.tested_task, config.tested_format
@@ -72,7 +73,8 @@ class Experiment:
         lines += [(*tested, evaluation.longest)]
         lines.sort(key=lambda line: line[2], reverse=True)  # a refusal names the longest
         tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
-        experiment = Experiment(
+        kind = PretrainedExperiment if config.reads_text else Experiment
+        experiment = kind(
             config,
             tuple(trained),
             format_named(config.format),
@@ -85,7 +87,6 @@ class Experiment:
         )
         check_numbers(config)
         experiment._check_tests()
-        check_pretrained(config)
         with torch.device("meta"):
             encoded = experiment.encoding()
         if experiment.supervision is not None and not encoded.slides:
@@ -123,8 +124,6 @@ class Experiment:
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""
         model = self.config.model
-        if model.init is not None:
-            return Composed([Part(NoPE(), Sequential())])  # of ids that nobody looks at
         built = encoding(
             self.config.encoding,
             width=model.width,
@@ -149,17 +148,13 @@ class Experiment:
         return min(lows), max(highs)
 
     def vocabulary_size(self) -> int:
-        """Tokens that training or tests can have; of a pretrained model none that are ours."""
-        if self.config.model.init is not None:
-            return 0
+        """The number of tokens in arith's vocabulary that training or tests can have."""
         symbols = [self.format.symbols(own.task) for own in self.trained]
         return vocabulary.size("".join([*symbols, self.tested_format.symbols(self.tested_task)]))
 
     def model(self) -> Transformer:
         """The model as it is before training."""
         torch.manual_seed(self.config.model.seed)
-        if self.config.model.init is not None:
-            return self._pretrained().model()
         parts = self.config.model, self.vocabulary_size(), self.encoding()
         if self.supervision is not None:
             return Looped(*parts, self.supervision.trace.parts)
@@ -187,15 +182,36 @@ class Experiment:
 
     def dataset(self, problems: Samples, form: Format) -> Dataset:
         """Problems as the model reads them."""
-        if self.config.model.init is None:
-            return Dataset(problems, form)
-        return Dataset(self._pretrained().tokenize(problems, form), form)
+        return Dataset(problems, form)
 
-    def _pretrained(self) -> "PretrainedFolder":
+
+class PretrainedExperiment(Experiment):
+    """An experiment that begins with a pretrained model of Hugging Face, which brings its tokenizer and positions."""
+
+    @property
+    def folder(self) -> "PretrainedFolder":
+        # Imported when it is first needed: transformers is optional, and takes seconds to import.
         require_package("transformers", "hf")
         from arith.experiment.pretrained import PretrainedFolder
 
         return PretrainedFolder.of(str(self.config.model.init))
+
+    def encoding(self) -> Composed:
+        """Ids that nobody looks at: the model has positions of its own."""
+        return Composed([Part(NoPE(), Sequential())])
+
+    def vocabulary_size(self) -> int:
+        """None of the model's tokens are arith's."""
+        return 0
+
+    def model(self) -> Transformer:
+        """The model with its pretrained weights."""
+        torch.manual_seed(self.config.model.seed)  # weights that the folder lacks are drawn
+        return self.folder.model()
+
+    def dataset(self, problems: Samples, form: Format) -> Dataset:
+        """Problems as text, cut by the model's tokenizer."""
+        return Dataset(self.folder.tokenize(problems, form), form)
 
 
 def _kind(task: Task) -> tuple[str, int, str]:

@@ -62,7 +62,7 @@ def open_model(place: Path, pretrained: bool = False) -> Run:
     folder = find_model(place)
     if not is_model(folder):
         run = Run.open(folder)
-        if run.config.model.init is not None and not pretrained:
+        if run.config.reads_text and not pretrained:
             raise UsageError(
                 f"{folder} began as {run.config.model.init}, which reads text. Write it out by arith export {folder} "
                 "--to DIR, and test it by arith evaluate --hf DIR"

@@ -61,9 +61,9 @@ def _about(config: RunConfig, first: Cell, parameters: int) -> str:
     task = f"**{config.task}** of operands of {low}-{high} digits"
     prompt, answer = _example(config)
     reads = f"It reads and writes the format `{config.tested_format}`: `{prompt}` is answered by `{answer}`."
-    if config.model.init is not None:
+    if config.reads_text:
         # A pretrained model has positions of its own, about which arith knows nothing to say.
-        start = Path(config.model.init).name
+        start = Path(str(config.model.init)).name
         return (
             f"A model of {parameters:,} parameters that began as the pretrained `{start}`, trained on {task}.\n{reads}"
         )
@@ -96,7 +96,7 @@ def _use(config: RunConfig) -> str:
         f'prompt = tokenizer("{prompt}", return_tensors="pt")',
         "print(tokenizer.decode(model.generate(**prompt)[0]))",
     ]
-    if config.model.init is not None:
+    if config.reads_text:
         # Such a model is an ordinary one of transformers, and needs no import of arith.
         shell = [f"arith evaluate --hf FOLDER --format {config.tested_format} --test-digits 1-5 --samples 100"]
         python = python[1:]

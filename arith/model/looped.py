@@ -37,6 +37,8 @@ class Looped(Transformer):
         parts: numbers below ten in each column, the answer's digit first.
     """
 
+    eager_because = "the loops of a trace differ from sample to sample"
+
     def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed, parts: int) -> None:
         super().__init__(config, vocabulary, encoding)
         self.parts = parts

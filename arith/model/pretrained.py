@@ -24,6 +24,8 @@ class Pretrained(Transformer):
         inner: the model, whose dropout is set to 0.
     """
 
+    eager_because = "a pretrained model has code of its own"
+
     def __init__(self, inner: Any) -> None:
         nn.Module.__init__(self)  # none of a transformer's parts are made
         for module in inner.modules():

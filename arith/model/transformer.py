@@ -149,6 +149,8 @@ class Transformer(nn.Module):
     torch.Size([1, 3, 17])
     """
 
+    eager_because: str | None = None  # why the loss of this kind of model is never compiled; None: it can be
+
     def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed) -> None:
         super().__init__()
         self.config = config

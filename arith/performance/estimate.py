@@ -104,7 +104,7 @@ def flops_per_second(experiment: Experiment) -> float:
         "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state"},
         "auxiliary": {"kind": None},
     }
-    if config.model.init is not None:  # a pretrained layer has the shape of one of ours
+    if config.reads_text:  # a pretrained layer has the shape of one of ours
         changes |= {"model": {**changes["model"], "init": None}, "encoding": "nope"}
     return _measure_flops_per_second(config.with_values(changes))
 

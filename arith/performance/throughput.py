@@ -150,7 +150,7 @@ class Trial:
         device = find_device(config.device)
         model = experiment.model().to(device).train()
         data = experiment.training_data()
-        loss_of = loss_for(experiment.config, data.longest, device)
+        loss_of = loss_for(model, experiment.config, data.longest, device)
         feed = Feed(data, model.encoding, config, device, static=loss_of is not None)
         # The first batch has the feed write a whole block of steps.
         began = clock()

@@ -60,7 +60,7 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     model = experiment.model().to(device)
     optimizer = build_optimizer(model, config.training)
     data, watch = experiment.training_data(), FiniteWatch(device)
-    loss_of = loss_for(config, data.longest, device)
+    loss_of = loss_for(model, config, data.longest, device)
     feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)
     times = []
     keep_freed_memory()

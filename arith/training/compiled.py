@@ -73,10 +73,11 @@ class Compiled:
         return True
 
 
-def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled | None:
+def loss_for(model: Transformer, config: RunConfig, tokens: int, device: torch.device) -> Compiled | None:
     """The compiled loss if `training.compile` wants one; None: it does not, or a warning says why it cannot be had.
 
     Args:
+        model: the model to train; some kinds are never compiled.
         config: the run.
         tokens: length of the longest training sequence.
         device: the device of the training.
@@ -84,12 +85,7 @@ def loss_for(config: RunConfig, tokens: int, device: torch.device) -> Compiled |
     wanted = config.training.compile
     if wanted == "off" or (wanted == "auto" and not (device.type == "cuda" and pays(config, tokens))):
         return None
-    if config.trace.kind is not None:
-        why_not: str | None = "the loops of a trace differ from sample to sample"
-    elif config.model.init is not None:
-        why_not = "a pretrained model has code of its own"
-    else:
-        why_not = missing(device)
+    why_not = model.eager_because or missing(device)
     if why_not is not None:
         say(f"training runs without compilation: {why_not}")
         return None

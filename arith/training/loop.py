@@ -74,7 +74,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
     validation = experiment.validation_data()
     data, meter = experiment.training_data(), TokenMeter(clock.seconds)
-    loss_of = loss_for(run.config, data.longest, device)
+    loss_of = loss_for(model, run.config, data.longest, device)
     feed = Feed(data, model.encoding, config, device, world, static=loss_of is not None)
     watch = FiniteWatch(device)
 

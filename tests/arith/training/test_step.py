@@ -245,15 +245,16 @@ def test_a_run_compiled_by_inductor_has_the_losses_of_an_eager_one(tmp_path: Pat
 def test_without_a_compiler_training_says_so_and_runs_eagerly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = experiment_with(training={"compile": "on"}).config
+    experiment = experiment_with(training={"compile": "on"})
+    model, config = experiment.model(), experiment.config
     monkeypatch.setattr("arith.training.compiled.shutil.which", lambda name: None)
-    assert loss_for(config, 20, CPU) is None
+    assert loss_for(model, config, 20, CPU) is None
     assert "no C++ compiler" in capsys.readouterr().err
     assert "no C compiler" in str(missing(torch.device("cuda")))
     monkeypatch.setattr("arith.training.compiled.find_spec", lambda name: None)
     assert "triton is not installed" in str(missing(torch.device("cuda")))
     monkeypatch.undo()
-    assert loss_for(experiment_with().config, 20, CPU) is None, "auto compiles nothing on a CPU"
+    assert loss_for(model, experiment_with().config, 20, CPU) is None, "auto compiles nothing on a CPU"
 
 
 def test_what_cannot_be_compiled_runs_eagerly_and_says_so_once(capsys: pytest.CaptureFixture[str]) -> None:
