@@ -21,7 +21,8 @@ from arith.experiment.run import Run
 from arith.model.transformer import Transformer
 from arith.process.progress import progress
 from arith.process.signals import catch_interrupts
-from arith.results.schema import Anatomy, Cell, CellKey, Condition, Results
+from arith.results.cell_key import CellKey
+from arith.results.schema import Anatomy, Cell, Condition, Results
 
 SAVE_EVERY = 5.0  # seconds between savings of what is measured
 

@@ -1,4 +1,4 @@
-"""Cells of several seeds as one curve: what figures draw and tables print."""
+"""Curves: the cells of several seeds by digit length, as figures draw and tables print them."""
 
 import statistics
 from collections import Counter, defaultdict
@@ -9,19 +9,24 @@ from arith.errors import UsageError
 from arith.results.schema import Cell
 from arith.results.uncertainty import band, percent
 
+# The share of problems of the training lengths that a model must solve before its extrapolation means anything. It is
+# also what "reaches" and "succeeded" ask for: one threshold, so that no table can choose a kinder one.
 FITTED = 0.99
-PUBLISHED_SEEDS = 5  # a claim is published on that many or more
+# A published claim rests on at least this many seeds: of three, two lucky ones make the median. Length generalisation
+# varies widely between seeds: Zhou et al., "Transformers Can Achieve Length Generalization But Not Robustly", 2024.
+PUBLISHED_SEEDS = 5
 
 
 @dataclass(frozen=True)
 class Point:
-    """One digit length: a cell for each seed."""
+    """The cells of one digit length, one for each seed."""
 
     digits: int
     cells: tuple[Cell, ...]
 
     @property
     def median(self) -> float:
+        # Seeds tend to succeed or fail as a whole: a mean of 60% would describe none of them.
         return statistics.median(cell.accuracy for cell in self.cells)
 
     @property
@@ -36,22 +41,25 @@ class Point:
     def interval(self) -> tuple[float, float]:
         """From the lower end of the worst seed's 95% Wilson interval to the upper end of the best seed's.
 
-        Seeds are not pooled: they are tested on the same problems, which would make the interval too narrow.
+        Seeds are not pooled. All are tested on the same problems, so that five times n answers are not five times as
+        many independent ones, and the pooled interval would be too narrow.
         """
         return min(cell.low for cell in self.cells), max(cell.high for cell in self.cells)
 
     @property
     def band(self) -> tuple[float, float]:
-        """95% bootstrap interval of the median over seeds and problems."""
+        """The 95% bootstrap interval of the median, over seeds and problems."""
         return band(self.cells)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One label on one suite, by digit length.
+    """The accuracy of one label on one suite, by digit length.
 
     Args:
-        in_distribution: accuracy at the worst trained length and seed, random and unequal problems; None if untested.
+        points: the tested lengths, in ascending order.
+        in_distribution: the lowest accuracy of any seed at any trained length, on random and unequal problems; None if
+            no trained length was tested.
     """
 
     label: str
@@ -69,19 +77,19 @@ class Curve:
 
     @property
     def fitted(self) -> bool:
-        """Whether it has learned its training lengths, without which extrapolation says nothing."""
+        """Whether every seed has learned the training lengths; without that, extrapolation says nothing."""
         return self.in_distribution is not None and self.in_distribution >= FITTED
 
     @property
     def fit(self) -> str:
-        """How well it knows its training lengths, in words."""
+        """How well the training lengths were learned, as figures and tables say it."""
         if self.in_distribution is None:
             return "trained lengths untested"
         return percent(self.in_distribution) + "%" if self.fitted else f"unfitted, {percent(self.in_distribution)}%"
 
     @property
     def succeeded(self) -> int:
-        """Seeds at 99% or more at every tested length."""
+        """The number of seeds that reach 99% at every tested length."""
         cells = [cell for point in self.points for cell in point.cells]
         failed = {(cell.model_seed, cell.data_seed) for cell in cells if cell.accuracy < FITTED}
         return self.seeds - len(failed)
@@ -92,7 +100,7 @@ class Curve:
 
     @property
     def group(self) -> str:
-        """What it is told beyond answers; accuracies of two groups are not ranked together."""
+        """What the model is given beyond answers. Accuracies of different groups are not ranked together."""
         if self.first.supervision == "algorithm":
             return "algorithm-supervised: the steps are given in training"
         return "structure-aware: digit alignment built in" if self.first.structure_aware else "structure-free"
@@ -100,6 +108,8 @@ class Curve:
     @property
     def reaches(self) -> int:
         """The longest tested length up to which the worst seed's interval begins at 99% or more; 0 if none."""
+        # The interval's lower end, not the accuracy: 10 right answers of 10 are no evidence of 99%. And up to the first
+        # failure: a length solved beyond it is luck, or a test set that is too small.
         reached = 0
         for point in self.points:
             if point.interval[0] < FITTED:
@@ -108,34 +118,41 @@ class Curve:
         return reached
 
     def at(self, digits: int) -> Point | None:
+        """The point at a length, if that was tested."""
         return next((point for point in self.points if point.digits == digits), None)
 
 
 def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
-    """One curve a label, in the order in which labels come.
+    """Group cells into one curve for each label, in the order in which the labels first appear.
+
+    Args:
+        cells: the cells of any number of results files, of all suites.
+        suite: the suite that is drawn; cells of other suites only tell how well the training lengths were learned.
 
     Raises:
-        UsageError: cells of one label are of different experiments, or one is there twice.
+        UsageError: a label stands for different experiments, or a seed is there twice.
     """
     by_label: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
         by_label[cell.label].append(cell)
     found = []
-    for label, own in by_label.items():
-        _check_one_experiment(label, own)
-        low, high = own[0].train_lengths
-        trained = [c for c in own if c.suite in ("random", "unequal") and low <= c.digits <= high]
+    for label, labelled in by_label.items():
+        _check_one_experiment(label, labelled)
+        low, high = labelled[0].train_lengths
+        # Other suites are made to be hard, such as long carry chains: a model may fail them and still have fitted.
+        trained = [c for c in labelled if c.suite in ("random", "unequal") and low <= c.digits <= high]
         points: dict[int, list[Cell]] = defaultdict(list)
-        for cell in own:
+        for cell in labelled:
             if cell.suite == suite:
                 points[cell.digits].append(cell)
         if points:
-            drawn = tuple(Point(digits, tuple(there)) for digits, there in sorted(points.items()))
-            found.append(Curve(label, suite, drawn, min((c.accuracy for c in trained), default=None)))
+            in_order = tuple(Point(digits, tuple(there)) for digits, there in sorted(points.items()))
+            found.append(Curve(label, suite, in_order, min((c.accuracy for c in trained), default=None)))
     return found
 
 
 def _check_one_experiment(label: str, cells: list[Cell]) -> None:
+    # Seeds may differ and nothing else: two encodings under one label would be drawn as the spread of one.
     experiments = {(c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples, c.parameters) for c in cells}
     if len(experiments) > 1:
         listed = "\n  ".join(" ".join(map(str, experiment)) for experiment in sorted(experiments))

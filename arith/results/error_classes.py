@@ -1,15 +1,15 @@
-"""How answers are wrong, pooled over seeds."""
+"""Pools the classified mistakes of several seeds."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from arith.errors import UsageError
 from arith.results.schema import CLASSES, Anatomy
 
 
 def merge_anatomies(parts: Iterable[Anatomy]) -> list[Anatomy]:
-    """Those of one label, seed, suite and length as one: the cells of a grid with the same longer operand."""
+    """Merge anatomies of the same label, seed, suite and length, such as grid cells with the same longer operand."""
     found: dict[tuple[object, ...], Anatomy] = {}
     for part in parts:
         key = part.label, part.suite, part.digits, part.model_seed, part.data_seed
@@ -18,6 +18,7 @@ def merge_anatomies(parts: Iterable[Anatomy]) -> list[Anatomy]:
 
 
 def _sum(a: Anatomy, b: Anatomy) -> Anatomy:
+    # Counts add up: an answer that has no tenth place adds nothing there.
     longer, shorter = sorted((a.positions, b.positions), key=len, reverse=True)
     filled = [*shorter, *[(0, 0)] * (len(longer) - len(shorter))]
     chains: dict[int, tuple[int, int]] = {}
@@ -39,7 +40,7 @@ def _sum(a: Anatomy, b: Anatomy) -> Anatomy:
 
 @dataclass(frozen=True)
 class PooledAnatomy:
-    """One label on one suite: its seeds together, by length."""
+    """How the answers of one label to one suite are wrong, all seeds together, by length."""
 
     label: str
     suite: str
@@ -48,26 +49,29 @@ class PooledAnatomy:
 
 
 def pool_anatomies(found: Sequence[Anatomy], suite: str) -> list[PooledAnatomy]:
-    """The anatomies of one suite, one a label.
+    """Pool the anatomies of one suite over seeds, one for each label.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the suite has no anatomy, or a seed is there twice.
     """
-    chosen = [own for own in found if own.suite == suite]
+    chosen = [part for part in found if part.suite == suite]
     if not chosen:
-        there = ", ".join(sorted({own.suite for own in found}))
+        there = ", ".join(sorted({part.suite for part in found}))
         hint = f"Suites there: {there}" if there else "It is kept by arith evaluate RUN --anatomy"
         raise UsageError(f"no anatomy of answers to suite '{suite}'. {hint}")
     drawn = []
-    for label in dict.fromkeys(own.label for own in chosen):
-        seeds = {(own.model_seed, own.data_seed) for own in chosen if own.label == label}
-        tests = Counter((own.digits, own.model_seed, own.data_seed) for own in chosen if own.label == label)
+    for label in dict.fromkeys(part.label for part in chosen):
+        parts = [part for part in chosen if part.label == label]
+        seeds = {(part.model_seed, part.data_seed) for part in parts}
+        tests = Counter((part.digits, part.model_seed, part.data_seed) for part in parts)
+        # The same seed twice would count its mistakes double without anybody seeing it.
         if max(tests.values()) > 1:
             raise UsageError(f"two anatomies of '{label}' are of the same lengths and seeds. Leave one file out")
-        pooled = merge_anatomies(_without_seed(own) for own in chosen if own.label == label)
-        drawn.append(PooledAnatomy(label, suite, len(seeds), tuple(sorted(pooled, key=lambda own: own.digits))))
+        pooled = merge_anatomies(map(_without_seed, parts))
+        drawn.append(PooledAnatomy(label, suite, len(seeds), tuple(sorted(pooled, key=lambda part: part.digits))))
     return drawn
 
 
-def _without_seed(own: Anatomy) -> Anatomy:
-    return Anatomy(own.label, own.suite, own.digits, 0, 0, own.n, own.wrong, own.positions, own.chains)
+def _without_seed(part: Anatomy) -> Anatomy:
+    # Equal seeds make `merge_anatomies` add up what differs in nothing else.
+    return replace(part, model_seed=0, data_seed=0)

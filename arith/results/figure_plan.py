@@ -1,16 +1,16 @@
-"""How a recipe wants its figure to look, and what it is set beside."""
+"""How a recipe's figure is laid out, and what it is compared with."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What others say was reached, to be marked in a figure.
+    """A result from the literature, marked in a figure.
 
     Args:
-        digits: up to which it was.
-        text: by whom, and with what.
-        format: in whose panels it is marked; None: in all.
+        digits: the longest operand that it claims to solve.
+        text: who claims it, and for which method.
+        format: the format whose panels show the mark; None: all panels.
     """
 
     digits: int
@@ -20,11 +20,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Contest:
-    """Two curves of one scale: how far is the first ahead?
+    """Two curves of one scale whose difference is drawn: by how much is `of` ahead of `over`?
 
     Args:
-        of, over: their labels.
-        scale: what stands under them: digits, samples, parameters.
+        of, over: the labels of the two curves.
+        scale: the text under them on the axis: digits, samples or parameters.
     """
 
     of: str
@@ -34,11 +34,12 @@ class Contest:
 
 @dataclass(frozen=True)
 class FigurePlan:
-    """
+    """The layout of a recipe's figure.
+
     Args:
-        by_format: each format has panels of its own.
-        claims: what others say was reached.
-        contests: whose advantage is drawn against scale, in this order.
+        by_format: whether each format has panels of its own.
+        claims: results from the literature to mark.
+        contests: pairs of curves whose lead is drawn against scale, in this order.
     """
 
     by_format: bool = False

@@ -1,4 +1,4 @@
-"""How far one curve is ahead of another, seed by seed: the advantage that is drawn against scale."""
+"""Leads: by how much one curve is ahead of another, seed by seed, as figures draw them against scale."""
 
 import statistics
 from collections import defaultdict
@@ -10,19 +10,19 @@ from arith.results.figure_plan import Contest
 from arith.results.schema import GRID, Cell
 from arith.results.uncertainty import difference_band
 
-Key = tuple[int, int]  # seeds of model and data
-Counts = tuple[int, int]  # problems that are right, and all
+Key = tuple[int, int]  # model seed, data seed
+Counts = tuple[int, int]  # problems solved, problems asked
 
 
 @dataclass(frozen=True)
 class Lead:
-    """One contest on one kind of test.
+    """The outcome of one contest on one kind of test.
 
     Args:
-        lengths: of the tests, N the longest trained operand.
-        differences: accuracy of the one less that of the other, for each seed.
-        low, high: 95% bootstrap interval of the median over seeds and problems.
-        n: problems a seed.
+        lengths: the tested lengths in words, with N for the longest trained operand: "N + 1 digits".
+        differences: one accuracy minus the other, for each seed that both curves have.
+        low, high: the 95% bootstrap interval of the median difference, over seeds and problems.
+        n: the number of problems for each seed.
     """
 
     contest: Contest
@@ -38,10 +38,10 @@ class Lead:
 
 
 def measure_leads(cells: Iterable[Cell], contests: Sequence[Contest]) -> list[Lead]:
-    """Of each contest, on the tests and with the seeds that both curves have.
+    """Measure the leads of each contest, on the tests and with the seeds that both curves have.
 
     Raises:
-        UsageError: the two were trained on other lengths.
+        UsageError: the two curves were trained on different lengths.
     """
     by_label: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -49,6 +49,8 @@ def measure_leads(cells: Iterable[Cell], contests: Sequence[Contest]) -> list[Le
     found: list[Lead] = []
     for contest in contests:
         one, other = by_label[contest.of], by_label[contest.over]
+        # Runs of equal seeds share training data and test problems: what those do to both cancels in the difference.
+        # Without such a pair a contest is left out, not refused: its runs may not be finished yet.
         seeds = sorted(_seeds(one) & _seeds(other))
         if not seeds:
             continue
@@ -59,6 +61,7 @@ def measure_leads(cells: Iterable[Cell], contests: Sequence[Contest]) -> list[Le
             if lengths in second:
                 pairs = [(first[lengths][key], second[lengths][key]) for key in seeds]
                 differences = tuple(right / n - before / m for (before, m), (right, n) in pairs)
+                # len(found) as the key: leads have independent random numbers, and the same in every run.
                 found.append(Lead(contest, lengths, differences, *difference_band(pairs, len(found)), pairs[0][0][1]))
     return found
 
@@ -68,7 +71,7 @@ def _seeds(cells: Iterable[Cell]) -> set[Key]:
 
 
 def _count_by_test(cells: Sequence[Cell]) -> dict[str, dict[Key, Counts]]:
-    """Right answers and problems of each seed, by the kind of test."""
+    """Sum up solved and asked problems of each seed, by the kind of test."""
     found: dict[str, dict[Key, Counts]] = defaultdict(dict)
     for cell in cells:
         key = (cell.model_seed, cell.data_seed)
@@ -79,8 +82,9 @@ def _count_by_test(cells: Sequence[Cell]) -> dict[str, dict[Key, Counts]]:
 
 
 def _kinds(cell: Cell) -> list[str]:
-    """What a test is beside the longest trained length N; none for one that says nothing."""
+    """The kinds of test that a cell counts for, named by the longest trained length N; none if it says nothing here."""
     low, longest = cell.train_lengths
+    # Names in N, not in digits: contests at several scales share an axis, and may be trained on different lengths.
     if cell.suite == "random":
         return {0: ["N digits"], 1: ["N + 1 digits"]}.get(cell.digits - longest, [])
     if cell.suite != GRID or cell.operand_lengths is None or not all(low <= n <= longest for n in cell.operand_lengths):

@@ -1,6 +1,7 @@
-"""Predictions: every problem with the answer that was given, to be scored and looked at without the model.
+"""Predictions: every test problem with the model's answer, to rescore and study without the model.
 
-A file of JSON lines. The first says what was tested; each of the others is one problem.
+A predictions file has JSON lines. The first, the header, names the model and the test; each of the others is one
+problem. Problems of a test set stand together, in the order in which they were asked.
 """
 
 import dataclasses
@@ -20,12 +21,17 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class PredictionHeader:
-    """What was tested: the first line of a file.
+    """The first line of a file: which model was tested, and on what.
 
     Args:
-        model: the fingerprint of its weights.
-        train_lengths: shortest and longest operand in training.
+        train_lengths: the shortest and the longest operand in training.
+        test_seed: the seed of the test problems.
+        step: the training step of the weights.
+        model: the fingerprint of the weights.
+        imports: the user's files that the run imported.
     """
+
+    # The fingerprint is what keeps two runs apart that have the same settings: a label and seeds can be reused.
 
     label: str
     task: str
@@ -42,17 +48,17 @@ class PredictionHeader:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One problem and its answer. Numbers are decimal, most significant digit first.
+    """One problem and its answer. Numbers are decimal strings, most significant digit first.
 
     Args:
-        operand_lengths: of a grid's cell, as in results.
+        operand_lengths: the lengths of both operands of a grid's cell, as in results; None for other suites.
         index: the problem's place in its test set.
-        operands, result: exact.
-        prompt: as the model was given it.
-        expected, written: the right answer and the model's in the test's format, end mark included.
-        answer: the number that was answered; None if it is none.
-        first_wrong: place of the first wrong token in `written`, from 1; None: all are right.
-        margin: in nats, between the two best tokens where that was closest on the way to there.
+        operands, result: the exact numbers of the problem, as text, which has no limit of digits.
+        prompt: the prompt as the model reads it.
+        expected, written: the right answer and the model's, in the test's format, end mark included.
+        answer: the number that the written answer means; None if it is not a number.
+        first_wrong: the place of the first wrong token in `written`, from 1; None if all are right.
+        margin: the smallest gap, in nats, between the two most likely tokens, up to the first wrong token.
     """
 
     suite: str
@@ -74,13 +80,13 @@ class Prediction:
 
     @property
     def place(self) -> tuple[str, int, tuple[int, ...] | None]:
-        """The test set it is of."""
+        """The test set that the problem belongs to."""
         return self.suite, self.digits, self.operand_lengths
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A file's content."""
+    """The content of a predictions file."""
 
     header: PredictionHeader
     rows: tuple[Prediction, ...]
@@ -94,10 +100,14 @@ class Predictions:
 
     @staticmethod
     def load(path: Path, whole: bool = True) -> "Predictions":
-        """Read a file; a UsageError names the file, the line and the field that is wrong.
+        """Read a predictions file.
 
         Args:
-            whole: if not, a last line that was cut off is left out.
+            path: the file.
+            whole: whether a last line without an end is refused; if not, it is dropped.
+
+        Raises:
+            UsageError: the file cannot be read, or a field is wrong; the message names the file and the line.
         """
         try:
             with path.open() as opened:
@@ -106,29 +116,35 @@ class Predictions:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise UsageError(f"{path} is no predictions file: it is no text") from error
+        # What follows the last line break is the line that a killed process was writing, or nothing.
         lines += [last] if last and whole else []
         tested = _header(path, lines)
         return Predictions(tested, tuple(_row(path, number, line) for number, line in enumerate(lines[1:], 2)))
 
 
 class Writer:
-    """Writes predictions test set by test set; those that a file of the same test holds already are kept.
+    """Writes predictions, one test set after the other, and resumes an earlier file of the same test.
 
     Args:
-        known: test sets that need not be tested again, if the file holds them. It loses those cut off.
+        path: the file.
+        tested: the header.
+        known: test sets whose results are saved. They are kept if the file holds all of their problems; everything
+            else is removed from the file, to be written again.
 
     Raises:
-        UsageError: there is a file of something else.
+        UsageError: the file exists and holds something else.
     """
 
     def __init__(self, path: Path, tested: PredictionHeader, known: Collection[Condition]) -> None:
         self.kept: dict[Condition, list[Prediction]] = {}
         for rows in self._earlier(path, tested):
+            # The condition counts the problems, so a test set that was cut off is not among the known ones.
             test = condition(rows)
             if test in known:
                 self.kept[test] = rows
         first = json.dumps({"predictions": VERSION, **dataclasses.asdict(tested)})
         kept = [_line(row) for rows in self.kept.values() for row in rows]
+        # First the shortened file at once, then appending: killed at any point, the file still resumes.
         write_whole(path, "".join(f"{line}\n" for line in (first, *kept)))
         self._opened: TextIO = path.open("a")
 
@@ -145,6 +161,8 @@ class Writer:
         yield from found.sets().values()
 
     def write(self, rows: Sequence[Prediction]) -> None:
+        """Append the predictions of one test set."""
+        # Flushed before its cell is saved to results.json: a result whose predictions are missing is tested again.
         self._opened.write("".join(f"{_line(row)}\n" for row in rows))
         self._opened.flush()
 
@@ -176,10 +194,10 @@ def _row(path: Path, number: int, line: str) -> Prediction:
     except ValueError as error:
         raise UsageError(f"{path}, line {number}, is no JSON: {error}") from error
     if isinstance(values, dict):
-        values.pop("correct", None)  # said for readers; it follows from first_wrong
+        values.pop("correct", None)  # written for readers with jq or pandas; it follows from first_wrong
     return read_row(Prediction, values, f"{path}, line {number}")
 
 
 def condition(rows: Sequence[Prediction]) -> Condition:
-    """The test set of these problems, all of one."""
+    """The test set of some problems, which all belong to it."""
     return Condition(rows[0].suite, rows[0].digits, len(rows), rows[0].operand_lengths)

@@ -6,38 +6,38 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from arith.errors import UsageError
 from arith.process.files import write_whole
 from arith.results.rows import Row, read_row
 
 METRICS = "metrics.jsonl"
-
-
+# Raised only if old files would be misread. A new field gets a default instead, and published files still load.
 VERSION = 1
-GRID = "grid"  # the suite of cells that are of given operand lengths
+GRID = "grid"  # the suite of cells with fixed operand lengths
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model on one test set.
+    """The result of one model on one test set.
 
     Args:
-        label: the curve it belongs to.
-        structure_aware: alignment of digits is built into the encoding.
-        suite, split: which problems.
-        digits: of the longer operand.
-        operand_lengths: of all operands where all problems share them.
-        train_lengths: shortest and longest operand in training.
-        step: of the model; always the run's last.
-        n, correct: problems, and those with every answer token and the end mark right.
-        low, high: 95% Wilson interval of the accuracy.
-        seen: problems that the training data held too.
-        training_seconds: of the run, evaluation apart.
-        supervision: what was learned from, answers or each step of an algorithm; the two are not ranked together.
-            Files without it are of answers.
-        measures: whatever else was measured of the same problems, by name with its unit: seconds, MiB, perplexity.
+        label: the curve that the cell belongs to.
+        structure_aware: whether the encoding has the alignment of digits built in.
+        suite, split: the test suite, and the split that its problems are drawn from.
+        digits: the length of the longer operand.
+        operand_lengths: the lengths of all operands, where all problems share them.
+        train_lengths: the shortest and the longest operand in training.
+        step: the training step of the tested weights; always the run's last.
+        samples: the number of distinct training samples up to that step.
+        n, correct: the number of problems, and of those with every answer token and the end mark right.
+        low, high: the 95% Wilson interval of the accuracy.
+        seen: the number of test problems that the training data contain too.
+        training_seconds: the run's training time, evaluation not included.
+        supervision: the training signal, "answers" or "algorithm" (every step); the two are not ranked together. Files
+            without this field are of answers.
+        measures: other measurements on the same problems, by name with the unit: seconds, MiB, perplexity.
     """
 
     label: str
@@ -64,18 +64,19 @@ class Cell:
     seen: int
     training_seconds: float
     supervision: str = "answers"
-    # Not part of the hash: cells are told apart by what was measured, and a dict has none.
+    # Left out of the hash, as a dict has none; equality still compares it.
     measures: dict[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One cell to be measured.
+    """A test set to measure: what a cell is the result of, without the model.
 
     Args:
-        suite: one of SUITES, or GRID for problems of given operand lengths.
-        digits: of the longer operand.
-        operand_lengths: of a grid's cell.
+        suite: one of SUITES, or GRID for problems with fixed operand lengths.
+        digits: the length of the longer operand.
+        n: the number of problems.
+        operand_lengths: the lengths of both operands of a grid's cell; None for other suites.
     """
 
     suite: str
@@ -85,7 +86,8 @@ class Condition:
 
     @staticmethod
     def of(cell: Cell) -> "Condition":
-        """What a cell is the result of."""
+        """The test set of a cell."""
+        # Suites such as "random" record operand lengths too where all problems share them, but do not fix them.
         return Condition(cell.suite, cell.digits, cell.n, cell.operand_lengths if cell.suite == GRID else None)
 
     def __str__(self) -> str:
@@ -93,69 +95,19 @@ class Condition:
         return f"{self.suite} {self.digits} digits{lengths}, {self.n} problems"
 
 
-class CellKey(NamedTuple):
-    """What a cell is a measurement of: cells of equal keys are the same measurement.
-
-    Every setting that changes which problems are asked, or of which model, has its place here: whether something is
-    measured already is decided by this key alone. How a run is watched is not in it.
-
-    Args:
-        step, samples: how long, and on how many different samples, the model was trained.
-        shots: solved problems before each prompt, of models that are tested by text.
-    """
-
-    label: str
-    task: str
-    format: str
-    encoding: str
-    train_lengths: tuple[int, int]
-    model_seed: int
-    data_seed: int
-    test_seed: int
-    step: int
-    samples: int
-    condition: Condition
-    shots: int = 0
-
-    @staticmethod
-    def of(cell: Cell) -> "CellKey":
-        return CellKey(
-            label=cell.label,
-            task=cell.task,
-            format=cell.format,
-            encoding=cell.encoding,
-            train_lengths=cell.train_lengths,
-            model_seed=cell.model_seed,
-            data_seed=cell.data_seed,
-            test_seed=cell.test_seed,
-            step=cell.step,
-            samples=cell.samples,
-            condition=Condition.of(cell),
-            shots=int(cell.measures.get("shots", 0)),
-        )
-
-    @property
-    def training(self) -> tuple[object, ...]:
-        """How the model was trained, seeds apart."""
-        return self.label, self.task, self.format, self.encoding, self.train_lengths, self.step, self.samples
-
-    @property
-    def test(self) -> tuple[object, ...]:
-        """The test as a whole, whatever is asked in it: results of several tests do not share a file."""
-        return self.label, self.task, self.format, self.test_seed, self.step, self.shots
-
-
-CLASSES = ("dropped", "spurious", "misaligned", "copied", "length", "other")  # of wrong answers
+# The classes of wrong answers; `arith.evaluation.failures` says what each means, and figures stack them in this order.
+CLASSES = ("dropped", "spurious", "misaligned", "copied", "length", "other")
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """How the answers of one model to one suite at one length are wrong; for a grid, at one length of the longer.
+    """How one model's answers to one suite at one length are wrong; in a grid, at one length of the longer operand.
 
     Args:
-        wrong: how many answers are of each class of `arith.evaluation.failures`.
-        positions: for each place in the written answer, tokens that are right, and answers that have it.
-        chains: longest carry chain, answers that are right, problems.
+        n: the number of problems.
+        wrong: the number of wrong answers in each class of `arith.evaluation.failures`.
+        positions: for each place in the written answer, the number of right tokens and of answers that long.
+        chains: for each length of the longest carry chain: that length, right answers, problems.
     """
 
     label: str
@@ -171,13 +123,15 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Language:
-    """How well one model knows the words of dialogue.
+    """How well one model predicts the words of dialogue.
 
     Args:
-        wording: seen in training, or held out.
-        lines, characters, words: of the text; its digits are left out.
-        nats: negative log likelihood of all the characters.
+        wording: whether the wordings were seen in training or held out.
+        lines, characters, words: the size of the text, digits left out.
+        nats: the negative log likelihood of all characters together.
     """
+
+    # Digits are left out: they are a matter of arithmetic, and would hide what changes in the language.
 
     label: str
     encoding: str
@@ -200,12 +154,12 @@ class Language:
 
 @dataclass(frozen=True)
 class Series:
-    """A number followed through training: accuracy at watched lengths, sharpness, ratios of gradients.
+    """A quantity tracked through training, such as accuracy at watched lengths, sharpness or gradient ratios.
 
     Args:
         run: the run's folder name, as in `Results.about`.
-        name: what was measured, with its unit.
-        steps, values: as many of each.
+        name: the quantity, with its unit.
+        steps, values: the training steps, and the value at each of them.
     """
 
     run: str
@@ -216,12 +170,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Results:
-    """Cells, and under "runs" in `about` where, when and by which code each run was made.
+    """The content of a results file.
 
     Args:
-        anatomy: of some of the cells' answers, if it was asked for. A file without it is of the same version.
-        language: of models that learned whole lines of dialogue; left out of files likewise.
-        series: what was followed through training; left out of files likewise.
+        cells: the measurements.
+        about: provenance; under "runs", where, when and with which code each run was made.
+        anatomy: how some of the cells' answers are wrong, on request.
+        language: likelihoods of text, for models trained on whole lines of dialogue.
+        series: quantities tracked through training.
     """
 
     cells: tuple[Cell, ...]
@@ -231,13 +187,15 @@ class Results:
     series: tuple[Series, ...] = ()
 
     def save(self, path: Path) -> None:
-        """Write all or nothing."""
+        """Write the file atomically; a reader never sees half of it."""
+        # Parts that are empty are left out, so that files from before there were such parts are written again alike.
         parts: dict[str, tuple[Any, ...]] = {"cells": self.cells}
         parts |= {
             name: rows
             for name, rows in (("anatomy", self.anatomy), ("language", self.language), ("series", self.series))
             if rows
         }
+        # A line for each row: a diff of two results files shows the cells that changed.
         text = f'{{"version": {VERSION},\n"about": {json.dumps(self.about, indent=1)}'
         for name, rows in parts.items():
             text += f',\n"{name}": [\n' + ",\n".join(map(_json_row, rows)) + "\n]"
@@ -245,7 +203,11 @@ class Results:
 
     @staticmethod
     def load(path: Path) -> "Results":
-        """Read a results file; a UsageError names the file and the field that is wrong."""
+        """Read a results file.
+
+        Raises:
+            UsageError: the file cannot be read, or a field in it is wrong; the message names both.
+        """
         try:
             values = json.loads(path.read_text())
         except OSError as error:
@@ -279,17 +241,18 @@ class Results:
 
 
 def _json_row(row: Any) -> str:
-    """A row as JSON; without `measures` where there are none, as files had it before there were any."""
+    """Write a row as JSON, without `measures` if there are none: files from before there were any stay the same."""
     fields = {name: value for name, value in dataclasses.asdict(row).items() if name != "measures" or value}
     return json.dumps(fields)
 
 
 def _check_numbers(cell: Cell, where: str) -> None:
-    """Refuse what no measurement gives: a figure would hide it."""
+    """Refuse numbers that no measurement can give, such as a file edited by hand; a figure would hide them."""
     checks = {
         "n": cell.n >= 1,
         "digits": cell.digits >= 1,
         "correct": 0 <= cell.correct <= cell.n,
+        # Redundant in the file for its readers, so the two must agree; 1e-6 allows for accuracies written rounded.
         "accuracy": cell.n >= 1 and abs(cell.accuracy - cell.correct / cell.n) < 1e-6,
         "low": 0 <= cell.low <= cell.accuracy,
         "high": cell.accuracy <= cell.high <= 1,
@@ -300,23 +263,23 @@ def _check_numbers(cell: Cell, where: str) -> None:
             raise UsageError(f"{where}: field '{name}' cannot be so, got {got}")
 
 
-def _check_language(own: Language, where: str) -> None:
+def _check_language(row: Language, where: str) -> None:
     for name in ("lines", "characters", "words", "nats"):
-        if not getattr(own, name) > 0:
-            raise UsageError(f"{where}: field '{name}' cannot be so, got {getattr(own, name)!r}")
+        if not getattr(row, name) > 0:
+            raise UsageError(f"{where}: field '{name}' cannot be so, got {getattr(row, name)!r}")
 
 
-def _check_anatomy(own: Anatomy, where: str) -> None:
-    """The same of why answers are wrong."""
+def _check_anatomy(row: Anatomy, where: str) -> None:
+    """Refuse counts that cannot be: more wrong answers than problems, or unknown classes."""
     checks = {
-        "n": own.n >= 1,
-        "wrong": set(own.wrong) == set(CLASSES) and min(own.wrong.values()) >= 0 and sum(own.wrong.values()) <= own.n,
-        "positions": all(0 <= right <= n and n >= 1 for right, n in own.positions),
-        "chains": all(0 <= right <= n and n >= 1 for _, right, n in own.chains),
+        "n": row.n >= 1,
+        "wrong": set(row.wrong) == set(CLASSES) and min(row.wrong.values()) >= 0 and sum(row.wrong.values()) <= row.n,
+        "positions": all(0 <= right <= n and n >= 1 for right, n in row.positions),
+        "chains": all(0 <= right <= n and n >= 1 for _, right, n in row.chains),
     }
     for name, good in checks.items():
         if not good:
-            raise UsageError(f"{where}: field '{name}' cannot be so, got {getattr(own, name)!r:.60} of n = {own.n}")
+            raise UsageError(f"{where}: field '{name}' cannot be so, got {getattr(row, name)!r:.60} of n = {row.n}")
 
 
 def _check_series(series: Series, where: str) -> None:

@@ -1,4 +1,4 @@
-"""Curves as text."""
+"""Text tables of curves, test sets and language models."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from arith.results.uncertainty import percent
 
 
 def accuracy_table(drawn: Sequence[Curve]) -> str:
-    """A line a curve: exact match in percent by digit length, the median over seeds and, if lower, the worst."""
+    """Print exact match by digit length, one line for each curve: the median over seeds and, if lower, the worst."""
     lengths = sorted({point.digits for curve in drawn for point in curve.points})
     header = [
         "encoding",
@@ -29,6 +29,7 @@ def accuracy_table(drawn: Sequence[Curve]) -> str:
         succeeded = f"{curve.succeeded}/{curve.seeds}"
         about = [curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted]
         rows.append([*about, *cells, str(curve.reaches or "-"), succeeded])
+    # Lengths above 100 digits have fewer problems (see `EvaluationConfig.samples_at`), and the note must say so.
     counts = sorted({(point.digits > 100, cell.n) for curve in drawn for point in curve.points for cell in point.cells})
     described = ", ".join(f"{n}{' above 100 digits' if long else ''}" for long, n in counts)
     note = f"Exact match in %, median over seeds (worst seed) by digits of the longer operand; n = {described} a seed."
@@ -39,7 +40,7 @@ def accuracy_table(drawn: Sequence[Curve]) -> str:
 
 
 def interval_table(cells: Sequence[Cell]) -> str:
-    """A line a test set, with the 95% Wilson interval; a grid's cell is told by the digits of both operands."""
+    """Print exact match with its 95% Wilson interval, one line for each test set; grid cells name both lengths."""
     rows = [["suite", "digits", "n", "right", "exact match", "95% interval", "seen in training"]]
     for cell in cells:
         interval = f"{percent(cell.low)}-{percent(cell.high)}"
@@ -51,7 +52,10 @@ def interval_table(cells: Sequence[Cell]) -> str:
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> str:
-    """Columns under each other.
+    """Pad columns to equal widths, two spaces apart.
+
+    Args:
+        rows: the cells, row by row; all rows have the same number.
 
     >>> print(align_columns([["a", "bb"], ["ccc", "d"]]))
     a    bb
@@ -63,6 +67,7 @@ def align_columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _entry(point: Point | None) -> str:
+    # Compared as printed: "99.8 (99.8)" would be two numbers that look the same.
     if point is None:
         return "-"
     median, worst = percent(point.median), percent(point.worst)
@@ -70,11 +75,12 @@ def _entry(point: Point | None) -> str:
 
 
 def language_table(rows: Sequence[Language]) -> str:
-    """A line a label and wording: bits a character and perplexity a word, the median over seeds."""
+    """Print bits per character and perplexity per word, the median over seeds, for each label and wording."""
     lines = [["curve", "wording", "seeds", "bits a character", "perplexity a word"]]
     for label, wording in dict.fromkeys((row.label, row.wording) for row in rows):
-        own = sorted((row for row in rows if (row.label, row.wording) == (label, wording)), key=lambda row: row.nats)
-        middle = own[len(own) // 2]
+        seeds = sorted((row for row in rows if (row.label, row.wording) == (label, wording)), key=lambda row: row.nats)
+        # A whole row of one seed, so that both numbers belong together; of an even count the worse of the middle two.
+        middle = seeds[len(seeds) // 2]
         numbers = [f"{middle.bits_a_character:.4f}", f"{middle.perplexity_a_word:.3f}"]
-        lines.append([label, wording, str(len(own)), *numbers])
+        lines.append([label, wording, str(len(seeds)), *numbers])
     return align_columns(lines) + "\nOf dialogue without its digits."

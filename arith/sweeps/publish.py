@@ -15,8 +15,9 @@ from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import results_folder
 from arith.figures.report import draw_report
 from arith.process.progress import say
+from arith.results.cell_key import CellKey
 from arith.results.curves import PUBLISHED_SEEDS
-from arith.results.schema import Cell, CellKey, Condition, Language, Results
+from arith.results.schema import Cell, Condition, Language, Results
 from arith.sweeps.worker import Planned, plan_run
 
 

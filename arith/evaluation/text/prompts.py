@@ -17,7 +17,8 @@ from arith.errors import UsageError
 from arith.evaluation.exact_match import conditions, every_suite, grid_conditions, jobs
 from arith.experiment.experiment import Experiment
 from arith.process.files import write_whole
-from arith.results.schema import GRID, Cell, CellKey, Condition
+from arith.results.cell_key import CellKey
+from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
 from arith.tasks.base import Task, Worded
 from arith.tasks.formats import Format

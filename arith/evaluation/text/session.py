@@ -13,7 +13,8 @@ from arith.evaluation.text.prompts import Asked, AskedSet, TextTest, cell_key, r
 from arith.process.hints import current_command
 from arith.process.progress import progress
 from arith.process.signals import catch_interrupts
-from arith.results.schema import Cell, CellKey, Condition, Results
+from arith.results.cell_key import CellKey
+from arith.results.schema import Cell, Condition, Results
 
 SPARE = 8  # tokens that a reply may have beyond the characters of the longest answer
 

@@ -11,7 +11,8 @@ from arith.errors import UsageError
 from arith.evaluation.exact_match import conditions
 from arith.evaluation.session import cell_keys
 from arith.experiment.experiment import Experiment
-from arith.results.schema import CellKey, Results, Series
+from arith.results.cell_key import CellKey
+from arith.results.schema import Results, Series
 
 OTHER = {
     "digits": "1-3",
