@@ -9,9 +9,11 @@ from jaxtyping import Float
 from arith.figures import style
 
 LETTER = 0.085  # inches that a token takes on an axis
-SMALLEST = 0.8  # inches of a map, so that its title does not run into the next one's
+SMALLEST = 0.8  # inches: the side of a map of few tokens, whose cells would otherwise be too small to tell shades apart
+TITLE_LETTER = 0.05  # inches that a character of a map's title takes, at style's 7 points, rounded up
 LEFT, TOP, RIGHT = 0.35, 0.3, 0.3  # inches around all maps; the colour bar stands at the right
 ACROSS, DOWN = 0.25, 0.4  # inches between maps
+BETWEEN_TITLES = 0.1  # inches
 
 
 def draw_attention(
@@ -21,12 +23,20 @@ def draw_attention(
 
     Args:
         symbols: the tokens of the problem.
-        weights: one array per layer, those of a looped model loop after loop; each query's weights sum to 1.
-        passes: loop and layer of each array, see `ModelConfig.passes`.
-        path: the figure's, without an ending.
+        weights: one array for each computed layer, loop after loop in a looped model; each query's weights sum to 1.
+        path: the figure's path, without an ending.
+        passes: the loop and the layer of each array, see `ModelConfig.passes`.
     """
     n, heads = len(symbols), len(weights[0])
-    side = max(LETTER * n, SMALLEST)
+    # Only layers that run more than once name their loop.
+    loops = [any((other, layer) in passes for other in (loop - 1, loop + 1)) for loop, layer in passes]
+    names = [
+        f"{f'loop {loop + 1}, ' if looped else ''}layer {layer + 1}, head "
+        for (loop, layer), looped in zip(passes, loops, strict=True)
+    ]
+    # A title may be wider than its map, by the gap between maps less some space to the next title.
+    longest = max(map(len, names)) + len(str(heads))
+    side = max(LETTER * n, SMALLEST, TITLE_LETTER * longest + BETWEEN_TITLES - ACROSS)
     across = max(1, min(heads, int((style.PAGE - 0.6) / (side + ACROSS))))
     rows_each = -(-heads // across)
     # Seven heads that need two rows stand as 4 and 3, not as 6 and 1.
@@ -35,13 +45,11 @@ def draw_attention(
     width, height = LEFT + across * (side + ACROSS) + RIGHT, 0.25 + rows * (side + DOWN)
     with style.canvas(width, height) as page:
         for depth, layer_weights in enumerate(weights):
-            loop, layer = passes[depth]
-            looped = f"loop {loop + 1}, " if (loop + 1, layer) in passes or (loop - 1, layer) in passes else ""
             for head, head_weights in enumerate(layer_weights):
                 row, column = depth * rows_each + head // across, head % across
                 bottom = height - (TOP + row * (side + DOWN)) - side
                 panel = page.panel(LEFT + column * (side + ACROSS), bottom, side, side)
-                panel.set_title(f"{looped}layer {layer + 1}, head {head + 1}")
+                panel.set_title(f"{names[depth]}{head + 1}")
                 past = np.where(np.tri(n, dtype=bool), head_weights, np.nan)  # keys ahead of the query stay white
                 image = panel.imshow(past, cmap=style.MAP, vmin=0, vmax=1, interpolation="none")
                 for axis in (panel.xaxis, panel.yaxis):

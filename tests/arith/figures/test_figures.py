@@ -187,6 +187,20 @@ def test_other_figures_are_not_cut_or_covered_either(tmp_path: Path, kept: list[
         check_layout(kept[-1])
 
 
+@pytest.mark.parametrize(("heads", "loops", "layers"), [(1, 2, 1), (4, 3, 1), (12, 10, 11)])
+def test_titles_of_a_looped_models_maps_do_not_overlap(
+    heads: int, loops: int, layers: int, tmp_path: Path, kept: list[Figure]
+) -> None:
+    """Few tokens make small maps, whose titles name the loop, the layer and the head."""
+    looped = {(loop, layer) for loop in (loops - 2, loops - 1) for layer in (0, layers - 1)}
+    passes = [*sorted(looped), (loops, layers)]
+    draw_attention("1+2=3", [np.tril(np.ones((heads, 5, 5)))] * len(passes), tmp_path / "attention", passes)
+    titles = [panel.title.get_text() for panel in kept[-1].axes]
+    assert f"loop {loops}, layer {layers}, head {heads}" in titles
+    assert f"layer {layers + 1}, head {heads}" in titles
+    check_layout(kept[-1])
+
+
 def examples(folder: Path) -> dict[str, list[Path]]:
     """A figure of each kind."""
     shares = {"t5": 0.3, "coupled": 0.7, "nope": 0.0}
