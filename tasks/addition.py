@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int
 
-from arith.tasks.base import Alphabet
+from arith.tasks.base import Alphabet, Operation
 from arith.tasks.digits import Numbers, add
 
 
@@ -25,6 +25,7 @@ class Addition:
     name: ClassVar[str] = "addition"
     symbol: ClassVar[str] = "+"
     alphabet: ClassVar[Alphabet] = "number"
+    operation: ClassVar[Operation] = "sum"
     signed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

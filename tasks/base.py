@@ -12,10 +12,16 @@ from arith.tasks.lines import Piece
 from arith.tasks.stream import Draws
 
 Alphabet = Literal["number", "string", "distinct"]  # distinct: a string in which no digit comes twice
+# How the digits of the answer follow from those of the operands: column by column, with carries.
+Operation = Literal["sum", "difference", "product"]
 
 
 class Task(Protocol):
-    """A problem on one or more operands. Frozen, without state: data is drawn by `arith.tasks.sampling`."""
+    """A problem on one or more operands. Frozen, without state: `arith.tasks.sampling` draws the operands.
+
+    Two more attributes are optional: `operation`, which `operation_of` reads, and `commutative`, which
+    `is_commutative` reads.
+    """
 
     @property
     def name(self) -> str: ...
@@ -47,6 +53,43 @@ class Task(Protocol):
     def answer_width(self, width: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """Digits of the longest answer to operands of `width` digits."""
         ...
+
+
+# The two below are looked up by name, since a member of the protocol would have to be there in every task. What a task
+# can do is read off them and never off its operator: two tasks may share "+".
+
+
+def operation_of(task: Task) -> Operation | None:
+    """The operation that a task declares; None if its answers come about in another way.
+
+    Carry-heavy problems, scratchpads, classes of errors and running sums are for tasks that declare one.
+
+    >>> from arith.tasks.subtraction import Subtraction
+    >>> operation_of(Subtraction())
+    'difference'
+    """
+    return getattr(task, "operation", None)
+
+
+def is_commutative(task: Task) -> bool:
+    """Whether the answer stays the same if operands are swapped: what a task declares, or else whether it adds or
+    multiplies.
+
+    >>> from arith.tasks.subtraction import Subtraction
+    >>> is_commutative(Subtraction())
+    False
+    """
+    return getattr(task, "commutative", operation_of(task) in ("sum", "product"))
+
+
+def name_in_refusal(task: Task) -> str:
+    """A task's name where something needs another operation, and what to add if the task declares none.
+
+    >>> from arith.tasks.strings import Copy
+    >>> name_in_refusal(Copy())
+    'copy (which declares no operation, such as operation = "sum")'
+    """
+    return task.name if operation_of(task) else f'{task.name} (which declares no operation, such as operation = "sum")'
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from arith.tasks.base import Task
+from arith.tasks.base import Task, operation_of
 from arith.tasks.digits import Numbers, resize
 
 
@@ -43,7 +43,8 @@ class Columns:
 
 def has_columns(task: Task) -> bool:
     """Whether a task is solved column by column with carries."""
-    return task.alphabet == "number" and (task.symbol == "+" or (task.symbol == "-" and task.operands == 2))
+    operation = operation_of(task)
+    return operation == "sum" or (operation == "difference" and task.operands == 2)
 
 
 def columns(task: Task, operands: Sequence[Numbers]) -> Columns:
@@ -53,7 +54,8 @@ def columns(task: Task, operands: Sequence[Numbers]) -> Columns:
     most = task.operands - 1
     width = max(number.width for number in operands) + len(str(most))
     digits = [resize(number.digits, width).astype(np.int64) for number in operands]
-    if task.symbol == "-":
+    borrows = operation_of(task) == "difference"
+    if borrows:
         below = task.solve(*operands).signs[:, None]
         sums = np.where(below, digits[1] - digits[0], digits[0] - digits[1])
     else:
@@ -61,4 +63,4 @@ def columns(task: Task, operands: Sequence[Numbers]) -> Columns:
     carried = np.zeros_like(sums)
     for place in range(width - 1):
         carried[:, place + 1] = (sums[:, place] + carried[:, place]) // 10
-    return Columns(sums, carried, most, task.symbol == "-")
+    return Columns(sums, carried, most, borrows)

@@ -17,7 +17,7 @@ from jaxtyping import Int
 
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
-from arith.tasks.base import Alphabet, Wording
+from arith.tasks.base import Alphabet, Operation, Wording
 from arith.tasks.digits import Numbers
 from arith.tasks.lines import Piece, constant
 from arith.tasks.stream import Draws, Use, scale
@@ -137,6 +137,7 @@ class Dialogue:
     symbol: ClassVar[str] = "+"
     operands: ClassVar[int] = 2
     alphabet: ClassVar[Alphabet] = "number"
+    operation: ClassVar[Operation] = "sum"
     signed: ClassVar[bool] = False
     symbols: ClassVar[str] = vocabulary.TEXT
 

@@ -86,6 +86,10 @@ class Format:
 
     def check(self, task: Task) -> None:
         """Raise if a task cannot be written like this."""
+        operators = vocabulary.OPERATORS + vocabulary.MORE_OPERATORS
+        # A task on one operand writes no operator, and one with words writes those instead.
+        if not isinstance(task, Worded) and (len(task.symbol) > 1 or task.symbol not in operators):
+            raise ValueError(f"{task.symbol!r} of {task.name} is no operator. Use one of {' '.join(operators)}")
         if task.alphabet != "number" and (self.pad_operands or self.pad_answer):
             raise ValueError(
                 f"padding adds zeros, and {task.name} takes them for digits. Use a format that does not pad"
@@ -98,9 +102,10 @@ class Format:
             self.working.check(task, self.interleaved)
 
     def symbols(self, task: Task) -> str:
-        """What is written beside digits, operators and marks."""
-        parts = (self.decoration, self.working, task if isinstance(task, Worded) else None)
-        return "".join(part.symbols for part in parts if part is not None) + END_OF_STEPS * (self.working is not None)
+        """What is written beside digits, marks and the operators that every vocabulary has."""
+        written = task.symbols if isinstance(task, Worded) else task.symbol
+        parts = "".join(part.symbols for part in (self.decoration, self.working) if part is not None)
+        return written + parts + END_OF_STEPS * (self.working is not None)
 
     def longest(self, task: Task, digits: int) -> tuple[int, int]:
         """Tokens of the longest sequence, and digits of its longest number, for operands of `digits` digits."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int
 
-from arith.tasks.base import Alphabet, Trace
+from arith.tasks.base import Alphabet, Operation, Trace
 from arith.tasks.digits import Numbers, multiply
 from arith.tasks.schoolbook import KINDS
 
@@ -23,6 +23,7 @@ class Multiplication:
     symbol: ClassVar[str] = "*"
     operands: ClassVar[int] = 2
     alphabet: ClassVar[Alphabet] = "number"
+    operation: ClassVar[Operation] = "product"
     signed: ClassVar[bool] = False
 
     def solve(self, *operands: Numbers) -> Numbers:

@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
 
-from arith.tasks.base import Alphabet, Task
+from arith.tasks.base import Alphabet, Task, name_in_refusal, operation_of
 from arith.tasks.digits import significant_lengths
 from arith.tasks.stream import BLOCK, Stream, scale
 
@@ -182,9 +182,9 @@ class UniformValues:
 
 def check_two_summands(task: Task, what: str) -> None:
     """Raise if columns of two digits are not what a task adds up."""
-    if task.symbol != "+" or task.operands != 2:
+    if operation_of(task) != "sum" or task.operands != 2:
         raise ValueError(
-            f"{what} is for additions of two numbers, not for {task.name} of {task.operands}. Leave it out"
+            f"{what} is for additions of two numbers, not for {name_in_refusal(task)} of {task.operands}. Leave it out"
         )
 
 

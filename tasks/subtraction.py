@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int
 
-from arith.tasks.base import Alphabet
+from arith.tasks.base import Alphabet, Operation
 from arith.tasks.digits import Numbers, subtract
 
 
@@ -22,6 +22,7 @@ class Subtraction:
     symbol: ClassVar[str] = "-"
     operands: ClassVar[int] = 2
     alphabet: ClassVar[Alphabet] = "number"
+    operation: ClassVar[Operation] = "difference"
     signed: ClassVar[bool] = True
 
     def solve(self, *operands: Numbers) -> Numbers:

@@ -13,7 +13,9 @@ Kind = Literal["digit", "operator", "equals", "gap", "other"]
 
 DIGITS = "0123456789"
 BEGIN, END, PAD = "^", "$", "_"
-BASE = DIGITS + "+-*=" + BEGIN + END + PAD
+OPERATORS = "+-*"
+MORE_OPERATORS = "/%<>&|"  # of no task here: for tasks that users add
+BASE = DIGITS + OPERATORS + "=" + BEGIN + END + PAD
 GAP = " "
 WORKING = "c,;:()"
 TEXT = ".?!'" + "".join(letter for letter in string.ascii_letters if letter not in WORKING)
@@ -23,12 +25,13 @@ HINTS = "".join(
     for first, last in (("①", "⑳"), ("㉑", "㉟"), ("㊱", "㊿"), ("Ⓐ", "Ⓩ"), ("ⓐ", "ⓩ"))
     for code in range(ord(first), ord(last) + 1)
 )
-# New symbols go to the end: a trained model's token ids must not move.
-SYMBOLS = BASE + GAP + WORKING + TEXT + HINTS
+# New symbols go to the end: a trained model's token ids must not move. So a model with one of MORE_OPERATORS has an
+# embedding for every symbol, most of them unused.
+SYMBOLS = BASE + GAP + WORKING + TEXT + HINTS + MORE_OPERATORS
 
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(DIGITS, "digit"),
-    **dict.fromkeys("+-*", "operator"),
+    **dict.fromkeys(OPERATORS + MORE_OPERATORS, "operator"),
     "=": "equals",
     # Neither ends a number nor counts as a digit of it.
     **dict.fromkeys(GAP + HINTS, "gap"),

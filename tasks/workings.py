@@ -20,7 +20,7 @@ from einops import rearrange
 from jaxtyping import Bool, Int, Int32, UInt8
 
 from arith.tasks import vocabulary
-from arith.tasks.base import Task
+from arith.tasks.base import Task, name_in_refusal, operation_of
 from arith.tasks.digits import Numbers, add, multiply, resize, subtract
 from arith.tasks.lines import NO_DIGIT, Order, Piece, constant, number
 
@@ -86,15 +86,16 @@ class Columns:
         lengths: np.ndarray = operand_lengths.max(axis=0)
         width = int(lengths.max(initial=0))
         digits = np.stack([resize(own.digits, width) for own in operands])
-        swapped = subtract(*operands).signs if task.symbol == "-" else np.zeros(len(lengths), dtype=bool)
+        adds = operation_of(task) == "sum"
+        swapped = np.zeros(len(lengths), dtype=bool) if adds else subtract(*operands).signs
         digits[:, swapped] = digits[::-1, swapped]
         operand_lengths[:, swapped] = operand_lengths[::-1, swapped]
         totals = digits[0].astype(np.int16)
         for own in digits[1:]:
-            totals = totals + own if task.symbol == "+" else totals - own
+            totals = totals + own if adds else totals - own
         carries = np.zeros((len(lengths), width + 1), dtype=np.int32)
         for column in range(width):
-            if task.symbol == "+":
+            if adds:
                 totals[:, column] += carries[:, column]
                 carries[:, column + 1] = totals[:, column] // 10
             else:
@@ -215,9 +216,10 @@ class PartialProducts:
     symbols: ClassVar[str] = "()"
 
     def check(self, task: Task, interleaved: bool) -> None:
-        if task.symbol != "*" or task.operands != 2:
+        if operation_of(task) != "product" or task.operands != 2:
             raise ValueError(
-                f"partial products are steps of a multiplication of two numbers, not of {task.name}. Leave them out"
+                f"partial products are steps of a multiplication of two numbers, not of {name_in_refusal(task)}. "
+                "Leave them out"
             )
 
     def pieces(
@@ -271,10 +273,13 @@ def _written(
 
 
 def _check_columns(task: Task) -> None:
-    if task.symbol not in ("+", "-"):
-        hint = ". Use partial-products" if task.symbol == "*" else ""
-        raise ValueError(f"a scratchpad works in columns of sums and differences, not for {task.name}{hint}")
-    if task.symbol == "-" and task.operands != 2:
+    operation = operation_of(task)
+    if operation not in ("sum", "difference"):
+        hint = ". Use partial-products" if operation == "product" else ""
+        raise ValueError(
+            f"a scratchpad works in columns of sums and differences, not for {name_in_refusal(task)}{hint}"
+        )
+    if operation == "difference" and task.operands != 2:
         raise ValueError(f"a scratchpad is for differences of two numbers, got {task.operands}")
     if task.operands > MOST_OPERANDS:
         raise ValueError(

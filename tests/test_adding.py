@@ -1,6 +1,8 @@
 """Every recipe of docs/adding.md runs as it stands, from the command line."""
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,17 @@ SMALL = ("--steps", "2", "--batch", "4", "--digits", "1-2", "--test-digits", "1-
 
 
 @pytest.fixture(autouse=True)
-def forget_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+def forget_what_is_added(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Other tests look at all that is registered, such as those of the gallery."""
+    imported = set(sys.modules)
     for catalogue in (DECORATIONS, ENCODINGS, SCHEMES, TASKS):
         for part in ("_targets", "_lines"):
             monkeypatch.setattr(catalogue, part, dict(getattr(catalogue, part)))
+    yield
+    # A file that is imported already is not run again, and would register nothing in the next test.
+    for name in set(sys.modules) - imported:
+        if name.startswith("arith_imported_"):
+            del sys.modules[name]
 
 
 def test_there_is_a_recipe_for_each_thing_that_can_be_added() -> None:
@@ -53,7 +61,28 @@ def test_what_is_added_trains_is_tested_and_answers(
     assert shown in arith("show", "batch", *options, "--import", "mine.py", "--digits", "1-2")
     arith("train", *options, *SMALL, "--import", "mine.py", "--out", "run")
     assert {cell.n for cell in Results.load(tmp_path / "run" / "results.json").cells} == {4}
-    assert "12" in arith("ask", "run", "12+4")
+    assert "12" in arith("ask", "run", "12>4" if name == "task" else "12+4")
+    assert "operands swapped" in arith("probe", "run", "--samples", "4")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--format", "reversed+scratchpad"),
+        ("--format", "reversed+partial-products"),
+        ("--format", "reversed", "--set", "data.carry_mix=0.2"),
+        ("--format", "padded-reversed", "--set", "auxiliary.kind=running-sum", "--set", "model.layers=2"),
+    ],
+    ids=["scratchpad", "partial products", "carry-heavy problems", "running sums"],
+)
+def test_what_needs_an_operation_says_what_a_task_would_have_to_declare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(RECIPES["task"])
+    arguments = ["train", "larger", "--encoding", "rope", *options, *SMALL, "--import", "mine.py"]
+    message = re.sub(r"[│\s]+", " ", CliRunner().invoke(cli, arguments).output)
+    assert 'larger (which declares no operation, such as operation = "sum")' in message
 
 
 def test_an_added_task_is_solved_exactly() -> None:

@@ -19,7 +19,7 @@ from arith.model.transformer import Transformer
 from arith.results.tables import align_columns
 from arith.results.uncertainty import Pairs, mcnemar, percent, wilson
 from arith.tasks import vocabulary
-from arith.tasks.base import Problems
+from arith.tasks.base import Problems, is_commutative
 from arith.tasks.stream import Draws
 
 MOVES = (1, 3, 10)
@@ -109,7 +109,7 @@ def variants(experiment: Experiment, digits: int, n: int) -> list[Variant]:
             continue  # zeros mean something in this task
         name = f"{zeros} zero{'s' * (zeros > 1)} before operands"
         found.append(Variant(name, dataclasses.replace(data, format=wider), problems))
-    if task.operands > 1 and task.symbol in ("+", "*"):
+    if task.operands > 1 and is_commutative(task):
         swapped = Problems(problems.operands[::-1], problems.answer)
         found.append(Variant("operands swapped", data, swapped))
     return found

@@ -26,9 +26,7 @@ from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.model.norm import RMSNorm
 from arith.model.transformer import Transformer, at, count_learned_tokens, inputs_of, sum_nats
-from arith.tasks.addition import Addition
-from arith.tasks.base import Task
-from arith.tasks.multiplication import Multiplication
+from arith.tasks.base import Task, Worded, name_in_refusal, operation_of
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,21 @@ class RunningSums:
         Raises:
             ValueError: the task's answers are no sums of columns.
         """
-        if not isinstance(task, Addition | Multiplication):
-            raise ValueError(f"{task.name} has no running sums. Use addition or multiplication")
+        operation = operation_of(task)
+        computed = operation == "sum" or (operation == "product" and task.operands == 2)
+        # `_numbers` finds digits by their place in the line, which words would move.
+        if not computed or isinstance(task, Worded):
+            raise ValueError(f"{name_in_refusal(task)} has no running sums. Use addition or multiplication")
         columns = int(task.answer_width(np.array([digits]))[0])
-        return RunningSums(isinstance(task, Multiplication), task.operands, digits, columns)
+        return RunningSums(operation == "product", task.operands, digits, columns)
 
     @property
     def classes(self) -> int:
         """All running sums are below this: of factors of n digits a column has 81 n at most and less than 9 n is
         carried into it, of m numbers that are added 9 m and less than m.
 
+        >>> from arith.tasks.addition import Addition
+        >>> from arith.tasks.multiplication import Multiplication
         >>> RunningSums.of(Multiplication(), 3).classes, RunningSums.of(Addition(operands=3), 20).classes
         (270, 30)
         """

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from arith.catalogue.named import format_named
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
-from arith.tasks.base import Problems, Task
+from arith.tasks.base import Problems, Task, is_commutative
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import NAMED
 from arith.tasks.multiplication import Multiplication
@@ -132,6 +132,34 @@ def test_strings_of_digits_are_uniform_and_keep_their_zeros() -> None:
     texts = [strings.text(row) for row in range(5000)]
     assert all(len(text) == 3 for text in texts)
     assert 0.08 < sum(text.startswith("0") for text in texts) / 5000 < 0.12
+
+
+class Joined(Addition):
+    symbol = "&"
+
+
+def test_a_task_goes_by_its_operation_and_not_by_its_operator() -> None:
+    for form in ("plain+scratchpad", "reversed+recursive", "padded-reversed", "interleaved"):
+        written = format_named(form).text(Addition(), 95, 7)
+        assert format_named(form).text(Joined(), 95, 7) == written.replace("+", "&")
+        assert format_named(form).read(Joined(), written.replace("+", "&")) == format_named(form).read(
+            Addition(), written
+        )
+    assert is_commutative(Joined())
+
+
+@pytest.mark.parametrize("symbol", ["?", "x", "7", "=", "<=", "+-"])
+def test_operators_that_are_none_are_refused(symbol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Joined, "symbol", symbol)
+    with pytest.raises(ValueError, match=r"is no operator. Use one of \+ - \* / % < > & \|"):
+        format_named("plain").check(Joined())
+
+
+def test_symbols_of_trained_models_do_not_move() -> None:
+    assert vocabulary.encode("+-*=^$_ c?").tolist() == [10, 11, 12, 13, 14, 15, 16, 17, 18, 25]
+    assert vocabulary.SYMBOLS.endswith("ⓩ" + vocabulary.MORE_OPERATORS)
+    assert len(vocabulary.SYMBOLS) == 187
+    assert vocabulary.size("ⓩ") == 181
 
 
 def test_distinct_digits_are_distinct() -> None:
