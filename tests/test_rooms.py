@@ -66,6 +66,37 @@ def test_rooms_stand_in_an_order_in_which_imports_only_go_down() -> None:
         order.append(room)
 
 
+# Tests that look at all files of their folder at once; any other is named for the file that it tests.
+OF_MANY_FILES = {
+    "encodings/test_encodings.py": "properties that every encoding of the catalogue has",
+    "encodings/test_learning.py": "every encoding learns something",
+    "encodings/test_content.py": "five encodings whose scores depend on the content, against their peers",
+    "encodings/test_inputs.py": "the encodings that act at the input, and the integers that they hash",
+    "encodings/test_rotations.py": "the relatives of RoPE, against one another's formulas",
+    "tasks/test_representations.py": "every task in every format",
+    "kernels/test_benchmark.py": "the checks in benchmarks/kernel_checks",
+    "kernels/test_models.py": "whole models through the fused kernels",
+    "kernels/test_oldest_triton.py": "all kernels with the oldest supported Triton",
+    "kernels/test_resources.py": "what all kernels take once they are compiled",
+}
+
+
+@pytest.mark.parametrize("folder", ["arith", *sorted(FOLDERS)])
+def test_tests_mirror_the_files_that_they_test(folder: str) -> None:
+    tests = PACKAGE.parent / "tests"
+    for path in sorted((tests / folder).rglob("test_*.py")):
+        name = path.relative_to(tests)
+        tested = PACKAGE.parent / name.with_name(path.name.removeprefix("test_"))
+        if path.parent == tests / "arith":
+            assert "every room" in (ast.get_docstring(ast.parse(path.read_text())) or ""), f"{name} is of no room"
+        elif not tested.exists():
+            assert name.as_posix() in OF_MANY_FILES, f"{name} is named for no file: there is no {tested.name}"
+
+
+def test_exceptions_to_the_mirror_are_there() -> None:
+    assert not [name for name in OF_MANY_FILES if not (PACKAGE.parent / "tests" / name).exists()]
+
+
 @pytest.mark.parametrize("room", [room for room in ROOMS if room != "cli"])
 def test_a_folder_is_read_at_a_glance(room: str) -> None:
     for folder in [PACKAGE / room, *(path for path in (PACKAGE / room).rglob("*") if path.is_dir())]:

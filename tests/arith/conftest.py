@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
+from arith.catalogue.named import task_named
 from arith.cli import cli
+from arith.config.schema import RunConfig
+from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
+from arith.training.loop import train
 
 
 @pytest.fixture
@@ -39,11 +44,10 @@ def halted(tmp_path: Path) -> Callable[[Run], Run]:
 def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny GPT-2: random weights, large enough for replies to differ, and a tokenizer trained on additions."""
     # Here, or every test of the command line would wait for transformers.
-    import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-    from arith.catalogue.named import format_named, task_named
+    from arith.catalogue.named import format_named
     from arith.data.tokenized import texts
     from arith.tasks.mixture import Mixture
     from arith.tasks.samplers import Uniform
@@ -71,7 +75,6 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny() -> Callable[..., Any]:
     """A small causal model of transformers by the name of its family, with weights large enough to show differences."""
-    import torch
     import transformers
 
     transformers.logging.set_verbosity_error()
@@ -142,3 +145,20 @@ def digit_tokenizer() -> Callable[..., Any]:
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that answers some problems of up to two digits and misses others; tests write beside it, not into it."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    config = RunConfig.of(
+        {
+            "encoding": "rope",
+            "format": "plain",
+            "data": {"digits": "1-2"},
+            "training": {"steps": 250, "batch": 64, "evaluate_every": 250},
+            "evaluation": {"digits": "2,3", "samples": 40},
+        }
+    )
+    train(Run.begin(folder, config), Experiment.of(config))
+    return folder

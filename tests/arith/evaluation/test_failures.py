@@ -1,29 +1,15 @@
-"""Predictions, their file, and why they are wrong."""
+"""Why answers are wrong."""
 
 import dataclasses
-import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-import torch
-from click.testing import Result
 
 from arith.catalogue.named import task_named
-from arith.config.schema import RunConfig
-from arith.errors import UsageError
-from arith.evaluation.answers import answered
 from arith.evaluation.failures import CLASSES, anatomy, classes
-from arith.evaluation.teacher_forced import judged
-from arith.experiment.experiment import Experiment
-from arith.experiment.run import Run
 from arith.results.error_classes import merge_anatomies
-from arith.results.predictions import Prediction, PredictionHeader, Predictions
-from arith.results.schema import Condition, Results
+from arith.results.predictions import Prediction, PredictionHeader
 from arith.tasks.addition import Addition
-from arith.training.loop import train
 
-Arith = Callable[..., Result]
 SUBJECT = PredictionHeader("x", "addition", "padded-reversed", "rope", (1, 4), 0, 0, 1, 5, "abc")
 
 
@@ -105,159 +91,6 @@ def test_anatomy_counts_by_place_and_carry_chain() -> None:
     (twice,) = merge_anatomies([found, found])
     assert (twice.n, twice.wrong["dropped"], twice.positions[1], twice.chains[1]) == (8, 2, (6, 8), (2, 4, 6))
     assert len(merge_anatomies([found, dataclasses.replace(found, digits=3)])) == 2
-
-
-@pytest.fixture(scope="module")
-def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    config = RunConfig.of(
-        {
-            "encoding": "rope",
-            "format": "plain",
-            "data": {"digits": "1-2"},
-            "training": {"steps": 250, "batch": 64, "evaluate_every": 250},
-            "evaluation": {"digits": "2,3", "samples": 40},
-        }
-    )
-    train(Run.begin(folder, config), Experiment.of(config))
-    return folder
-
-
-def test_the_first_wrong_token_of_one_pass_is_that_of_decoding(half_trained: Path) -> None:
-    run = Run.open(half_trained)
-    experiment = Experiment.of(run.config)
-    model, _ = run.load_model(experiment)
-    data = experiment.test_data("unequal", 2)
-    found = judged(model, data, 200)
-    rows = answered(model, Condition("unequal", 2, 200), data, 0, found)
-    assert 0.02 < float(found.right.float().mean()) < 0.98, "half-trained, or the test proves nothing"
-    for row, first in zip(rows, found.first_wrong.tolist(), strict=True):
-        a, b = map(int, row.operands)
-        assert row.result == str(a + b)
-        assert (row.first_wrong or 0) == first
-        if first:
-            assert row.written[: first - 1] == row.expected[: first - 1]
-            assert row.written[first - 1 : first] != row.expected[first - 1]
-        else:
-            assert row.written == row.expected
-        assert row.correct == (row.answer == row.result and row.written.endswith("$"))
-    again = answered(model, Condition("unequal", 2, 50), data, 100, found[100:150])
-    assert [row.written for row in again] == [row.written for row in rows[100:150]]
-
-
-def test_predictions_are_written_shown_and_scored_anew(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
-    asked = ["evaluate", str(half_trained), "--out", "out.json", "--predictions", "p.jsonl", "--suites", "random,nines"]
-    asked += ["--test-digits", "2,3", "--samples", "40"]
-    first = arith(*asked, "--failures", "2", "--anatomy")
-    assert first.exit_code == 0, first.output
-    assert "place" in first.stdout
-    results = Results.load(tmp_path / "out.json")
-    assert [(own.suite, own.digits, own.n) for own in results.anatomy] == [
-        (cell.suite, cell.digits, cell.n) for cell in results.cells
-    ]
-    assert all(sum(a.wrong.values()) == c.n - c.correct for a, c in zip(results.anatomy, results.cells, strict=True))
-
-    found = Predictions.load(tmp_path / "p.jsonl")
-    assert [len(rows) for rows in found.sets().values()] == [40] * 4
-    scored = json.loads(arith("rescore", "p.jsonl", "--json", "--failures", "1").stdout)
-    told = [(own["suite"], own["digits"], own["correct"], own["low"]) for own in scored["scores"]]
-    assert told == [(c.suite, c.digits, c.correct, c.low) for c in results.cells]
-    assert [own["wrong"] for own in scored["anatomy"]] == [own.wrong for own in results.anatomy]
-    assert all(row["first_wrong"] for row in scored["failures"])
-
-    # Cut off in the middle of a line: whole sets stay, the rest is asked again.
-    whole = (tmp_path / "p.jsonl").read_text()
-    (tmp_path / "p.jsonl").write_text(whole[: len(whole) // 2])
-    again = arith(*asked, "--failures", "2", "--anatomy")
-    assert again.stdout == first.stdout
-    assert sorted((tmp_path / "p.jsonl").read_text().splitlines()) == sorted(whole.splitlines())
-
-
-def test_a_file_that_says_what_cannot_be_is_found_out(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
-    arith("evaluate", str(half_trained), "--out", "o.json", "--predictions", "p.jsonl", "--suites", "random")
-    whole = (tmp_path / "p.jsonl").read_text()
-    lines = whole.splitlines()
-    row = json.loads(lines[1])
-
-    def told(change: dict[str, object]) -> Result:
-        text = "\n".join([lines[0], json.dumps(row | change), *lines[2:]])
-        (tmp_path / "changed.jsonl").write_text(text + "\n")
-        return arith("rescore", "changed.jsonl")
-
-    for field, value in (("result", "7"), ("expected", "7$"), ("answer", "7777")):
-        wrong = told({field: value})
-        assert wrong.exit_code == 1
-        assert f"'{field}' is" in wrong.stderr
-    assert told({"first_wrong": None, "written": "77$"}).exit_code == 1
-    for change, message in (
-        ({"margin": float("nan")}, "line 2: field 'margin' is a number, got nan"),
-        ({"margins": 1}, "line 2: field 'margins' is unknown"),
-        ({"operands": "12"}, "line 2: field 'operands'"),
-    ):
-        refused = told(change)
-        assert refused.exit_code == 2
-        assert message in " ".join(refused.stderr.split())
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[1]\n", "{\n", '{"predictions": 7}\n', '{"predictions": 1}\n', "\x00\xff"])
-def test_foreign_files_are_refused_by_name(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "p.jsonl"
-    path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(UsageError, match=r"p\.jsonl"):
-        Predictions.load(path)
-
-
-def test_files_of_something_else_are_left_alone(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
-    (tmp_path / "mine.txt").write_text("mine\n")
-    asked = ["evaluate", str(half_trained), "--test-digits", "2", "--suites", "random", "--samples", "5"]
-    arith(*asked, "--out", "o.json", "--predictions", "p.jsonl")
-    for arguments, message in (
-        (["--out", "mine.txt"], "mine.txt is no results file"),
-        (["--out", "o2.json", "--predictions", "mine.txt"], "mine.txt is no predictions file"),
-        (["--out", "o2.json", "--predictions", "p.jsonl", "--seed", "5"], "of another model or test"),
-        (["--out", "."], "is a folder"),
-        (["--out", "o2.json", "--predictions", "."], "is a folder"),
-    ):
-        refused = arith(*asked, *arguments)
-        assert refused.exit_code == 2, refused.output
-        assert message in " ".join(refused.stderr.split())
-    assert (tmp_path / "mine.txt").read_text() == "mine\n"
-
-
-def test_a_grid_has_predictions_too(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
-    ran = arith(
-        "evaluate", str(half_trained), "--grid", "1-2", "--samples", "9", "--anatomy", "--predictions", "g.jsonl"
-    )
-    assert ran.exit_code == 0, ran.output
-    assert list(Predictions.load(tmp_path / "g.jsonl").sets()) == [
-        ("grid", 1, (1, 1)),
-        ("grid", 2, (1, 2)),
-        ("grid", 2, (2, 1)),
-        ("grid", 2, (2, 2)),
-    ]
-    kept = Results.load(half_trained / "evaluation.json")
-    assert [(own.digits, own.n) for own in kept.anatomy] == [(1, 9), (2, 27)]
-    assert torch.is_grad_enabled()
-
-
-def test_a_second_evaluation_keeps_the_sets_of_the_first(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
-    asked = ["evaluate", str(half_trained), "--out", "out.json", "--predictions", "p.jsonl", "--suites", "random"]
-    assert arith(*asked, "--test-digits", "1,2", "--samples", "10").exit_code == 0
-    assert arith(*asked, "--test-digits", "3", "--samples", "10", "--anatomy").exit_code == 0
-    held = Predictions.load(tmp_path / "p.jsonl").sets()
-    assert sorted(digits for _, digits, _ in held) == [1, 2, 3]
-    assert len(Results.load(tmp_path / "out.json").cells) == 3
-    lines = (tmp_path / "p.jsonl").read_text().splitlines()
-    (tmp_path / "twice.jsonl").write_text("\n".join([*lines, lines[1]]) + "\n")
-    twice = arith("rescore", "twice.jsonl")
-    assert twice.exit_code == 1
-    assert "'index' counts 11 problems from 0, each once" in twice.stderr
-    same = arith("evaluate", str(half_trained), "--out", "p.jsonl", "--predictions", "p.jsonl")
-    assert same.exit_code == 2
-    assert "cannot hold both" in same.stderr
-    kept = arith("evaluate", str(half_trained), "--out", str(half_trained / "results.json"))
-    assert kept.exit_code == 2
-    assert "holds what the training reached" in kept.stderr
 
 
 @pytest.mark.parametrize(

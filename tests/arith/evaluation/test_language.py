@@ -12,8 +12,7 @@ from torch.nn import functional
 from arith.config.schema import RunConfig
 from arith.evaluation.language import language, surprise, words_of
 from arith.experiment.experiment import Experiment
-from arith.figures.language import draw_language
-from arith.results.schema import Cell, Language, Results
+from arith.results.schema import Results
 from arith.tasks import vocabulary
 
 Arith = Callable[..., Result]
@@ -99,22 +98,3 @@ def test_language_is_kept_in_results_and_drawn(arith: Arith, tmp_path: Path) -> 
     assert len(lines) == 1 + len(found)
     assert (tmp_path / "out" / "figures" / "mini-language.png").stat().st_size
     assert arith("reproduce", "mini.toml", "--out", "out", "--seeds", "2").stderr.count("finished earlier") == 4
-
-
-def test_language_that_cannot_be_is_refused_by_its_field(tmp_path: Path) -> None:
-    own = Language("x", "rope", "seen", 0, 0, lines=1, characters=0, words=1, nats=1.0)
-    cell: tuple[Cell, ...] = ()
-    Results(cell, language=(own,)).save(tmp_path / "results.json")
-    with pytest.raises(ValueError, match="language 0: field 'characters' cannot be so"):
-        Results.load(tmp_path / "results.json")
-
-
-def test_the_figure_names_every_curve(tmp_path: Path) -> None:
-    rows = [
-        Language(label, "rope", wording, seed, seed, 1, 100, 20, 30.0 + seed)
-        for label in ("a", "b")
-        for wording in ("held-out", "seen")
-        for seed in range(3)
-    ]
-    *_, table = draw_language(rows, tmp_path / "words")
-    assert table.read_text().splitlines()[1].startswith("a,rope,held-out,0,0,1,100,20,0.43280")

@@ -1,26 +1,15 @@
-"""What answers depend on, and what heads look at."""
-
-import csv
-import json
-from collections.abc import Callable
-from pathlib import Path
+"""What answers depend on."""
 
 import pytest
 import torch
-from click.testing import Result
-from einops import rearrange, repeat
 
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
-from arith.evaluation.attention import attended, weights_of
 from arith.evaluation.perturb import Variant, answered, probes, variants, with_marks
 from arith.evaluation.teacher_forced import judge
 from arith.experiment.experiment import Experiment
-from arith.model.transformer import Attention
 
-Arith = Callable[..., Result]
 CPU = torch.device("cpu")
-SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-3", "--samples", "5"]
 
 
 def untrained(encoding: str, **values: object) -> Experiment:
@@ -86,51 +75,3 @@ def test_what_has_no_ids_is_told_and_not_measured() -> None:
     assert answered(model, beyond, 1) is None
     with pytest.raises(UsageError, match="beyond this model"):
         probes(experiment, model, 9, 5)
-
-
-@pytest.mark.parametrize("encoding", ["rope", "t5@coupled", "coupled-window", "fire", "cope", "forgetting", "shaw"])
-def test_maps_are_what_the_model_weighs_its_values_with(encoding: str) -> None:
-    experiment = untrained(encoding, model={"layers": 2, "key_heads": 2, "loops": 2})
-    model = experiment.model().eval()
-    batch = experiment.test_data("random", 3).batch(0, 4, CPU)
-    compared = []
-
-    def check(module: torch.nn.Module, arguments: tuple[object, ...], out: torch.Tensor) -> None:
-        assert isinstance(module, Attention)
-        x, context = arguments
-        weights = weights_of(module, x, context)  # type: ignore[arg-type]
-        v = repeat(module.value(x), "b n (g d) -> b (g copies) n d", g=2, copies=2)
-        compared.append(torch.allclose(module.out(rearrange(weights @ v, "b h q d -> b q (h d)")), out, atol=1e-5))
-
-    for module in model.modules():
-        if isinstance(module, Attention):
-            module.register_forward_hook(check)
-    weights = attended(model, batch)
-    assert compared == [True] * 4
-    assert [own.shape for own in weights] == [(4, 4, 14, 14)] * 4
-    assert all(torch.allclose(own.sum(-1), torch.ones(()), atol=1e-5) for own in weights)
-
-
-def test_attention_is_drawn_over_the_digits(arith: Arith, tmp_path: Path) -> None:
-    arith("train", *SMALL, "--encoding", "rope", "--out", "run")
-    drawn = arith("show", "attention", "run", "12+7", "--out", "maps/one")
-    assert drawn.exit_code == 0, drawn.output
-    assert {path.suffix for path in (tmp_path / "maps").iterdir()} == {".png", ".pdf", ".svg", ".csv"}
-    rows = list(csv.DictReader((tmp_path / "maps" / "one.csv").open()))
-    assert "".join(row["key_token"] for row in rows if row["head"] == "1" and row["query"] == "11") == "^12+07=910$"
-    first = (tmp_path / "maps" / "one.svg").read_bytes()
-    arith("show", "attention", "run", "12+7", "--out", "maps/one")
-    assert (tmp_path / "maps" / "one.svg").read_bytes() == first
-    for problem, message in (("1*2", "such as 12+34"), ("9" * 50 + "+1", "up to 120 tokens, and this takes 155")):
-        refused = arith("show", "attention", "run", problem)
-        assert refused.exit_code == 2
-        assert message in refused.stderr
-
-
-def test_probe_prints_what_changes(arith: Arith) -> None:
-    arith("train", *SMALL, "--encoding", "coupled", "--out", "run")
-    found = json.loads(arith("probe", "run", "--samples", "20", "--json").stdout)
-    assert found[0]["changed"] == "nothing"
-    assert any(row["beyond"] for row in found)
-    assert "beyond the encoding's ids" in arith("probe", "run", "--samples", "20").stdout
-    assert arith("probe", "run", "--digits", "0").exit_code == 2

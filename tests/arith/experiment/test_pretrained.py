@@ -8,12 +8,8 @@ import torch
 from click.testing import Result
 from transformers import AutoModelForCausalLM
 
-from arith.config.schema import RunConfig
 from arith.experiment import shipped
 from arith.experiment.checkpoints import latest
-from arith.experiment.experiment import Experiment
-from arith.experiment.pretrained import PretrainedFolder
-from arith.model.pretrained import Pretrained
 from arith.results.schema import Results
 
 SHORT = (
@@ -71,22 +67,6 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
     assert "arith evaluate --hf DIR" in arith("ask", "whole", "1+2").stderr
     cells = Results.load(tmp_path / "whole" / "results.json").cells
     assert {(cell.encoding, cell.train_lengths) for cell in cells} == {("pretrained", (1, 2))}
-
-
-def test_the_loss_is_that_of_hugging_face(gpt2: Path) -> None:
-    start = PretrainedFolder.of(f"hf:{gpt2}")
-    values = {"encoding": "pretrained", "format": "plain+groups:size=1", "model": {"init": f"hf:{gpt2}"}}
-    experiment = Experiment.of(RunConfig.of(values))
-    model = experiment.model()
-    assert isinstance(model, Pretrained)
-    data = experiment.training_data()
-    batch = data.batch(3, 9, torch.device("cpu"))
-    tokenized = data.problems.outlet.batch(data.problems.problems, 3, 9)  # type: ignore[attr-defined]
-    theirs = model.inner(input_ids=tokenized["input_ids"], attention_mask=tokenized["attention_mask"])
-    mine = tokenized["labels"][:, 1:] != -100
-    expected = torch.nn.functional.cross_entropy(theirs.logits[:, :-1][mine], tokenized["labels"][:, 1:][mine])
-    torch.testing.assert_close(model.loss(batch), expected)
-    assert start.tokenizer.decode(batch.tokens[0]).startswith(tuple("123456789"))
 
 
 def test_what_cannot_start_a_training_is_refused(arith: Callable[..., Result], gpt2: Path) -> None:

@@ -1,3 +1,5 @@
+"""Pictures of encodings, drawn from what they do."""
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,14 +9,12 @@ from click.testing import Result
 from torch import Tensor
 
 from arith.catalogue.entries import ALIASES, ENCODINGS, SCHEMES
-from arith.catalogue.examples import SHOWN, TRAINED
 from arith.catalogue.registry import Catalogue
 from arith.encodings.base import Encoding, Positions
-from arith.gallery.effects import HEADS, WIDTH, demonstrate, demonstrate_scheme
+from arith.gallery.effects import demonstrate
 from arith.gallery.pictures import caption, draw, draw_one
 
 NAMES = [*ENCODINGS.names(), *ALIASES]
-DISTANCE = torch.arange(SHOWN, dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -88,73 +88,9 @@ def test_a_new_encoding_is_drawn_from_what_it_does(monkeypatch: pytest.MonkeyPat
     assert draw_one("test-both", tmp_path / "both.svg").stat().st_size > 10_000
 
 
-def test_probes_find_the_formulas() -> None:
-    (alibi,) = demonstrate("alibi").effects
-    slopes = torch.exp2(-2.0 * torch.arange(1, 5)).double()
-    torch.testing.assert_close(alibi.values[:, -1].flip(-1), -slopes.outer(DISTANCE))
-    (rope,) = demonstrate("rope").effects
-    width = WIDTH // HEADS
-    angles = DISTANCE.outer(10000.0 ** -(torch.arange(0, width, 2).double() / width))
-    assert torch.allclose(rope.values[0, -1].flip(-1), angles.cos().mean(1), atol=1e-5)
-    (window,) = demonstrate("window").effects
-    assert window.values[0, -1].flip(-1).isfinite().tolist() == [distance <= 8 for distance in range(SHOWN)]
-    assert demonstrate("nope").effects == ()
-
-
-def test_interpolated_rope_stretches_the_trained_positions() -> None:
-    (rope,), (stretched,) = demonstrate("rope").effects, demonstrate("rope-interpolated").effects
-    within = rope.values[0, TRAINED - 1, :TRAINED].flip(-1)
-    torch.testing.assert_close(stretched.values[0, -1].flip(-1)[::2], within, atol=1e-6, rtol=0)
-
-
-def test_number_aware_encodings_are_drawn_over_an_addition() -> None:
-    seen = demonstrate("coupled")
-    assert seen.symbols is not None
-    (alike,) = seen.effects
-    same = [[own == other for other in seen.ids] for own in seen.ids]
-    placed = torch.tensor(seen.ids) > 0
-    found = alike.values[0] > 1 - 1e-9
-    assert torch.equal(found, torch.tensor(same) & placed & placed[:, None])
-    assert demonstrate("t5").symbols is None
-
-
-def test_what_schemes_draw_in_training_and_in_tests_is_shown() -> None:
-    seen = demonstrate_scheme("sequential")
-    assert seen.symbols.startswith("^")
-    assert all(list(ids) == list(range(ids[0], ids[0] + len(seen.symbols))) for ids in seen.trained)
-    assert len({ids[0] for ids in seen.trained}) > 1
-    assert {ids[0] for ids in seen.tested} == {1}
-
-
 def test_captions_say_what_depends_on_the_content() -> None:
     told = {name for name in NAMES if "depend on the content" in caption(demonstrate(name))}
     assert told == {"cope", "dape", "forgetting", "shaw", "transformer-xl"}
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("encoding kerple", "-r1[h] log(1 + r2[h] D)"),
-        ("encoding bipe", "Stands for `learned@abacus+rope@segments`"),
-        ("scheme coupled", "Cho et al."),
-        ("scheme cape", "`tested=random`"),
-    ],
-)
-def test_one_card_is_shown(arith: Callable[..., Result], words: str, said: str) -> None:
-    shown = arith("show", *words.split())
-    assert shown.exit_code == 0
-    assert said in shown.output
-    assert "<img" not in shown.output
-
-
-@pytest.mark.parametrize("words", ["encoding ropee", "scheme copled", "encoding randomized"])
-def test_cards_of_what_is_not_there_are_refused(arith: Callable[..., Result], words: str) -> None:
-    assert arith("show", *words.split()).exit_code == 2
-
-
-def test_pictures_go_into_a_folder_and_no_file(arith: Callable[..., Result], tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    assert arith("show", "gallery", "--pictures", str(tmp_path / "file")).exit_code == 2
 
 
 def test_captions_tell_what_is_an_example() -> None:
@@ -169,12 +105,3 @@ def test_several_places_are_drawn_over_tokens(
     monkeypatch.setitem(ALIASES, "test-two", ("learned@abacus:origin=cyclic+rope@coupled", "two places"))
     assert [effect.place for effect in demonstrate("test-two").effects] == ["input", "rotation"]
     assert draw_one("test-two", tmp_path / "two.svg").read_bytes() != drawn["abacus"].read_bytes()
-
-
-def test_one_picture_as_files(arith: Callable[..., Result], tmp_path: Path) -> None:
-    shown = arith("show", "encoding", "alibi", "--out", "own/alibi")
-    assert shown.exit_code == 0, shown.output
-    assert {path.suffix for path in (tmp_path / "own").iterdir()} == {".png", ".pdf", ".svg", ".csv"}
-    rows = (tmp_path / "own" / "alibi.csv").read_text().splitlines()
-    assert rows[1] == "alibi,scores,1,1,1,0"
-    assert "figure   own/alibi.png" in shown.stdout

@@ -1,33 +1,20 @@
-"""arith's models as Hugging Face's, and the folders that hold them."""
+"""arith's models as Hugging Face's: batches, caches, beams and losses."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
-from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import PushToHubMixin
 
-from arith.cli import cli
 from arith.config.schema import RunConfig
 from arith.data.batch import Batch
-from arith.errors import UsageError
-from arith.evaluation.answers import ask
 from arith.experiment import shipped
 from arith.experiment.experiment import Experiment
-from arith.experiment.exported import open_model
 from arith.hf.inputs import CACHE
 from arith.hf.model import ArithConfig, ArithForCausalLM
 from arith.hf.tokenizer import character_tokenizer
-from arith.results.schema import Results
 from arith.tasks import vocabulary
 
 ROWS, NEW = 12, 9
@@ -146,124 +133,6 @@ def test_padding_on_the_wrong_side_and_unknown_characters_are_refused(tmp_path: 
     with pytest.raises(ValueError, match="what the last step gave, got a DynamicCache"):
         model(torch.tensor([[14, 1, 10, 2, 13]]), **{CACHE: DynamicCache()})
     assert issubclass(ArithForCausalLM, PushToHubMixin)  # the library's own upload
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "adder"
-    settings = [item for name, value in SHAPE.items() for item in ("--set", f"model.{name}={value}")]
-    arguments = ["--encoding", "rope+t5", "--format", "reversed", "--digits", "1-2", "--steps", "30", "--samples", "30"]
-    ran = CliRunner().invoke(
-        cli, ["train", "addition", *arguments, *settings, "--test-digits", "1-3", "--out", str(folder)]
-    )
-    assert ran.exit_code == 0, ran.output
-    return folder
-
-
-def test_an_exported_run_answers_and_is_tested_like_the_run(arith: Callable[..., Result], run: Path) -> None:
-    wrote = arith("export", str(run), "--to", "adder")
-    assert wrote.exit_code == 0, wrote.stderr
-    asked = arith("ask", "adder", "12+34", "5+77")
-    assert asked.stdout == arith("ask", str(run), "12+34", "5+77").stdout
-    model, tokenizer = AutoModelForCausalLM.from_pretrained("adder"), AutoTokenizer.from_pretrained("adder")
-    for problem, reply in zip(("12+34", "5+77"), ask(Path("adder"), ["12+34", "5+77"]), strict=True):
-        prompt = tokenizer(f"{problem}=", return_tensors="pt")
-        written = tokenizer.decode(model.generate(**prompt, max_new_tokens=4)[0, prompt["input_ids"].shape[1] :])
-        assert written.rstrip("_") == reply.written
-    options = ("--test-digits", "1-2", "--samples", "20", "--suites", "random")
-    tables = [arith("evaluate", place, *options).stdout.partition("results ")[0] for place in ("adder", str(run))]
-    assert tables[0] == tables[1]
-    assert "exact match" in tables[0]
-
-
-def test_the_card_says_what_the_results_say(
-    arith: Callable[..., Result], run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert arith("export", str(run), "--to", "adder").exit_code == 0
-    card = ModelCard.load(tmp_path / "adder" / "README.md")
-    assert card.data.license == "apache-2.0"
-    cells = Results.load(run / "results.json").cells
-    rows = [line for line in card.text.splitlines() if line.startswith(("| 1 ", "| 2 ", "| 3 "))]
-    assert len(rows) == 3
-    for cell in cells:
-        row = next(line for line in rows if line.startswith(f"| {cell.digits} | {cell.n} |"))
-        assert f" {100 * cell.accuracy:.1f}".removesuffix(".0") in row
-        assert f"-{100 * cell.high:.1f}".removesuffix(".0") in row
-    assert f"{cells[0].parameters:,} parameters" in card.text
-    # Its example runs.
-    code = next(block for block in card.text.split("```python\n")[1:]).partition("```")[0]
-    exec(compile(code.replace("FOLDER", "'adder'"), "card", "exec"), {})
-    assert capsys.readouterr().out.startswith("^12+34=")
-
-
-def test_what_cannot_be_exported_is_refused(arith: Callable[..., Result], run: Path, tmp_path: Path) -> None:
-    assert "--to DIR" in arith("export", str(run)).stderr
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("")
-    assert "is no exported model" in arith("export", str(run), "--to", "mine", "--overwrite").stderr
-    assert arith("export", str(run), "--to", "adder").exit_code == 0
-    assert "--overwrite" in arith("export", str(run), "--to", "adder").stderr
-    assert arith("export", str(run), "--to", "adder", "--overwrite").exit_code == 0
-    untested = tmp_path / "untested"
-    shutil.copytree(run, untested)
-    (untested / "results.json").unlink()
-    assert "has no results.json" in arith("export", str(untested), "--to", "other").stderr
-    values = json.loads((tmp_path / "adder" / "config.json").read_text())
-    values["run"]["imports"] = ["evil.py"]
-    (tmp_path / "adder" / "config.json").write_text(json.dumps(values))
-    with pytest.raises(UsageError, match=r"evil\.py, and code that comes with a model is not run"):
-        open_model(tmp_path / "adder")
-
-
-@pytest.mark.slow
-def test_programs_that_do_not_import_arith_load_it_as_remote_code(
-    arith: Callable[..., Result], run: Path, tmp_path: Path
-) -> None:
-    assert arith("export", str(run), "--to", "adder").exit_code == 0
-    code = (
-        "from transformers import AutoModelForCausalLM\n"
-        "model = AutoModelForCausalLM.from_pretrained('adder', trust_remote_code=True)\n"
-        "print(type(model).__name__)"
-    )
-    environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert ran.stdout.strip() == "ArithForCausalLM", ran.stderr
-
-
-@pytest.mark.parametrize("name", shipped.names())
-def test_a_shipped_model_is_small_and_answers_with_what_its_card_says(arith: Callable[..., Result], name: str) -> None:
-    folder = shipped.FOLDER / name
-    assert (folder / "model.safetensors").stat().st_size < shipped.LARGEST
-    results = Results.load(folder / "results.json")
-    model = open_model(Path(name))
-    assert {cell.encoding for cell in results.cells} == {model.config.encoding}
-    assert shipped.line(name) in arith("list", "shipped").stdout
-    # A few of the very problems that were counted.
-    published = next(own for own in results.cells if own.suite == "random" and own.digits > 1)
-    digits = ("--test-digits", str(published.digits))
-    tested = arith("evaluate", name, *digits, "--samples", "50", "--suites", "random", "--json")
-    assert tested.exit_code == 0, tested.stderr
-    assert json.loads(tested.stdout)["cells"][0]["accuracy"] >= published.low - 0.1
-
-
-def test_problems_alone_are_answered_by_a_shipped_model(arith: Callable[..., Result]) -> None:
-    asked = arith("ask", "123+456", "99999999999+1")
-    assert asked.stdout == "123+456 = 579   right\n99999999999+1 = 100000000000   right\n"
-    assert "no shipped model answers '3-2'" in arith("ask", "3-2").stderr
-    assert "what is to be asked" in arith("ask", "addition").stderr
-    assert "what is to be asked" in arith("ask").stderr
-    assert "'12/4' is no problem, such as 123+456, and no model" in arith("ask", "12/4").stderr
-    assert "Did you mean 'addition'" in arith("ask", "additoin", "1+2").stderr
-
-
-def test_nothing_of_hugging_face_is_needed_to_ask(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules.update(transformers=None, tokenizers=None, huggingface_hub=None)\n"
-        "from arith.cli import cli\n"
-        "cli(['ask', '123+456'])"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert ran.stdout == "123+456 = 579   right\n", ran.stderr
 
 
 def test_an_answer_that_comes_all_at_once_is_generated_token_by_token() -> None:

@@ -8,7 +8,6 @@ from arith.config.schema import RunConfig
 from arith.evaluation.teacher_forced import judge
 from arith.experiment.experiment import Experiment
 from arith.model.cost import block_parameters, forward_flops, palm_flops, training_flops
-from arith.performance.gpus import GPUS, utilisation
 
 SHAPES = [
     {"preset": "nano"},
@@ -57,14 +56,3 @@ def test_palm_counts_little_more_where_all_is_asked_for() -> None:
     # What differs: the embedding, which is no product, and norms.
     ours = training_flops(model, experiment.vocabulary_size(), rows=1, tokens=64) / 64
     assert 1 < palm_flops(model, parameters, 64) / ours < 1.02
-
-
-def test_share_of_a_peak_is_told_for_known_devices_only() -> None:
-    share, said = utilisation("NVIDIA H100 80GB HBM3", "bfloat16", 2 * 989.4e12, 4.0)
-    assert share == pytest.approx(0.5)
-    assert "989 TFLOP/s" in said
-    assert "data sheet" in said
-    for device, precision in (("NVIDIA H100", "bfloat16"), ("AMD EPYC", "float32"), ("NVIDIA H200", "float32")):
-        share, why = utilisation(device, precision, 1e15, 1.0)
-        assert share is None
-        assert (device if device not in GPUS else "bfloat16") in why

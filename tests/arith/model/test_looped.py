@@ -14,14 +14,10 @@ from arith.config.schema import RunConfig
 from arith.data.batch import Batch
 from arith.data.problems import find_suite
 from arith.errors import UsageError
-from arith.evaluation.session import measured
 from arith.evaluation.teacher_forced import judge
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
-from arith.figures.accuracy import draw_accuracy
 from arith.model.looped import Looped, columns, factor_digits
-from arith.results.curves import curves
-from arith.results.schema import Results
 from arith.tasks import vocabulary
 from arith.tasks.schoolbook import KINDS
 from arith.training.distributed import World
@@ -230,24 +226,3 @@ def test_steps_that_are_learned_hold_for_longer_problems(tmp_path: Path) -> None
     inside = columns(batch.tokens)[:, -batch.queries :]
     right = found.argmax(-1) == batch.loops.after[:, -batch.queries :]
     assert right[inside].float().mean() > 0.7  # by chance a tenth; whole products take ten times as many steps
-
-
-def test_what_was_told_an_algorithm_is_drawn_apart(tmp_path: Path) -> None:
-    config = looped(evaluation={"digits": [1, 2], "samples": 3, "suites": ["random"]})
-    experiment = Experiment.of(config)
-    told = measured(
-        Run.begin(tmp_path / "run", config), experiment, experiment.model().eval(), 0, "told", tmp_path / "told.json"
-    )
-    (cell, *_) = told.cells
-    answers = dataclasses.replace(cell, label="answers", supervision="answers")
-    free = dataclasses.replace(answers, label="free", structure_aware=False)
-    Results((cell, answers, free)).save(tmp_path / "three.json")
-    written = (tmp_path / "three.json").read_text()
-    (tmp_path / "old.json").write_text(written.replace(', "supervision": "answers"', ""))
-    assert Results.load(tmp_path / "old.json").cells == (cell, answers, free)
-    drawn = curves((cell, answers, free), "random")
-    groups = [curve.group.partition(":")[0] for curve in drawn]
-    assert groups == ["algorithm-supervised", "structure-aware", "structure-free"]
-    draw_accuracy(drawn, tmp_path / "figure")
-    figure = (tmp_path / "figure.svg").read_text()
-    assert all(group in figure for group in groups)

@@ -1,4 +1,7 @@
-"""Loops that start from the embeddings and are summed, and layers after loops."""
+"""A transformer: its loss, its loops, and layers after them."""
+
+import math
+from typing import Any
 
 import pytest
 import torch
@@ -114,3 +117,41 @@ def test_a_trace_has_loops_of_its_own() -> None:
     told = {"trace": {"kind": "carry-save"}, "model": {"loops": 1, "looped": None}, "format": "padded-reversed"}
     with pytest.raises(UsageError, match="Got 1, None, embeddings"):
         Experiment.of(RunConfig.of(SUMMED).with_values(told))
+
+
+def test_greedy_stops_at_end_marks_and_takes_equal_lengths_only() -> None:
+    experiment = Experiment.of(RunConfig())
+    model = experiment.model()
+    ragged = experiment.training_data().batch(0, 8, CPU)
+    with pytest.raises(ValueError, match="prompts of equal length"):
+        model.answer(ragged.prompt, ragged.key, 3, ragged.capacity)
+
+
+@pytest.mark.parametrize("encoding", ["rope@randomized:span=99", "rope@pose:span=99", "bipe"])
+def test_loss_of_a_sample_does_not_depend_on_its_batch(encoding: str) -> None:
+    experiment = Experiment.of(RunConfig.of({"encoding": encoding, "format": "reversed", "data": {"digits": "1-4"}}))
+    model, data = experiment.model().double(), experiment.training_data()
+    together = data.batch(0, 8, torch.device("cpu"))
+    alone = [data.batch(row, 1, torch.device("cpu")) for row in range(8)]
+    assert len({batch.tokens.shape for batch in alone}) > 1
+    summed = sum(model.loss(batch) * batch.answer_mask.sum() for batch in alone)
+    torch.testing.assert_close(model.loss(together) * together.answer_mask.sum(), summed)
+
+
+def experiment_with(**values: Any) -> Experiment:
+    base = {
+        "encoding": "t5",
+        "model": {"width": 32, "hidden": 32, "layers": 2},
+        "training": {"batch": 16, "steps": 12, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
+    }
+    return Experiment.of(RunConfig.of(base).with_values(values))
+
+
+def test_without_a_norm_after_them_what_blocks_add_does_not_grow_with_depth() -> None:
+    shape = {"layers": 3, "loops": 2}
+    normed, plain = (experiment_with(model={**shape, "norm_after": after}).model() for after in (True, False))
+    for one, other in zip(normed.blocks, plain.blocks, strict=True):
+        for last in ("attention.out", "mlp.down"):
+            expected = one.get_submodule(last).weight / math.sqrt(2 * 3 * 2)
+            torch.testing.assert_close(other.get_submodule(last).weight, expected)
+        assert torch.equal(one.mlp.up.weight, other.mlp.up.weight)

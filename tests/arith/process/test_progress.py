@@ -1,7 +1,3 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from arith.process.progress import Live, Plain
@@ -23,15 +19,3 @@ def test_live_progress_runs() -> None:
     with Live("train rope", 3) as shown:
         for step in range(4):
             shown.update(step, "loss 1.0")
-
-
-def test_commands_work_without_rich_click(root: Path) -> None:
-    code = (
-        "import sys\n"
-        "sys.modules['rich_click'] = None\n"
-        "from arith.cli import cli\n"
-        "cli(args=['train', '--encoding', 'abacuss'], prog_name='arith')\n"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert ran.returncode == 2, ran.stderr
-    assert ran.stderr.startswith("Error: no encoding is called 'abacuss'. Did you mean 'abacus'?")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from arith.config.recipe import load
 from arith.errors import UsageError
 from arith.figures.leads import draw_leads
 from arith.results.figure_plan import Contest
@@ -103,14 +102,3 @@ def test_the_figure_has_its_numbers_beside_it(tmp_path: Path) -> None:
         rows = list(csv.DictReader(opened))
     assert {row["lengths"]: row["difference_by_seed"] for row in rows}["N digits"] == "0.1 0.2 0.3"
     assert "padded over plain" in files[2].read_text()
-
-
-def test_a_recipe_names_contests_among_its_curves(tmp_path: Path) -> None:
-    recipe = load("multiplication", "laptop")
-    labels = recipe.labels()
-    assert all({own.of, own.over} <= set(labels) for own in recipe.figure_plan.contests)
-    assert len(recipe.figure_plan.contests) == 6
-    file = tmp_path / "own.toml"
-    file.write_text('contests = [{ of = "a", over = "c", scale = "1" }]\n[curves.a]\n[curves.b]\n')
-    with pytest.raises(UsageError, match=r"contest 0 names 'c', and there is no such curve"):
-        load(str(file))

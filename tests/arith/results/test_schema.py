@@ -2,40 +2,17 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
-from arith.config.schema import EvaluationConfig, RunConfig
 from arith.errors import UsageError
-from arith.evaluation.exact_match import conditions
-from arith.evaluation.session import cell_keys
-from arith.experiment.experiment import Experiment
-from arith.results.cell_key import CellKey
-from arith.results.schema import Results, Series
+from arith.results.schema import Cell, Language, Results, Series
+from tests.arith.examples import cell
 
-OTHER = {
-    "digits": "1-3",
-    "suites": "chain",
-    "grid": "1-2",
-    "grid_samples": 7,
-    "samples": 8,
-    "long_samples": 9,
-    "seed": 10,
-    "task": "subtraction",
-    "format": "plain",
-}
-
-
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(EvaluationConfig)])
-def test_every_evaluation_setting_is_in_the_key_of_a_cell(name: str) -> None:
-    base = RunConfig.of({"encoding": "rope", "evaluation": {"digits": "1-2,101", "grid": "1-3"}})
-
-    def keys(config: RunConfig) -> set[CellKey]:
-        experiment = Experiment.of(config)
-        return set(cell_keys(experiment, "rope", 1, conditions(experiment)))
-
-    assert keys(base) != keys(base.with_values({"evaluation": {name: OTHER[name]}}))
+Arith = Callable[..., Result]
 
 
 def test_measures_and_series_are_kept_and_old_files_need_none(root: Path, tmp_path: Path) -> None:
@@ -52,3 +29,60 @@ def test_measures_and_series_are_kept_and_old_files_need_none(root: Path, tmp_pa
     uneven.save(tmp_path / "uneven.json")
     with pytest.raises(UsageError, match="series 0: 'steps' and 'values' are as many, got 1 and 0"):
         Results.load(tmp_path / "uneven.json")
+
+
+def test_results_round_trip(tmp_path: Path) -> None:
+    results = Results((cell(), cell("t5", operand_lengths=None)), {"commit": "abc"})
+    results.save(tmp_path / "results.json")
+    assert Results.load(tmp_path / "results.json") == results
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no results file"),
+        ("[1]", "is no results file"),
+        ('{"version": 99, "cells": []}', "is of schema version 99"),
+        ('{"version": 1, "cells": [{"label": "x"}]}', "field 'accuracy' is missing"),
+    ],
+)
+def test_foreign_results_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as raised:
+        Results.load(path)
+    assert str(path) in str(raised.value)
+    assert message in str(raised.value)
+
+
+def test_language_that_cannot_be_is_refused_by_its_field(tmp_path: Path) -> None:
+    own = Language("x", "rope", "seen", 0, 0, lines=1, characters=0, words=1, nats=1.0)
+    cell: tuple[Cell, ...] = ()
+    Results(cell, language=(own,)).save(tmp_path / "results.json")
+    with pytest.raises(ValueError, match="language 0: field 'characters' cannot be so"):
+        Results.load(tmp_path / "results.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"accuracy": float("nan")}, "x.json, cell 1: field 'accuracy' is a number, got nan"),
+        ({"accuracy": 0.5}, "x.json, cell 1: field 'accuracy' cannot be so"),
+        ({"low": 0.999}, "x.json, cell 1: field 'low' cannot be so"),
+        ({"n": 0}, "x.json, cell 1: field 'n' cannot be so"),
+        ({"correct": "7"}, "x.json, cell 1: field 'correct' is a whole number, got '7'"),
+        ({"train_lengths": [1]}, "x.json, cell 1: field 'train_lengths' is"),
+        ({"colour": 1}, "x.json, cell 1: field 'colour' is unknown"),
+    ],
+)
+def test_results_that_cannot_be_are_refused_by_file_and_field(
+    arith: Arith, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    Results((cell(digits=1, correct=300), cell(digits=2, correct=300))).save(tmp_path / "x.json")
+    values = json.loads((tmp_path / "x.json").read_text())
+    values["cells"][1] |= change
+    (tmp_path / "x.json").write_text(json.dumps(values))
+    refused = arith("plot", "x.json")
+    assert refused.exit_code == 2
+    assert message in " ".join(refused.stderr.split())
+    assert not list(tmp_path.glob("*.png"))

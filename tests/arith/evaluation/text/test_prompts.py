@@ -1,13 +1,11 @@
-"""Models that are tested by text: local ones of Hugging Face, and replies from anywhere."""
+"""Prompts, and replies from anywhere."""
 
 import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,14 +13,8 @@ from hypothesis import strategies as st
 from arith.catalogue.named import format_named, task_named
 from arith.data.tokenized import texts
 from arith.errors import UsageError
-from arith.evaluation.session import SavedCells
-from arith.evaluation.text.prompts import Asked, TextTest, last_number, replied, write_prompts
-from arith.evaluation.text.session import asked_by_text
-from arith.hf.generation import TextModel
+from arith.evaluation.text.prompts import TextTest, last_number, replied, write_prompts
 from arith.results.schema import Condition, Results
-from arith.tasks.mixture import Mixture
-from arith.tasks.samplers import Uniform
-from arith.tasks.sampling import Source
 
 TWO = [Condition("random", 1, 6), Condition("random", 3, 6)]
 WRITTEN = [
@@ -40,83 +32,6 @@ WRITTEN = [
     ("copy", "plain"),
     ("dialogue", "plain"),
 ]
-
-
-def test_batches_reply_what_single_prompts_do(gpt2: Path) -> None:
-    text = TextModel.load(gpt2, torch.device("cpu"))
-    problems = Mixture([Source(task_named("addition"), Uniform(1, 6), 0, "test")])
-    prompts = [prompt for prompt, _ in texts(problems, format_named("plain"), 0, 24)]
-    together = text.replies(prompts, new_tokens=8, at_once=7)
-    assert len({len(text.tokenizer(prompt)["input_ids"]) for prompt in prompts}) > 3
-    assert len(set(together)) > 3, "or equal replies would tell nothing"
-    for prompt, reply in zip(prompts, together, strict=True):
-        # One by one, each token anew from all before it: no padding, no cache.
-        tokens = text.tokenizer(prompt, return_tensors="pt")["input_ids"]
-        begun = tokens.shape[1]
-        for _ in range(8):
-            with torch.no_grad():
-                tokens = torch.cat([tokens, text.model(tokens).logits[:, -1:].argmax(-1)], dim=1)
-            if tokens[0, -1] == text.tokenizer.eos_token_id:
-                break
-        alone = text.tokenizer.decode(tokens[0, begun:], skip_special_tokens=True)
-        assert reply == alone.lstrip().partition("\n")[0]
-
-
-def test_a_local_model_is_tested_and_the_test_goes_on(
-    arith: Callable[..., Result], gpt2: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options = ("evaluate", "--hf", str(gpt2), "--samples", "5", "--shots", "2")
-    first = arith(*options, "--test-digits", "1-2")
-    assert first.exit_code == 0, first.stderr
-    cells = Results.load(Path("tiny--2-shots-evaluation.json")).cells
-    assert [(cell.label, cell.encoding, cell.digits, cell.n) for cell in cells] == [
-        ("tiny, 2 shots", "gpt2", digits, 5) for digits in (1, 2)
-    ]
-    assert cells[0].parameters > 1000
-    # What was measured is not asked again; a longer length is.
-    asked: list[int] = []
-    replies = TextModel.replies
-
-    def counted(self: TextModel, prompts: Any, *rest: Any) -> list[str]:
-        asked.append(len(prompts))
-        return replies(self, prompts, *rest)
-
-    monkeypatch.setattr(TextModel, "replies", counted)
-    assert arith(*options, "--test-digits", "1-3").exit_code == 0
-    assert asked == [5]
-    drawn = arith("plot", "tiny--2-shots-evaluation.json", "--out", "figure")
-    assert drawn.exit_code == 0, drawn.stderr
-    grid = arith("evaluate", "--hf", str(gpt2), "--grid", "1x1-2", "--samples", "3", "--json", "--label", "grid")
-    assert [cell["operand_lengths"] for cell in json.loads(grid.stdout)["cells"]] == [[1, 1], [1, 2]]
-
-
-class Interrupting:
-    """Replies to one test set, and is stopped in the second."""
-
-    def __init__(self) -> None:
-        self.model, self.asked = torch.nn.Linear(1, 1), 0
-
-    def replies(self, prompts: Any, new_tokens: int, at_once: int) -> list[str]:
-        self.asked += 1
-        if self.asked == 2:
-            raise KeyboardInterrupt
-        return ["7"] * len(prompts)
-
-
-@pytest.mark.parametrize("transcript", [None, Path("asked.jsonl")])
-def test_an_interrupted_test_keeps_what_was_replied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transcript: Path | None
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    replier, of, who, path = Interrupting(), TextTest("addition", "plain", 1), Asked("it"), Path("results.json")
-    with pytest.raises(KeyboardInterrupt):
-        asked_by_text(replier, of, TWO, who, path, transcript, 32)
-    results = asked_by_text(replier, of, TWO, who, path, transcript, 32)
-    assert replier.asked == 3
-    assert [cell.digits for cell in results.cells] == [1, 3]
-    assert SavedCells(results.about["model"], path).partial.exists()
-    if transcript is not None:
-        assert [len(replies) for _, replies in replied(transcript)] == [6, 6]
 
 
 @pytest.mark.parametrize(("task", "form"), WRITTEN)

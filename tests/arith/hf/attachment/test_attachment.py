@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from copy import deepcopy
 from functools import partial
 from itertools import product
 from typing import Any
@@ -8,12 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import arith.hf.attachment.interface as interface
 from arith.errors import UsageError
-from arith.hf import Attachment, attach, attached, detach, own_rope
+from arith.hf import Attachment, attach, detach, own_rope
 from arith.hf.inputs import CACHE
-from arith.kernels.attention import attention
-from arith.kernels.terms import DistanceTable, PairTable
 
 FAMILIES = ["gpt2", "llama", "phi", "phi3", "gpt-neox", "qwen3"]
 ENCODINGS = [
@@ -127,38 +123,6 @@ def test_beams_take_their_positions_along(
     assert all(len(row.unique()) > 1 for row in cached.beam_indices)  # beams did change places
 
 
-def test_a_copy_is_a_model_of_its_own(tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]) -> None:
-    model, ids = tiny("gpt2"), torch.tensor([[10, 11, 5, 12, 8]])
-    before = model(ids).logits
-    added(model, "fire@coupled", digit_tokenizer())
-    own = model(ids).logits
-    copied = deepcopy(model)
-    detach(model)
-    assert torch.equal(copied(ids).logits, own)
-    detach(copied)
-    assert torch.equal(model(ids).logits, before)
-    assert torch.equal(copied(ids).logits, before)
-    assert attached(model) is attached(copied) is None
-
-
-def test_nothing_of_the_model_is_left_changed(tiny: Callable[..., Any]) -> None:
-    for family in FAMILIES:
-        model = tiny(family)
-        names = list(model.state_dict())
-        modules = [(name, type(own)) for name, own in model.named_modules()]
-        learned = [name for name, own in model.named_parameters() if own.requires_grad]
-        implementation, forwards = model.config._attn_implementation, [type(own).forward for own in model.modules()]
-        attachment = attach(model, "fire", tokens=32)
-        assert set(names) < set(model.state_dict())  # saved with all that it had
-        assert {id(own) for own in attachment.parameters()} <= {id(own) for own in model.parameters()}
-        detach(model)
-        assert names == list(model.state_dict())
-        assert modules == [(n, type(own)) for n, own in model.named_modules()]
-        assert learned == [name for name, own in model.named_parameters() if own.requires_grad]
-        assert forwards == [type(own).forward for own in model.modules()]
-        assert implementation == model.config._attn_implementation
-
-
 def test_a_model_goes_on_beyond_its_own_table(tiny: Callable[..., Any]) -> None:
     model = tiny("gpt2", max_position_embeddings=8)
     attach(model, "alibi", tokens=32)
@@ -209,15 +173,6 @@ def test_the_cache_may_have_its_older_name(tiny: Callable[..., Any]) -> None:
     torch.testing.assert_close(torch.cat([first.last_hidden_state, rest], 1), whole, atol=1e-4, rtol=1e-4)
 
 
-def test_a_model_that_runs_its_layers_several_times_is_refused(tiny: Callable[..., Any]) -> None:
-    model = tiny("llama")
-    for layer in model.model.layers:  # as families of transformers do that loop
-        layer.self_attn.forward = lambda hidden_states, cache_offset=0, **kwargs: (hidden_states, None)
-    with pytest.raises(UsageError, match="LlamaForCausalLM runs layers several times"):
-        attach(model, "rope")
-    assert attached(model) is None
-
-
 def test_a_sliding_window_stays_one(tiny: Callable[..., Any]) -> None:
     for family in ("mistral", "gemma3"):
         layers = {} if family == "mistral" else {"layer_types": ["sliding_attention", "full_attention"]}
@@ -236,59 +191,6 @@ def test_a_sliding_window_stays_one(tiny: Callable[..., Any]) -> None:
         torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-4, rtol=1e-4)
 
 
-def test_attention_is_that_of_the_kernels(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[Any, ...]] = []
-
-    def seen(q: Tensor, k: Tensor, v: Tensor, **others: Any) -> Tensor:
-        calls.append((q, k, others))
-        return attention(q, k, v, **others)
-
-    monkeypatch.setattr(interface, "attention", seen)
-    model, ids = tiny("llama"), torch.arange(3, 19).reshape(2, 8)
-    attach(model, "t5+fire", tokens=32)
-    model(ids)
-    mask = torch.ones_like(ids)
-    mask[0, 5:] = 0
-    model(ids, attention_mask=mask)
-    (q, k, plain), (_, _, masked) = calls[0], calls[-1]
-    assert (q.shape, k.shape) == ((2, 4, 8, 8), (2, 2, 8, 8))  # key heads are not repeated
-    assert [type(term) for term in plain["terms"]] == [DistanceTable, PairTable]
-    assert plain["terms"][0].ids.shared
-    assert plain["scale"] == model.model.layers[0].self_attn.scaling
-    assert plain["valid"] is None
-    assert torch.equal(masked["valid"], mask.bool())
-    assert masked["terms"][0].ids.shared  # padding after the tokens moves none of them
-
-
-def test_the_fused_kernels_serve_it(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    model, ids = tiny("llama", hidden_size=64), torch.arange(3, 19).reshape(2, 8)
-    added(model, "t5+rope", None)
-    mask = torch.ones_like(ids)
-    mask[1, :3] = 0
-    expected = model(ids, attention_mask=mask).logits
-    monkeypatch.setattr(interface, "attention", partial(attention, backend="triton"))
-    found = model(ids, attention_mask=mask).logits
-    torch.testing.assert_close(found[mask.bool()], expected[mask.bool()], atol=1e-4, rtol=1e-4)
-
-
-def test_attention_weights_are_dropped_in_training_as_transformers_drops_them(tiny: Callable[..., Any]) -> None:
-    model, ids = tiny("llama", attention_dropout=0.3), torch.arange(3, 19).reshape(2, 8)
-    model.set_attn_implementation("eager")
-
-    def logits(**options: Any) -> Tensor:
-        torch.manual_seed(5)
-        found: Tensor = model(ids, **options).logits
-        return found
-
-    evaluated, trained = logits(), model.train() and logits()
-    assert not torch.allclose(trained, evaluated, atol=1e-2)
-    attach(model, own_rope(model))
-    keys = torch.zeros(2, dtype=torch.long)  # which would be drawn before weights are
-    torch.testing.assert_close(logits(position_keys=keys), trained, atol=1e-5, rtol=1e-5)
-    model.eval()
-    torch.testing.assert_close(logits(), evaluated, atol=1e-5, rtol=1e-5)
-
-
 def test_samples_draw_in_training_and_repeat_by_their_key(tiny: Callable[..., Any]) -> None:
     model, ids = tiny("llama"), torch.arange(3, 11).repeat(2, 1)
     attach(model, "rope@randomized:span=90", tokens=32)
@@ -303,98 +205,6 @@ def test_samples_draw_in_training_and_repeat_by_their_key(tiny: Callable[..., An
         model(ids, position_keys=keys[:1])
     swapped = model(ids, position_keys=keys.flip(0)).logits
     assert torch.equal(swapped, torch.stack([second, first]))
-
-
-def test_the_model_and_what_is_added_have_one_type(tiny: Callable[..., Any]) -> None:
-    model = tiny("llama").bfloat16()
-    attachment = attach(model, "learned+fire+t5+rope", tokens=32)
-    assert {own.dtype for own in attachment.parameters()} == {torch.bfloat16}
-    assert model(torch.arange(3, 11)[None]).logits.dtype == torch.bfloat16
-    assert attachment.encoding.parts[3].frequencies.dtype == torch.float32  # which bfloat16 would round
-
-
-REFUSED = [
-    ("bloom", {}, "rope", "BloomForCausalLM does not compute its attention through transformers' AttentionInterface"),
-    ("gemma2", {}, "rope", "caps its scores (attn_logit_softcapping=50.0)"),
-    ("gpt2", {"add_cross_attention": True}, "rope", "has cross-attention"),
-    ("gpt2", {"hidden_size": 36}, "rope", "a head's width must be even, got 9"),
-    ("stablelm", {}, "rope", "StableLmForCausalLM hands no keyword arguments on to StableLmAttention"),
-    ("llama", {}, "ropee", "Did you mean 'rope'?"),
-    ("llama", {}, "fire@coupled", "'fire@coupled' looks at digits. Say which tokens hold them: tokenizer=..."),
-]
-
-
-@pytest.mark.parametrize(("family", "config", "encoding", "told"), REFUSED)
-def test_what_cannot_be_says_why(
-    family: str, config: dict[str, Any], encoding: str, told: str, tiny: Callable[..., Any]
-) -> None:
-    model = tiny(family, **config)
-    names = list(model.state_dict())
-    with pytest.raises(UsageError) as caught:
-        attach(model, encoding)
-    assert told in str(caught.value)
-    assert attached(model) is None
-    assert list(model.state_dict()) == names
-
-
-def test_what_cannot_run_says_why(tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]) -> None:
-    ids = torch.arange(3, 11)[None]
-    with pytest.raises(UsageError, match="takes a model of transformers, got Linear"):
-        attach(torch.nn.Linear(2, 2), "rope")
-    with pytest.raises(UsageError, match="nothing is attached to this LlamaForCausalLM"):
-        detach(tiny("llama"))
-    with pytest.raises(UsageError, match="from loop to loop, and llama has no loops"):
-        attach(tiny("llama"), "sliding-window", tokenizer=digit_tokenizer())
-    with pytest.raises(UsageError, match=r"format plain, where no width is known'.*known width"):
-        attach(tiny("llama"), "coupled-window", tokenizer=digit_tokenizer(), format="plain")
-    with pytest.raises(UsageError, match="the tokenizer has 120 tokens and the model 20"):
-        attach(tiny("llama"), "coupled-window", tokenizer=digit_tokenizer(2))
-    with pytest.raises(UsageError, match=r"the model's tokenizer, as .* got 'gpt2'"):
-        attach(tiny("llama"), "coupled-window", tokenizer="gpt2")
-    model = tiny("llama")
-    attach(model, "learned", tokens=6)
-    with pytest.raises(UsageError, match="'learned' is attached already"):
-        attach(model, "rope")
-    with pytest.raises(UsageError, match=r"sequences of 6 tokens .* here an id is 8"):
-        model(ids)
-    with pytest.warns(UserWarning, match="here an id is 7.* Tokens beyond go on without positions"):
-        assert model.generate(ids[:, :4], max_new_tokens=4, use_cache=True).shape[1] > 4
-    with pytest.raises(UsageError, match=r"got \(1, 3\)"):
-        model(ids[:, :4], attention_mask=torch.ones(1, 3))
-    with pytest.raises(UsageError, match="Leave cache_implementation out"):
-        model.generate(ids[:, :4], max_new_tokens=2, cache_implementation="static")
-    fresh = tiny("llama")
-    cache = fresh(ids, use_cache=True)[CACHE]
-    attach(fresh, "rope")
-    with pytest.raises(UsageError, match="filled without the attached encoding"):
-        fresh(ids, **{CACHE: cache})
-    grown = tiny("llama")
-    attach(grown, "coupled-window", tokenizer=digit_tokenizer())
-    grown.resize_token_embeddings(24)
-    with pytest.raises(UsageError, match="the model has 24 tokens, and had 20 when 'coupled-window' was attached"):
-        grown(ids)
-
-
-def test_attention_sinks_are_refused(tiny: Callable[..., Any]) -> None:
-    model = tiny("gpt-oss")
-    attach(model, "rope")
-    with pytest.raises(UsageError, match="GptOssAttention has attention sinks, which arith's attention has no place"):
-        model(torch.arange(3, 11)[None])
-
-
-@pytest.mark.parametrize(
-    ("name", "does"),
-    [
-        *(("s_aux", "has attention sinks"), ("sinks", "has attention sinks"), ("softcap", "caps its scores")),
-        *(("position_bias", "adds a bias of its own"), ("alibi", "adds ALiBi of its own")),
-    ],
-)
-def test_what_attention_has_no_place_for_is_refused_by_name(name: str, does: str, tiny: Callable[..., Any]) -> None:
-    model, ids = tiny("llama"), torch.arange(3, 11)[None]
-    attach(model, "rope")
-    model(ids, **{name: None})
-    with pytest.raises(UsageError, match=f"LlamaAttention {does}"):
-        model(ids, **{name: torch.zeros(4)})
 
 
 def test_inputs_embeds_have_places_and_no_digits(tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]) -> None:

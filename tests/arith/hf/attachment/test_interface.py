@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from transformers import AttentionInterface, LlamaForCausalLM
 
 import arith.hf.attachment.interface as interface
 from arith.errors import UsageError
-from arith.hf import attach, attached, detach, load, own_rope, save
+from arith.hf import Attachment, attach, attached, detach, load, own_rope, save
 from arith.hf.inputs import CACHE
+from arith.kernels.attention import attention
+from arith.kernels.terms import DistanceTable, PairTable
 
 IDS = torch.arange(3, 11)[None]
 
@@ -189,3 +192,86 @@ def test_4_tokens_that_are_taken_back_take_their_places_along(
     assert not cache.is_croppable
     with pytest.raises(UsageError, match="cannot take tokens back"):
         cache.crop(-2)
+
+
+def added(model: Any, encoding: str, tokenizer: Any) -> Attachment:
+    """Attached, its parameters no longer at the start, where many a bias is 0."""
+    attachment = attach(model, encoding, tokenizer=tokenizer, tokens=48, digits=12)
+    for own in attachment.parameters():
+        torch.nn.init.normal_(own, std=0.5)
+    return attachment
+
+
+def test_attention_is_that_of_the_kernels(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+
+    def seen(q: Tensor, k: Tensor, v: Tensor, **others: Any) -> Tensor:
+        calls.append((q, k, others))
+        return attention(q, k, v, **others)
+
+    monkeypatch.setattr(interface, "attention", seen)
+    model, ids = tiny("llama"), torch.arange(3, 19).reshape(2, 8)
+    attach(model, "t5+fire", tokens=32)
+    model(ids)
+    mask = torch.ones_like(ids)
+    mask[0, 5:] = 0
+    model(ids, attention_mask=mask)
+    (q, k, plain), (_, _, masked) = calls[0], calls[-1]
+    assert (q.shape, k.shape) == ((2, 4, 8, 8), (2, 2, 8, 8))  # key heads are not repeated
+    assert [type(term) for term in plain["terms"]] == [DistanceTable, PairTable]
+    assert plain["terms"][0].ids.shared
+    assert plain["scale"] == model.model.layers[0].self_attn.scaling
+    assert plain["valid"] is None
+    assert torch.equal(masked["valid"], mask.bool())
+    assert masked["terms"][0].ids.shared  # padding after the tokens moves none of them
+
+
+def test_the_fused_kernels_serve_it(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, ids = tiny("llama", hidden_size=64), torch.arange(3, 19).reshape(2, 8)
+    added(model, "t5+rope", None)
+    mask = torch.ones_like(ids)
+    mask[1, :3] = 0
+    expected = model(ids, attention_mask=mask).logits
+    monkeypatch.setattr(interface, "attention", partial(attention, backend="triton"))
+    found = model(ids, attention_mask=mask).logits
+    torch.testing.assert_close(found[mask.bool()], expected[mask.bool()], atol=1e-4, rtol=1e-4)
+
+
+def test_attention_weights_are_dropped_in_training_as_transformers_drops_them(tiny: Callable[..., Any]) -> None:
+    model, ids = tiny("llama", attention_dropout=0.3), torch.arange(3, 19).reshape(2, 8)
+    model.set_attn_implementation("eager")
+
+    def logits(**options: Any) -> Tensor:
+        torch.manual_seed(5)
+        found: Tensor = model(ids, **options).logits
+        return found
+
+    evaluated, trained = logits(), model.train() and logits()
+    assert not torch.allclose(trained, evaluated, atol=1e-2)
+    attach(model, own_rope(model))
+    keys = torch.zeros(2, dtype=torch.long)  # which would be drawn before weights are
+    torch.testing.assert_close(logits(position_keys=keys), trained, atol=1e-5, rtol=1e-5)
+    model.eval()
+    torch.testing.assert_close(logits(), evaluated, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_sinks_are_refused(tiny: Callable[..., Any]) -> None:
+    model = tiny("gpt-oss")
+    attach(model, "rope")
+    with pytest.raises(UsageError, match="GptOssAttention has attention sinks, which arith's attention has no place"):
+        model(torch.arange(3, 11)[None])
+
+
+@pytest.mark.parametrize(
+    ("name", "does"),
+    [
+        *(("s_aux", "has attention sinks"), ("sinks", "has attention sinks"), ("softcap", "caps its scores")),
+        *(("position_bias", "adds a bias of its own"), ("alibi", "adds ALiBi of its own")),
+    ],
+)
+def test_what_attention_has_no_place_for_is_refused_by_name(name: str, does: str, tiny: Callable[..., Any]) -> None:
+    model, ids = tiny("llama"), torch.arange(3, 11)[None]
+    attach(model, "rope")
+    model(ids, **{name: None})
+    with pytest.raises(UsageError, match=f"LlamaAttention {does}"):
+        model(ids, **{name: torch.zeros(4)})

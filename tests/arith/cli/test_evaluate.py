@@ -1,0 +1,60 @@
+"""Evaluation of a run by the command: other lengths, tasks and formats, and where results go."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Arith = Callable[..., Result]
+SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-3", "--samples", "5"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "longer"),
+    [
+        ("alibi", True),
+        ("fire", True),
+        ("t5@coupled", True),
+        ("sandwich+rope", True),
+        ("learned", False),
+        ("coupled", False),
+        ("alibi+rope-yarn:trained=10", False),
+    ],
+)
+def test_tests_may_be_longer_where_tables_are_computed(arith: Arith, encoding: str, longer: bool) -> None:
+    arith("train", *SMALL, "--encoding", encoding, "--out", "run")
+    tested = arith("evaluate", "run", "--test-digits", "30", "--samples", "9")
+    assert tested.exit_code == (0 if longer else 2), tested.output
+    assert longer or "is beyond this model" in " ".join(tested.stderr.split())
+
+
+def test_tests_may_be_of_another_task_and_format(arith: Arith, tmp_path: Path) -> None:
+    trained = arith(
+        *("train", "dialogue", "--format", "plain+spaces:answer=true", "--encoding", "rope", "--model", "nano"),
+        *("--digits", "1-2", "--test-digits", "2", "--samples", "20", "--steps", "3", "--batch", "8", "--out", "run"),
+        *("--set", "data.mix=50% addition 1-3", "--set", "data.samples=16", "--set", "training.evaluate_samples=8"),
+    )
+    assert trained.exit_code == 0, trained.output
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["cells"][0]["samples"] == 16
+    asked = arith("ask", "run", "12+34", "--json")
+    assert json.loads(asked.stdout)["prompt"].startswith("Student: ")
+    for task, form in (("addition", "plain"), ("dialogue:templates=seen", "plain+groups:size=1")):
+        asked = ("--task", task, "--format", form, "--samples", "9", "--json", "--out", f"{task[:8]}.json")
+        tested = arith("evaluate", "run", *asked)
+        assert tested.exit_code == 0, tested.output
+        assert {(cell["task"], cell["format"]) for cell in json.loads(tested.stdout)["cells"]} == {(task, form)}
+    refused = arith("evaluate", "run", "--task", "addition", "--format", "plain+hints", "--out", "hints.json")
+    assert refused.exit_code == 2
+    assert "symbols that this model was not trained with: it has 79 tokens" in refused.stderr
+
+
+def test_evaluation_leaves_the_runs_results_alone(arith: Arith, tmp_path: Path) -> None:
+    arith("train", *SMALL, "--out", "run")
+    before = (tmp_path / "run" / "results.json").read_bytes()
+    shown = arith("evaluate", "run", "--test-digits", "2", "--samples", "9")
+    assert "95% interval" in shown.stdout
+    assert (tmp_path / "run" / "results.json").read_bytes() == before
+    announced = arith("evaluate", "run", "--test-digits", "2", "--samples", "9", "--dry-run")
+    assert "random 2 digits, 9 problems" in announced.stdout

@@ -1,0 +1,97 @@
+"""Figures drawn by the command."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from arith.figures.accuracy import draw_accuracy
+from arith.figures.attention import draw_attention
+from arith.figures.error_classes import draw_anatomy
+from arith.figures.grid import draw_grids
+from arith.figures.training import Training, draw_training, read_training
+from arith.results.curves import curves
+from arith.results.error_classes import pool_anatomies
+from arith.results.grids import grids
+from arith.results.schema import Results
+from tests.arith.examples import anatomy, cell, grid_cells
+
+Arith = Callable[..., Result]
+
+
+def examples(folder: Path) -> dict[str, list[Path]]:
+    """A figure of each kind."""
+    shares = {"t5": 0.3, "coupled": 0.7, "nope": 0.0}
+    lines = [
+        cell(name, digits, 400 if digits < 5 else round(400 * share) - seed * 9 * (share > 0), seed=seed)
+        for name, share in shares.items()
+        for digits in (1, 4, 8, 20, 100)
+        for seed in range(2)
+    ]
+    steps = [(step, 2.0 ** (-step / 100)) for step in range(50, 850, 50)]
+    training = Training("run", {"loss": steps, "accuracy": [(step, 1 - loss) for step, loss in steps[::4]]})
+    map_of_head = np.tril(np.arange(64.0).reshape(1, 8, 8)) / 64
+    return {
+        "accuracy": draw_accuracy(curves(lines, "random"), folder / "accuracy", "Accuracy"),
+        "grid": draw_grids(grids(grid_cells("rope", 9, lambda a, b: 1 / max(a, b))), folder / "grid"),
+        "training": draw_training([training], folder / "training"),
+        "anatomy": draw_anatomy(
+            pool_anatomies([anatomy("t5", d, 20 * d) for d in (2, 5, 8)], "random"), folder / "anatomy"
+        ),
+        "attention": draw_attention("^12+3=51", (map_of_head,), folder / "attention", [(0, 0)]),
+    }
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    return examples(tmp_path_factory.mktemp("drawn"))
+
+
+def test_plot_draws_each_kind_from_its_file(arith: Arith, tmp_path: Path) -> None:
+    cells = [*(cell(digits=d, correct=400 if d < 5 else 0) for d in (1, 4, 9)), *grid_cells("rope", 3, lambda a, b: 1)]
+    Results(tuple(cells), {}, (anatomy("rope", 9, 60),)).save(tmp_path / "evaluation.json")
+    for kind in ("accuracy", "grid", "anatomy"):
+        drawn = arith("plot", "evaluation.json", "--kind", kind, "--out", f"new/{kind}")
+        assert drawn.exit_code == 0, drawn.output
+        assert len(list((tmp_path / "new").glob(f"{kind}.*"))) == 4
+    assert "100% |" in arith("plot", "evaluation.json", "--terminal").stdout
+    assert "[@]" in arith("plot", "evaluation.json", "--terminal", "--kind", "grid").stdout
+    (tmp_path / "run").mkdir()
+    rows = [{"step": 50, "seconds": 1.0, "loss": 0.5}, {"step": 100, "loss": 0.2, "accuracy": 0.9}]
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert read_training(tmp_path / "run") == Training(
+        "run", {"loss": [(50, 0.5), (100, 0.2)], "accuracy": [(100, 0.9)]}
+    )
+    drawn = arith("plot", "run", "--kind", "training")
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "training.svg").stat().st_size
+
+
+def test_other_mistakes_are_told(arith: Arith, tmp_path: Path) -> None:
+    Results((cell(),)).save(tmp_path / "one.json")
+    newer = (tmp_path / "one.json").read_text().replace('"version": 1', '"version": 2')
+    (tmp_path / "newer.json").write_text(newer)
+    (tmp_path / "empty.json").write_text('{"version": 1, "cells": []}')
+    (tmp_path / "list.json").write_text('{"version": 1, "cells": {}}')
+    (tmp_path / "m.jsonl").write_text('{"step": 1, "loss": NaN}\n')
+    (tmp_path / "n.jsonl").write_text('{"step": 1}\n')
+    for command, message in (
+        ("plot one.json newer.json", "newer.json is of schema version 2, and this arith reads 1"),
+        ("plot empty.json", "no results on suite 'random' in empty.json. Suites there: none"),
+        ("plot one.json --suite chain", "no results on suite 'chain' in one.json. Suites there: random"),
+        ("plot list.json", "list.json: 'cells' is a list"),
+        ("plot one.json --kind grid", "one.json: no cell is of a grid of operand lengths. One is measured by"),
+        ("plot one.json --kind anatomy", "one.json: no anatomy of answers to suite 'random'. It is kept by"),
+        ("plot one.json --kind training", "one.json, line 1, is no JSON"),
+        ("plot m.jsonl --kind training", "m.jsonl, line 1: field 'loss' is a number, got nan"),
+        ("plot n.jsonl --kind training", "n.jsonl holds no loss and no accuracy"),
+        ("plot gone --kind training", "gone cannot be read"),
+        ("plot one.json --kind anatomy --terminal", "--terminal draws accuracy and grids"),
+        ("plot one.json --suite grid", "no suite is called 'grid'"),
+    ):
+        refused = arith(*command.split())
+        assert refused.exit_code == 2, f"{command}: {refused.output}"
+        assert message in " ".join(refused.stderr.split()), command

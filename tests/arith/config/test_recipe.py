@@ -1,0 +1,37 @@
+"""Recipes as files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from arith.config import recipe
+from arith.config.recipe import load
+from arith.errors import UsageError
+
+Arith = Callable[..., Result]
+
+
+def test_a_recipe_names_contests_among_its_curves(tmp_path: Path) -> None:
+    recipe = load("multiplication", "laptop")
+    labels = recipe.labels()
+    assert all({own.of, own.over} <= set(labels) for own in recipe.figure_plan.contests)
+    assert len(recipe.figure_plan.contests) == 6
+    file = tmp_path / "own.toml"
+    file.write_text('contests = [{ of = "a", over = "c", scale = "1" }]\n[curves.a]\n[curves.b]\n')
+    with pytest.raises(UsageError, match=r"contest 0 names 'c', and there is no such curve"):
+        load(str(file))
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_recipe_dry_runs(arith: Arith, tmp_path: Path, name: str) -> None:
+    loaded = recipe.load(name)
+    text = recipe.file_and_scale(name)[0].read_text()
+    assert text.startswith("# "), "the first line says what it is"
+    assert "# arith " in text, "and the next ones the command"
+    command = ["reproduce", name, "--all"] if loaded.curves else ["train", "--recipe", name]
+    shown = arith(*command, "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "parameters" in shown.stdout
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,49 @@
+"""A configuration: its defaults, its values, and the wrong ones."""
+
+import json
+
+import pytest
+
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.experiment.experiment import Experiment
+
+
+def test_defaults_are_a_sound_run() -> None:
+    Experiment.of(RunConfig())
+
+
+def test_configurations_survive_json() -> None:
+    config = RunConfig.of({"encoding": "t5", "data": {"digits": "2-5"}, "training": {"betas": [0.9, 0.95]}})
+    assert RunConfig.of(json.loads(json.dumps(config.as_dict()))) == config
+    assert config.data.digits == (2, 5)
+
+
+def test_values_are_replaced_and_others_kept() -> None:
+    config = RunConfig.of({"model": {"layers": 3}}).with_values({"model": {"width": 32}})
+    assert (config.model.layers, config.model.width) == (3, 32)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"modle": {}}, "no setting is called 'modle'. Did you mean 'model'"),
+        ({"model": {"layer": 2}}, "no setting is called 'model.layer'. Did you mean 'layers'"),
+        ({"model": {"preset": "nanno"}}, "no model preset is called 'nanno'. Did you mean 'nano'"),
+        (
+            {"model": {"activation": "geluu"}},
+            "is one of gelu, gated-gelu, gated-sine; got 'geluu'. Did you mean 'gelu'?",
+        ),
+        ({"training": {"steps": "many"}}, "training.steps is int, got 'many'"),
+        ({"training": {"steps": True}}, "training.steps is int, got True"),
+        ({"data": {"digits": "0-4"}}, "operands have 1 digit or more"),
+        ({"data": {"digits": "4-2"}}, "a range rises"),
+        ({"data": {"digits": "a"}}, "digits are a range such as 1-4, got 'a'"),
+        ({"data": {"digits": [1, 2, 3]}}, "data.digits has 2 entries"),
+        ({"model": 3}, "model is a table of settings, got 3"),
+    ],
+)
+def test_wrong_values_are_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        RunConfig.of(values)
+    assert message in str(raised.value)

@@ -1,0 +1,75 @@
+"""A test by text that is interrupted and goes on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import Result
+
+from arith.evaluation.session import SavedCells
+from arith.evaluation.text.prompts import Asked, TextTest, replied
+from arith.evaluation.text.session import asked_by_text
+from arith.hf.generation import TextModel
+from arith.results.schema import Condition, Results
+
+TWO = [Condition("random", 1, 6), Condition("random", 3, 6)]
+
+
+def test_a_local_model_is_tested_and_the_test_goes_on(
+    arith: Callable[..., Result], gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("evaluate", "--hf", str(gpt2), "--samples", "5", "--shots", "2")
+    first = arith(*options, "--test-digits", "1-2")
+    assert first.exit_code == 0, first.stderr
+    cells = Results.load(Path("tiny--2-shots-evaluation.json")).cells
+    assert [(cell.label, cell.encoding, cell.digits, cell.n) for cell in cells] == [
+        ("tiny, 2 shots", "gpt2", digits, 5) for digits in (1, 2)
+    ]
+    assert cells[0].parameters > 1000
+    # What was measured is not asked again; a longer length is.
+    asked: list[int] = []
+    replies = TextModel.replies
+
+    def counted(self: TextModel, prompts: Any, *rest: Any) -> list[str]:
+        asked.append(len(prompts))
+        return replies(self, prompts, *rest)
+
+    monkeypatch.setattr(TextModel, "replies", counted)
+    assert arith(*options, "--test-digits", "1-3").exit_code == 0
+    assert asked == [5]
+    drawn = arith("plot", "tiny--2-shots-evaluation.json", "--out", "figure")
+    assert drawn.exit_code == 0, drawn.stderr
+    grid = arith("evaluate", "--hf", str(gpt2), "--grid", "1x1-2", "--samples", "3", "--json", "--label", "grid")
+    assert [cell["operand_lengths"] for cell in json.loads(grid.stdout)["cells"]] == [[1, 1], [1, 2]]
+
+
+class Interrupting:
+    """Replies to one test set, and is stopped in the second."""
+
+    def __init__(self) -> None:
+        self.model, self.asked = torch.nn.Linear(1, 1), 0
+
+    def replies(self, prompts: Any, new_tokens: int, at_once: int) -> list[str]:
+        self.asked += 1
+        if self.asked == 2:
+            raise KeyboardInterrupt
+        return ["7"] * len(prompts)
+
+
+@pytest.mark.parametrize("transcript", [None, Path("asked.jsonl")])
+def test_an_interrupted_test_keeps_what_was_replied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transcript: Path | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    replier, of, who, path = Interrupting(), TextTest("addition", "plain", 1), Asked("it"), Path("results.json")
+    with pytest.raises(KeyboardInterrupt):
+        asked_by_text(replier, of, TWO, who, path, transcript, 32)
+    results = asked_by_text(replier, of, TWO, who, path, transcript, 32)
+    assert replier.asked == 3
+    assert [cell.digits for cell in results.cells] == [1, 3]
+    assert SavedCells(results.about["model"], path).partial.exists()
+    if transcript is not None:
+        assert [len(replies) for _, replies in replied(transcript)] == [6, 6]

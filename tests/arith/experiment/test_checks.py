@@ -1,0 +1,70 @@
+"""What cannot be is refused before any work."""
+
+import pytest
+
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.experiment.experiment import Experiment
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"task": "additoin"}, "no task is called 'additoin'. Did you mean 'addition'"),
+        ({"format": "padded-reversd"}, "Did you mean 'padded-reversed'"),
+        ({"format": "padded:width=3"}, "operand of 20 digits does not fit the format's width of 3"),
+        ({"format": "plain", "encoding": "coupled"}, "and format 'plain' does not pad it"),
+        ({"encoding": "learned:highest=9"}, "has no setting 'highest'"),
+        ({"evaluation": {"suites": "chains"}}, "no test suite is called 'chains'. Did you mean 'chain'"),
+        ({"data": {"carry_mix": 1.5}}, "carry_mix is a share between 0 and 1"),
+        ({"model": {"heads": 3}}, "a model's width is a multiple of its heads"),
+        ({"model": {"key_heads": 3}}, "model.heads is a multiple of model.key_heads"),
+        ({"training": {"steps": 0}}, "training.steps is 1 or more, got 0"),
+        ({"training": {"learning_rate": 0.0}}, "learning_rate is above 0"),
+        ({"evaluation": {"digits": "0"}}, "1 digit or more"),
+        ({"data": {"digits": [0, 4]}}, "1 digit or more"),
+        ({"evaluation": {"digits": [0, 5]}}, "evaluation.digits are 1 or more, got 0"),
+        ({"evaluation": {"digits": []}}, "and is empty"),
+        (
+            {"task": "reverse", "format": "plain", "evaluation": {"suites": ["nines"]}, "encoding": "rope"},
+            "for two numbers",
+        ),
+        ({"task": "reverse", "encoding": "rope"}, "padding adds zeros, and reverse takes them for digits"),
+        ({"task": "copy:distinct=true", "format": "plain", "encoding": "rope"}, "has no 20"),
+        (
+            {"task": "copy", "format": "plain", "encoding": "rope", "data": {"carry_mix": 0.5}},
+            "is for additions of two numbers",
+        ),
+        ({"data": {"uniform": "values", "carry_mix": 0.5}}, "is for operands drawn uniformly over lengths"),
+        ({"data": {"uniform": "values", "digits": "2-4"}}, "uniform over values have 1 digit and more"),
+        ({"task": "addition:operands=1"}, "a sum has 2 operands or more"),
+        ({"data": {"seed": -1}}, "data.seed: a seed is an integer from 0"),
+        ({"training": {"evaluate_samples": 0}}, "training.evaluate_samples is 1 or more"),
+        ({"training": {"betas": [0.9, 1.5]}}, "training.betas are below 1"),
+        ({"model": {"hidden": 0}}, "model.hidden is 1 or more"),
+        ({"training": {"warmup": -5}}, "training.warmup and training.weight_decay are 0 or more"),
+        ({"training": {"clip": -1.0}}, "training.clip is above 0"),
+        ({"encoding": "rope:base=-3"}, "rope's base is above 0"),
+        ({"task": "subtraction", "evaluation": {"suites": ["chain"]}}, "additions of two numbers, not for subtraction"),
+        ({"task": "addition:operands=2.5"}, "is a whole number, got '2.5'"),
+        ({"encoding": "relative:radius=-5"}, "radius is a distance of 1 or more"),
+        (
+            {"format": "padded:width=20", "data": {"schedule": 9, "first_digits": "1-25"}},
+            "operand of 25 digits does not fit the format's width of 20",
+        ),
+        ({"data": {"samples": 0}}, "a fixed set has 1 sample or more"),
+        (
+            {"format": "interleaved", "data": {"mix": "50% addition:operands=3"}},
+            "interleaved operands have as many of them as one another",
+        ),
+        ({"format": "plain+groups:size=0"}, "a group has 1 to 1,000 digits"),
+        ({"format": "plain+hints+spaces"}, "a format has one decoration"),
+        ({"format": "plain+scratchpad", "task": "copy"}, "columns of sums and differences, not for copy"),
+        ({"format": "plain+scratchpad", "encoding": "coupled"}, "which a step's place among others does not tell"),
+        ({"evaluation": {"task": "copy"}}, "padding adds zeros, and copy takes them for digits"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_work(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Experiment.of(RunConfig.of(values))
+    assert message in str(raised.value)

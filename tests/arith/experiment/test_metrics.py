@@ -1,0 +1,63 @@
+"""The file of metrics."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from arith.config.schema import RunConfig
+from arith.experiment.experiment import Experiment
+from arith.experiment.run import Run
+from arith.training.loop import train
+
+SHORT = {
+    "training": {"steps": 12, "batch": 16, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
+    "model": {"width": 32, "hidden": 32},
+}
+Arith = Callable[..., Result]
+TINY = ("--steps", "4", "--batch", "8", "--digits", "1-2", "--test-digits", "2", "--samples", "9", "--model", "nano")
+
+
+def short(**changes: object) -> RunConfig:
+    return RunConfig.of(SHORT).with_values(changes)
+
+
+def test_a_cut_line_of_metrics_is_dropped(tmp_path: Path) -> None:
+    config = short()
+    run = Run.begin(tmp_path / "run", config)
+    train(run, Experiment.of(config))
+    rows = run.read_metrics()
+    with run.metrics.open("a") as opened:
+        opened.write('{"step": 13, "lo')
+    assert run.read_metrics() == rows
+
+
+def experiment_with(**values: Any) -> Experiment:
+    base = {
+        "encoding": "t5",
+        "model": {"width": 32, "hidden": 32, "layers": 2},
+        "training": {"batch": 16, "steps": 12, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
+    }
+    return Experiment.of(RunConfig.of(base).with_values(values))
+
+
+def test_rates_count_tokens_without_padding_and_with_it(tmp_path: Path) -> None:
+    experiment = experiment_with()
+    run = Run.begin(tmp_path / "run", experiment.config)
+    train(run, experiment)
+    rows = [row for row in run.read_metrics() if "loss" in row]
+    for row in rows:
+        assert 0 < row["tokens_per_second"] < row["padded_tokens_per_second"]
+
+
+def test_tensorboard_that_is_missing_or_fails_stops_nothing(
+    arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    trained = arith("train", *TINY, "--tensorboard", "--out", "run")
+    assert trained.exit_code == 0
+    assert trained.stderr.count("TensorBoard gets no metrics") == 1
+    assert (tmp_path / "run" / "metrics.jsonl").stat().st_size

@@ -1,0 +1,56 @@
+"""The folder of a run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import Result
+
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.experiment.run import Run
+
+SHORT = {
+    "training": {"steps": 12, "batch": 16, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
+    "model": {"width": 32, "hidden": 32},
+}
+Arith = Callable[..., Result]
+TINY = ("--steps", "4", "--batch", "8", "--digits", "1-2", "--test-digits", "2", "--samples", "9", "--model", "nano")
+
+
+def short(**changes: object) -> RunConfig:
+    return RunConfig.of(SHORT).with_values(changes)
+
+
+def test_folders_are_never_lost_by_accident(tmp_path: Path) -> None:
+    config = short()
+    Run.begin(tmp_path / "run", config)
+    with pytest.raises(UsageError, match="--resume, replace it by --overwrite"):
+        Run.begin(tmp_path / "run", config)
+    with pytest.raises(UsageError, match=r"training\.batch: 16 before, 32 now"):
+        Run.begin(tmp_path / "run", short(training={"batch": 32}), "resume")
+    assert Run.begin(tmp_path / "run", short(training={"log_every": 1}), "resume").config.training.log_every == 1
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    for when_there in ("resume", "overwrite"):
+        with pytest.raises(UsageError, match="holds no run"):
+            Run.begin(tmp_path / "mine", config, when_there)  # type: ignore[arg-type]
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_run_json_says_what_made_it(tmp_path: Path) -> None:
+    config = short()
+    described = json.loads((Run.begin(tmp_path / "run", config).folder / "run.json").read_text())
+    assert RunConfig.of(described["config"]) == config
+    assert described["versions"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
+    assert {"commit", "command", "created", "device", "imports"} <= set(described)
+    assert Run.open(tmp_path / "run").config == config
+
+
+def test_what_a_kill_leaves_of_run_json_is_in_nobodys_way(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").touch()
+    (tmp_path / "run" / ".run.json.building-77").write_text("{")
+    assert arith("train", *TINY, "--out", "run").exit_code == 0

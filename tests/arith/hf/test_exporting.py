@@ -1,0 +1,67 @@
+"""Folders that hold a model for Hugging Face, and the runs that they came from."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from arith.errors import UsageError
+from arith.evaluation.answers import ask
+from arith.experiment.exported import open_model
+
+
+def test_an_exported_run_answers_and_is_tested_like_the_run(arith: Callable[..., Result], run: Path) -> None:
+    wrote = arith("export", str(run), "--to", "adder")
+    assert wrote.exit_code == 0, wrote.stderr
+    asked = arith("ask", "adder", "12+34", "5+77")
+    assert asked.stdout == arith("ask", str(run), "12+34", "5+77").stdout
+    model, tokenizer = AutoModelForCausalLM.from_pretrained("adder"), AutoTokenizer.from_pretrained("adder")
+    for problem, reply in zip(("12+34", "5+77"), ask(Path("adder"), ["12+34", "5+77"]), strict=True):
+        prompt = tokenizer(f"{problem}=", return_tensors="pt")
+        written = tokenizer.decode(model.generate(**prompt, max_new_tokens=4)[0, prompt["input_ids"].shape[1] :])
+        assert written.rstrip("_") == reply.written
+    options = ("--test-digits", "1-2", "--samples", "20", "--suites", "random")
+    tables = [arith("evaluate", place, *options).stdout.partition("results ")[0] for place in ("adder", str(run))]
+    assert tables[0] == tables[1]
+    assert "exact match" in tables[0]
+
+
+def test_what_cannot_be_exported_is_refused(arith: Callable[..., Result], run: Path, tmp_path: Path) -> None:
+    assert "--to DIR" in arith("export", str(run)).stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    assert "is no exported model" in arith("export", str(run), "--to", "mine", "--overwrite").stderr
+    assert arith("export", str(run), "--to", "adder").exit_code == 0
+    assert "--overwrite" in arith("export", str(run), "--to", "adder").stderr
+    assert arith("export", str(run), "--to", "adder", "--overwrite").exit_code == 0
+    untested = tmp_path / "untested"
+    shutil.copytree(run, untested)
+    (untested / "results.json").unlink()
+    assert "has no results.json" in arith("export", str(untested), "--to", "other").stderr
+    values = json.loads((tmp_path / "adder" / "config.json").read_text())
+    values["run"]["imports"] = ["evil.py"]
+    (tmp_path / "adder" / "config.json").write_text(json.dumps(values))
+    with pytest.raises(UsageError, match=r"evil\.py, and code that comes with a model is not run"):
+        open_model(tmp_path / "adder")
+
+
+@pytest.mark.slow
+def test_programs_that_do_not_import_arith_load_it_as_remote_code(
+    arith: Callable[..., Result], run: Path, tmp_path: Path
+) -> None:
+    assert arith("export", str(run), "--to", "adder").exit_code == 0
+    code = (
+        "from transformers import AutoModelForCausalLM\n"
+        "model = AutoModelForCausalLM.from_pretrained('adder', trust_remote_code=True)\n"
+        "print(type(model).__name__)"
+    )
+    environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.stdout.strip() == "ArithForCausalLM", ran.stderr

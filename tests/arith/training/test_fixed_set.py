@@ -1,0 +1,63 @@
+"""Sets of samples that are written once."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from arith.config.schema import RunConfig
+from arith.experiment.experiment import Experiment
+from arith.tasks.mixture import Mixture
+from arith.training.distributed import World
+from arith.training.feed import Feed
+from arith.training.fixed_set import FixedSet
+
+CPU = torch.device("cpu")
+FORMATS = ["padded-reversed", "reversed+hints", "plain+spaces"]  # the last with tokens that no model can know
+
+
+def experiment_with(**values: Any) -> Experiment:
+    base = {
+        "encoding": "t5",
+        "model": {"width": 32, "hidden": 32, "layers": 2},
+        "training": {"batch": 16, "steps": 12, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
+    }
+    return Experiment.of(RunConfig.of(base).with_values(values))
+
+
+def fed(experiment: Experiment, world: World | None = None, static: bool = False) -> Feed:
+    config = experiment.config.training
+    return Feed(experiment.training_data(), experiment.encoding(), config, CPU, world or World(), static)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("parts", "static"), [(1, False), (3, True)])
+def test_a_fixed_set_is_written_once_and_gives_the_batches_of_one_written_anew(
+    form: str, parts: int, static: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arith.training.feed.AHEAD", 600)  # a few steps in each block
+    monkeypatch.setattr("arith.training.fixed_set.DRAWN", 32)  # and stretches of other widths
+    experiment = experiment_with(
+        format=form, encoding="random-tags+t5", data={"samples": 50, "digits": "1-5"}, training={"microbatches": parts}
+    )
+    kept, anew = fed(experiment, static=static), fed(experiment, static=static)
+    kept.batches(0)
+    with monkeypatch.context() as patched:
+        patched.setattr("arith.training.fixed_set.MOST_TOKENS", 0)
+        anew.batches(0)
+        expected = [(anew.batches(step), anew.tokens(step)) for step in range(12)]
+    monkeypatch.setattr(Mixture, "write", None)  # nothing is written again
+    for step, (batches, tokens) in enumerate(expected):
+        assert kept.tokens(step) == tokens
+        for own, other in zip(kept.batches(step), batches, strict=True):
+            assert own.samples.tokens.dtype == torch.uint8
+            for name in ("tokens", "answer_mask", "key", "length", "total", "wanted", "ids"):
+                torch.testing.assert_close(getattr(own, name), getattr(other, name), rtol=0, atol=0)
+    with pytest.raises(TypeError):
+        anew.batches(0)
+
+
+@pytest.mark.parametrize(("samples", "kept"), [(None, False), (192, True), (193, False)])
+def test_only_what_comes_again_is_kept(samples: int | None, kept: bool) -> None:
+    experiment = experiment_with(data={"samples": samples})  # 12 steps of 16
+    assert (FixedSet.of(experiment.training_data(), 12 * 16, CPU) is not None) == kept
