@@ -1,12 +1,17 @@
 """arith train"""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arith.cli.framework import click
 from arith.cli.options import config_from, json_option, run_options
 from arith.config.pretrained import ENCODING, make_absolute
 from arith.errors import UsageError
+
+if TYPE_CHECKING:
+    from arith.experiment.experiment import Experiment
+    from arith.experiment.run import Run, WhenThere
+    from arith.results.schema import Results
 
 
 @click.command(
@@ -54,23 +59,15 @@ def command(
         if value is not None:
             options["assignments"] = (*options["assignments"], f"training.{name}={str(value).lower()}")
 
-    from arith.evaluation.answers import example_problem
     from arith.experiment.experiment import Experiment
     from arith.experiment.run import Run
-    from arith.figures.report import draw_report
     from arith.performance import estimate
     from arith.process.files import as_file_name
-    from arith.process.hints import command_line
-    from arith.process.lock import lock_folder
-    from arith.results.tables import accuracy_table
-    from arith.sweeps.worker import run_and_test
     from arith.training.budget import for_minutes
-    from arith.training.distributed import join_world, local_device, several
+    from arith.training.distributed import several
     from arith.training.environment import find_device
-    from arith.training.loop import train
 
-    stored = Run.open(out).config if resume and out is not None else None
-    config = config_from(options, stored)
+    config = config_from(options, Run.open(out).config if resume and out is not None else None)
     experiment = Experiment.of(config)
     find_device(config.training.device)  # before a folder is made
     if minutes is not None:
@@ -80,25 +77,49 @@ def command(
     if dry_run:
         click.echo(estimate.report(experiment, as_json))
         return
-    folder = out or Path("runs") / as_file_name(f"{config.task}-{config.encoding}-{config.model.seed}")
-    with join_world(local_device(find_device(config.training.device))) as world:
+    run = Run(out or Path("runs") / as_file_name(f"{config.task}-{config.encoding}-{config.model.seed}"), config)
+    results = _train_and_test(run, experiment, "resume" if resume else "overwrite" if overwrite else "refuse")
+    if results is not None:
+        _report(run, experiment, results, as_json)
+
+
+def _train_and_test(run: "Run", experiment: "Experiment", when_there: "WhenThere") -> "Results | None":
+    """Train a run in all processes that torchrun started, and test it in the first; None in the others."""
+    from arith.experiment.run import Run
+    from arith.process.lock import lock_folder
+    from arith.sweeps.worker import run_and_test
+    from arith.training.distributed import join_world, local_device
+    from arith.training.environment import find_device
+    from arith.training.loop import train
+
+    with join_world(local_device(find_device(run.config.training.device))) as world:
         if not world.first:
             world.wait()  # until the folder is there
-            train(Run(folder, config), experiment, world)
+            train(run, experiment, world)
             world.wait()  # until all is tested
-            return
-        with lock_folder(folder):
-            run = Run.begin(folder, config, "resume" if resume else "overwrite" if overwrite else "refuse")
+            return None
+        with lock_folder(run.folder):
+            Run.begin(run.folder, run.config, when_there)
             world.wait()
-            results = run_and_test(run, experiment, config.encoding, world)
+            results = run_and_test(run, experiment, run.config.encoding, world)
             world.wait()
-    drawn, files = draw_report(results, folder / "figures" / "accuracy", config.encoding)
+    return results
+
+
+def _report(run: "Run", experiment: "Experiment", results: "Results", as_json: bool) -> None:
+    """Draw the figure; print the table, the files, and the command that comes next."""
+    from arith.evaluation.answers import example_problem
+    from arith.figures.report import draw_report
+    from arith.process.hints import command_line
+    from arith.results.tables import accuracy_table
+
+    drawn, files = draw_report(results, run.folder / "figures" / "accuracy", run.config.encoding)
     if as_json:
         click.echo(run.results.read_text())
         return
     click.echo(accuracy_table(drawn))
-    click.echo(f"run      {folder}\nresults  {run.results}\nfigure   {files[0]}")
-    if config.reads_text:
-        click.echo(f"write it {command_line('export', str(folder), '--to', 'DIR')}")
+    click.echo(f"run      {run.folder}\nresults  {run.results}\nfigure   {files[0]}")
+    if run.config.reads_text:
+        click.echo(f"write it {command_line('export', str(run.folder), '--to', 'DIR')}")
     else:
-        click.echo(f"ask it   {command_line('ask', str(folder), example_problem(experiment.tested_task))}")
+        click.echo(f"ask it   {command_line('ask', str(run.folder), example_problem(experiment.tested_task))}")

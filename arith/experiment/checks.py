@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from arith.catalogue.named import format_named, task_named
 from arith.config.pretrained import ENCODING as PRETRAINED
-from arith.config.schema import RunConfig
+from arith.config.schema import ModelConfig, RunConfig, TrainingConfig
 from arith.data.dataset import Dataset
 from arith.data.problems import Share
 from arith.data.traces import Supervision, in_columns
@@ -46,6 +46,16 @@ def check_numbers(config: RunConfig) -> None:
     for name, value in at_least_one.items():
         if value < 1:
             raise UsageError(f"{name} is 1 or more, got {value}")
+    _check_shape(model)
+    for name, seed in {"model.seed": model.seed, "evaluation.seed": evaluation.seed}.items():
+        try:
+            check_seed(seed)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from error
+    _check_rates(training)
+
+
+def _check_shape(model: ModelConfig) -> None:
     if not 1 <= model.in_loops <= model.layers:
         raise UsageError(
             f"model.looped says how many of the layers are in the loops: 1 to model.layers, which is "
@@ -56,20 +66,17 @@ def check_numbers(config: RunConfig) -> None:
             f"with model.loop_input=embeddings loops are summed, and layers after the loops read the sums: "
             f"model.looped is below model.layers, got {model.layers} for both"
         )
-    seeds = {"model.seed": model.seed, "evaluation.seed": evaluation.seed}
-    for name, seed in seeds.items():
-        try:
-            check_seed(seed)
-        except ValueError as error:
-            raise UsageError(f"{name}: {error}") from error
     if model.heads % (model.key_heads or model.heads):
         raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
+
+
+def _check_rates(training: TrainingConfig) -> None:
     for name, positive in (
         ("learning_rate", training.learning_rate),
         ("muon_rate", training.muon_rate),
         ("clip", training.clip),
     ):
-        if not positive > 0:
+        if not positive > 0:  # NaN is refused too: it is above nothing
             raise UsageError(f"training.{name} is above 0, got {positive}")
     if training.warmup < 0 or training.weight_decay < 0 or not 0 <= training.final_rate <= 1:
         raise UsageError(

@@ -73,21 +73,13 @@ def reproduce(
         committed = tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned)
     else:
         committed = committed_cells(recipe, {run.label for run in plan})
+    # With several jobs all runs are trained here, and the loop below only collects what they wrote. Their failure is
+    # raised after it, once the runs that did finish are published and drawn.
+    failure = _train_in_processes(recipe.name, plan, published, jobs, out / "logs") if jobs > 1 else None
     found: list[Results] = []
-    failure: RunError | Interrupted | None = None
-    if jobs > 1:
-        left = [run for run in plan if (run.find_results() or find_published(published, run)) is None]
-        orders = [run.order(threads_of(jobs)) for run in left]
-        try:
-            run_all(orders, "local", jobs, out / "logs", recipe.name, sys.argv[1:])
-        except (RunError, Interrupted) as error:
-            failure = error  # raised once the runs that did finish are kept
     try:
         for number, run in enumerate(plan, 1):
-            results = run.find_results()
-            note = "" if results is None else ": finished earlier"
-            if results is None and (results := find_published(published, run)) is not None:
-                note = ": published earlier"
+            results, note = _find_results(run, published)
             say(f"[{number}/{len(plan)}] {run.label}, seed {run.seed}{note}")
             if results is None and failure is not None:
                 continue
@@ -98,7 +90,7 @@ def reproduce(
                 # At once: a session that ends before its last run has published the others.
                 published = publish(recipe, published, _about(recipe), [results])
     finally:
-        # Interrupted, too: what is finished is drawn.
+        # After an interruption too: hours of finished runs are worth a figure.
         if found:
             joint = join_results(recipe, found)
             curves, files = _draw(recipe, joint, committed, out / "figures" / recipe.name)
@@ -109,6 +101,27 @@ def reproduce(
         lines += [f"published {path}" for path in (published_path(recipe), *draw_published(recipe, published))]
         lines += describe_missing(recipe, published)
     return Outcome(out / "results.json", "\n".join(lines))
+
+
+def _find_results(run: Planned, published: Results) -> tuple[Results | None, str]:
+    """The results of a run that need not be trained, and a note on where they are from."""
+    if (results := run.find_results()) is not None:
+        return results, ": finished earlier"
+    if (results := find_published(published, run)) is not None:
+        return results, ": published earlier"
+    return None, ""
+
+
+def _train_in_processes(
+    title: str, plan: Sequence[Planned], published: Results, jobs: int, logs: Path
+) -> RunError | Interrupted | None:
+    """Train the runs that have no results yet, `jobs` at a time; returns what stopped them, if anything did."""
+    left = [run for run in plan if _find_results(run, published)[0] is None]
+    try:
+        run_all([run.order(threads_of(jobs)) for run in left], "local", jobs, logs, title, sys.argv[1:])
+    except (RunError, Interrupted) as error:
+        return error
+    return None
 
 
 def _draw(recipe: Recipe, joint: Results, committed: Sequence[Cell], path: Path) -> tuple[list[Curve], list[Path]]:

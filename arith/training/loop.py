@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from arith.config.schema import TrainingConfig
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
@@ -49,22 +51,31 @@ def train(run: Run, experiment: Experiment, world: World = ALONE) -> Transformer
         return _train(run, experiment, world)
 
 
-def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
-    config = run.config.training
+def _check_world(config: TrainingConfig, experiment: Experiment, world: World) -> None:
     if config.batch < world.size:
         raise UsageError(
             f"each of {world.size} processes takes 1 sample or more of a batch: got --batch {config.batch}"
         )
     if experiment.supervision is not None and world.size > 1:
         raise UsageError(f"with trace.kind a model is trained by one process: got {world.size}")
+
+
+def _restore(run: Run, model: Transformer, optimizer: torch.optim.Optimizer, world: World) -> int:
+    """Load the latest checkpoint if there is one; returns the step that it is of."""
+    if not checkpoints.any_exist(run.checkpoints):
+        return 0
+    checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
+    checkpoint.restore(model, optimizer)
+    return checkpoint.step
+
+
+def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
+    config = run.config.training
+    _check_world(config, experiment, world)
     device = local_device(find_device(config.device))
     model = experiment.model().to(device)
     optimizer = build_optimizer(model, config)
-    step = 0
-    if checkpoints.any_exist(run.checkpoints):
-        checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
-        checkpoint.restore(model, optimizer)
-        step = checkpoint.step
+    step = _restore(run, model, optimizer, world)
     # Steps after the checkpoint are computed again, and so are their rows.
     rows = [row for row in run.read_metrics() if row["step"] <= step]
     hint = command_line("train", "--resume", "--out", str(run.folder))
