@@ -1,4 +1,4 @@
-"""From a name to a thing: the registry, what it lists, and the small language of encodings and formats.
+"""Names to things: the registry, its entries, and the small language in which encodings and formats are written.
 
 May import `encodings`, `tasks`.
 """
@@ -13,6 +13,7 @@ from arith.lazy import lazy_exports
 if TYPE_CHECKING:
     from arith.catalogue.build import encoding
 
+# Building an encoding needs torch, which takes seconds to import; names, tasks and formats do not.
 __getattr__ = lazy_exports(__name__, {"encoding": "build"})
 
 __all__ = [

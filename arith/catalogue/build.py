@@ -1,4 +1,4 @@
-"""From the name of an encoding to the module."""
+"""Builds encodings from their names."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,10 +13,11 @@ from arith.encodings.compose import Composed, Part
 from arith.encodings.positions import Scheme
 from arith.errors import UsageError
 
-# What constructors are given if they name it, and no setting replaces: the model, the data and the scheme decide it.
+# Arguments that constructors get if they have a parameter of that name, and that no setting can replace: the model, the
+# data and the scheme decide them.
 SHAPE = ("width", "heads", "head_width", "layers", "tokens", "digits")  # schemes
 GIVEN = (*SHAPE, "highest", "resolution")  # encodings
-LARGEST = 4 * 2**30  # bytes of an encoding's tensors
+LARGEST = 4 * 2**30  # bytes of an encoding's tensors; beyond that it is a typing error, not a table of positions
 MANY = 2**40  # more than any tensor has: a larger setting would overflow in torch
 
 
@@ -30,21 +31,21 @@ def encoding(
     digits: int | None = None,
     head_width: int | None = None,
 ) -> Composed:
-    """The encoding that a text names, for a model of this shape.
+    """Build the encoding that a text names, for a model of this shape.
+
+    Each constructor gets the settings in the text, and of `width, heads, head_width, layers, tokens, digits, highest`
+    (the largest id of its scheme), `resolution` (the scheme's ids per position) and `levels` (its ids per token) those
+    that are among its parameters. A setting can replace `levels` only.
 
     Args:
-        text: see `arith.catalogue.spec`, for example "t5:buckets=64+learned@coupled".
-        width, heads, layers: of the model.
-        tokens: of the longest sequence it will see; a table of positions gets the rows for it.
-        digits: of the longest number it will see; `tokens` if not given.
-        head_width: dimensions of a head; width / heads if not given.
-
-    A constructor is given those of `width, heads, head_width, layers, tokens, digits, highest` (the largest id its
-    scheme gives), `resolution` (ids per position of its scheme) and `levels` (ids per token of its scheme) that it
-    names, and the settings in the text. Of what is given, only `levels` is a setting too.
+        text: the encoding's name, such as "t5:buckets=64+learned@coupled"; see `arith.catalogue.spec`.
+        width, heads, layers: the shape of the model.
+        tokens: the length of the longest sequence, for which a table of positions gets rows.
+        digits: the length of the longest number; `tokens` if None.
+        head_width: the dimensions of a head; width / heads if None.
 
     Raises:
-        UsageError: the text cannot be read, its parts do not go together, or it would take more than 4 GiB.
+        UsageError: the text cannot be read, its parts do not fit together, or its tensors would exceed 4 GiB.
 
     >>> encoding("learned@coupled", width=64, heads=4, layers=1, digits=20).parts
     ModuleList(
@@ -64,6 +65,7 @@ def encoding(
             raise UsageError(f"a model's width is a multiple of its heads: got width {width} and {heads} heads")
         facts["head_width"] = width // heads
     parts = [_part(part, facts) for part in parse(text)]
+    # What concerns the composition as a whole, such as two parts that both rotate, is checked where it is composed.
     with errors_about(text):
         composed = Composed(parts)
         composed.check_reach(tokens, digits)
@@ -71,7 +73,15 @@ def encoding(
 
 
 def build_scheme(named: Named, facts: Mapping[str, int]) -> Scheme:
-    """The position scheme of this name."""
+    """Build a position scheme from its name and settings.
+
+    Args:
+        named: the scheme's name, with settings.
+        facts: the arguments in SHAPE, by name.
+
+    Raises:
+        UsageError: there is no such scheme, a setting is wrong, or a user's scheme lacks a part of the protocol.
+    """
     scheme: Scheme = construct(SCHEMES.load(named.name), named, "position scheme", facts, SHAPE)
     needed = (
         "levels",
@@ -85,6 +95,7 @@ def build_scheme(named: Named, facts: Mapping[str, int]) -> Scheme:
         "start",
         "step",
     )
+    # A scheme of a user's own need not derive from anything: the protocol is checked here, by what it has.
     lacking = [name for name in needed if not hasattr(scheme, name)]
     if lacking:
         raise UsageError(
@@ -95,14 +106,15 @@ def build_scheme(named: Named, facts: Mapping[str, int]) -> Scheme:
 
 
 def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
+    # The scheme first: it knows the highest id, which is the number of rows that a table needs.
     scheme = build_scheme(part.scheme, facts)
     with errors_about(part):
         highest = scheme.highest(facts["tokens"], facts["digits"])
-    own = dict(facts) | {"highest": highest, "levels": scheme.levels, "resolution": scheme.resolution}
+    facts = dict(facts) | {"highest": highest, "levels": scheme.levels, "resolution": scheme.resolution}
     make = ENCODINGS.load(part.encoding.name)
 
     def build() -> Encoding:
-        built = construct(make, part.encoding, "encoding", own, GIVEN)
+        built = construct(make, part.encoding, "encoding", facts, GIVEN)
         if not isinstance(built, Encoding):
             raise UsageError(
                 f"encoding '{part.encoding.name}' is a {type(built).__name__}. Derive its class from "
@@ -110,6 +122,8 @@ def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
             )
         return built
 
+    # Built twice: first without memory, so that every refusal comes before gigabytes are allocated and random numbers
+    # are drawn.
     shapes = _shapes(build, part)
     if shapes is not None:
         with errors_about(part):
@@ -124,11 +138,12 @@ def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
 
 
 def _shapes(build: Callable[[], Encoding], part: PartSpec) -> Encoding | None:
-    """The encoding without its numbers; None if it cannot be made without, as one of a user's own may be."""
+    """Build the encoding on the meta device: shapes without values; None if it cannot be built there."""
     try:
         with torch.device("meta"):
             return build()
     except (RuntimeError, OverflowError, TypeError) as error:
+        # A user's encoding may read values when it is built, which the meta device refuses. Then sizes go unchecked.
         if isinstance(error, NotImplementedError) or "meta" in str(error):
             return None
         if "overflow" in str(error) or "too large" in str(error):
@@ -137,12 +152,12 @@ def _shapes(build: Callable[[], Encoding], part: PartSpec) -> Encoding | None:
 
 
 def _check_size(encoding: nn.Module, part: PartSpec, highest: int) -> None:
-    """Raise if its parameters and buffers would take too much memory, before they are made."""
+    """Refuse an encoding whose parameters and buffers would take too much memory."""
     tensors = {**dict(encoding.named_parameters()), **dict(encoding.named_buffers())}
     total = sum(tensor.nbytes for tensor in tensors.values())
     if total <= LARGEST:
         return
-    name, largest = max(tensors.items(), key=lambda own: own[1].nbytes)
+    name, largest = max(tensors.items(), key=lambda item: item[1].nbytes)
     settings = [f"{part.encoding.name}:{key}" for key, _ in part.encoding.settings]
     settings += [f"{part.scheme.name}:{key}" for key, _ in part.scheme.settings]
     lower = f", or lower {', '.join(settings)}" if settings else ""

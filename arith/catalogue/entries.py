@@ -1,8 +1,9 @@
-"""What comes with arith: every encoding, position scheme, task, decoration and working, by name."""
+"""Every encoding, position scheme, task, decoration and working that comes with arith, by name."""
 
 from arith.catalogue.registry import Catalogue
 
-# Compositions that the field knows by one name.
+# Compositions that the field knows by one name: for each the text that it stands for, and a line for `arith list`. They
+# take no settings: whoever wants others writes the text out.
 ALIASES = {
     "abacus": ("learned@abacus:origin=cyclic", "learned embeddings on abacus ids"),
     "bipe": ("learned@abacus+rope@segments", "BiPE: learned embeddings inside a number, rope from number to number"),
@@ -28,6 +29,7 @@ ALIASES = {
         "the random embedding of Shen et al.: fresh random vectors for each sequence",
     ),
 }
+# Targets are texts, "module:class", so that importing this file imports none of them: see `Catalogue`.
 ENCODINGS = Catalogue(
     "encoding",
     {
@@ -115,7 +117,8 @@ TASKS = Catalogue(
         "subtraction": ("arith.tasks.subtraction:Subtraction", "123-456=-333"),
     },
 )
-# What a format may add to the order and padding of its digits.
+# A format is an order and padding of digits, one of `arith.tasks.formats.NAMED`, with at most one decoration and one
+# working. Two catalogues, as a format can have one of each: symbols between digits, and steps before the result.
 DECORATIONS = Catalogue(
     "decoration",
     {

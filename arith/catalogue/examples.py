@@ -1,4 +1,4 @@
-"""For each encoding and position scheme an example of it with settings that show what it does."""
+"""Settings of encodings and position schemes, and for each encoding an example that shows what it does."""
 
 import inspect
 from collections.abc import Callable, Collection
@@ -6,15 +6,16 @@ from collections.abc import Callable, Collection
 from arith.catalogue.build import GIVEN, SHAPE
 from arith.catalogue.entries import ENCODINGS, SCHEMES
 
-TRAINED, SHOWN = 48, 96  # tokens: of the longest sequence that training would show, and of what is drawn
-# Settings that have no default, or one by which nothing happens within what is drawn.
+# Tokens: the longest sequence of an imagined training, and of the picture. Twice as long, to show extrapolation.
+TRAINED, SHOWN = 48, 96
+# For settings without a default, or with one for real models, by which nothing would be seen within SHOWN tokens.
 EXAMPLES = {
     "trained": str(TRAINED),
     "threshold": str(TRAINED),
     "factors": "1-1-1.2-1.4-1.6-1.8-2-2",
     "scale_base": "32",
 }
-OTHERWISE = "8"  # for any number that has to be given
+OTHERWISE = "8"  # for any other setting without a default: small enough to show within SHOWN tokens
 
 
 def encoding_settings(name: str) -> dict[str, object]:
@@ -37,13 +38,14 @@ def scheme_settings(name: str) -> dict[str, object]:
 
 def _settings(make: Callable[..., object], given: Collection[str]) -> dict[str, object]:
     parameters = inspect.signature(make).parameters.values()
+    # *args and **kwargs are no settings: nothing in a text could name them.
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    own = [parameter for parameter in parameters if parameter.name not in given and parameter.kind not in several]
-    return {parameter.name: parameter.default for parameter in own}
+    settable = [parameter for parameter in parameters if parameter.name not in given and parameter.kind not in several]
+    return {parameter.name: parameter.default for parameter in settable}
 
 
 def example(name: str) -> str:
-    """An encoding or alias as it is drawn.
+    """Write an encoding with the settings of its picture; an alias stands for itself.
 
     >>> example("window")
     'window:left=8'

@@ -1,4 +1,4 @@
-"""Tasks and formats by name, as they are written on the command line and in recipes. No torch."""
+"""Builds tasks and formats from their names, as the command line and recipes write them. No torch."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,13 @@ FORMAT_EXAMPLE = "plain, padded-reversed:width=15, reversed+hints or plain+space
 
 
 def task_named(text: str) -> Task:
-    """The task that a text such as `addition:operands=3` names.
+    """Build the task that a text names.
+
+    Args:
+        text: the task's name, with settings after a colon.
+
+    Raises:
+        UsageError: there is no such task, or it has no such setting.
 
     >>> task_named("reverse:distinct=true")
     Reverse(distinct=True)
@@ -26,9 +32,15 @@ def task_named(text: str) -> Task:
 
 
 def format_named(text: str) -> Format:
-    """The format that a text names: order and padding, and what is added to them.
+    """Build the format that a text names: order and padding of the digits, and what is added to them.
 
         format   = base { "+" decoration | "+" working }, each with settings after a colon
+
+    Args:
+        text: the format's name.
+
+    Raises:
+        UsageError: a part has no such name or setting, or there are two parts of a kind.
 
     >>> str(format_named("padded-reversed:width=15+hints+scratchpad"))
     'padded-reversed:width=15+hints+scratchpad'
@@ -41,6 +53,7 @@ def format_named(text: str) -> Format:
         )
     found: Format = construct(_base(base.name), base, "format", {}, {})
     kinds = {"decoration": DECORATIONS, "working": WORKINGS}
+    # In any order, as each part goes to a field of its own.
     for part in parts:
         kind = next((kind for kind, known in kinds.items() if part.name in known.names()), None)
         if kind is None:
@@ -58,6 +71,9 @@ def format_named(text: str) -> Format:
 
 
 def _base(name: str) -> Callable[..., Format]:
+    """A constructor for the base of a format, whose parameters are the settings that this base has."""
+    # Functions, not `replace` with any field: `construct` reads settings off the parameters, and refuses a width where
+    # nothing is padded.
     named = formats.NAMED[name]
     if not named.pad_answer:
 

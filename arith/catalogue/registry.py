@@ -1,4 +1,4 @@
-"""What there is, by name. Names are lazy: listing them imports neither torch nor what they stand for."""
+"""Registries of encodings, tasks and the like by name. Listing names imports neither torch nor what they stand for."""
 
 import hashlib
 import importlib
@@ -14,13 +14,16 @@ from typing import Any, TypeVar
 from arith.errors import UsageError, did_you_mean
 
 Found = TypeVar("Found", bound=Callable[..., Any])
-
-
-_WRITABLE = re.compile(r"[A-Za-z0-9_.\-]+")  # what a spec can name
+_WRITABLE = re.compile(r"[A-Za-z0-9_.\-]+")  # a word in the language of `arith.catalogue.spec`
 
 
 class Catalogue:
-    """Names of one kind of thing, each with a line that says what it is.
+    """A registry of one kind of thing, such as encodings: imported lazily by name, each with a one-line description.
+
+    Args:
+        kind: the singular in messages, such as "encoding".
+        entries: for each name the target, "module:attribute", and the description.
+        aliases: names that stand for a composition, which no entry may take.
 
     >>> from arith.catalogue import ENCODINGS
     >>> ENCODINGS.load("t5").__name__
@@ -37,18 +40,19 @@ class Catalogue:
         self._looked_outside = False
 
     def names(self) -> list[str]:
+        """All names, in alphabetical order, entry points of installed packages included."""
         self._look_outside()
         return sorted(self._targets)
 
     def line(self, name: str) -> str:
-        """What the name stands for, in one line."""
+        """The one-line description of a name."""
         return self._lines[name]
 
     def has(self, name: str) -> bool:
         return name in self.names()
 
     def check(self, name: str) -> None:
-        """Raise if nothing has this name."""
+        """Raise a UsageError if nothing has this name."""
         if not self.has(name):
             known = sorted({*self.names(), *self._reserved})
             raise UsageError(
@@ -57,7 +61,11 @@ class Catalogue:
             )
 
     def load(self, name: str) -> Callable[..., Any]:
-        """What has this name."""
+        """Import and return the class or function of this name.
+
+        Raises:
+            UsageError: nothing has this name.
+        """
         self.check(name)
         target = self._targets[name]
         if isinstance(target, str):
@@ -67,7 +75,13 @@ class Catalogue:
         return target
 
     def register(self, name: str) -> Callable[[Found], Found]:
-        """A decorator that adds a class under a name.
+        """A decorator that adds a class under a name; the first line of its docstring becomes the description.
+
+        Args:
+            name: the new name.
+
+        Raises:
+            UsageError: the name is taken, or cannot be written in the language of encodings.
 
         >>> from arith.catalogue import SCHEMES
         >>> @SCHEMES.register("doctest-scheme")
@@ -81,6 +95,7 @@ class Catalogue:
                 raise UsageError(
                     f"'{name}' cannot be the name of a {self.kind}: names are of letters, digits, '-', '_' and '.'"
                 )
+            # Never replaced without a word: a run.json would then mean another encoding than the one that was trained.
             known = self._targets.get(name) or self._reserved.get(name)
             if known is not None and not _same_code(known, thing):
                 raise UsageError(f"{self.kind} '{name}' exists already: {known}. Choose another name")
@@ -91,6 +106,8 @@ class Catalogue:
         return add
 
     def _look_outside(self) -> None:
+        """Add the entry points of installed packages, once."""
+        # Not at import: this reads the metadata of every installed package.
         if self._looked_outside:
             return
         self._looked_outside = True
@@ -102,28 +119,42 @@ class Catalogue:
 
 
 def _same_code(known: str | Callable[..., Any], thing: Callable[..., Any]) -> bool:
-    """Whether a class comes from a file that is imported once more."""
+    """Whether a class is the registered one, defined once more."""
+    # As by a notebook's cell that runs again: the newest definition then counts.
     return (
         not isinstance(known, str) and known.__module__ == thing.__module__ and known.__qualname__ == thing.__qualname__
     )
 
 
 def import_file(path: str) -> str:
-    """Run a user's Python file, which registers what it defines, and return the sha256 of its bytes."""
+    """Import a user's Python file, which registers what it defines.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The sha256 of its bytes, which a run records.
+
+    Raises:
+        UsageError: there is no such file, or it fails; the message names the line.
+    """
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"--import takes a Python file, and there is none at {path}")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    # Named by its content: the same file runs once, however its path is written.
     name = f"arith_imported_{digest[:16]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None:
             raise UsageError(f"--import takes a Python file, got {path}")
         module = importlib.util.module_from_spec(spec)
+        # Before it runs, as for any import: dataclasses and pickle look up a class's module there.
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
         except BaseException as error:
+            # Half a module must not pass for the whole one at the next import.
             del sys.modules[name]
             if isinstance(error, UsageError) or not isinstance(error, Exception):
                 raise
@@ -133,6 +164,6 @@ def import_file(path: str) -> str:
 
 
 def _line_of(error: Exception, path: str) -> str:
-    """Where in the user's file, if it tells."""
+    """Name the last line of the user's file in the traceback, if there is one."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     return f" in line {lines[-1]}" if lines else ""

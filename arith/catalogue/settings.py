@@ -1,4 +1,4 @@
-"""From a name with settings, such as `t5:buckets=64`, to the thing."""
+"""Calls constructors with the settings that a text gives, such as `t5:buckets=64`."""
 
 import contextlib
 import inspect
@@ -16,7 +16,16 @@ _MOST = 2.0**63  # beyond the integers of tensors
 
 @contextlib.contextmanager
 def errors_about(about: object) -> Iterator[None]:
-    """Errors inside say what they are about."""
+    """Turn a ValueError inside into a UsageError that begins with what it is about.
+
+    >>> with errors_about("window:left=-1"):
+    ...     raise ValueError("left is 0 or more")
+    Traceback (most recent call last):
+    ...
+    arith.errors.UsageError: 'window:left=-1': left is 0 or more
+    """
+    # ValueErrors alone: encodings and tasks raise them for what they refuse. Any other error is a bug, and keeps its
+    # traceback.
     try:
         yield
     except ValueError as error:
@@ -26,14 +35,17 @@ def errors_about(about: object) -> Iterator[None]:
 def construct(
     make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, int], given: Collection[str]
 ) -> Any:
-    """Call a constructor with those facts that it names, and with the settings that come with its name.
+    """Call a constructor with the settings of its name, and with the facts that its parameters ask for.
 
     Args:
         make: the constructor.
         named: its name and settings.
-        kind: what it makes, for messages.
-        facts: arguments by name.
-        given: arguments that are no settings.
+        kind: the kind of thing that it makes, for messages.
+        facts: arguments known from elsewhere, such as the model's width; parameters of other names do not get them.
+        given: the parameters that a setting cannot replace.
+
+    Raises:
+        UsageError: a setting is unknown, missing, of another type, or refused by the constructor.
     """
     arguments = arguments_of(make, named, kind, facts, given)
     with errors_about(named):
@@ -43,7 +55,7 @@ def construct(
 def arguments_of(
     make: Callable[..., Any], named: Named, kind: str, facts: Mapping[str, Any], given: Collection[str]
 ) -> dict[str, Any]:
-    """What `made` calls a constructor with."""
+    """The arguments with which `construct` calls a constructor."""
     named_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     try:
         signature = inspect.signature(make).parameters
@@ -52,6 +64,7 @@ def arguments_of(
             f"{kind} '{named.name}' is {make!r}, whose arguments cannot be seen. Register a class"
         ) from error
     parameters = {name: parameter for name, parameter in signature.items() if parameter.kind in named_kinds}
+    # Resolved hints, not `parameter.annotation`, which is a text under `from __future__ import annotations`.
     types = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
     settable = [name for name in parameters if name not in given]
     arguments: dict[str, Any] = {name: facts[name] for name in parameters if name in facts}
@@ -70,10 +83,11 @@ def arguments_of(
 
 
 def _from_text(text: str, kind: Any, name: str) -> Any:
-    """The value that a text writes; the text itself where it is no value of this kind."""
+    """Read a value of a type from text; a text that is none is returned as it is, for `read_field` to refuse."""
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
     if kind is int or kind is float:
+        # Whole numbers too go through float, so that 1e6 and 64.0 are read as Python prints them.
         try:
             number = float(text)
         except ValueError:
@@ -87,6 +101,7 @@ def _from_text(text: str, kind: Any, name: str) -> Any:
 
 
 def _whole(text: str, number: float) -> int:
+    """The exact whole number that a text writes."""
     try:
         return int(text)  # exact beyond 2**53, where floats are not
     except ValueError:

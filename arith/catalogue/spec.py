@@ -1,11 +1,16 @@
 """The little language of encodings: `rope`, `t5:buckets=64`, `learned@coupled`, `(relative+window:left=1)@abacus`.
 
-    sum     = part { "+" part }
-    part    = ( name [ settings ] | "(" sum ")" ) [ "@" name [ settings ] ]        "@" binds tighter than "+"
+    sum      = part { "+" part }
+    part     = ( name [ settings ] | "(" sum ")" ) [ "@" name [ settings ] ]
     settings = ":" key "=" value { "," key "=" value }
 
-A part without a scheme is on sequential ids. Parsing imports nothing but names.
+`a@s` puts an encoding on a position scheme, `a+b` lets two encodings act together. A part without a scheme is on
+sequential ids. Parsing imports no encoding: whether a name exists is looked up in the catalogue.
 """
+
+# "@" binds tighter than "+", as a scheme belongs to one encoding: in `t5+learned@coupled`, t5 stays on sequential ids.
+# Parentheses put several on one scheme, and those then share its draw. Only signs that a shell passes on unquoted, with
+# parentheses as the exception, and none that TOML or JSON must escape: recipes, run.json and results hold the text.
 
 import re
 from dataclasses import dataclass, field
@@ -13,15 +18,15 @@ from dataclasses import dataclass, field
 from arith.catalogue.entries import ALIASES, ENCODINGS, SCHEMES
 from arith.errors import UsageError
 
-# Numbers as Python prints them, 1e+06 among them, are words.
+# A word is a name or a value. Numbers as Python prints them come first, or the "+" of 1e+06 would join two parts.
 _TOKEN = re.compile(r"\s*(?:(?P<word>-?[0-9.]+[eE]\+[0-9]+|[A-Za-z0-9_.\-]+)|(?P<sign>[+@:=,()]))")
-_DEEPEST = 50  # parentheses inside one another
-_SHOWN = 120  # characters of a text that cannot be read
+_DEEPEST = 50  # nested parentheses: a refusal in words, before Python's own limit of recursion
+_SHOWN = 120  # characters that a message quotes
 
 
 @dataclass(frozen=True)
 class Named:
-    """A name with its settings, as text."""
+    """A name with its settings, both as text: which type a value has, only the constructor knows."""
 
     name: str
     settings: tuple[tuple[str, str], ...] = ()
@@ -35,17 +40,21 @@ SEQUENTIAL = Named("sequential")
 
 @dataclass(frozen=True)
 class PartSpec:
-    """An encoding on a scheme."""
+    """An encoding on a position scheme."""
 
     encoding: Named
     scheme: Named = SEQUENTIAL
 
     def __str__(self) -> str:
+        # `rope`, not `rope@sequential`: one way to write a part, so that equal encodings have equal names in results.
         return str(self.encoding) if self.scheme == SEQUENTIAL else f"{self.encoding}@{self.scheme}"
 
 
 def parse(text: str) -> tuple[PartSpec, ...]:
-    """The parts that a text names, aliases written out.
+    """Parse an encoding into its parts, with aliases written out.
+
+    Raises:
+        UsageError: the text is not of the language, or a name is unknown.
 
     >>> [str(part) for part in parse("t5:buckets=64+abacus")]
     ['t5:buckets=64', 'learned@abacus:origin=cyclic']
@@ -58,7 +67,11 @@ def parse(text: str) -> tuple[PartSpec, ...]:
 
 
 def parse_name(text: str, what: str) -> Named:
-    """A name with its settings.
+    """Parse one name with its settings.
+
+    Args:
+        text: the text.
+        what: what is named, for messages.
 
     >>> parse_name("addition:operands=3", "a task")
     Named(name='addition', settings=(('operands', '3'),))
@@ -71,7 +84,12 @@ def parse_name(text: str, what: str) -> Named:
 
 
 def parse_sum(text: str, what: str, example: str) -> list[Named]:
-    """Names with their settings, joined by plus signs.
+    """Parse names with their settings that plus signs join.
+
+    Args:
+        text: the text.
+        what: what is named, for messages.
+        example: a correct text, which messages show.
 
     >>> [named.name for named in parse_sum("padded:width=5+hints", "a format", "plain")]
     ['padded', 'hints']
@@ -85,14 +103,14 @@ def parse_sum(text: str, what: str, example: str) -> list[Named]:
     return found
 
 
-_Open = tuple[Named, Named | None]  # a part whose scheme may still be open
-
-
+_Open = tuple[Named, Named | None]  # an encoding and its scheme: None while an "@" behind a ")" may still give one
 _EXAMPLE = "rope, t5:buckets=64, learned@coupled, t5+abacus or (relative:radius=1+window:left=1,right=1)@coupled"
 
 
 @dataclass
 class _Parser:
+    """A recursive descent parser, one method for each rule of the grammar."""
+
     text: str
     place: int = 0
     tokens: list[str] = field(default_factory=list)
@@ -152,9 +170,10 @@ class _Parser:
         if not SCHEMES.has(scheme.name) and (scheme.name in ALIASES or ENCODINGS.has(scheme.name)):
             raise self.error(f"'{scheme.name}' is an encoding, and after '@' stands a position scheme")
         SCHEMES.check(scheme.name)
-        taken = [own for _, own in parts if own is not None]
-        if taken:
-            raise self.error(f"it puts on '{scheme}' what is on '{taken[0]}' already")
+        # `(a@s+b)@t`: b could go on t, but who writes this most likely expects a on t as well.
+        earlier = [known for _, known in parts if known is not None]
+        if earlier:
+            raise self.error(f"it puts on '{scheme}' what is on '{earlier[0]}' already")
         return [(encoding, scheme) for encoding, _ in parts]
 
     def single_part(self) -> list[_Open]:
@@ -164,6 +183,7 @@ class _Parser:
                 raise self.error(f"'{named.name}' is a position scheme: write rope@{named.name}")
             ENCODINGS.check(named.name)
             return [(named, None)]
+        # An alias is parsed in its place, as if it stood in parentheses: `abacus+t5`, `t5+abacus`.
         meaning = ALIASES[named.name][0]
         if named.settings:
             raise self.error(f"'{named.name}' stands for {meaning}; write that out to change a setting")
@@ -176,6 +196,7 @@ class _Parser:
             settings.append(self.setting())
             while self.take(","):
                 settings.append(self.setting())
+        # The last one does not silently win, as it would in a dict.
         keys = [key for key, _ in settings]
         for key in keys:
             if keys.count(key) > 1:
