@@ -19,7 +19,7 @@ from arith.process.files import BUILDING, building, step_folders
 
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 MANIFEST = "MANIFEST.json"
-VERSION = 1
+VERSION = 1  # of the layout; a later arith that reads another one says which arith wrote the files
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,14 @@ class Checkpoint:
 
     @staticmethod
     def of(step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> "Checkpoint":
+        # Flat names, as safetensors stores a table of tensors and nothing nested. Parameter groups are left out: they
+        # follow from the configuration.
         state = optimizer.state_dict()["state"]
         flat = {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
         return Checkpoint(step, model.state_dict(), flat)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Put the weights, and the optimiser's state if there is one, where they were."""
+        """Load the weights into a model, and the moments into an optimiser if one is given."""
         model.load_state_dict(self.model)
         if optimizer is not None:
             state: dict[int, dict[str, Tensor]] = {}
@@ -48,8 +50,17 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write a checkpoint below `folder` and remove all but the latest `keep`."""
+    """Write a checkpoint below `folder` and remove all but the latest `keep`.
+
+    The order of writes decides what a crash leaves:
+
+        files -> manifest of their hashes -> fsync of each -> rename to step-N -> fsync of the parent -> remove old ones
+
+    Before the rename there is no checkpoint of this name, after it there is a whole one, and the older ones are there
+    until it is.
+    """
     final = folder / f"step-{checkpoint.step:08d}"
+    # What a killed process left bears its process number, so no other write would ever replace it.
     for left_over in folder.glob(f".step-*.{BUILDING}-*"):
         shutil.rmtree(left_over)
     with building(final) as aside:
@@ -63,6 +74,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         # Contents reach the disk before the name does: after a power cut a checkpoint of this name is whole.
         for file in [*files, aside / MANIFEST, aside]:
             _sync(file)
+    # A rename is an entry in the parent folder, which is a file of its own to the disk.
     _sync(folder)
     saved = step_folders(folder)
     # What is newer was damaged, or this step would not have been trained again.
@@ -73,10 +85,15 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
 
 def latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
-    """The newest checkpoint whose files are what they were when written; a damaged one is named and passed over."""
+    """The newest checkpoint whose files are as they were written; a damaged one is reported and passed over.
+
+    Raises:
+        RunError: none is usable.
+    """
     for candidate in step_folders(folder):
         damage = next(_damage(candidate), None)
         if damage is None:
+            # Whole files can still be unreadable: a manifest proves that they are as written, not what wrote them.
             try:
                 return _read(candidate)
             except (SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -103,15 +120,17 @@ def _read(folder: Path) -> Checkpoint:
 
 
 def _damage(folder: Path) -> Iterator[str]:
-    """What is wrong with a checkpoint's files."""
+    """Each thing that is wrong with a checkpoint's files, in words."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.items()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         yield f"{MANIFEST} cannot be read ({error.__class__.__name__})"
         return
+    # A manifest of fewer files would vouch for a checkpoint that lacks some.
     if set(expected) != set(FILES):
         yield f"{MANIFEST} is not about {', '.join(FILES)}"
+    # Cheapest first: a file that was cut short is found without reading it.
     for name, (size, digest) in expected.items():
         file = folder / name
         if not file.is_file():
@@ -123,6 +142,7 @@ def _damage(folder: Path) -> Iterator[str]:
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    # safetensors refuses a view whose numbers do not lie in order, such as a transposed weight.
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 
@@ -132,7 +152,7 @@ def _sha256(file: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)  # a folder cannot be opened otherwise, and fsync needs no more
     try:
         os.fsync(descriptor)
     finally:

@@ -1,4 +1,4 @@
-"""What a configuration may not say, each refusal a function of the configuration."""
+"""Refusals: which configurations cannot be run, and why, in words that name the setting to change."""
 
 import math
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def check_numbers(config: RunConfig) -> None:
         "model.loops": model.loops,
         "model.width": model.width,
         "model.heads": model.heads,
-        "model.key_heads": model.key_heads or model.heads,
+        "model.key_heads": model.key_heads or model.heads,  # None: as many as heads
         "model.hidden": model.hidden,
     }
     for name, value in at_least_one.items():
@@ -76,13 +76,14 @@ def _check_rates(training: TrainingConfig) -> None:
         ("muon_rate", training.muon_rate),
         ("clip", training.clip),
     ):
-        if not positive > 0:  # NaN is refused too: it is above nothing
+        if not positive > 0:  # written so, and not as `<= 0`, that NaN is refused too
             raise UsageError(f"training.{name} is above 0, got {positive}")
     if training.warmup < 0 or training.weight_decay < 0 or not 0 <= training.final_rate <= 1:
         raise UsageError(
             "training.warmup and training.weight_decay are 0 or more and training.final_rate is between 0 and 1: "
             f"got {training.warmup}, {training.weight_decay} and {training.final_rate}"
         )
+    # A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step.
     if not all(0 <= beta < 1 for beta in training.betas):
         raise UsageError(f"training.betas are below 1, got {training.betas}")
 
@@ -112,7 +113,7 @@ def check_origin(config: RunConfig) -> None:
 
 
 def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision | None:
-    """What a looped model is told, if the configuration asks for one."""
+    """The states that a looped model learns from, if the configuration has a trace; else None."""
     kind = config.trace.kind
     if kind is None:
         return None
@@ -150,16 +151,16 @@ def longest(task: str, form: str, digits: int) -> tuple[int, int]:
     try:
         return format_named(form).longest(task_named(task), digits)
     except ValueError as error:
-        if isinstance(error, UsageError):
+        if isinstance(error, UsageError):  # a ValueError too, and already in a user's words
             raise
         raise UsageError(f"task '{task}' in format '{form}': {error}") from error
 
 
 def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
-    """What a standard model is told beside answers, if the configuration asks for it.
+    """The running sums that a standard model learns beside answers, if the configuration has them; else None.
 
     Args:
-        data: of training.
+        data: the training problems.
     """
     auxiliary, model = config.auxiliary, config.model
     if auxiliary.kind is None:
@@ -188,7 +189,7 @@ def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
             f"running sums are of columns that are known, least significant digit first: got '{config.format}'. "
             "Use padded-reversed or padded-all-reversed, or leave auxiliary.kind out"
         )
-    (source,) = data.problems.sources
+    (source,) = data.problems.sources  # one, as data.mix is empty
     try:
         return RunningSums.of(source.task, data.format.width or source.longest)
     except ValueError as error:

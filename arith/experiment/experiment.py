@@ -39,12 +39,12 @@ class Experiment:
 
     Args:
         trained: the tasks of training and their shares.
-        format: of training.
-        tested_task, tested_format: of the tests.
-        tokens: of the longest sequence in training or tests.
-        digits: of the longest number in training or tests.
-        supervision: of a looped model; None: any other, which learns from answers.
-        sums: that a standard model is told beside answers; None: it is not.
+        format: how training writes numbers.
+        tested_task, tested_format: the task and the format of the tests.
+        tokens: length of the longest sequence in training or tests.
+        digits: length of the longest number in training or tests.
+        supervision: the states that a looped model learns; None for any other model, which learns from answers.
+        sums: the running sums that a standard model learns beside answers; None without them.
     """
 
     config: RunConfig
@@ -60,13 +60,15 @@ class Experiment:
     @staticmethod
     def of(config: RunConfig) -> "Experiment":
         """Check a configuration, and load what it names."""
+        # Before any name is looked up: these files register the user's own encodings, tasks and formats.
         for path in config.imports:
             import_file(path)
+        # Before the other checks: what they would say of a pretrained model's loops or formats would lead astray.
         check_origin(config)
         evaluation = config.evaluation
         trained = shares(config.task, config.data)
         tested = config.tested_task, config.tested_format
-        # What is written how, up to which length.
+        # Every (task, format, digits) that is written: tables of positions are made for the longest sequence.
         data = Dataset(training_problems(config.task, config.data, "train"), format_named(config.format))
         pairs = zip(trained, data.problems.sources, strict=True)
         lines = [(own.name, config.format, source.longest) for own, source in pairs]
@@ -87,6 +89,7 @@ class Experiment:
         )
         check_numbers(config)
         experiment._check_tests()
+        # Built for its checks alone; on the meta device a large table of positions takes no memory.
         with torch.device("meta"):
             encoded = experiment.encoding()
         if experiment.supervision is not None and not encoded.slides:
@@ -115,7 +118,7 @@ class Experiment:
             raise UsageError(str(error)) from error
 
     def suites(self) -> tuple[SuiteName, ...]:
-        """The suites it is tested on: those asked for, or random and unequal problems where there are such."""
+        """The suites of the tests: those configured, or random and, with two operands or more, unequal problems."""
         asked = dict.fromkeys(self.config.evaluation.suites)
         if not asked:
             return ("random",) if self.tested_task.operands < 2 else ("random", "unequal")
@@ -132,6 +135,7 @@ class Experiment:
             tokens=self.tokens,
             digits=self.digits,
         )
+        # A scheme must suit every way in which numbers are written, or its ids could give the answer away.
         lines = [(self.config.format, self.format, own.task) for own in self.trained]
         lines += [(self.config.tested_format, self.tested_format, self.tested_task)]
         for name, form, task in lines:
@@ -149,11 +153,13 @@ class Experiment:
 
     def vocabulary_size(self) -> int:
         """The number of tokens in arith's vocabulary that training or tests can have."""
+        # A symbol that only tests have needs a row in the embedding too, though it is never trained.
         symbols = [self.format.symbols(own.task) for own in self.trained]
         return vocabulary.size("".join([*symbols, self.tested_format.symbols(self.tested_task)]))
 
     def model(self) -> Transformer:
         """The model as it is before training."""
+        # Seeded here, so that a model's first weights depend on its configuration and on nothing that ran before.
         torch.manual_seed(self.config.model.seed)
         parts = self.config.model, self.vocabulary_size(), self.encoding()
         if self.supervision is not None:
@@ -164,11 +170,13 @@ class Experiment:
 
     @property
     def supervised_by(self) -> str:
-        """What training tells: answers, or the steps of an algorithm, loop by loop, before the answer or inside."""
+        """What training shows: answers, or also the steps of an algorithm, in loops, before the answer or inside."""
+        # Results of the two are never ranked against each other.
         told = self.supervision is not None or self.sums is not None or self.format.working is not None
         return "algorithm" if told else "answers"
 
     def training_data(self) -> Dataset:
+        # With loss = line a model learns to write the problem as well, not the answer alone.
         problems = training_problems(self.config.task, self.config.data, "train")
         whole = replace(problems, whole=self.config.training.loss == "line")
         return replace(self.dataset(whole, self.format), supervision=self.supervision)
@@ -177,6 +185,7 @@ class Experiment:
         return self.dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
 
     def test_data(self, suite: SuiteName, digits: int) -> Dataset:
+        # A seed of its own: models of all seeds are tested on the same problems.
         source = Source(self.tested_task, Suite(suite, digits), self.config.evaluation.seed, "test")
         return self.dataset(Mixture([source]), self.tested_format)
 
@@ -215,4 +224,5 @@ class PretrainedExperiment(Experiment):
 
 
 def _kind(task: Task) -> tuple[str, int, str]:
+    # Not the name alone: addition of three operands is not learned from sums of two.
     return task.name, task.operands, task.alphabet

@@ -25,15 +25,15 @@ from arith.results.schema import Results
 from arith.tasks.stream import Draws
 
 WEIGHTS = "model.safetensors"
-PREFIX = "transformer."  # of weights, in a model of Hugging Face
+PREFIX = "transformer."  # of each weight's name: `ArithForCausalLM` holds our model in an attribute of this name
 
 
 @dataclass(frozen=True)
 class ExportedRun(Run):
-    """A run of which the model was taken along.
+    """A run of which an exported folder holds the model, but no checkpoints and no metrics.
 
     Args:
-        step: after which it was.
+        step: the training step that the model is of.
     """
 
     step: int = 0
@@ -44,11 +44,13 @@ class ExportedRun(Run):
         except (OSError, SafetensorError) as error:
             raise UsageError(f"{self.folder / WEIGHTS} cannot be read: {error}") from error
         model = experiment.model()
+        # No optimiser state: such a model is asked and tested, and never trained on.
         checkpoint = Checkpoint(self.step, {name.removeprefix(PREFIX): own for name, own in weights.items()}, {})
         checkpoint.restore(model)
         return model.eval(), checkpoint
 
     def training_seconds(self) -> float:
+        # The metrics stayed with the run; its results carry the time in every cell.
         cells = Results.load(self.results).cells if self.results.is_file() else ()
         return cells[0].training_seconds if cells else 0.0
 
@@ -57,7 +59,7 @@ def open_model(place: Path, pretrained: bool = False) -> Run:
     """A run, a folder that `arith export` wrote, or the shipped model of this name.
 
     Args:
-        pretrained: whether a run that began with a pretrained model of others will do, which reads other tokens.
+        pretrained: whether to open a run that began with a pretrained model too, which reads other tokens than arith's.
     """
     folder = find_model(place)
     if not is_model(folder):
@@ -81,6 +83,7 @@ def config_of(run: Mapping[str, Any] | None) -> RunConfig:
     if not isinstance(run, Mapping):
         raise UsageError("the model's config.json holds no run. One is written by arith export")
     config = RunConfig.of(run)
+    # A folder may come from anyone, and `Experiment.of` executes the files that are named here.
     if config.imports:
         raise UsageError(
             f"the model needs {', '.join(config.imports)}, and code that comes with a model is not run. "
@@ -90,6 +93,9 @@ def config_of(run: Mapping[str, Any] | None) -> RunConfig:
 
 
 def key_of(experiment: Experiment) -> int:
-    """From which encodings take what they draw for a problem that is asked; one number, whichever problem it is."""
+    """The random key of a problem that is asked by itself: the same for every problem, so that answers repeat.
+
+    Encodings such as randomised positions draw from it.
+    """
     keys = Draws.at(experiment.config.evaluation.seed, "test", 0, 1).keys
     return int(torch.from_numpy(keys)[0])

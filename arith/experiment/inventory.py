@@ -12,7 +12,7 @@ from arith.results.curves import curves
 from arith.results.schema import Results
 from arith.results.uncertainty import percent
 
-FAILED = "failed.txt"  # in a run's folder: why it failed
+FAILED = "failed.txt"  # in the folder of a sweep's run: why it failed; removed when the run is resumed
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class FoundRun:
     """A run's folder.
 
     Args:
-        state: running, finished, stopped, or failed.
-        step: of its latest checkpoint.
-        claim: what its results say.
+        state: running, finished, stopped or failed; or which of its files is unreadable.
+        step: the step of its latest checkpoint.
+        claim: what its results say, in a line.
     """
 
     folder: Path
@@ -46,12 +46,15 @@ def _inspect_run(described: Path) -> FoundRun:
         steps = int(training["steps"])
     except (ValueError, KeyError, TypeError):
         return FoundRun(folder, "unreadable run.json", 0, 0, "")
+    # The newest folder, unread: hashing its files would take seconds a run, and a list is to be there at once.
     saved = step_folders(folder / "checkpoints")
     step = int(saved[0].name.removeprefix("step-")) if saved else 0
     try:
         told = claim(folder / "results.json")
     except UsageError as error:
         return FoundRun(folder, "unreadable results.json", step, steps, str(error))
+    # The lock first: a resumed run may still have the results or the failure of its earlier sitting. The last step is
+    # not enough for "finished", as a run may have been stopped in its tests.
     if in_use(folder):
         state = "running"
     elif step == steps and told:
@@ -68,7 +71,7 @@ def claim(path: Path) -> str:
     found = curves(Results.load(path).cells, "random")
     if not found:
         return "no random problems tested"
-    (curve,) = found
+    (curve,) = found  # one model, one task and one suite
     low, high = curve.first.train_lengths
     known = curve.in_distribution
     fit = "trained lengths untested" if known is None else f"{percent(known)}% on the {low}-{high} digits of training"

@@ -1,4 +1,4 @@
-"""What is written of a training while it goes on."""
+"""What a training writes while it runs: metrics.jsonl, its mirror in TensorBoard, and rates."""
 
 import json
 import time
@@ -11,7 +11,13 @@ from arith.results.schema import METRICS
 
 
 class StepClock:
-    """Seconds spent in training steps, evaluation and saving apart."""
+    """Seconds spent in training steps, over all sittings.
+
+    Validation and saving do not count: how often they come would otherwise decide which of two runs trained longer.
+
+    Args:
+        seconds: what earlier sittings took.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -24,10 +30,10 @@ class StepClock:
 
 
 class TokenMeter:
-    """Tokens that this process trains on a second, since it was last asked.
+    """Tokens per second that this process trains on, since the rates were last read.
 
     Args:
-        seconds: of the clock at the start.
+        seconds: what the clock shows at the start.
 
     >>> meter = TokenMeter(seconds=10.0)
     >>> meter.read(real=900, padded=1000)
@@ -39,12 +45,12 @@ class TokenMeter:
         self._since, self._real, self._padded = seconds, 0, 0
 
     def read(self, real: int, padded: int) -> None:
-        """Tokens of one more step, without padding and with it."""
+        """Add the tokens of one more step, without padding and with it."""
         self._real, self._padded = self._real + real, self._padded + padded
 
     def rates(self, seconds: float) -> dict[str, int]:
-        """At this time of the clock. Without padding it is what is learnt from; with it, what hardware works on."""
-        passed = max(seconds - self._since, 1e-9)
+        """The rates up to this time of the clock: of tokens that are learned from, and of those hardware works on."""
+        passed = max(seconds - self._since, 1e-9)  # a coarse clock may show no time between two steps
         found = {
             "tokens_per_second": round(self._real / passed),
             "padded_tokens_per_second": round(self._padded / passed),
@@ -54,16 +60,24 @@ class TokenMeter:
 
 
 class Log:
-    """metrics.jsonl, and the latest numbers for the progress line. Rows after a resumed step are dropped."""
+    """metrics.jsonl, and the latest numbers for the progress line.
+
+    Args:
+        folder: the run's folder.
+        rows: the rows that stay, of a resumed run those up to its checkpoint.
+        tensorboard: whether TensorBoard gets the rows too.
+    """
 
     def __init__(self, folder: Path, rows: list[dict[str, Any]], tensorboard: bool) -> None:
         self._path = folder / METRICS
         self._latest: dict[str, Any] = {}
         self._mirror = Mirror(folder / "tensorboard") if tensorboard else None
+        # Anew and at once: rows beyond the checkpoint, and one that a kill cut off, would otherwise stay in between.
         write_whole(self._path, "".join(json.dumps(row) + "\n" for row in rows))
 
     def write(self, row: dict[str, Any]) -> None:
         self._latest |= row
+        # Opened for each row, so that a process that is killed loses none: closing hands it to the system.
         with self._path.open("a") as opened:
             opened.write(json.dumps(row) + "\n")
         if self._mirror is not None:
@@ -81,6 +95,7 @@ class Mirror:
 
     def __init__(self, folder: Path) -> None:
         self._writer: Any = None
+        # Any exception: TensorBoard raises whatever protobuf, TensorFlow or the disk do, and none is worth a training.
         try:
             from torch.utils.tensorboard import SummaryWriter
 

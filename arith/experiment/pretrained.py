@@ -21,7 +21,7 @@ class PretrainedFolder:
     """A local folder with a causal model and its tokenizer.
 
     Args:
-        folder: where it is.
+        folder: the path, which `save_pretrained` wrote.
         tokenizer: its fast tokenizer, which has an end-of-sequence token.
     """
 
@@ -41,6 +41,7 @@ class PretrainedFolder:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{folder} holds no tokenizer that can be loaded: {error}") from error
+        # Only fast tokenizers give each token's place in the text, from which the answer's tokens are known.
         if not tokenizer.is_fast:
             raise UsageError(
                 f"the tokenizer in {folder} does not tell where its tokens stand in the text: take a fast one"
@@ -64,12 +65,13 @@ class PretrainedFolder:
             # A dry run builds its model on the meta device, and wants its shape alone.
             if torch.empty(0).device.type == "meta":
                 return Pretrained(AutoModelForCausalLM.from_config(config))
+            # Updates are smaller than half precision can add to a weight, so weights are float32 in every precision.
             loaded = AutoModelForCausalLM.from_pretrained(
                 self.folder, config=config, local_files_only=True, dtype=torch.float32
             )
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{self.folder} cannot be loaded as a causal model: {error}") from error
-        return Pretrained(loaded.train())
+        return Pretrained(loaded.train())  # from_pretrained gives it in evaluation mode
 
     def tokenize(self, problems: Samples, form: Format) -> "TokenizedSamples":
         """Problems as this model reads them. Digits are put apart by the format, not by the tokenizer's wrapper."""

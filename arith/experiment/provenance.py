@@ -1,4 +1,4 @@
-"""Where, when and by which code something was made."""
+"""Where, when and by which code a run was made: what run.json and results files record of it."""
 
 import os
 import platform
@@ -20,6 +20,7 @@ from arith.results.schema import Results
 
 def provenance_of(parts: Iterable[Results]) -> dict[str, Any]:
     """Where and when each of several runs was made, and by which code."""
+    # Not the command line or the imports: they hold paths of a machine, and these results are handed on.
     return {
         name: {key: own[key] for key in ("created", "commit", "device", "versions")}
         for part in parts
@@ -33,7 +34,8 @@ def results_folder() -> Path:
 
 
 def provenance(config: RunConfig) -> dict[str, Any]:
-    """Where, when and by what something was made."""
+    """What run.json records beside the configuration; `imports` has the hash of each of the user's files."""
+    # Versions are those of the libraries that numbers depend on: drawing and command line are not among them.
     return {
         "arith": arith.__version__,
         "commit": git_commit(),
@@ -50,16 +52,19 @@ def device_description() -> str:
     """The hardware in words."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
+    # Threads decide in which order sums are taken, and with it the last bits of a loss.
     return f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
 
 
 def git_commit() -> str:
     """The commit this code is at, `+` if it was changed since; unknown outside a checkout."""
     root = Path(arith.__file__).parent.parent
+    # Asked of this folder alone: an installed arith may lie inside somebody else's repository, which git would find.
     if not (root / ".git").exists():
         return "unknown"
     try:
         git = ["git", "-C", str(root)]
+        # 12 digits name a commit for good; the 7 that git shows may be shared by another one in time.
         commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
         changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
     except (OSError, subprocess.CalledProcessError):

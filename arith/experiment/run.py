@@ -61,17 +61,23 @@ class Run:
 
     @staticmethod
     def begin(folder: Path, config: RunConfig, when_there: WhenThere = "refuse") -> "Run":
-        """Make the folder of a new run, or take up one that is there."""
+        """Make the folder of a new run, or resume or replace the one that is there.
+
+        Raises:
+            UsageError: the folder holds something else, a run with other settings, or a run that is to be refused.
+        """
         described = folder / "run.json"
         if folder.exists() and any(not _is_leftover(path) for path in folder.iterdir()):
             if when_there == "refuse":
                 raise UsageError(
                     f"{folder} exists. Go on with it by --resume, replace it by --overwrite, or choose --out"
                 )
+            # Nothing is ever removed from a folder that is not known to be a run's.
             if not described.is_file():
                 raise UsageError(f"{folder} holds no run (no run.json), so it is left alone. Choose another --out")
             if when_there == "resume":
                 Run.open(folder).check_same(config)
+                # Provenance stays that of the beginning; intervals and tests are those of the latest command.
                 values = json.loads(described.read_text())
                 write_whole(described, json.dumps({**values, "config": config.as_dict()}, indent=1) + "\n")
                 (folder / FAILED).unlink(missing_ok=True)
@@ -86,7 +92,11 @@ class Run:
 
     @staticmethod
     def open(folder: Path) -> "Run":
-        """A run that is there."""
+        """Read the run in a folder.
+
+        Raises:
+            UsageError: there is none, or it cannot be read.
+        """
         described = folder / "run.json"
         if not described.is_file():
             what = "A run is made by arith train"
@@ -98,20 +108,21 @@ class Run:
             config, imports = RunConfig.of(values["config"]), values["imports"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{described} describes no run: {error}") from error
+        # A warning, not a refusal: a comment added to the user's file changes its hash too.
         for path, digest in imports.items():
             if import_file(path) != digest:
                 say(f"{path} is not what it was when this run was trained")
         return Run(folder, config)
 
     def load_model(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
-        """The model of the latest checkpoint."""
+        """The model of the latest checkpoint, in evaluation mode, and that checkpoint."""
         checkpoint = checkpoints.latest(self.checkpoints, say)
         model = experiment.model()
         checkpoint.restore(model)
         return model.eval(), checkpoint
 
     def training_seconds(self) -> float:
-        """Time spent in training steps so far, over all sittings."""
+        """Seconds spent in training steps so far, over all sittings."""
         rows = self.read_metrics()
         return float(rows[-1]["seconds"]) if rows else 0.0
 
@@ -141,6 +152,7 @@ class Run:
 
 def _is_leftover(path: Path) -> bool:
     """Whether a file is the lock, or what a kill left of one that was being written."""
+    # The lock is taken before the run begins, so even the folder of a new run holds it.
     return path.name == lock.NAME or (path.name.startswith(".") and f".{BUILDING}-" in path.name)
 
 

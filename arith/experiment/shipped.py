@@ -9,11 +9,11 @@ from arith.experiment.inventory import claim
 
 FOLDER = Path(__file__).parent.parent / "shipped"
 RESULTS = "results.json"
-LARGEST = 2**20  # bytes of a shipped model's weights
+LARGEST = 2**20  # bytes of a shipped model's weights: everyone who installs arith downloads them
 
 
 def names() -> list[str]:
-    """What they are called."""
+    """The names of the shipped models."""
     return sorted(folder.name for folder in FOLDER.glob("*") if is_model(folder))
 
 
@@ -37,6 +37,7 @@ def find_model(place: Path) -> Path:
     >>> find_model(Path("runs/mine"))
     PosixPath('runs/mine')
     """
+    # A path with a folder in it is no name. If it does not exist, whoever opens it says so.
     if place.exists() or len(place.parts) > 1:
         return place
     if place.name in names():
@@ -55,11 +56,12 @@ def for_problem(problem: str) -> str | None:
     for name in names():
         task = task_named(json.loads((FOLDER / name / CONFIG).read_text())["run"]["task"])
         if task.symbol and task.symbol in problem:
-            fitting.append((name != task.name, name))
+            fitting.append((name != task.name, name))  # False sorts first: a model named like its task
     return min(fitting)[1] if fitting else None
 
 
 def results_place(model: Path) -> Path:
-    """Where a test of a run or a model is kept, if nothing else is said: with it, but for what comes with arith."""
+    """The default path for the results of `arith evaluate`: in the model's folder, or here for a shipped model."""
+    # A shipped model lies in the installed package, which may not be writable and is replaced by every update.
     folder = find_model(model)
     return Path(f"{folder.name}-evaluation.json") if folder.parent == FOLDER else folder / "evaluation.json"

@@ -1,4 +1,4 @@
-"""Sweeps as they are asked for: a TOML file with a grid, or a recipe with one field changed at a time."""
+"""How a sweep is described: a TOML file with a grid, or a recipe with one field changed at a time."""
 
 import dataclasses
 import itertools
@@ -16,7 +16,11 @@ SEEDS = ("model.seed", "data.seed", "evaluation.seed")
 
 
 def load(path: Path) -> Sweep:
-    """The sweep that a TOML file asks for."""
+    """Read the sweep that a TOML file describes; `arith.sweeps.plan` shows one.
+
+    Raises:
+        UsageError: the file cannot be read, or describes no sweep that can be run.
+    """
     try:
         values = tomllib.loads(path.read_text())
     except OSError as error:
@@ -39,6 +43,7 @@ def ablation(base: RunConfig, name: str, changes: Sequence[tuple[str, Any]], see
 
 
 def _read(path: Path, values: dict[str, Any]) -> Sweep:
+    # What is the sweep's is taken out; what is left is a configuration as in a recipe, with its own refusals.
     title, equal, minutes = values.pop("title", ""), values.pop("equal", "samples"), values.pop("minutes", None)
     grid, search = values.pop("grid", {}), values.pop("search", {})
     if not grid:
@@ -48,6 +53,7 @@ def _read(path: Path, values: dict[str, Any]) -> Sweep:
     if (equal == "seconds") != (minutes is not None):
         raise UsageError('minutes of a run go with equal = "seconds", and that needs them')
     if "imports" in values:
+        # Beside the sweep's file, wherever the command is given.
         values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
     start = recipe.load_config(values.pop("recipe")) if "recipe" in values else RunConfig()
     sweep = Sweep(
@@ -69,19 +75,21 @@ def _read(path: Path, values: dict[str, Any]) -> Sweep:
 
 
 def _check(sweep: Sweep) -> Sweep:
-    """The same, if all of its runs can be."""
+    """The same sweep, if its curves can be told apart and its search is fair."""
     labels = [label_of(point) for point in sweep.points]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise UsageError(f"two of the curves would be called '{twice}'. Leave one out")
     if not sweep.searched:
         return sweep
+    # A setting chosen on the seeds that are compared is the best of several draws there: its advantage would be luck.
     both = set(sweep.seeds) & set(sweep.search_seeds)
     if both:
         raise UsageError(f"a search has seeds of its own, or it would choose on what is compared; got {sorted(both)}")
     unknown = [name for name in sweep.groups if name not in dict(sweep.points[0])]
     if unknown:
         raise UsageError(f"a search is made for each value of '{unknown[0]}', which the grid does not name")
+    # Checked before the first run: a trial without such tests could not be chosen by them, hours later.
     for trial in dataclasses.replace(sweep, seeds=()).search_jobs():
         low, high = trial.config.data.digits
         suites = trial.config.evaluation.suites or LEARNED
@@ -123,4 +131,5 @@ def _read_list(listed: Any, name: str) -> tuple[Any, ...]:
 
 
 def _hashable(value: Any) -> Any:
+    # Settings are keys of dictionaries, as in `Sweep.chosen`, and TOML gives lists.
     return tuple(map(_hashable, value)) if isinstance(value, list) else value

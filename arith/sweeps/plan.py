@@ -44,9 +44,9 @@ class Job:
     """One run of a sweep.
 
     Args:
-        label: its curve.
-        config: what it is.
-        folder: where it is kept, below the sweep's.
+        label: the curve that it belongs to.
+        config: the run's configuration.
+        folder: the run's folder, below the sweep's.
     """
 
     label: str
@@ -60,15 +60,15 @@ class Sweep:
 
     Args:
         base: settings of all runs.
-        points: what is compared: settings of each curve.
-        seeds: of every curve.
-        searched: settings that each group tries.
-        groups: names of the settings that a search is made for each value of.
-        search_seeds: on which they are tried.
-        equal: what the runs are given alike.
-        minutes: of a run, where seconds are equal.
-        chosen: what a search found best for each group.
-        steps: the settings that make a run alike to the others in what was asked for; None: as configured.
+        points: what is compared: the settings of each curve.
+        seeds: the seeds of every curve.
+        searched: the settings that each group tries.
+        groups: the names of settings for each of whose values a search is made.
+        search_seeds: the seeds on which they are tried.
+        equal: what every run gets the same amount of.
+        minutes: training time of a run, where seconds are equal.
+        chosen: the best settings that the search found for each group.
+        steps: settings, by a run's configuration, that give it as much as the others; None: steps as configured.
     """
 
     name: str
@@ -101,15 +101,16 @@ class Sweep:
         """
         chosen = {}
         for group in self._list_groups():
+            # The mean over seeds, not the best of them: a setting that works once in three times is no good setting.
             scores = {}
             for tried in self.searched:
                 trials = [self._trial(group, tried, seed) for seed in self.search_seeds]
                 scores[tried] = statistics.mean(in_distribution(results[trial.folder]) for trial in trials)
-            chosen[group] = max(scores, key=lambda tried: scores[tried])
+            chosen[group] = max(scores, key=lambda tried: scores[tried])  # of equals the first that is listed
         return dataclasses.replace(self, chosen=chosen)
 
     def configure(self, settings: Setting) -> RunConfig:
-        """A run's configuration."""
+        """The configuration of a run with these settings."""
         config = self.base.with_values(_nest(settings))
         return config if self.steps is None else config.with_values(self.steps(config))
 
@@ -124,11 +125,13 @@ class Sweep:
         return self._make_job(label_of(point), (*point, *extra, *_settings_of_seed(seed)), seed)
 
     def _trial(self, group: Setting, tried: Setting, seed: int) -> Job:
+        # Test problems of their own: the runs that are compared are not chosen on the problems they are tested on.
         others = ("evaluation.seed", self.base.evaluation.seed + 1)
         return self._make_job(label_of((*group, *tried)), (*group, *tried, others, *_settings_of_seed(seed)), seed)
 
     def _make_job(self, label: str, settings: Setting, seed: int) -> Job:
         config = self.configure(settings)
+        # The digest keeps runs apart whose labels are alike, and lets an edited grid find what is still the same.
         return Job(label, config, f"{as_file_name(label)}-{seed}-{digest(config)}")
 
 
@@ -139,13 +142,19 @@ def in_distribution(cells: Sequence[Cell]) -> float:
 
 
 def digest(config: RunConfig) -> str:
-    """Eight letters that name what decides a run's numbers; how it is watched does not."""
+    """Eight hexadecimal digits of a hash of what decides a run's weights; how it is watched and tested is left out.
+
+    >>> digest(RunConfig()) == digest(RunConfig.of({"training": {"log_every": 7}}))
+    True
+    """
+    # 32 bits are enough: a folder's name has the run's label and seed too, and `Run.check_same` notices the rest.
     values = {name: value for name, value in _flat(config.as_dict()) if name not in FREE_ON_RESUME}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def label_of(settings: Setting) -> str:
-    """
+    """The name of a curve: what sets it apart, with the short names of its settings where these are unique.
+
     >>> label_of((("encoding", "rope"), ("training.learning_rate", 0.001)))
     'rope, learning rate 0.001'
     >>> label_of((("data.samples", 9), ("evaluation.samples", 5)))
@@ -162,6 +171,7 @@ def label_of(settings: Setting) -> str:
 
 
 def _settings_of_seed(seed: int) -> Setting:
+    # One seed for both: a curve's spread is then over models and data together, as a published claim's is.
     return ("model.seed", seed), ("data.seed", seed)
 
 

@@ -34,6 +34,7 @@ def load_published(recipe: Recipe) -> Results:
 
 def find_published(published: Results, run: Planned) -> Results | None:
     """The published results of a run, if they are those of the recipe as it is now."""
+    # Without its record in `about` nothing says on which commit and machine a run was made: it is trained again.
     results = find_finished(published, run.experiment, run.label)
     runs = published.about.get("runs", {})
     if results is None or run.name not in runs:
@@ -47,11 +48,12 @@ def check_published(recipe: Recipe, published: Results, plan: Sequence[Planned])
     Raises:
         UsageError: results of a curve or seed that is not planned are not those of the recipe as it is now.
     """
+    # A run is known by curve and seed, not by its folder: `runs/` may be gone, and folders are named by the user.
     planned = {(run.label, run.seed) for run in plan}
     stale: dict[str, None] = {}
     for label, seed in dict.fromkeys((cell.label, cell.model_seed) for cell in published.cells):
         if (label, seed) in planned:
-            continue
+            continue  # replaced by what is trained now
         known = label in recipe.labels()
         if not known or find_published(published, plan_run(recipe, label, seed, Path())) is None:
             stale.setdefault(label)
@@ -66,9 +68,13 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
     """Add finished runs to the published ones, in the order of the recipe, and save them.
 
     Args:
+        recipe: the recipe that is published.
         published: what is in the file; a run that finished again takes the place of its earlier results.
-        about: what is said of the results as a whole; where and when each run was made is added.
+        about: what describes the results as a whole; where and when each run was made is added.
+        finished: the results of each run to add.
     """
+    # Whole runs are replaced, not cells: what is left of an earlier run of the same curve and seed, such as a length
+    # that is no longer tested, would be of another model.
     parts = list(finished)
     again = {(cell.label, cell.model_seed) for part in parts for cell in part.cells}
     cells = [cell for cell in published.cells if (cell.label, cell.model_seed) not in again]
@@ -82,6 +88,8 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
 
     def place(row: Cell | Language) -> tuple[int, int]:
         seed = row.model_seed
+        # In the order of the recipe, whatever finished first: the file's diff then shows what was added. Seeds that the
+        # recipe no longer names come last.
         return labels.index(row.label), seeds.index(seed) if seed in seeds else len(seeds)
 
     results = Results(
@@ -103,7 +111,7 @@ def withdraw(recipe: Recipe, published: Results, plan: Sequence[Planned]) -> Res
         cells=tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned),
         language=tuple(row for row in published.language if (row.label, row.model_seed) not in planned),
     )
-    if len(left.cells) < len(published.cells):
+    if len(left.cells) < len(published.cells):  # a file that nothing leaves keeps its bytes
         left.save(published_path(recipe))
     return left
 
@@ -135,6 +143,7 @@ def describe_missing(recipe: Recipe, published: Results) -> list[str]:
 def committed_cells(recipe: Recipe, planned: set[str]) -> tuple[Cell, ...]:
     """Published cells of the curves that are not trained here, if they are of the recipe as it is now."""
     path = published_path(recipe)
+    # Whole curves only: a curve with some seeds from here and some from there would mix two states of the code.
     missing = [label for label in recipe.labels() if label not in planned]
     if not missing:
         return ()
@@ -157,5 +166,6 @@ def _same_training(experiment: Experiment, cells: Sequence[Cell], label: str) ->
 
     Their tests may be of other sizes: published results have more problems than a demonstration's.
     """
+    # A key has a part that is the test's and one that is the training's; any test serves to compare the second.
     (wanted,) = cell_keys(experiment, label, experiment.config.training.steps, [Condition.of(cells[0])])
     return {CellKey.of(cell).training for cell in cells} == {wanted.training}

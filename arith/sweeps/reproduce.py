@@ -35,7 +35,7 @@ from arith.sweeps.worker import Planned
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a reproduction wrote, and what it says of it."""
+    """What a reproduction wrote: the file of its results, and the report to print."""
 
     results_path: Path
     report: str
@@ -65,6 +65,7 @@ def reproduce(
     """
     published = load_published(recipe) if publishes else Results(())
     check_published(recipe, published, plan)
+    # After the check: a refused command has removed nothing.
     if overwrite:
         empty_runs(plan)
         published = withdraw(recipe, published, plan) if publishes else published
@@ -82,10 +83,10 @@ def reproduce(
             results, note = _find_results(run, published)
             say(f"[{number}/{len(plan)}] {run.label}, seed {run.seed}{note}")
             if results is None and failure is not None:
-                continue
+                continue  # it failed, or was not reached
             results = results or run.train_and_test()
             found.append(results)
-            join_results(recipe, found).save(out / "results.json")
+            join_results(recipe, found).save(out / "results.json")  # after each run: the next may take hours
             if publishes:
                 # At once: a session that ends before its last run has published the others.
                 published = publish(recipe, published, _about(recipe), [results])
@@ -150,7 +151,7 @@ def empty_runs(plan: Sequence[Planned]) -> None:
     """
     for run in plan:
         if (run.folder / "run.json").is_file():
-            with lock_folder(run.folder):
+            with lock_folder(run.folder):  # refuses if another process trains it
                 empty(run.folder)
 
 

@@ -32,12 +32,13 @@ STEPS = "steps.json"
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """How a sweep's runs are worked through.
+    """How a sweep's runs are carried out.
 
     Args:
-        folder: of the sweep, runs below it.
-        jobs: at a time.
-        threads: of each, on a CPU.
+        folder: the sweep's folder, with the runs' below it.
+        executor: where their processes run.
+        jobs: the number of runs at a time.
+        threads: torch's threads in each run, on a CPU.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ def sweep(plan: Sweep, options: SweepOptions) -> str:
 def _sweep(plan: Sweep, options: SweepOptions) -> str:
     if plan.searched:
         found = work_through(plan.search_jobs(), options, "search")
+        # Planned again with what was chosen: only now are the runs known that are compared.
         plan = plan.with_choice({name: results.cells for name, results in found.items()})
         say(choices_table(plan, found))
     jobs = plan.jobs()
@@ -95,17 +97,19 @@ def work_through(jobs: Sequence[Job], options: SweepOptions, title: str) -> dict
         say(f"{title}: {len(jobs) - len(left)} of {len(jobs)} runs are finished already")
     orders = [run.order(options.threads) for run in left]
     run_all(orders, options.executor, options.jobs, options.folder / "logs", title, sys.argv[1:])
+    # Read back from their folders: a process sends only its outcome, and a cluster's shares no memory.
     results |= {folder: run.find_results() for folder, run in runs.items() if run in left}
     return {folder: found for folder, found in results.items() if found is not None}
 
 
 def equalise(plan: Sweep, options: SweepOptions) -> Sweep:
-    """The same sweep with steps for each run, so that all get the same of what is asked for."""
+    """The same sweep with as many steps for each run as give all the same samples, FLOPs or seconds."""
     if plan.equal == "steps":
         return plan
     first = plan.configure(plan.points[0])
     if plan.equal == "seconds":
         return dataclasses.replace(plan, steps=_measure_steps(plan.minutes or 0, options))
+    # The first curve sets the measure, with its steps as configured; the others follow it.
     cost: Callable[[RunConfig], float] = _samples_per_step if plan.equal == "samples" else _flops_per_step
     wanted = first.training.steps * cost(first)
 
@@ -124,18 +128,19 @@ def _flops_per_step(config: RunConfig) -> float:
 
 
 def _measure_steps(minutes: float, options: SweepOptions) -> Callable[[RunConfig], Mapping[str, Any]]:
-    """Steps that fit into some minutes, measured by itself and once for each configuration, whatever its seeds.
+    """Steps that fit into some minutes, measured once for each configuration, whatever its seeds.
 
-    They are kept in the sweep's folder: the same command goes on with them.
+    They are stored in the sweep's folder, so that the same command, given again, resumes with the same numbers.
     """
     path = options.folder / STEPS
     kept: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
 
     def steps(config: RunConfig) -> Mapping[str, Any]:
+        # Seeds do not change a step's time, and curves of one configuration must have the same steps for all seeds.
         bare = config.with_values({"model": {"seed": 0}, "data": {"seed": 0}, "evaluation": {"seed": 0}})
         key = f"{minutes:g} minutes, {digest(bare)}"
         if key not in kept:
-            torch.set_num_threads(options.threads)
+            torch.set_num_threads(options.threads)  # as the run will have, or its steps would take another time
             timed = for_minutes(bare, minutes)
             names = ("steps", "warmup", "log_every", "evaluate_every", "checkpoint_every")
             training = {name: getattr(timed.training, name) for name in names}
@@ -153,6 +158,7 @@ def choices_table(plan: Sweep, found: Mapping[str, Results]) -> str:
     """What was tried, how it did in distribution, and what was chosen."""
     rows = [["tried", "seed", "in distribution", ""]]
     chosen = {label_of((*group, *choice)) for group, choice in plan.chosen.items()}
+    # The trials are planned anew: their folders, by which results are found, are those of the plan before the choice.
     for job in dataclasses.replace(plan, chosen={}).search_jobs():
         share = percent(in_distribution(found[job.folder].cells))
         rows.append([job.label, str(job.config.model.seed), share, "chosen" if job.label in chosen else ""])

@@ -43,10 +43,10 @@ class RunOrder:
     """What a process needs to know to train a run: plain values, which every executor can send.
 
     Args:
-        folder: of the run.
-        label: of its curve.
-        config: nested tables.
-        threads: for torch on a CPU.
+        folder: the run's folder, absolute, as the process may start in another one.
+        label: the curve that it belongs to.
+        config: the configuration as nested tables.
+        threads: torch's threads on a CPU.
     """
 
     folder: str
@@ -55,11 +55,11 @@ class RunOrder:
     threads: int
 
     def __call__(self) -> Outcome:
-        """Train and test it, from where it is."""
+        """Train and test it, from its latest checkpoint if it has one."""
         return work(self)
 
     def checkpoint(self) -> Any:
-        """What submitit does when a job is preempted: hand it in again, and it goes on from its checkpoint."""
+        """Called by submitit when a job is preempted: the same order is handed in again, and resumes."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -70,9 +70,9 @@ class Planned:
     """A run that is to be trained and tested: built once, and handed down.
 
     Args:
-        label: its curve.
-        experiment: its configuration, checked and brought to life.
-        folder: where the run lives, whether or not it is there yet.
+        label: the curve that it belongs to.
+        experiment: the configuration, checked and brought to life.
+        folder: the run's folder, whether or not it is there yet.
     """
 
     label: str
@@ -93,7 +93,7 @@ class Planned:
         return find_finished_results(self.folder, self.experiment, self.label)
 
     def train_and_test(self) -> Results:
-        """Its results, after it is trained from where it is."""
+        """Train and test the run, from its latest checkpoint if it has one; returns its results."""
         with lock_folder(self.folder):
             run = begin_or_resume(self.folder, self.experiment.config)
             return run_and_test(run, self.experiment, self.label)
@@ -110,12 +110,22 @@ def plan_run(recipe: Recipe, label: str, seed: int, out: Path) -> Planned:
 
 
 def begin_or_resume(folder: Path, config: RunConfig) -> Run:
-    """The run in a folder, from where it is, or a new one."""
+    """The run in a folder, to be resumed, or a new one.
+
+    Raises:
+        UsageError: the folder's run has other settings, or the folder holds something else.
+    """
+    # By run.json: a kill may leave a folder that has only a lock, and no run to resume. "refuse" guards the folder of
+    # somebody's other files.
     return Run.begin(folder, config, "resume" if (folder / "run.json").is_file() else "refuse")
 
 
 def work(order: RunOrder) -> Outcome:
-    """Train and test a run. Whatever goes wrong is told, and kept in its folder: other runs go on."""
+    """Train and test a run in a process of its own. A failure is returned, and recorded in the run's folder.
+
+    Nothing is raised: an exception may not survive the way to another process, and the other runs continue.
+    """
+    # Several progress lines would overwrite one another; the parent shows one for all.
     os.environ[QUIET] = "1"
     torch.set_num_threads(order.threads)
     folder = Path(order.folder)
@@ -123,7 +133,7 @@ def work(order: RunOrder) -> Outcome:
         with lock_folder(folder), _record_failure(folder / FAILED):
             config = RunConfig.of(order.config)
             run_and_test(begin_or_resume(folder, config), Experiment.of(config), order.label)
-    except (Interrupted, KeyboardInterrupt):
+    except (Interrupted, KeyboardInterrupt):  # the second by a repeated signal, or before training heeds any
         return Outcome("interrupted")
     except Exception as error:
         return Outcome("failed", _reason(error))
@@ -132,7 +142,8 @@ def work(order: RunOrder) -> Outcome:
 
 @contextlib.contextmanager
 def _record_failure(path: Path) -> Iterator[None]:
-    """Keep the reason of a failure in a file. To be interrupted is none."""
+    """Within, the reason of a failure is written to a file. An interruption is no failure."""
+    # What is there is about an earlier try.
     path.unlink(missing_ok=True)
     try:
         yield
@@ -149,7 +160,12 @@ def _reason(error: Exception) -> str:
 
 
 def run_and_test(run: Run, experiment: Experiment, label: str, world: World = ALONE) -> Results:
-    """Train a run from where it is to its end, and test it; of several processes the first one."""
+    """Train a run to its last step, and test it; with several processes, called in the first one.
+
+    Raises:
+        Interrupted: a signal came; the run is saved, and can be resumed.
+        RunError: training failed, memory ran out, or the results cannot be written.
+    """
     hint = command_line("train", "--resume", "--out", str(run.folder))
     # One flag for both: a signal that comes after the last step, before the first test, stops the tests.
     with catch_interrupts() as flag:
