@@ -1,4 +1,4 @@
-"""Files that are whole or what they were before."""
+"""Writes files so that a reader finds the old content or the new, never a part."""
 
 import os
 import re
@@ -11,28 +11,52 @@ from safetensors import SafetensorError
 
 from arith.errors import RunError
 
-BUILDING = "building"
+BUILDING = "building"  # in the names of unfinished files, by which left-over ones are found
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file's content at once."""
+    """Replace a file's content atomically.
+
+    Args:
+        path: the file; its folder exists.
+        text: the new content.
+    """
     with building(path) as aside:
         aside.write_text(text)
 
 
 @contextmanager
 def building(path: Path) -> Iterator[Path]:
-    """Write a file or a folder aside, at the path that this yields, and put it in the place of `path` at the end.
+    """Write a file or a folder under a temporary name, which this yields, and rename it to `path` at the end.
 
-    If anything is raised before that, what was written is removed, and `path` is left as it was.
+    If anything is raised inside, the unfinished file or folder is removed and `path` stays as it was.
+
+    Args:
+        path: the final name.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     final = Path(folder) / "notes.txt"
+    ...     with building(final) as aside:
+    ...         _ = aside.write_text("done")
+    ...         too_early = final.exists()
+    ...     too_early, final.read_text()
+    (False, 'done')
     """
+    # Beside the final name, not in /tmp: a rename is atomic only within one file system. It begins with a dot, so that
+    # globs such as "step-*" never find it.
+    #
+    # A rename protects from a killed process, which is the common case. A power cut needs more: fsync of the contents
+    # before the rename and of the folder after it, or the new name may point to data that never reached the disk.
+    # Checkpoints do that; results can be made again from them, and fsync is slow on shared file systems.
     aside = path.with_name(f".{path.name}.{BUILDING}-{os.getpid()}")
     before = aside.with_name(f"{aside.name}-before")
-    # Process numbers come again: what a killed process left may bear this one's.
+    # Process numbers are reused: a killed process may have left files under this one's.
     _discard(aside, before)
     try:
         yield aside
         # A file is replaced in one step. A folder that holds something cannot be, so it first makes way.
+        # In that moment neither is there; a process that is killed then leaves the old one under `before`.
         if path.is_dir():
             path.rename(before)
         aside.replace(path)
@@ -46,6 +70,7 @@ def building(path: Path) -> Iterator[Path]:
 
 def _discard(*paths: Path) -> None:
     for path in paths:
+        # A link to a folder is removed as a link, and what it points to stays.
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -54,12 +79,13 @@ def _discard(*paths: Path) -> None:
 
 @contextmanager
 def disk_errors(what: str, hint: str) -> Iterator[None]:
-    """Within, what cannot be written ends in words.
+    """Turn failures to write inside into a RunError that says what to do.
 
     Args:
-        what: is written.
-        hint: what to do then.
+        what: the name of what is written, for the message.
+        hint: the command that resumes.
     """
+    # safetensors reports a full disk as an error of its own, which is no OSError.
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -68,13 +94,16 @@ def disk_errors(what: str, hint: str) -> Iterator[None]:
 
 
 def step_folders(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, the newest first; folders of other names are not ours."""
+    """The checkpoints in a folder, the newest first; folders with other names are ignored."""
+    # The eight digits make the order of names that of steps.
     return sorted((path for path in folder.glob("step-*") if re.fullmatch(r"step-\d{8}", path.name)), reverse=True)
 
 
 def as_file_name(text: str) -> str:
-    """
+    """Turn a label into a file name: letters, digits and "-@+." stay, anything else becomes a dash.
+
     >>> as_file_name("rope, learning rate 0.001")
     'rope--learning-rate-0.001'
     """
+    # Cut, as most file systems allow 255 bytes, and endings and the temporary name's parts are added.
     return "".join(character if character.isalnum() or character in "-@+." else "-" for character in text)[:120]

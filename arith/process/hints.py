@@ -1,4 +1,4 @@
-"""Commands for people to type next; optional dependencies: how to install one that is missing."""
+"""Hints for people: the command to type next, and how to install an optional dependency."""
 
 import os
 import shlex
@@ -11,7 +11,12 @@ from arith.errors import UsageError
 
 
 def command_line(*arguments: str) -> str:
-    """A command to type, with the program as it was called: `arith` may not be on the PATH."""
+    """Write a command to type, quoted for a shell, with the program named as the user called it.
+
+    Args:
+        arguments: the command's arguments.
+    """
+    # `arith` may not be on the PATH, or another installation's: a hint that does not work is worse than none.
     program = sys.argv[0]
     if Path(program).name == "__main__.py":
         return shlex.join(["python", "-m", "arith", *arguments])
@@ -20,14 +25,19 @@ def command_line(*arguments: str) -> str:
 
 
 def current_command() -> str:
-    """The command that is running."""
+    """The running command, as a run records it."""
     return shlex.join(["arith", *sys.argv[1:]])
 
 
 def require_package(package: str, extra: str) -> None:
-    """Raise a UsageError that says how to install a package that is missing.
+    """Raise a UsageError that says how to install a package, if it is missing.
+
+    Args:
+        package: the name by which it is imported.
+        extra: the optional dependency of arith that brings it.
 
     >>> require_package("torch", "none")
     """
+    # Looked up, not imported: torch and transformers take seconds to import.
     if find_spec(package) is None:
         raise UsageError(f"this needs {package}: pip install 'arith-toolkit[{extra}]'")

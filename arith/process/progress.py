@@ -1,4 +1,6 @@
-"""What a command shows while it works: one live line on a terminal, a plain line now and then elsewhere. On stderr."""
+"""Progress on stderr: a live bar on a terminal, a plain line every few seconds elsewhere."""
+
+# On stderr, so that stdout holds results alone and can be piped.
 
 import os
 import sys
@@ -7,12 +9,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
-QUIET = "ARITH_QUIET"  # set in processes that work side by side
-PLAIN_INTERVAL = 5.0  # seconds between plain lines
+QUIET = "ARITH_QUIET"  # set for processes that run side by side, whose lines would mix
+PLAIN_INTERVAL = 5.0  # seconds: a log of an hour has 700 lines, and a user sees soon that something happens
 
 
 class Progress(Protocol):
-    """Shows how far something is, and what is left."""
+    """Shows how far a job is, and how much time is left."""
 
     def __enter__(self) -> "Progress": ...
 
@@ -24,19 +26,26 @@ class Progress(Protocol):
 
 
 def progress(title: str, total: int, done: int = 0, shown: bool = True) -> Progress:
-    """The right one for where stderr goes. `done`: what was done before, in an earlier sitting."""
+    """Choose the kind of progress that suits where stderr goes.
+
+    Args:
+        title: the name of the job.
+        total: the amount of work, in any unit.
+        done: the part of it that an earlier process did.
+        shown: whether to show anything.
+    """
     if not shown or QUIET in os.environ:
         return Silent()
     return Live(title, total, done) if sys.stderr.isatty() else Plain(title, total, done)
 
 
 def say(text: str) -> None:
-    """One line for people, on stderr."""
+    """Print one line for people, on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 class Silent:
-    """Nothing, for all but the first of several processes."""
+    """Shows nothing, for all but the first of several processes."""
 
     def __enter__(self) -> "Silent":
         return self
@@ -51,7 +60,12 @@ class Silent:
 
 
 class Plain:
-    """A line each few seconds and one at the end, without carriage returns, for files and pipes."""
+    """Prints a line every few seconds and one at the end, without carriage returns, for files and pipes.
+
+    Args:
+        title, total, done: see `progress`.
+        clock: the time in seconds; monotonic, as the system's clock may be set while a training runs.
+    """
 
     def __init__(self, title: str, total: int, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self.title, self.total, self.before, self.clock = title, total, done, clock
@@ -71,15 +85,17 @@ class Plain:
             return
         self.printed = now
         elapsed = now - self.began
+        # The speed of this process alone: what was done before took none of its time.
         here = done - self.before
         left = elapsed / here * (self.total - done) if here else 0.0
         say(f"{self.title} {done}/{self.total} {elapsed:.0f} s, {left:.0f} s left {note}".rstrip())
 
 
 class Live:
-    """A bar with the time left."""
+    """Shows a bar with the time left."""
 
     def __init__(self, title: str, total: int, done: int = 0) -> None:
+        # Imported here: most commands show no bar, and need not wait for rich.
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar

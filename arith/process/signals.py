@@ -1,16 +1,21 @@
-"""Ctrl-C and SIGTERM: the step in hand is finished, then the run is saved."""
+"""Ctrl-C and SIGTERM: the current step is finished, then the run is saved."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# How a parent asks the processes of its runs to save and end. Asked again and again, they do no other than once.
+# How a parent asks the processes of its runs to save and end. A signal of its own: Ctrl-C reaches every process of the
+# terminal's group, and a parent that passed it on would send each run a second one, which means "stop at once".
 STOP = signal.SIGUSR1
 
 
 class Interrupted(Exception):  # noqa: N818  it is no error
-    """A signal asked to stop. `hint` says how to go on."""
+    """A signal asked to stop, and everything is saved.
+
+    Args:
+        hint: the command that resumes.
+    """
 
     def __init__(self, hint: str) -> None:
         super().__init__(hint)
@@ -18,12 +23,14 @@ class Interrupted(Exception):  # noqa: N818  it is no error
 
 
 class Flag:
-    """Set once a signal has come. A second Ctrl-C or SIGTERM stops at once."""
+    """A flag that a signal raises. A second Ctrl-C or SIGTERM stops at once; a parent's STOP never does."""
 
     def __init__(self) -> None:
         self.raised = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
+        """Raise the flag; the loop looks at it between two steps."""
+        # Nothing is saved here: a handler interrupts any line, and the weights may be halfway through an update.
         if self.raised and number != STOP:
             raise KeyboardInterrupt
         self.raised = True
@@ -31,10 +38,10 @@ class Flag:
 
 @contextmanager
 def catch_interrupts() -> Iterator[Flag]:
-    """Within, signals set the flag that is yielded; after, they do what they did before.
+    """Let signals raise the flag that this yields; afterwards they act as before.
 
-    Within another of these it yields the outer flag, so that a signal between two parts of a command is not lost.
-    Signals that the process ignores, or that somebody else handles, such as a scheduler, are left alone.
+    Inside another `catch_interrupts` it yields the outer flag, so that a signal between two parts of a command is not
+    lost. Signals that the process ignores, or that another library handles, are left alone.
     """
     outer = getattr(signal.getsignal(STOP), "__self__", None)
     if isinstance(outer, Flag):
@@ -54,7 +61,8 @@ def catch_interrupts() -> Iterator[Flag]:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Within, a SIGTERM acts as Ctrl-C."""
+    """Let a SIGTERM act as Ctrl-C inside."""
+    # Schedulers and containers send it to end a job; by default Python would end without running a `finally`.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -63,7 +71,7 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 def leave_to_parent() -> None:
-    """In a process that works for another: only the parent's own signal asks it to stop."""
+    """Make this process stop only when its parent asks, by STOP."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(STOP, lambda *_: None)  # between runs there is nothing to stop
