@@ -1,4 +1,4 @@
-"""What a run is, as data: frozen dataclasses, read from TOML, JSON and the command line. No torch.
+"""The configuration of a run: frozen dataclasses, read from TOML, JSON and the command line. No torch.
 
 May import `process`, `results`.
 """

@@ -1,4 +1,4 @@
-"""The name of a pretrained model to start training from: `hf:FOLDER`. No torch."""
+"""The name of a pretrained model from which training starts: `hf:FOLDER`. No torch."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,18 @@ from pathlib import Path
 from arith.errors import UsageError
 
 ENCODING = "pretrained"  # the name of such a model's own encoding, in place of one from the catalogue
-PREFIX = "hf:"
+PREFIX = "hf:"  # for what may come from elsewhere one day; a bare name would look like one on the Hugging Face hub
 CONFIG = "config.json"
 
 
 def make_absolute(text: str) -> str:
-    """The same name with an absolute path, so that the run can be resumed from another folder.
+    """Make the folder in a model's name absolute, so that the run can be resumed from another working folder.
+
+    Args:
+        text: the name, `hf:FOLDER`.
+
+    Raises:
+        UsageError: see `folder_of`.
 
     >>> make_absolute("gpt2")
     Traceback (most recent call last):
@@ -22,10 +28,13 @@ def make_absolute(text: str) -> str:
 
 
 def folder_of(text: str) -> Path:
-    """The folder of a named model.
+    """The folder in a model's name.
+
+    Args:
+        text: the name, `hf:FOLDER`.
 
     Raises:
-        UsageError: the name has no folder, or what is there is no model of another library.
+        UsageError: the name has no folder, the folder holds no model, or the model is arith's own.
     """
     folder = text.removeprefix(PREFIX)
     if not text.startswith(PREFIX) or not folder:
@@ -45,7 +54,7 @@ def folder_of(text: str) -> Path:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder is one that `arith export` wrote."""
+    """Whether `arith export` wrote the model in a folder."""
     try:
         values = json.loads((folder / CONFIG).read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""From TOML, JSON and the command line to the fields of a configuration."""
+"""Reads the fields of a configuration from TOML, JSON and the command line."""
 
 import dataclasses
 import itertools
@@ -15,11 +15,12 @@ _NAMES = {kind: kind.__name__ for kind in WORDS}  # messages name types as Pytho
 
 
 def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables, the values of the second in place of the first's.
+    """Merge nested tables; where both have a value, the second's replaces the first's.
 
     >>> merge_tables({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
     {'a': {'b': 3, 'c': 2}}
     """
+    # Tables merge and lists are replaced: a recipe's list of digits is one choice, not the start of a longer one.
     result = dict(base)
     for key, value in over.items():
         known = result.get(key)
@@ -28,7 +29,7 @@ def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
 
 
 def nest_setting(setting: str, value: Any) -> dict[str, Any]:
-    """A dotted setting as nested tables.
+    """Turn a dotted setting into nested tables.
 
     >>> nest_setting("model.layers", 6)
     {'model': {'layers': 6}}
@@ -41,7 +42,11 @@ def nest_setting(setting: str, value: Any) -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """One line for each value that differs between two nested tables, by its dotted name."""
+    """Describe each value that differs between two nested tables, one line each, by its dotted name.
+
+    >>> differences({"model": {"layers": 1, "width": 64}}, {"model": {"layers": 2, "width": 64}})
+    ['model.layers: 1 before, 2 now']
+    """
     found: list[str] = []
     for key in sorted({*old, *new}):
         a, b = old.get(key), new.get(key)
@@ -53,7 +58,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 
 
 def digit_range(text: str) -> tuple[int, int]:
-    """Read a range of digit lengths.
+    """Read a range of digit lengths; one number is a range of its own.
 
     >>> digit_range("1-4"), digit_range("5")
     ((1, 4), (5, 5))
@@ -90,6 +95,7 @@ def digit_list(text: str) -> tuple[int, ...]:
 
 
 def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace `model.preset` by the settings that it stands for."""
     model = values.get("model")
     if not isinstance(model, Mapping) or "preset" not in model:
         return dict(values)
@@ -104,7 +110,9 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _build(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
+    """Read a table as a dataclass; `where` is the dotted name before its fields, for messages."""
     types = typing.get_type_hints(cls)  # dataclasses.fields has annotations as written, perhaps as texts
+    # Refused, not ignored: a misspelt setting would train for hours with the default in its place.
     unknown = [key for key in values if key not in types]
     if unknown:
         raise UsageError(
@@ -116,7 +124,7 @@ def _build(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
 
 
 def _prepare(value: Any, kind: Any, name: str) -> Any:
-    """What a configuration allows beside plain values: tables for its parts, texts for lists, ints for floats."""
+    """Convert what configurations allow beside plain values: tables for parts, texts for lists, ints for floats."""
     arguments = typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, Mapping):
@@ -127,6 +135,7 @@ def _prepare(value: Any, kind: Any, name: str) -> Any:
             value = str(value)  # digits = 5 means digits = "5-5"
         if isinstance(value, str) and arguments[0] is int:
             return digit_range(value) if arguments == (int, int) else digit_list(value)
+        # --set suites=random,chain and suites = ["random", "chain"] are the same.
         value = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
         if isinstance(value, list | tuple) and Ellipsis not in arguments and len(value) != len(arguments):
             raise UsageError(f"{name} has {len(arguments)} entries, got {value!r}")

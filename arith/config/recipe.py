@@ -1,7 +1,7 @@
 """Recipes: named runs, and figures of several runs, as TOML files.
 
-A file may hold one recipe at several scales: what stands under `[scales.laptop]` replaces what stands above it, and
-`addition.toml` is then the recipes addition-laptop and addition-paper.
+A file may hold one recipe at several scales: the settings under `[scales.laptop]` replace those above them, and the
+file `addition.toml` then holds the recipes addition-laptop and addition-paper.
 """
 
 import json
@@ -17,23 +17,23 @@ from arith.errors import UsageError, did_you_mean
 from arith.results.figure_plan import PLAIN, Claim, Contest, FigurePlan
 from arith.results.rows import read_row
 
-FILES = (".toml", ".json")
+FILES = (".toml", ".json")  # the endings of a path; any other name is a recipe of FOLDER
 FOLDER = Path(__file__).parent.parent / "recipes"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run, or several to be drawn in one figure.
+    """One run, or several runs that are drawn in one figure.
 
     Args:
-        name: the file's name, with the scale where it has several.
+        name: the file's name, with the scale where there are several.
         title: the figure's title.
         values: settings of all runs, as nested tables.
         curves: labels, each with the settings in which its run differs.
-        live: labels that the demo trains; the others are drawn from committed results.
-        seeds: seeds of model and data for published results.
+        live: the labels that the demo trains; the others are drawn from published results.
+        seeds: the seeds of published results, each for model and data alike.
         published: settings that replace others when results are published, such as more test problems.
-        figure_plan: how its figure is laid out, and what it is compared with.
+        figure_plan: the layout of its figure, and what the curves are compared with.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Recipe:
     figure_plan: FigurePlan = PLAIN
 
     def for_publication(self) -> "Recipe":
-        """The same runs, tested as published results are."""
+        """The same recipe with the settings of published results."""
         return replace(self, values=merge_tables(self.values, self.published))
 
     def labels(self) -> list[str]:
@@ -54,24 +54,32 @@ class Recipe:
         return [label for label, _ in self.curves] or [self.name]
 
     def config(self, label: str | None = None) -> RunConfig:
-        """The configuration of one run."""
+        """The configuration of one run.
+
+        Args:
+            label: the run's label; None for a recipe of one run.
+
+        Raises:
+            UsageError: the recipe has several runs, and the label is none of them; or a setting is wrong.
+        """
         return RunConfig.of(self.config_values(label))
 
     def config_values(self, label: str | None = None) -> dict[str, Any]:
+        """The settings of one run as nested tables, not yet checked; see `config`."""
         if not self.curves:
             return self.values
-        own = dict(self.curves)
-        if label is None or label not in own:
-            hint = did_you_mean(label or "", own)
+        curves = dict(self.curves)
+        if label is None or label not in curves:
+            hint = did_you_mean(label or "", curves)
             raise UsageError(
                 f"recipe '{self.name}' is a figure of several runs. Choose one: {self.name}:LABEL.{hint} "
-                f"Labels: {', '.join(own)}"
+                f"Labels: {', '.join(curves)}"
             )
-        return merge_tables(self.values, own[label])
+        return merge_tables(self.values, curves[label])
 
 
 def names() -> list[str]:
-    """The recipes that come with arith, those of several scales at each of them."""
+    """The names of the recipes that come with arith, one for each scale."""
     found = []
     for path in sorted(FOLDER.glob("*.toml")):  # sorted, as file systems list in any order
         scales = tomllib.loads(path.read_text()).get("scales", {})
@@ -84,19 +92,23 @@ def load(name: str, scale: str | None = None) -> Recipe:
 
     Args:
         name: the name or path.
-        scale: one of the scales of a recipe that has several; the first, if None.
+        scale: the scale of a recipe that has several; None for the one in the name, or else the first.
+
+    Raises:
+        UsageError: there is no such recipe or scale, or the file is wrong.
 
     >>> load("multiplication", "paper").name
     'multiplication-paper'
     """
     path, scale = file_and_scale(name, scale)
+    # A run.json holds all settings, defaults included, so that later defaults do not change what it replays.
     if path.suffix == ".json":
         return Recipe(path.parent.name, _values_of_run(path))
     try:
         values = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}") from error
-    # Popped one by one: what is left over at the end are the settings of the runs.
+    # Popped one by one: what is left at the end are the settings of the runs, which `RunConfig.of` checks.
     scales = values.pop("scales", {})
     if scale is None:
         scale = next(iter(scales), None)
@@ -145,7 +157,15 @@ def _contest(values: Any, curves: Collection[str], where: str) -> Contest:
 
 
 def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | None]:
-    """The file that a name stands for, and its scale if the name ends with one."""
+    """Find the file of a recipe, and the scale if the name ends with one.
+
+    Args:
+        name: a recipe's name, or a path.
+        scale: the scale, if it is known apart from the name.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
     # What ends like a file is a path, and is never looked up among the recipes that come with arith.
     path = Path(name) if name.endswith(FILES) else FOLDER / f"{name}.toml"
     if path.is_file():
@@ -160,7 +180,7 @@ def file_and_scale(name: str, scale: str | None = None) -> tuple[Path, str | Non
 
 
 def load_config(text: str) -> RunConfig:
-    """Load the run that `NAME`, `NAME:LABEL` or the path of a file names. Paths may hold colons of their own.
+    """Load the configuration of one run, named `NAME`, `NAME:LABEL` or by the path of a file.
 
     >>> load_config("extrapolation:rope").encoding
     'rope'
@@ -181,5 +201,5 @@ def _values_of_run(path: Path) -> dict[str, Any]:
 
 
 def description(name: str) -> str:
-    """The first comment line of a recipe, which says what it is."""
+    """The first comment line of a recipe, which describes it."""
     return file_and_scale(name)[0].read_text().partition("\n")[0].lstrip("# ")

@@ -1,16 +1,17 @@
-"""What a user asks `arith evaluate` to test."""
+"""The tests that a user requests from `arith evaluate`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class RequestedTests:
-    """The options that say what is tested, None where they are not given.
+    """The options that choose the tests; None for an option that is not given, which leaves the run's own setting.
 
     Args:
-        test_digits, suites, grid: as they are typed; see `EvaluationConfig`.
-        samples: problems a test set.
-        seed: of the test problems.
+        task, format: the task, and how its numbers are written.
+        test_digits, suites, grid: the texts as typed; see `EvaluationConfig`.
+        samples: the number of problems in a test set.
+        seed: the seed of the test problems.
     """
 
     task: str | None = None
@@ -23,5 +24,5 @@ class RequestedTests:
 
     @property
     def by_suite(self) -> bool:
-        """Whether suites are tested; a grid alone replaces them."""
+        """Whether suites are tested; a grid requested alone replaces them."""
         return self.grid is None or self.test_digits is not None or self.suites is not None

@@ -1,4 +1,4 @@
-"""What a run is. Everything that decides its numbers stands here, and is saved with it in run.json."""
+"""The settings of a run. Everything that decides its numbers is here, and is saved with it in run.json."""
 
 import dataclasses
 import itertools
@@ -67,22 +67,23 @@ class ModelConfig:
     loops: int = 1
     looped: int | None = None
     loop_input: Literal["state", "embeddings"] = "state"
+    # Apart from the data's seed, so that a study can vary one of the two; --seed sets both.
     seed: int = 0
     init: str | None = None
 
     @property
     def in_loops(self) -> int:
-        """How many of the layers every loop runs through."""
+        """The number of layers in every loop."""
         return self.layers if self.looped is None else self.looped
 
     @property
     def depth(self) -> int:
-        """Layers that a token passes through, each loop counted."""
+        """The number of layers that a token passes through, each loop counted."""
         return len(self.passes)
 
     @property
     def passes(self) -> list[tuple[int, int]]:
-        """Loop and layer, from 0, of each layer that is computed; layers after the loops count as one more loop.
+        """The loop and the layer, from 0, of each layer that is computed; those after the loops count as one more loop.
 
         >>> ModelConfig(layers=3, loops=2, looped=1).passes
         [(0, 0), (1, 0), (2, 1), (2, 2)]
@@ -92,7 +93,7 @@ class ModelConfig:
 
     @property
     def matrices(self) -> int:
-        """How many matrices an MLP has."""
+        """The number of matrices in an MLP."""
         return 2 if self.activation == "gelu" else 3
 
 
@@ -126,6 +127,8 @@ class TrainingConfig:
     learning_rate: float = 3e-3
     warmup: int = 20
     final_rate: float = 0.1
+    # 0.98 as in "Attention Is All You Need", 2017: with the usual 0.999 the second moment would average over more steps
+    # than the shortest runs have.
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.0
     optimizer: Literal["adamw", "muon"] = "adamw"
@@ -136,7 +139,7 @@ class TrainingConfig:
     evaluate_every: int = 200
     evaluate_samples: int = 512
     checkpoint_every: int = 200
-    keep: int = 2
+    keep: int = 2  # should the latest be damaged, a run resumes from the one before
     device: str = "auto"
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     microbatches: int = 1
@@ -192,26 +195,27 @@ class EvaluationConfig:
     digits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
     suites: tuple[str, ...] = ()
     grid: str | None = None
-    grid_samples: int = 100
+    grid_samples: int = 100  # a grid of 15 x 15 has 225 cells, and is read as a whole
     samples: int = 1000
-    long_samples: int = 400
+    long_samples: int = 400  # without a mistake, the interval begins at 99% from 381 problems on
     seed: int = 2311  # that of arith.harness and of `evaluate --hf` too, which thus test on the same problems
     task: str | None = None
     format: str | None = None
 
     @property
     def longest(self) -> int:
-        """Digits of the longest operand tested."""
+        """The length of the longest operand tested."""
         return max((*self.digits, *itertools.chain(*(grid_lengths(self.grid) if self.grid else []))), default=1)
 
     def samples_at(self, digits: int) -> int:
+        """The number of problems in a test set of some length."""
         # Attention is quadratic in length: at full size the longest tests would cost more than all others together.
         return self.samples if digits <= 100 else self.long_samples
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One model, how it is trained and how it is tested.
+    """One model: its problems, its shape, its training and its tests.
 
     >>> RunConfig.of({"encoding": "rope", "data": {"digits": "1-6"}}).data.digits
     (1, 6)
@@ -231,11 +235,16 @@ class RunConfig:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> "RunConfig":
-        """Read nested tables, as a TOML or JSON file has them. `model.preset` names a shape to start from."""
+        """Read nested tables, as a TOML or JSON file has them; `model.preset` names a shape that other values adjust.
+
+        Raises:
+            UsageError: a setting is unknown, or has a value of another type.
+        """
         return _build(RunConfig, _with_preset(values), "")
 
+    # By way of tables, not `dataclasses.replace`: one reader checks every value, wherever it comes from.
     def with_values(self, values: Mapping[str, Any]) -> "RunConfig":
-        """The same configuration with some values replaced, checked like any other."""
+        """The same configuration with some values replaced, and checked again."""
         return RunConfig.of(merge_tables(self.as_dict(), _with_preset(values)))
 
     @property
@@ -252,7 +261,7 @@ class RunConfig:
         return self.model.init is not None
 
     def samples_at(self, step: int) -> int:
-        """Distinct training samples seen after so many steps."""
+        """The number of distinct training samples in the first `step` steps."""
         drawn = step * self.training.batch
         return drawn if self.data.samples is None else min(drawn, self.data.samples)
 
