@@ -219,16 +219,16 @@ def attention_by(fused: bool) -> Iterator[None]:
     if fused:
         yield
         return
-    with mock.patch("arith.model.transformer.attention", functools.partial(attention, backend="reference")):
+    with mock.patch("arith.model.block.attention", functools.partial(attention, backend="reference")):
         yield
 
 
 def routes(experiment: Experiment) -> list[str]:
     """Which implementations of attention one forward pass of a few samples takes, and why."""
     seen: dict[str, None] = {}
-    import arith.model.transformer
+    import arith.model.block
 
-    inner = arith.model.transformer.attention
+    inner = arith.model.block.attention
 
     def watched(q: Tensor, k: Tensor, v: Tensor, *, terms: Sequence[Term] = (), **others: Any) -> Tensor:
         backend = inner.keywords["backend"] if isinstance(inner, functools.partial) else "auto"
@@ -238,7 +238,7 @@ def routes(experiment: Experiment) -> list[str]:
     from arith.training.environment import autocast
 
     device = find_device(experiment.config.training.device)
-    with mock.patch("arith.model.transformer.attention", watched), autocast(device, experiment.config.training):
+    with mock.patch("arith.model.block.attention", watched), autocast(device, experiment.config.training):
         experiment.model().to(device).loss(experiment.training_data().batch(0, 4, device))
     return list(seen)
 

@@ -14,7 +14,8 @@ from arith.errors import UsageError
 from arith.evaluation.answers import operands_of
 from arith.experiment.experiment import Experiment
 from arith.kernels.reference import add_term, visibility
-from arith.model.transformer import Attention, LayerContext, Transformer
+from arith.model.block import Attention, LayerContext
+from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems
 from arith.tasks.digits import Numbers

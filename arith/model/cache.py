@@ -1,4 +1,4 @@
-"""What a decoder keeps of the tokens it has read."""
+"""Keys, values and ids of the tokens that a decoder has read."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from arith.encodings.base import SHARED, Memory, Positions
 class Growing:
     """A tensor that grows at the end of one dimension.
 
-    There is room for as much again, so that n steps cost a time that grows with n, not with its square.
+    When it is full, room for as much again is added, so that n steps copy O(n) numbers, and not O(n^2).
 
     Args:
-        dim: along which it grows.
+        dim: the dimension along which it grows.
 
     >>> whole = Growing(dim=0)
     >>> for part in (torch.tensor([1, 2]), torch.tensor([3])):
@@ -31,12 +31,13 @@ class Growing:
 
     def extend(self, x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """All so far, with `x` at the end. A dimension of 1 takes the size that it has in `x`."""
+        # Position ids start with one row for all samples, and get a row each once an answer's ids differ.
         start, self.size = self.size, self.size + x.shape[self.dim]
         others = [size for dim, size in enumerate(x.shape) if dim != self.dim]
         if self.room is None:
             self.room = x
         elif x.requires_grad or self.room.shape[self.dim] < self.size or self._others() != others:
-            # What backward needs is never written over.
+            # With gradients it is copied every time: backward needs the earlier tensor, so it is never written over.
             shape = [-1 if dim == self.dim else size for dim, size in enumerate(x.shape)]
             parts = [self.room.narrow(self.dim, 0, start).expand(shape), x]
             if not x.requires_grad:
@@ -89,6 +90,7 @@ class Cache:
 
 
 def _reorder(memory: Memory, rows: Int[Tensor, " r"]) -> Memory:
+    # A memory may hold memories, one for each part of a composed encoding.
     return {
         name: _reorder(own, rows) if isinstance(own, dict) else own if name.startswith(SHARED) else own[rows]
         for name, own in memory.items()

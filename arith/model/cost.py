@@ -26,7 +26,9 @@ def forward_flops(
     """FLOPs of a forward pass on one sequence.
 
     Args:
-        tokens: number of input tokens.
+        model: the model's shape.
+        vocabulary: the number of tokens that the head tells apart.
+        tokens: the number of input tokens.
         queries: how many of the last tokens attend in the last layer; all if None.
         logits: how many of those get logits; all if None.
 
@@ -54,6 +56,7 @@ def block_parameters(model: ModelConfig) -> int:
     >>> block_parameters(ModelConfig(layers=12, width=768, heads=12, hidden=3072, activation="gelu"))
     84934656
     """
+    # Layers, not depth: a layer that is in a loop has its weights once.
     keys = model.width * (model.key_heads or model.heads) // model.heads
     return model.layers * model.width * (2 * model.width + 2 * keys + model.matrices * model.hidden)
 
@@ -84,6 +87,7 @@ def palm_flops(model: ModelConfig, parameters: int, tokens: int) -> int:
     >>> palm_flops(ModelConfig(layers=12, width=768, heads=12), 85_000_000, tokens=64)
     517077888
     """
+    # N counts a layer's weights as often as loops use them: 6 N stands for what is computed, not for what is stored.
     return 6 * parameters * model.depth // model.layers + 12 * model.depth * model.width * tokens
 
 

@@ -22,19 +22,22 @@ from arith.data.batch import Batch
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Prompt
+from arith.model.block import at
 from arith.model.cache import Cache
-from arith.model.transformer import Transformer, at
+from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
-_CERTAIN = 1e4  # logit of what the prompt decides: the answer's width, and with it where it ends
+# The logit of what the prompt decides: the answer's width, and with it where it ends. exp(-1e4) is 0 in every
+# precision, and half precision still holds 1e4.
+_CERTAIN = 1e4
 
 
 class Looped(Transformer):
     """A transformer whose answer is a state that it revises.
 
     Args:
-        config, vocabulary, encoding: as of any transformer.
-        parts: numbers below ten in each column, the answer's digit first.
+        config, vocabulary, encoding: as for any transformer.
+        parts: the number of digits in each column's state, the answer's digit first.
     """
 
     eager_because = "the loops of a trace differ from sample to sample"
@@ -42,6 +45,8 @@ class Looped(Transformer):
     def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed, parts: int) -> None:
         super().__init__(config, vocabulary, encoding)
         self.parts = parts
+        # A table of ten rows for each part of the state. A column's input is the sum of its parts' rows, which has the
+        # variance of one token's embedding.
         self.state = nn.Embedding(10 * parts, config.width)
         self.head = nn.Linear(config.width, 10 * parts, bias=False)
         nn.init.normal_(self.state.weight, std=config.embedding_std / math.sqrt(parts))
@@ -58,9 +63,11 @@ class Looped(Transformer):
         """Logits of the last tokens' states after one loop.
 
         Args:
-            tokens: what stands in the answer tells where its columns are, and nothing else.
-            state: matters in the answer's columns.
-            loop: of each sample, from 0.
+            tokens: prompt and answer; the answer's digits mark where its columns are, and are not read.
+            state: the state before the loop, read in the answer's columns only.
+            ids: the tokens' position ids, before they slide with the loop.
+            loop: each sample's loop, counted from 0.
+            queries: the number of last tokens whose states are wanted.
         """
         offset = 10 * torch.arange(self.parts, device=tokens.device)
         inside = self.state(state + offset).sum(2)
@@ -82,9 +89,9 @@ class Looped(Transformer):
         picked: Int[Tensor, "b a"] | None = None,
         cache: Cache | None = None,
     ) -> Float[Tensor, "b a v"]:
-        """Logits of those that are picked of the last `queries` tokens: the last loop's answer, and the end mark.
+        """Logits of the last `queries` tokens, or of those picked: the last loop's answer, and the end mark.
 
-        Other models are given the right answer so far; this one reads of it only how long it is.
+        Other models read the right answer so far (teacher forcing); this one reads only how long it is.
         """
         if cache is not None:
             raise ValueError("all digits of this model's answer come at the same time: there is nothing to cache")
@@ -96,11 +103,13 @@ class Looped(Transformer):
         most = least + inside.sum((1, 2))  # a carry goes through every column at most
         loop = torch.zeros(1, 1, dtype=torch.long, device=tokens.device)
         ids = _collapse_rows(ids)
+        # A row works for as many loops as its second factor has digits, and then while a part beside the digit, such as
+        # a carry, is not 0. Rows that have finished keep their state.
         while bool((working := (loop[0] < least) | ((state[..., 1:] > 0).any((1, 2)) & (loop[0] < most))).any()):
             logits = self.revise(tokens, state, ids, loop, queries)
             digit = torch.where(working[:, None, None], logits[:, :, 0], digit)
             new = torch.where(working[:, None, None], logits.argmax(-1), state[:, -queries:])
-            state[:, -queries:] = new * inside
+            state[:, -queries:] = new * inside  # 0 outside the columns, or it would count as a carry
             loop = loop + 1
         logits = _next_tokens(digit, inside, self.embedding.num_embeddings)
         return logits if picked is None else at(logits, picked)
@@ -138,6 +147,7 @@ class Looped(Transformer):
 
 def columns(tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
     """Which tokens are digits of the answer."""
+    # Tokens 0 to 9 are the digits 0 to 9; see `arith.tasks.vocabulary`.
     answer = (tokens == vocabulary.token("=")).cumsum(1) > 0
     return answer & (tokens < 10)
 
@@ -160,4 +170,5 @@ def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], 
     end[vocabulary.token(vocabulary.END)] = _CERTAIN
     logits[:, :, :10] = digit
     logits = torch.where(inside, logits, end)
+    # One place to the left: a column holds its own digit, and a decoder predicts a token at the one before it.
     return torch.cat([logits[:, 1:], end.expand(len(logits), 1, -1)], dim=1)

@@ -1,4 +1,4 @@
-"""A causal model of Hugging Face, called as one of arith's: the training loop then knows no difference."""
+"""A causal model of Hugging Face with the interface of arith's own, so that the training loop sees no difference."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,13 @@ from arith.encodings.compose import Composed, Ids, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
+from arith.model.block import at
 from arith.model.cache import Cache
-from arith.model.transformer import Transformer, at
+from arith.model.transformer import Transformer
 
 
 class Pretrained(Transformer):
-    """A causal model of Hugging Face called as one of arith's. It has positions of its own, and ignores ids.
+    """A causal model of Hugging Face with the interface of arith's own. It has its own positions, and ignores ids.
 
     All of its weights are trained, and without dropout, as in arith's own models.
 
@@ -69,6 +70,7 @@ class Pretrained(Transformer):
         """
         state: dict[str, Tensor] = {}
         for name, tensor in super().state_dict(*arguments, **options).items():
+            # The first name stays. Quadratic in the number of tensors, some hundreds, and compared by address only.
             if not any(_same(tensor, known) for known in state.values()):
                 state[name] = tensor
         return state
@@ -76,6 +78,7 @@ class Pretrained(Transformer):
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load what `state_dict` gave: a name that is not there gets the tensor it shares with one that is."""
         every = super().state_dict()
+        # Strict loading is to find every name: one that `state_dict` left out gets its twin's tensor.
         whole = {
             name: state.get(name, next((state[k] for k in state if k in every and _same(every[k], tensor)), None))
             for name, tensor in every.items()

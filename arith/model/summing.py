@@ -1,4 +1,4 @@
-"""Running sums as an extra target: a middle layer of a standard transformer is told how its answer comes about.
+"""Running sums as an extra target: a middle layer of a standard transformer learns how its answer comes about.
 
 Column k of an answer, least significant digit first, has a sum of its own and what is carried into it:
 
@@ -24,20 +24,22 @@ from arith.config.schema import ModelConfig
 from arith.data.batch import Batch
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
+from arith.model.block import at
+from arith.model.loss import count_learned_tokens, inputs_of, sum_nats
 from arith.model.norm import RMSNorm
-from arith.model.transformer import Transformer, at, count_learned_tokens, inputs_of, sum_nats
+from arith.model.transformer import Transformer
 from arith.tasks.base import Task, Worded, name_in_refusal, operation_of
 
 
 @dataclass(frozen=True)
 class RunningSums:
-    """What is carried along the columns of a task's answers.
+    """The sums that are carried along the columns of a task's answers.
 
     Args:
         product: whether operands are multiplied, and not added.
-        operands: how many there are.
-        digits: that the longest of them are written with.
-        columns: digits of the longest answer.
+        operands: the number of operands.
+        digits: the number of digits of the longest operand.
+        columns: the number of digits of the longest answer.
     """
 
     product: bool
@@ -47,7 +49,8 @@ class RunningSums:
 
     @staticmethod
     def of(task: Task, digits: int) -> "RunningSums":
-        """
+        """The running sums of a task whose operands have up to so many digits.
+
         Raises:
             ValueError: the task's answers are no sums of columns.
         """
@@ -76,11 +79,12 @@ class RunningSums:
         numbers = self._numbers(batch)
         own = numbers.new_zeros(len(numbers), self.columns)
         if self.product:
+            # One digit of the second factor at a time, as in long multiplication: b x digits numbers, not their square.
             for place in range(self.digits):
                 own[:, place : place + self.digits] += numbers[:, 0] * numbers[:, 1, place : place + 1]
         else:
             own[:, : self.digits] = numbers.sum(1)
-        sums = [own[:, 0]]
+        sums = [own[:, 0]]  # column by column, as each needs the carry of the one before
         for column in range(1, self.columns):
             sums.append(own[:, column] + sums[-1] // 10)
         return torch.stack(sums, dim=1)
@@ -101,13 +105,13 @@ class RunningSums:
 
 
 class Summing(Transformer):
-    """A transformer that in training says the running sums too.
+    """A transformer that in training predicts the running sums too.
 
     Args:
-        config, vocabulary, encoding: as of any transformer.
-        sums: what they are of.
-        layer: how many layers are below their head.
-        weight: of their loss, where the answer's has 1.
+        config, vocabulary, encoding: as for any transformer.
+        sums: the running sums of its task.
+        layer: the number of layers below their head.
+        weight: the weight of their loss, where the answer's has 1.
     """
 
     def __init__(
@@ -115,7 +119,7 @@ class Summing(Transformer):
     ) -> None:
         super().__init__(config, vocabulary, encoding)
         self.sums, self.layer, self.loss_weight = sums, layer, weight
-        # Drawn after all else: of one seed the rest begins as without it.
+        # Drawn after all else, so that with the same seed the rest begins as a model without this head does.
         self.sum_norm = RMSNorm(config.width)
         self.sum_head = nn.Linear(config.width, sums.classes, bias=False)
         nn.init.normal_(self.sum_head.weight, std=0.02)

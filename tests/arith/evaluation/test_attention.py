@@ -7,7 +7,7 @@ from einops import rearrange, repeat
 from arith.config.schema import RunConfig
 from arith.evaluation.attention import attended, weights_of
 from arith.experiment.experiment import Experiment
-from arith.model.transformer import Attention
+from arith.model.block import Attention
 
 CPU = torch.device("cpu")
 
