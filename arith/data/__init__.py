@@ -1,4 +1,4 @@
-"""From problems to what a model is given: samples, batches on a device, text for other people's tokenizers.
+"""Turns problems into model inputs: samples, batches on a device, text for other tokenizers.
 
 May import `process`, `catalogue`, `config`, and the folders `encodings`, `kernels`, `tasks`.
 """

@@ -1,4 +1,4 @@
-"""Samples on a device: what one batch holds, and how a model and its encoding read it."""
+"""Samples on a device: the content of a batch, and how a model and its encoding read it."""
 
 import functools
 from dataclasses import dataclass, replace
@@ -15,22 +15,25 @@ from arith.tasks import vocabulary
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
 
-# The answer's queries are gathered only if they are at most this share of all queries: gathering takes time too.
+# The answer's queries are gathered only if they are at most this share of all queries: gathering takes time and memory
+# too, which computing a few logits that nobody needs does not.
 PICKED = 0.75
 
 
 class Resident(NamedTuple):
-    """Written samples on a device, and the key from which encodings draw for each.
+    """Written samples on a device, with the random keys that encodings draw from.
 
     Args:
-        tokens: begin, prompt, answer, end, padding.
-        prompt_length: tokens up to the answer.
-        length: tokens up to and with the end mark.
+        tokens: begin mark, prompt, answer, end mark, padding.
+        prompt_length: the number of tokens before the answer.
+        length: the number of tokens, the end mark included.
         key: each sample's random key.
-        answer_width: digits of each answer where the format fixes them.
-        given: tokens after the prompt that no model can know. None: there are none.
-        whole: whether a model learns the prompt too, not the answer alone.
+        answer_width: the number of digits in each answer, where the format fixes it.
+        given: a mask of tokens after the prompt that no model can know, such as random spaces; None if there are none.
+        whole: whether the loss covers the prompt too, not the answer alone.
     """
+
+    # Tokens are bytes, not int64: a training set that stays on the GPU, and every copy to it, is 8 times smaller.
 
     tokens: Integer[Tensor, "b n"]
     prompt_length: Int[Tensor, " b"]
@@ -42,7 +45,7 @@ class Resident(NamedTuple):
 
     @staticmethod
     def of(written: Written, key: Int[np.ndarray, " b"], device: torch.device) -> "Resident":
-        """Copy samples to a device; the host does not wait for a GPU's copy to finish."""
+        """Copy samples to a device, without waiting for a GPU's copy to finish."""
         width, given = written.answer_widths, written.given
         return Resident(
             on_device(_narrow(written.tokens), device),
@@ -55,7 +58,7 @@ class Resident(NamedTuple):
         )
 
     def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "Resident":
-        """Some of the samples, cut to a width."""
+        """Select some of the samples, cut to a width in tokens."""
         return Resident(
             self.tokens[rows, :width],
             self.prompt_length[rows],
@@ -78,11 +81,11 @@ class Resident(NamedTuple):
 
 @dataclass(frozen=True)
 class TraceTargets:
-    """One loop of each sample to learn: states along the tokens, a byte a number; zeros outside the answer.
+    """The loop that is supervised in each sample: states along the tokens, one byte per number, 0 outside the answer.
 
     Args:
-        loop: the loop that each sample is in, from 0.
-        before, after: the states that this loop starts from and ends with.
+        loop: each sample's loop, from 0.
+        before, after: the states at the start and at the end of this loop.
     """
 
     loop: Int[Tensor, " b"]
@@ -90,28 +93,29 @@ class TraceTargets:
     after: UInt8[Tensor, "b n parts"]
 
     def to(self, device: torch.device) -> "TraceTargets":
+        """Copy them to a device."""
         return TraceTargets(*(on_device(states.numpy(), device) for states in (self.loop, self.before, self.after)))
 
     def rows(self, rows: slice | Int[Tensor, " r"], width: int) -> "TraceTargets":
-        """Those of some of the samples, cut to a width."""
+        """Select those of some samples, cut to a width in tokens."""
         return TraceTargets(self.loop[rows], self.before[rows, :width], self.after[rows, :width])
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Problems as tokens, padded on the right, with what a scheme needs to place them.
+    """Problems as tokens, padded on the right, with what a position scheme needs to place them.
 
     Args:
         samples: the tokens and lengths on the device.
-        table: the vocabulary, for schemes.
-        reading: how the numbers stand.
+        table: the kind of each token in the vocabulary, for schemes.
+        reading: the layout of the numbers, for schemes.
         shortest_prompt: a lower bound, over all rows, on the tokens before the answer.
         longest_answer: an upper bound, over all rows, on the answer's length.
-        capacity: tokens of the longest sequence that samples like these can be, whatever is in the batch.
-        tested: whether a model is measured on them, not trained.
-        ids: the tokens' position ids for each scheme, where they are known already.
-        total: tokens to predict in the whole step that the batch is a part of; None: the batch is all of it.
-        loops: one loop of each sample to learn, where training is on traces.
+        capacity: the length of the longest sequence of this data set, whatever is in the batch.
+        tested: whether the batch is for testing, not for training; some schemes draw their ids differently then.
+        ids: the tokens' position ids for each scheme; None if they are not computed yet.
+        total: the number of tokens to predict in the whole step that the batch is a part of; None if it is all of it.
+        loops: the supervised loop of each sample, where training uses traces.
     """
 
     samples: Resident
@@ -148,7 +152,7 @@ class Batch:
 
     @property
     def prompt(self) -> Prompt:
-        """The same tokens, with how far the prompt goes and how its numbers stand."""
+        """The tokens, with the prompt's length and the layout of its numbers."""
         samples = self.samples
         width = samples.answer_width
         return Prompt(self.tokens, samples.prompt_length, self.table, self.reading, width, self.tested)
@@ -160,7 +164,7 @@ class Batch:
         return encoding.full(self.prompt, self.tokens, self.key, self.capacity)
 
     def part(self, rows: slice, width: int, shortest_prompt: int, longest_answer: int) -> "Batch":
-        """Some of the samples, cut to a width, with bounds of their own."""
+        """Select some of the samples, cut to a width, with tighter bounds."""
         return replace(
             self,
             samples=self.samples.rows(rows, width),
@@ -173,15 +177,15 @@ class Batch:
 
     @property
     def queries(self) -> int:
-        """How many tokens may predict an answer token in some row: the last ones, but for the very last."""
+        """The number of tokens, counted from the end, that may predict an answer token in some row."""
         # The token before an answer predicts its first: n - 1 are read, from place `shortest_prompt` - 1 on.
         return self.samples.tokens.shape[1] - self.shortest_prompt
 
     @property
     def logits_per_row(self) -> int:
-        """How many logits are computed of each row: of the answer's length if it pays to pick them, or of all queries.
+        """The number of logits computed for each row: as many as the longest answer has tokens, or all queries.
 
-        Prompts differ in length, so that all queries are many more than any one row's answer has.
+        Prompts differ in length, so there can be many more queries than any one answer needs. See PICKED.
         """
         if self.samples.whole or self.longest_answer > PICKED * self.queries:
             return self.queries
@@ -189,7 +193,7 @@ class Batch:
 
     @property
     def picked(self) -> Int[Tensor, "b a"] | None:
-        """Places of `logits_per_row` queries in a row, with all that predict the row's answer; None: of all."""
+        """The places of the `logits_per_row` queries of each row, among them all that predict its answer; None: all."""
         if self.logits_per_row == self.queries:
             return None
         # A row whose answer begins late gets the last queries, its whole answer among them: none are beyond those.
@@ -199,7 +203,7 @@ class Batch:
 
     @property
     def wanted(self) -> tuple[Int[Tensor, "b a"], Bool[Tensor, "b a"]]:
-        """The tokens that stand after those that are `picked`, and which of them are to be predicted."""
+        """The tokens that the `picked` queries predict, and a mask of those that count in the loss."""
         tokens, mask = self.tokens[:, -self.queries :], self.answer_mask[:, -self.queries :]
         picked = self.picked
         return (tokens, mask) if picked is None else (tokens.gather(1, picked), mask.gather(1, picked))
@@ -211,20 +215,30 @@ def as_batch(
     """Put written problems on a device.
 
     Args:
-        capacity: tokens of the longest sequence that samples like these can be.
-        tested: whether a model is measured on them, not trained.
+        written: the problems.
+        reading: the layout of their numbers.
+        key: each sample's random key.
+        device: the device.
+        capacity: the length of the longest sequence that the model will see of such problems.
+        tested: whether the batch is for testing, not for training.
     """
     samples = Resident.of(written, key.numpy(), device)
     return Batch(samples, token_table(device), reading, *bounds(written), capacity, tested)
 
 
 def bounds(written: Written) -> tuple[int, int]:
-    """The fewest tokens before the answer, and the most in an answer, over all rows."""
+    """The fewest tokens before an answer, and the most in an answer, over all rows."""
     return int(written.begins.min()), int((written.lengths - written.begins).max())
 
 
 def reading(form: Format, operands: int) -> Reading:
-    """How a format's numbers stand, for schemes."""
+    """Describe the layout of a format's numbers, for schemes.
+
+    Args:
+        form: the format.
+        operands: the number of operands.
+    """
+    # Plain data: `encodings` must not import `tasks`, so that it can be lifted into another project.
     return Reading(
         form.operands,
         form.answer,
@@ -237,7 +251,7 @@ def reading(form: Format, operands: int) -> Reading:
 
 @functools.cache
 def token_table(device: torch.device) -> TokenTable:
-    """The vocabulary, for schemes."""
+    """The kind of each token in the vocabulary, for schemes."""
     kinds = [Kind[kind.upper()] for kind in vocabulary.kinds()]
     kind = torch.tensor(kinds, device=device)
     return TokenTable(kind, (kind == Kind.DIGIT).long())
@@ -251,5 +265,5 @@ def on_device(array: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _narrow(tokens: Integer[np.ndarray, "b n"]) -> Integer[np.ndarray, "b n"]:
-    """A byte a token, if the vocabulary is arith's; those of pretrained models are larger."""
+    """Store a token in one byte if the vocabulary is arith's, and in four if it is a pretrained model's."""
     return np.ascontiguousarray(tokens, dtype=np.uint8 if tokens.dtype == np.uint8 else np.int32)

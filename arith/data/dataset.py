@@ -1,4 +1,4 @@
-"""From problems to what a model is trained and tested on."""
+"""Data sets: problems written in a format, as batches for training and testing."""
 
 import dataclasses
 import functools
@@ -26,21 +26,21 @@ from arith.tasks.lines import Written
 from arith.tasks.stream import Draws, Split
 
 CPU = torch.device("cpu")
-# Samples that are drawn together and put into batches by length: enough for full batches of most lengths, and few
-# enough that their digits take megabytes.
+# Samples that are drawn together and then sorted into batches by length: enough for full batches of most lengths, and
+# few enough that their digits take megabytes.
 DRAWN = 2**14
-SLACK = 16  # a batch's longest sample has at most a 16th more tokens than its shortest
+SLACK = 16  # a batch's longest sample has at most a 16th more tokens than its shortest: so much padding is computed
 
 
 class Drawn(Protocol):
-    """One kind of problems."""
+    """Problems of one task and one sampler."""
 
     @property
     def task(self) -> Task: ...
 
     @property
     def longest(self) -> int:
-        """Digits of the longest operand."""
+        """The length of the longest operand."""
         ...
 
     @property
@@ -65,7 +65,7 @@ class Samples(Protocol):
 
     @property
     def samples(self) -> int | None:
-        """Of a fixed set, gone through again and again; None: every sample is new."""
+        """The size of a fixed set, which repeats epoch by epoch; None: every sample is new."""
         ...
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]: ...
@@ -73,17 +73,21 @@ class Samples(Protocol):
     def write(self, form: Format, start: int, count: int) -> Written: ...
 
     def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
-        """From which encodings take what they draw for each sample."""
+        """Each sample's random key, from which encodings draw."""
         ...
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples: problems in a format.
+    """Problems written in a format: a function from a sample's index to its tokens.
 
     Args:
-        supervision: what batches hold beside answers; it takes problems of one source.
+        problems: the problems, by index.
+        format: how numbers are written.
+        supervision: intermediate states to learn beside answers; None without. It needs problems of one source.
     """
+
+    # No state, no iterator: a run resumes, and processes share a step, by computing the indices that they need.
 
     problems: Samples
     format: Format
@@ -91,28 +95,28 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.format.interleaved and len({source.task.operands for source in self.problems.sources}) > 1:
-            # A scheme is told one number of operands for all samples, by which it finds the columns.
+            # A scheme finds the columns by the number of operands, and gets one number for all samples.
             raise UsageError("tasks that are mixed with interleaved operands have as many of them as one another")
 
     @functools.cached_property
     def longest(self) -> int:
-        """Tokens of the longest sequence."""
+        """The length of the longest sequence, in tokens."""
         return max(self.format.longest(source.task, source.longest)[0] for source in self.problems.sources)
 
     @functools.cached_property
     def reading(self) -> Reading:
-        """How the numbers stand, for schemes."""
+        """The layout of the numbers, for schemes."""
         return reading(self.format, max(source.task.operands for source in self.problems.sources))
 
     def batch(self, start: int, count: int, device: torch.device = CPU) -> Batch:
-        """Samples `start` to `start + count - 1`."""
+        """Put samples `start` to `start + count - 1` on a device as one batch."""
         written = self.problems.write(self.format, start, count)
         batch = self.collate(written, self.problems.keys(start, count), device)
         loops = self.loops(written, start)
         return batch if loops is None else dataclasses.replace(batch, loops=loops.to(device))
 
     def texts(self, start: int, count: int) -> list[tuple[str, str]]:
-        """Prompts and answers as text, without the marks of begin and end."""
+        """Write samples as pairs of prompt and answer, without the marks of begin and end."""
         written = self.problems.write(self.format, start, count)
         rows = zip(written.tokens, written.prompt_lengths, strict=True)
         return [(vocabulary.decode(tokens[:cut]), vocabulary.decode(tokens[cut:])) for tokens, cut in rows]
@@ -120,13 +124,15 @@ class Dataset:
     def batches(
         self, count: int, rows_at: Callable[[int], int], device: torch.device
     ) -> Iterator[tuple[Int[np.ndarray, " b"], Batch]]:
-        """The first `count` samples, those of like length together so that next to no padding is paid.
+        """Put the first `count` samples into batches of similar length, which need next to no padding.
 
         Args:
-            rows_at: the most rows of a batch, by its number of tokens.
+            count: the number of samples.
+            rows_at: the largest number of rows in a batch, as a function of its tokens per row.
+            device: the device.
 
         Yields:
-            Places of the samples, and the batch. What is in a batch changes nothing about a sample.
+            The indices of a batch's samples, and the batch. A sample is the same whatever batch it is in.
         """
         for start in range(0, count, DRAWN):
             many = min(DRAWN, count - start)
@@ -137,21 +143,21 @@ class Dataset:
     def collate_by_length(
         self, written: Written, keys: Int[np.ndarray, " n"], rows_at: Callable[[int], int], device: torch.device
     ) -> Iterator[tuple[Int[np.ndarray, " b"], Batch]]:
-        """Put written samples of these problems on a device, those of like length together."""
+        """Put written samples on a device in batches of similar length; see `batches`."""
         for rows in _rows_of_like_length(written.lengths, rows_at):
             yield rows, self.collate(written.rows(rows), keys[rows], device)
 
     def collate(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
-        """Put written samples of these problems on a device as one batch."""
+        """Put written samples on a device as one batch."""
         return self.as_batch(Resident.of(written, keys, device), *bounds(written))
 
     def as_batch(self, samples: Resident, shortest_prompt: int, longest_answer: int) -> Batch:
-        """Samples of these problems that are on a device already as one batch."""
+        """Make one batch of samples that are on a device already."""
         table, tested = token_table(samples.tokens.device), self.problems.split != "train"
         return Batch(samples, table, self.reading, shortest_prompt, longest_answer, self.longest, tested)
 
     def loops(self, written: Written, start: int) -> TraceTargets | None:
-        """One loop to learn of each written sample, the first of which is `start`; None: loops are not supervised."""
+        """Choose the supervised loop of each written sample, from sample `start` on; None without supervision."""
         if self.supervision is None:
             return None
         count = len(written.lengths)
@@ -182,11 +188,12 @@ def problems(
     split: Split = "train",
     suite: str | None = None,
 ) -> Dataset:
-    """Problems of a task, written in a format: endless, and the same for the same arguments on every machine.
+    """Create a data set of a task's problems: endless, and the same for the same arguments on every machine.
 
     Args:
         task, format: names as the command line takes them, settings included: "addition:operands=3", "plain+hints".
         digits: the shortest and the longest operand, as "1-4" or (1, 4), or 20 for both; lengths are drawn uniformly.
+        seed: the random seed.
         split: train, validation or test, which share no problem where there are enough of them.
         suite: a test set of one length instead, such as "chain"; it is of the test split. See `arith list suites`.
 

@@ -1,4 +1,4 @@
-"""Problems as files for other tools: JSON lines, plain text, Parquet."""
+"""Writes problems to files for other tools: JSON lines, plain text, Parquet."""
 
 import itertools
 import json
@@ -18,16 +18,16 @@ ENDINGS = (".jsonl", ".txt", ".parquet")
 
 
 def rows(data: Mixture, form: Format, names: Sequence[str], samples: int) -> Iterator[dict[str, Any]]:
-    """The first samples of a mixture, in order.
+    """Yield the first samples of a mixture, in order.
 
     Each row holds `prompt` and `answer` as they are written, `operands` and `result` as decimal strings with the most
     significant digit first, `task`, `format`, and `digits`, the length of the longest operand.
 
     Args:
         data: the mixture.
-        form: how numbers are written.
-        names: the task of each of the mixture's sources.
-        samples: how many.
+        form: the format in which numbers are written.
+        names: the task's name for each of the mixture's sources.
+        samples: the number of samples.
     """
     for start in range(0, samples, CHUNK):
         # A mixture is drawn source by source, and put back into the order of its samples.
@@ -39,6 +39,7 @@ def rows(data: Mixture, form: Format, names: Sequence[str], samples: int) -> Ite
                 chunk[int(place)] = {
                     "prompt": vocabulary.decode(written.tokens[row, : cuts[row]]),
                     "answer": vocabulary.decode(written.tokens[row, cuts[row] :]),
+                    # Text, as JSON readers and Parquet columns hold integers of at most 64 bits.
                     "operands": [number.text(row) for number in problems.operands],
                     "result": problems.answer.text(row),
                     "task": names[which],
@@ -51,10 +52,10 @@ def rows(data: Mixture, form: Format, names: Sequence[str], samples: int) -> Ite
 def write(rows: Iterable[dict[str, Any]], out: str) -> None:
     """Write rows to a file in the format of its ending, or as JSON lines to stdout for `-`.
 
-    A file is whole or not there.
+    The file is written atomically.
 
     Args:
-        rows: the rows.
+        rows: the rows; see `rows`.
         out: the file's path, or `-`.
 
     Raises:

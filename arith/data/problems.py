@@ -1,4 +1,4 @@
-"""From a configuration to the problems of a split. No torch."""
+"""Creates the problems of a split from a configuration. No torch."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,14 @@ from arith.tasks.suites import SUITES, Suite, SuiteName
 
 @dataclass(frozen=True)
 class Share:
-    """A task that has a share of the training samples."""
+    """A task and its share of the training samples.
+
+    Args:
+        share: the share, between 0 and 1.
+        name: the task's name, with settings.
+        task: the task.
+        digits: the shortest and the longest operand.
+    """
 
     share: float
     name: str
@@ -26,7 +33,14 @@ class Share:
 
 
 def shares(task: str, data: DataConfig) -> list[Share]:
-    """The tasks of the training samples: the task itself, then those that are mixed with it.
+    """List the tasks of the training samples: the main task, which gets what the mix leaves, then those of the mix.
+
+    Args:
+        task: the main task's name.
+        data: the configuration, whose `mix` has the others.
+
+    Raises:
+        UsageError: a share or a task cannot be read, or nothing is left for the main task.
 
     >>> [own.share for own in shares("dialogue", DataConfig(mix=("25% addition 1-5",)))]
     [0.75, 0.25]
@@ -53,7 +67,18 @@ def _share(text: str, digits: tuple[int, int]) -> Share:
 
 
 def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
-    """The problems of a split. Only training has a schedule or a fixed set: other splits are as at a schedule's end."""
+    """Create the problems of a split.
+
+    Only training has a schedule or a fixed set; other splits have the lengths of the schedule's end.
+
+    Args:
+        task: the main task's name.
+        data: the configuration.
+        split: train, validation or test.
+
+    Raises:
+        UsageError: the configuration asks for problems that cannot be drawn.
+    """
     training = split == "train"
     main, *mixed = shares(task, data)
     try:
@@ -66,6 +91,7 @@ def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
             with errors_about(f"{own.name} in the mix"):
                 sources.append(Source(own.task, _sampler(data.uniform, own.digits), data.seed, split))
         return Mixture(sources, [own.share for own in (main, *mixed)], data.samples if training else None)
+    # A UsageError is a ValueError too, and says already which task of the mix it is about.
     except UsageError:
         raise
     except ValueError as error:
@@ -73,10 +99,10 @@ def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
 
 
 def find_suite(name: str) -> SuiteName:
-    """The test suite of a name.
+    """Check the name of a test suite.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no suite has this name.
 
     >>> find_suite("chains")
     Traceback (most recent call last):
@@ -88,7 +114,16 @@ def find_suite(name: str) -> SuiteName:
 
 
 def suite_problems(task: str, suite: str, data: DataConfig) -> Mixture:
-    """The problems of a test suite at one length, with the data's seed."""
+    """Create the problems of a test suite at one length.
+
+    Args:
+        task: the task's name.
+        suite: the suite's name.
+        data: a configuration in which nothing but the length and the seed is set.
+
+    Raises:
+        UsageError: there is no such suite, another setting is set, or the task has no such problems.
+    """
     name = find_suite(suite)
     low, high = data.digits
     if low != high:
@@ -103,7 +138,14 @@ def suite_problems(task: str, suite: str, data: DataConfig) -> Mixture:
 
 
 def sampler(data: DataConfig, scheduled: bool = True) -> Sampler:
-    """How operands are drawn; without the schedule, how they are drawn at its end.
+    """Create the sampler that draws operands.
+
+    Args:
+        data: the configuration.
+        scheduled: whether to follow its schedule; if not, the sampler of the schedule's end.
+
+    Raises:
+        UsageError: the settings contradict one another.
 
     >>> sampler(DataConfig(uniform="values", digits=(1, 4)))
     UniformValues(digits=4)

@@ -1,7 +1,7 @@
 """Problems as text through any Hugging Face tokenizer, for pretrained models.
 
-A tokenizer knows nothing of prompt and answer. So each problem is encoded as a whole, as the model will read it, and
-the offsets of its tokens in the text tell which belong to the answer.
+A tokenizer knows nothing about prompt and answer. So each problem is encoded as a whole, as the model will read it, and
+the offsets of its tokens in the text show which of them belong to the answer.
 """
 
 import re
@@ -24,15 +24,15 @@ from arith.tasks.lines import Written, insert
 from arith.tasks.mixture import Mixture
 from arith.tasks.stream import Split
 
-IGNORED = -100  # the label that losses of transformers leave out
-# Between two of these characters a space is put, and taken out again: words and their spaces stay as they are.
+IGNORED = -100  # the label that the losses of transformers and torch skip
+# A space is put between two of these characters, and removed when an answer is read; spaces between words stay.
 _NUMBERLIKE = r"[0-9+\-*=]"
 _BETWEEN = re.compile(f"(?<={_NUMBERLIKE})(?={_NUMBERLIKE})")
 _SPACED = re.compile(f"(?<={_NUMBERLIKE}) +(?={_NUMBERLIKE})")
 
 
 class Tokenizer(Protocol):
-    """The part of a fast tokenizer of transformers that is used here."""
+    """The interface of transformers' fast tokenizers that is used here."""
 
     eos_token_id: Any
     pad_token_id: Any
@@ -47,13 +47,13 @@ class Tokenizer(Protocol):
 class TokenizedProblems:
     """Problems in a format, as a pretrained model reads them.
 
-    Random spaces are put between token ids, not into the text: many tokenizers merge runs of spaces.
+    Random spaces are inserted between token ids, not into the text, because many tokenizers merge runs of spaces.
 
     Args:
-        tokenizer: a fast tokenizer, which tells where its tokens stand in the text.
-        format: how numbers are written.
+        tokenizer: a fast tokenizer, which returns the offsets of its tokens in the text.
+        format: the format in which numbers are written.
         spaced: whether to put a space between digits and operators, which makes each digit a token of its own.
-        space: the id of the token that is one space; None: found in the vocabulary.
+        space: the id of the token for one space; None to find it in the vocabulary.
     """
 
     tokenizer: Tokenizer
@@ -62,21 +62,21 @@ class TokenizedProblems:
     space: int | None = None
 
     def texts(self, problems: Samples, start: int, count: int) -> list[tuple[str, str]]:
-        """Prompts and answers, without random spaces. A space before the answer belongs to the answer."""
+        """Write samples as pairs of prompt and answer; see the function `texts`."""
         return texts(problems, self.format, start, count, self.spaced)
 
     def batch(self, problems: Mixture, start: int, count: int) -> dict[str, Tensor]:
-        """`input_ids`, `attention_mask` and `labels` of samples, padded on the right.
+        """Encode samples as `input_ids`, `attention_mask` and `labels`, padded on the right.
 
         Labels are -100 except at the answer and the end-of-sequence token, if the tokenizer has one.
 
         Args:
             problems: the mixture that samples are drawn from.
-            start: the first sample.
-            count: how many.
+            start: the index of the first sample.
+            count: the number of samples.
 
         Raises:
-            ValueError: a token reaches over the border of prompt and answer, or no token is a space.
+            ValueError: a token holds text of both prompt and answer, or no token is a space.
         """
         written = self.write(problems, start, count)
         index = np.arange(written.tokens.shape[1])
@@ -87,10 +87,10 @@ class TokenizedProblems:
         }
 
     def write(self, problems: Samples, start: int, count: int) -> Written:
-        """Samples as tokens, padded on the right.
+        """Encode samples as tokens, padded on the right.
 
         Raises:
-            ValueError: a token reaches over the border of prompt and answer, or no token is a space.
+            ValueError: a token holds text of both prompt and answer, or no token is a space.
         """
         written, slots = self._tokenize(self.texts(problems, start, count))
         decoration = self.format.decoration
@@ -106,14 +106,15 @@ class TokenizedProblems:
         return insert(written, counts, spaces, given=decoration.answer, padding=self._padding())
 
     def read(self, task: Task, text: str) -> tuple[tuple[str, ...], str]:
-        """Operands and answer of a prompt with a model's reply, as decimal strings."""
+        """Read operands and answer, as decimal strings, from a prompt with a model's reply."""
         return _bare(self.format).read(task, _SPACED.sub("", text) if self.spaced else text)
 
     def _tokenize(self, texts: Sequence[tuple[str, str]]) -> tuple[Written, np.ndarray]:
-        """The tokens, and the slots: before which of them random spaces can stand.
+        """Encode texts; return the tokens, and a mask of the tokens before which random spaces can be inserted.
 
-        A slot is behind a digit or sign. In the prompt it is before one too, in the answer before anything.
+        Such a place follows a digit or sign. In the prompt it also precedes one, in the answer it precedes anything.
         """
+        # In the answer, what comes next must not be given away: a space that only digits follow would announce one.
         wholes = [prompt + answer for prompt, answer in texts]
         encoded = self.tokenizer(wholes, add_special_tokens=False, return_offsets_mapping=True)
         end = self.tokenizer.eos_token_id
@@ -153,18 +154,18 @@ class TokenizedProblems:
         raise ValueError("no token of this tokenizer is a single space. Say which stands for one: space=ID")
 
     def _padding(self) -> int:
-        # Padding is masked and has no labels, so any token will do where a tokenizer has none for it.
+        # Padding is masked and has no labels, so any token serves where a tokenizer has none for padding.
         known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
         return int(next(token for token in known if token is not None))
 
 
 @dataclass(frozen=True)
 class TokenizedSamples:
-    """Problems as tokens of a tokenizer, wherever samples of arith's own tokens are expected.
+    """Samples in a pretrained model's tokens, for use wherever samples in arith's tokens are expected.
 
     Args:
         problems: the samples.
-        outlet: what writes them as tokens. Its format counts, not the one that `written` is called with.
+        outlet: the writer of tokens. Its format is used, not the one that `write` is called with.
     """
 
     problems: Samples
@@ -202,7 +203,15 @@ class TokenizedSamples:
 
 
 def texts(problems: Samples, form: Format, start: int, count: int, spaced: bool = False) -> list[tuple[str, str]]:
-    """Prompts and answers as text, without random spaces. A space before the answer belongs to the answer."""
+    """Write samples as pairs of prompt and answer, without random spaces; a space between them begins the answer.
+
+    Args:
+        problems: the samples.
+        form: the format in which numbers are written.
+        start: the index of the first sample.
+        count: the number of samples.
+        spaced: whether to put a space between digits and operators.
+    """
     written = problems.write(_bare(form), start, count)
     pairs = []
     for tokens, cut in zip(written.tokens, written.prompt_lengths, strict=True):
@@ -217,7 +226,7 @@ def texts(problems: Samples, form: Format, start: int, count: int, spaced: bool 
 
 
 def _bare(form: Format) -> Format:
-    """The format without random spaces, which are put between tokens instead."""
+    """The format without random spaces, which are inserted between tokens instead."""
     return replace(form, decoration=None) if isinstance(form.decoration, Spaces) else form
 
 
