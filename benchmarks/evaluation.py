@@ -20,7 +20,7 @@ import torch
 from arith.config import recipe
 from arith.data.batch import Batch
 from arith.evaluation.exact_match import evaluate, grid_conditions
-from arith.evaluation.teacher_forced import judge, rows_at
+from arith.evaluation.teacher_forced import judge_batch, rows_at
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
 from arith.experiment.run import Run
@@ -47,7 +47,7 @@ def compare(experiment: Experiment, model: Transformer, size: int, repeats: int)
     parts = [own for _, own in data.batches(size, lambda tokens: rows_at(model, tokens), torch.device("cpu"))]
     found: dict[str, list[float]] = {"one pass": [], "decoding": []}
     ways = {
-        "one pass": lambda: torch.cat([judge(model, part).right for part in parts]),
+        "one pass": lambda: torch.cat([judge_batch(model, part).right for part in parts]),
         "decoding": lambda: decoded_matches(model, batch),
     }
     right = {}

@@ -34,7 +34,7 @@ from torch import Tensor
 from arith.config import recipe
 from arith.config.schema import RunConfig
 from arith.evaluation.exact_match import conditions, grid_conditions
-from arith.evaluation.session import measured
+from arith.evaluation.session import evaluate_run
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import device_description, provenance
 from arith.experiment.run import Run
@@ -351,7 +351,7 @@ def tested(
     run: Run, experiment: Experiment, model: Transformer, step: int, label: str, sets: Sequence[Condition]
 ) -> tuple[Results, float]:
     began = time.monotonic()
-    results = measured(run, experiment, model, step, label, run.results, sets=sets)
+    results = evaluate_run(run, experiment, model, step, label, run.results, sets=sets)
     results.save(run.results)
     return results, time.monotonic() - began
 

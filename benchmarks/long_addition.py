@@ -24,7 +24,7 @@ import torch
 
 from arith.config import recipe
 from arith.data.batch import Batch
-from arith.evaluation.teacher_forced import judge
+from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
 from arith.experiment.run import Run
@@ -41,7 +41,7 @@ REPEATS = 5
 
 
 def passed(model: Transformer, batch: Batch) -> bool:
-    return bool(judge(model, batch).right[0])
+    return bool(judge_batch(model, batch).right[0])
 
 
 def decoded(model: Transformer, batch: Batch) -> bool:

@@ -31,7 +31,7 @@ def command(
 
     RUNS are run folders, or files of predictions that arith evaluate wrote, for which no model is needed.
     """
-    from arith.evaluation.compare import answers_of_file, answers_of_run, compared, comparison_table
+    from arith.evaluation.compare import answers_of_file, answers_of_run, compare, comparison_table
     from arith.experiment.experiment import Experiment
     from arith.experiment.exported import open_model
     from arith.training.environment import find_device
@@ -67,7 +67,7 @@ def command(
         tests = [Experiment.of(run.config.with_values({"evaluation": test})) for run in trained]
         where = find_device(device)
         answers = [answers_of_run(run, own, where) for run, own in zip(trained, tests, strict=True)]
-    rows = compared(names, answers)
+    rows = compare(names, answers)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(row) for row in rows]))
         return

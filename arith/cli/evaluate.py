@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arith.cli.evaluate_text import tested_by_text, text_options
+from arith.cli.evaluate_text import evaluate_by_text, text_options
 from arith.cli.framework import click
 from arith.cli.options import json_option
 from arith.config.requested import RequestedTests
@@ -71,7 +71,7 @@ def command(
     records = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}
     if run is None:
         _refuse(records, "is for runs of arith. Replies of other models are kept by --prompts FILE")
-        tested_by_text(tests, out, device, dry_run, as_json, **by_text)
+        evaluate_by_text(tests, out, device, dry_run, as_json, **by_text)
         return
     texts = {f"--{name.replace('_', '-')}": value is not None for name, value in by_text.items()}
     _refuse(texts, "is for models that are tested by text: leave RUN or it out")

@@ -32,7 +32,7 @@ def text_options(command: Command) -> Command:
     return command
 
 
-def tested_by_text(
+def evaluate_by_text(
     tests: RequestedTests,
     out: Path | None,
     device: str,
@@ -53,8 +53,8 @@ def tested_by_text(
         tests: the options that say what is asked.
     """
     from arith.config.reading import digit_list, digit_range
-    from arith.evaluation.text.prompts import UNKNOWN, Asked, TextTest, write_prompts
-    from arith.evaluation.text.session import asked_by_text, of_replies, saved_with_others
+    from arith.evaluation.text.prompts import UNKNOWN, Respondent, TextTest, write_prompts
+    from arith.evaluation.text.session import ask_sets, save_with_others, score_replies
     from arith.experiment.shipped import read_test_settings
     from arith.process.files import as_file_name
     from arith.process.hints import command_line
@@ -78,7 +78,7 @@ def tested_by_text(
         if told is not None or shots is not None:
             said = (told or "shots").replace("_", "-")
             raise UsageError(f"the ids of replies say what was asked: leave out --{said}")
-        results = of_replies(replies, Asked(name, train_lengths=trained))
+        results = score_replies(replies, Respondent(name, train_lengths=trained))
     else:
         own = {} if hf is None else read_test_settings(hf)
         of = TextTest(
@@ -114,12 +114,12 @@ def tested_by_text(
 
         model = TextModel.load(hf, find_device(device))
         parameters = sum(own.numel() for own in model.model.parameters())
-        who = Asked(name, model.model.config.model_type, parameters, trained)
+        who = Respondent(name, model.model.config.model_type, parameters, trained)
         try:
-            results = asked_by_text(model, of, sets, who, path, prompts, at_once or 32)
+            results = ask_sets(model, of, sets, who, path, prompts, at_once or 32)
         except KeyboardInterrupt:
             raise Interrupted(command_line(*sys.argv[1:])) from None
-    kept = saved_with_others(results, path)
+    kept = save_with_others(results, path)
     if as_json:
         click.echo(json.dumps({"cells": [dataclasses.asdict(cell) for cell in kept.cells]}))
         return

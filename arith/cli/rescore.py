@@ -19,9 +19,9 @@ from arith.cli.options import json_option
 def command(predictions: Path, failures: int, as_json: bool) -> None:
     """Score a predictions file anew, without the model: every right answer is computed again."""
     from arith.evaluation.failures import anatomy_table, failure_table
-    from arith.evaluation.rescore import rescored, score_table
+    from arith.evaluation.rescore import rescore, score_table
 
-    scores, gathered = rescored(predictions, failures)
+    scores, gathered = rescore(predictions, failures)
     shown = [row for rows in gathered.failures.values() for row in rows]
     if as_json:
         parts: dict[str, Sequence[Any]] = {"scores": scores, "anatomy": gathered.anatomy(), "failures": shown}

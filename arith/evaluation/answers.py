@@ -13,7 +13,7 @@ from jaxtyping import Int
 from arith.data.batch import as_batch, reading
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
-from arith.evaluation.teacher_forced import Judged, rows_at
+from arith.evaluation.teacher_forced import Verdicts, rows_at
 from arith.experiment.experiment import Experiment
 from arith.experiment.exported import open_model
 from arith.model.transformer import Transformer
@@ -27,7 +27,7 @@ from arith.tasks.lines import Written
 from arith.tasks.stream import Draws
 
 
-def answered(model: Transformer, test: Condition, data: Dataset, start: int, found: Judged) -> list[Prediction]:
+def predict(model: Transformer, test: Condition, data: Dataset, start: int, found: Verdicts) -> list[Prediction]:
     """The problems of one test set with their answers.
 
     Args:

@@ -58,12 +58,12 @@ def attention_maps(experiment: Experiment, model: Transformer, problem: str) -> 
     device, key = model.embedding.weight.device, torch.from_numpy(draws.keys)
     batch = as_batch(written, reading(form, task.operands), key, device, tokens, tested=True)
     symbols = "".join(vocabulary.SYMBOLS[token] for token in written.tokens[0, : int(written.lengths[0])])
-    weights = tuple(own[0, :, : len(symbols), : len(symbols)].cpu() for own in attended(model, batch))
+    weights = tuple(own[0, :, : len(symbols), : len(symbols)].cpu() for own in record_attention(model, batch))
     return Maps(symbols, weights)
 
 
 @torch.no_grad()
-def attended(model: Transformer, batch: Batch) -> list[Float[Tensor, "b h q k"]]:
+def record_attention(model: Transformer, batch: Batch) -> list[Float[Tensor, "b h q k"]]:
     """The attention weights of every layer of every loop, computed beside the model from what goes into it."""
     found: list[Tensor] = []
 

@@ -9,7 +9,7 @@ import torch
 from arith.errors import UsageError
 from arith.evaluation.exact_match import conditions, jobs
 from arith.evaluation.requested import model_for
-from arith.evaluation.teacher_forced import judged
+from arith.evaluation.teacher_forced import judge_dataset
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.process.progress import progress
@@ -52,7 +52,7 @@ class Comparison:
     verdict: str
 
 
-def compared(names: Sequence[str], answers: Sequence[Answers]) -> list[Comparison]:
+def compare(names: Sequence[str], answers: Sequence[Answers]) -> list[Comparison]:
     """Each but the first against the first, on all test sets together and on each."""
     found = []
     for name, own in zip(names[1:], answers[1:], strict=True):
@@ -117,7 +117,7 @@ def answers_of_run(run: Run, tested: Experiment, device: torch.device) -> Answer
     with progress(f"test {run.folder}", sum(test.n for test in sets)) as shown:
         done = 0
         for job in jobs(tested, sets):
-            right = judged(model, job.data, job.n).right
+            right = judge_dataset(model, job.data, job.n).right
             found[job.sets[0], what] = right.tolist()
             done += job.n
             shown.update(done)

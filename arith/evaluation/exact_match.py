@@ -9,7 +9,7 @@ from arith.config.reading import grid_lengths
 from arith.data.dataset import Dataset
 from arith.data.problems import find_suite
 from arith.errors import UsageError
-from arith.evaluation.teacher_forced import Judged, judged
+from arith.evaluation.teacher_forced import Verdicts, judge_dataset
 from arith.experiment.experiment import Experiment
 from arith.model.cost import forward_flops
 from arith.model.transformer import Transformer
@@ -39,7 +39,7 @@ class Job:
 class Recorder(Protocol):
     """Keeps what was answered to each problem of a condition."""
 
-    def __call__(self, test: Condition, data: Dataset, start: int, found: Judged) -> None:
+    def __call__(self, test: Condition, data: Dataset, start: int, found: Verdicts) -> None:
         """`start`: place of the first problem in the data."""
         ...
 
@@ -133,7 +133,7 @@ def evaluate(
     low, high = experiment.train_lengths()
     for job in jobs(experiment, sets):
         each = cost(model, job.data.longest)
-        found = judged(model, job.data, job.n, flag, lambda rows, each=each: advance(rows * each))  # type: ignore[misc]
+        found = judge_dataset(model, job.data, job.n, flag, lambda rows, each=each: advance(rows * each))  # type: ignore[misc]
         if flag is not None and flag.raised:
             return
         for place, test in enumerate(job.sets):

@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from arith.data.dataset import Dataset
-from arith.evaluation.answers import answered
-from arith.evaluation.teacher_forced import Judged
+from arith.evaluation.answers import predict
+from arith.evaluation.teacher_forced import Verdicts
 from arith.model.transformer import Transformer
 from arith.results.error_classes import merge_anatomies
 from arith.results.predictions import Prediction, PredictionHeader, Writer
@@ -41,7 +41,7 @@ ENOUGH = 3, 4  # digits in which a whole answer, or its end, agrees with a shift
 
 def anatomy(tested: PredictionHeader, task: Task, rows: Sequence[Prediction]) -> Anatomy:
     """Of problems of one suite and length."""
-    counts = Counter(classes(task, [row for row in rows if not row.correct]))
+    counts = Counter(classify(task, [row for row in rows if not row.correct]))
     chains: tuple[tuple[int, int, int], ...] = ()
     if has_columns(task):
         lengths = columns(task, _operands(rows)).chains().tolist()
@@ -75,7 +75,7 @@ def _positions(rows: Sequence[Prediction]) -> tuple[tuple[int, int], ...]:
     return tuple(zip(right.tolist(), n.tolist(), strict=True))
 
 
-def classes(task: Task, rows: Sequence[Prediction]) -> list[str]:
+def classify(task: Task, rows: Sequence[Prediction]) -> list[str]:
     """The class of each of some wrong answers."""
     found = ["length" if _digits(row.written) != _digits(row.expected) else "other" for row in rows]
     readable = [place for place, row in enumerate(rows) if row.answer is not None]
@@ -90,7 +90,7 @@ def classes(task: Task, rows: Sequence[Prediction]) -> list[str]:
     wrong = given != right
     same_sign = answers.signs == truth.signs
     an_operand = np.any([(resize(number.digits, width) == given).all(1) for number in operands], axis=0) & wrong.any(1)
-    misaligned = _misaligned(task, operands, answers, given, wrong) & ~an_operand
+    misaligned = _find_misaligned(task, operands, answers, given, wrong) & ~an_operand
     named = {"misaligned": misaligned}
     if has_columns(task):
         own = columns(task, operands)
@@ -127,7 +127,7 @@ def _carries(
     return fits & (at_first < 0), fits & (at_first > 0)
 
 
-def _misaligned(
+def _find_misaligned(
     task: Task,
     operands: Sequence[Numbers],
     answers: Numbers,
@@ -142,7 +142,7 @@ def _misaligned(
     found = np.zeros(len(given), dtype=bool)
     for which in range(len(operands)):
         for shift in SHIFTS:
-            shifted = [_shifted(own, shift) if at == which else own for at, own in enumerate(operands)]
+            shifted = [_shift(own, shift) if at == which else own for at, own in enumerate(operands)]
             solved = task.solve(*shifted)
             # A format that fixes the answer's width leaves no room for what a shift adds.
             same = (resize(solved.digits, width) == given) & (solved.signs == answers.signs)[:, None]
@@ -161,7 +161,7 @@ def _digits(written: str) -> int:
     return len(written.removesuffix(vocabulary.END))
 
 
-def _shifted(number: Numbers, shift: int) -> Numbers:
+def _shift(number: Numbers, shift: int) -> Numbers:
     """Numbers with zeros put after their last digits, or the last digits cut off."""
     if shift > 0:
         digits = np.pad(number.digits, ((0, 0), (shift, 0)))
@@ -175,7 +175,7 @@ def _operands(rows: Sequence[Prediction]) -> list[Numbers]:
     return [Numbers.read([row.operands[which] for row in rows]) for which in range(len(rows[0].operands))]
 
 
-class Gathered:
+class FailureCollector:
     """The anatomy of all that is added, and the first failures at each length of each suite.
 
     Args:
@@ -197,14 +197,14 @@ class Gathered:
         return merge_anatomies(self.parts)
 
 
-class Recording:
+class PredictionRecorder:
     """Answers the problems of each test set as it comes, writes them down and gathers them."""
 
-    def __init__(self, model: Transformer, gathered: Gathered, writer: Writer | None) -> None:
+    def __init__(self, model: Transformer, gathered: FailureCollector, writer: Writer | None) -> None:
         self.model, self.gathered, self.writer = model, gathered, writer
 
-    def __call__(self, test: Condition, data: Dataset, start: int, found: Judged) -> None:
-        rows = answered(self.model, test, data, start, found)
+    def __call__(self, test: Condition, data: Dataset, start: int, found: Verdicts) -> None:
+        rows = predict(self.model, test, data, start, found)
         if self.writer is not None:
             self.writer.write(rows)
         self.gathered.add(rows)

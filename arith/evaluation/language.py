@@ -40,7 +40,7 @@ def language(experiment: Experiment, model: Transformer, label: str) -> tuple[La
     for templates in get_args(Templates):
         worded = dataclasses.replace(task, templates=templates)
         source = Source(worded, Uniform(*digits), config.evaluation.seed, "test")
-        nats, characters, words = surprise(
+        nats, characters, words = measure_surprise(
             model, Dataset(Mixture([source], whole=True), experiment.tested_format), LINES
         )
         found.append(
@@ -60,21 +60,21 @@ def language(experiment: Experiment, model: Transformer, label: str) -> tuple[La
 
 
 @torch.no_grad()
-def surprise(model: Transformer, data: Dataset, lines: int) -> tuple[float, int, int]:
+def measure_surprise(model: Transformer, data: Dataset, lines: int) -> tuple[float, int, int]:
     """Negative log likelihood in nats of all characters of some lines but digits; those characters, and words."""
     device = model.embedding.weight.device
     nats, characters, words = 0.0, 0, 0
     for _, batch in data.batches(lines, lambda tokens: rows_at(model, tokens), device):
         ids = batch.placed_by(model.encoding)
         logits = model(batch.tokens[:, :-1], tuple(own[:, :, :-1] for own in ids))
-        told = written_out(batch)[:, 1:]
+        told = text_mask(batch)[:, 1:]
         nats += float(functional.cross_entropy(logits[told].float(), batch.tokens[:, 1:][told], reduction="sum"))
         characters += int(told.sum())
         words += sum(words_of(vocabulary.decode(line)) for line in batch.tokens.cpu().numpy())
     return nats, characters, words
 
 
-def written_out(batch: Batch) -> Bool[Tensor, "b n"]:
+def text_mask(batch: Batch) -> Bool[Tensor, "b n"]:
     """The characters of lines that are no digits, the end mark included."""
     return batch.answer_mask & (batch.tokens >= len(vocabulary.DIGITS))
 

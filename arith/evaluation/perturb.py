@@ -13,7 +13,7 @@ import torch
 from arith.data.batch import Batch
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
-from arith.evaluation.teacher_forced import judge, rows_at
+from arith.evaluation.teacher_forced import judge_batch, rows_at
 from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
 from arith.results.tables import align_columns
@@ -77,7 +77,7 @@ def probes(experiment: Experiment, model: Transformer, digits: int, n: int) -> l
     found: list[Probe] = []
     before: list[bool] = []
     for variant in variants(experiment, digits, n):
-        right = answered(model, variant, experiment.config.evaluation.seed)
+        right = judge_variant(model, variant, experiment.config.evaluation.seed)
         if right is None and not found:
             raise UsageError(f"problems of {digits} digits are beyond this model. Give fewer --digits")
         before = before or (right or [])
@@ -116,7 +116,7 @@ def variants(experiment: Experiment, digits: int, n: int) -> list[Variant]:
 
 
 @torch.no_grad()
-def answered(model: Transformer, variant: Variant, seed: int) -> list[bool] | None:
+def judge_variant(model: Transformer, variant: Variant, seed: int) -> list[bool] | None:
     """Which problems are answered right; None if the encoding has no ids for them."""
     data, n = variant.data, len(variant.problems)
     source = data.problems.sources[0]
@@ -130,16 +130,16 @@ def answered(model: Transformer, variant: Variant, seed: int) -> list[bool] | No
     right = np.zeros(n, dtype=bool)
     device = model.embedding.weight.device
     for rows, batch in data.collate_by_length(written, keys, lambda tokens: rows_at(model, tokens), device):
-        batch = with_marks(batch, variant.marks)
+        batch = add_marks(batch, variant.marks)
         ids = batch.placed_by(model.encoding)
         beyond = model.encoding.beyond(tuple(own + variant.moved * (own > 0) for own in ids))
         if beyond is not None and bool(beyond.any()):
             return None
-        right[rows] = judge(model, batch, variant.moved).right.cpu().numpy()
+        right[rows] = judge_batch(model, batch, variant.moved).right.cpu().numpy()
     return [bool(value) for value in right]
 
 
-def with_marks(batch: Batch, marks: int) -> Batch:
+def add_marks(batch: Batch, marks: int) -> Batch:
     """The same with more begin marks before each line."""
     if not marks:
         return batch

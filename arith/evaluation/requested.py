@@ -16,7 +16,7 @@ from arith.config.requested import RequestedTests
 from arith.errors import UsageError
 from arith.evaluation import session
 from arith.evaluation.exact_match import check_reach, conditions, every_suite, grid_conditions
-from arith.evaluation.failures import Gathered, Recording
+from arith.evaluation.failures import FailureCollector, PredictionRecorder
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.model.transformer import Transformer
@@ -41,14 +41,14 @@ def model_for(run: Run, tested: Experiment, sets: Sequence[Condition] | None = N
     try:
         check_reach(tested, model, sets)
     except UsageError:
-        longer = _rebuilt(run, tested)
-        if longer is None or not _alike(model, longer, trained):
+        longer = _rebuild(run, tested)
+        if longer is None or not _agree(model, longer, trained):
             raise
         model = longer
     return model, checkpoint.step
 
 
-def _rebuilt(run: Run, tested: Experiment) -> Transformer | None:
+def _rebuild(run: Run, tested: Experiment) -> Transformer | None:
     """The same weights in a model that is built for the tests; None if they do not fit."""
     try:
         return run.load_model(tested)[0]
@@ -57,7 +57,7 @@ def _rebuilt(run: Run, tested: Experiment) -> Transformer | None:
 
 
 @torch.no_grad()
-def _alike(model: Transformer, longer: Transformer, trained: Experiment) -> bool:
+def _agree(model: Transformer, longer: Transformer, trained: Experiment) -> bool:
     """Whether both say the same of training samples: ids that turn, or frequencies that are stretched, would not."""
     batch = trained.training_data().batch(0, SAMPLES, torch.device("cpu"))
     said = []
@@ -114,7 +114,7 @@ class Requested:
     step: int
     outputs: Outputs
 
-    def evaluate(self, device: torch.device) -> tuple[Results, Gathered | None]:
+    def evaluate(self, device: torch.device) -> tuple[Results, FailureCollector | None]:
         """Measure what is not measured yet, and write the results.
 
         Returns:
@@ -129,15 +129,15 @@ class Requested:
         gathered, recording = None, None
         if outputs.failures or outputs.anatomy or outputs.predictions is not None:
             header = self._header(saved.model)
-            gathered = Gathered(header, self.experiment.tested_task, outputs.failures)
+            gathered = FailureCollector(header, self.experiment.tested_task, outputs.failures)
             writer = Writer(outputs.predictions, header, before) if outputs.predictions else None
-            recording = Recording(model, gathered, writer)
+            recording = PredictionRecorder(model, gathered, writer)
             for test, rows in writer.kept.items() if writer else ():
                 if test in self.sets:
                     gathered.add(rows)
             # Without a file that holds them, the answers of what was measured before are not known.
             before = {test: cell for test, cell in before.items() if writer is not None and test in writer.kept}
-        results = session.measured(
+        results = session.evaluate_run(
             self.run,
             self.experiment,
             model,
@@ -150,7 +150,7 @@ class Requested:
         )
         if gathered is not None and outputs.anatomy:
             results = dataclasses.replace(results, anatomy=tuple(gathered.anatomy()))
-        session.saved(results, outputs.path, keep_others=True)
+        session.save_results(results, outputs.path, keep_others=True)
         return results, gathered
 
     def _header(self, fingerprint: str) -> PredictionHeader:

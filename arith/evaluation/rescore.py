@@ -7,7 +7,7 @@ from arith.catalogue.named import format_named, task_named
 from arith.catalogue.registry import import_file
 from arith.errors import RunError, UsageError
 from arith.evaluation.answers import read_number
-from arith.evaluation.failures import Gathered
+from arith.evaluation.failures import FailureCollector
 from arith.results.predictions import Prediction, Predictions
 from arith.results.tables import align_columns
 from arith.results.uncertainty import percent, wilson
@@ -30,7 +30,7 @@ class Score:
     high: float
 
 
-def rescored(path: Path, wanted: int = 0) -> tuple[list[Score], Gathered]:
+def rescore(path: Path, wanted: int = 0) -> tuple[list[Score], FailureCollector]:
     """The score of each test set in a file, and what else is to be said of it.
 
     Args:
@@ -43,7 +43,7 @@ def rescored(path: Path, wanted: int = 0) -> tuple[list[Score], Gathered]:
     for name in found.header.imports:
         import_file(name)
     task, form = task_named(found.header.task), format_named(found.header.format)
-    gathered, scores = Gathered(found.header, task, wanted), []
+    gathered, scores = FailureCollector(found.header, task, wanted), []
     if not found.rows:
         raise UsageError(f"{path} holds no problem")
     for row in found.rows:
@@ -53,7 +53,7 @@ def rescored(path: Path, wanted: int = 0) -> tuple[list[Score], Gathered]:
             raise RunError(
                 f"{path}, suite {suite}, {digits} digits: 'index' counts {len(rows)} problems from 0, each once"
             )
-        for row, result in zip(rows, _solved(task, rows), strict=True):
+        for row, result in zip(rows, _solve(task, rows), strict=True):
             _check(path, task, form, row, result)
             _check_place(path, row)
         gathered.add(rows)
@@ -77,7 +77,7 @@ def _check_place(path: Path, row: Prediction) -> None:
         raise RunError(f"{path}: 'first_wrong' is {row.first_wrong}, and should be {right} of {row.written!r:.60}")
 
 
-def _solved(task: Task, rows: list[Prediction]) -> list[str]:
+def _solve(task: Task, rows: list[Prediction]) -> list[str]:
     columns = zip(*(row.operands for row in rows), strict=True)
     answers = task.solve(*(Numbers.read(column) for column in columns))
     return [answers.text(row) for row in range(len(rows))]

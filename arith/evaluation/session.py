@@ -83,7 +83,7 @@ def fingerprint(model: nn.Module) -> str:
     return hashed.hexdigest()[:16]
 
 
-def measured(
+def evaluate_run(
     run: Run,
     experiment: Experiment,
     model: Transformer,
@@ -230,7 +230,7 @@ def check_same_test(held: Sequence[Cell], experiment: Experiment, path: Path, an
             raise UsageError(f"{path} holds results of another model ({there}). Choose another --out, or remove it")
 
 
-def saved(results: Results, path: Path, keep_others: bool = False) -> None:
+def save_results(results: Results, path: Path, keep_others: bool = False) -> None:
     """Write results where `measured` looks for them.
 
     Args:

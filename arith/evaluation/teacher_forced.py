@@ -24,7 +24,7 @@ SCORE_BYTES = {"cpu": 2**23, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verdicts:
     """Samples as they were answered.
 
     Args:
@@ -40,17 +40,17 @@ class Judged:
     def right(self) -> Bool[Tensor, " n"]:
         return self.first_wrong == 0
 
-    def __getitem__(self, rows: slice) -> "Judged":
-        return Judged(self.first_wrong[rows], self.margin[rows])
+    def __getitem__(self, rows: slice) -> "Verdicts":
+        return Verdicts(self.first_wrong[rows], self.margin[rows])
 
 
-def judged(
+def judge_dataset(
     model: Transformer,
     data: Dataset,
     n: int,
     flag: Flag | None = None,
     advance: Callable[[int], None] = lambda rows: None,
-) -> Judged:
+) -> Verdicts:
     """The first n samples.
 
     Args:
@@ -58,11 +58,11 @@ def judged(
         advance: told how many samples are done, batch by batch.
     """
     device = model.embedding.weight.device
-    found = Judged(torch.zeros(n, dtype=torch.long), torch.zeros(n))
+    found = Verdicts(torch.zeros(n, dtype=torch.long), torch.zeros(n))
     for rows, batch in data.batches(n, lambda tokens: rows_at(model, tokens), device):
         if flag is not None and flag.raised:
             break
-        own = judge(model, batch)
+        own = judge_batch(model, batch)
         found.first_wrong[torch.from_numpy(rows)] = own.first_wrong.cpu()
         found.margin[torch.from_numpy(rows)] = own.margin.cpu()
         advance(len(rows))
@@ -75,7 +75,7 @@ def rows_at(model: Transformer, tokens: int) -> int:
 
 
 @torch.no_grad()
-def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:
+def judge_batch(model: Transformer, batch: Batch, moved: int = 0) -> Verdicts:
     """Every sample of a batch, given the right answers.
 
     Args:
@@ -95,9 +95,9 @@ def judge(model: Transformer, batch: Batch, moved: int = 0) -> Judged:
     column = torch.arange(batch.queries, device=first.device)
     visited = asked & ((column <= first[:, None]) | ~any_wrong[:, None])
     margin = (likeliest - next_best).float().masked_fill(~visited, torch.inf).min(1).values
-    return Judged(place.where(any_wrong, 0), margin)
+    return Verdicts(place.where(any_wrong, 0), margin)
 
 
 def exact_matches(model: Transformer, data: Dataset, n: int, flag: Flag | None = None) -> Bool[Tensor, " n"]:
     """Whether each of the first n samples is answered right in every token, the end mark included."""
-    return judged(model, data, n, flag).right
+    return judge_dataset(model, data, n, flag).right

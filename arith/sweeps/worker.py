@@ -13,7 +13,7 @@ import torch
 from arith.config.recipe import Recipe
 from arith.config.schema import RunConfig
 from arith.errors import RunError, UsageError
-from arith.evaluation.session import find_finished_results, measured, saved
+from arith.evaluation.session import evaluate_run, find_finished_results, save_results
 from arith.experiment.experiment import Experiment
 from arith.experiment.inventory import FAILED
 from arith.experiment.run import Run
@@ -172,11 +172,11 @@ def run_and_test(run: Run, experiment: Experiment, label: str, world: World = AL
         model = train(run, experiment, world)
         try:
             with explain_out_of_memory(run.config.training, experiment.tokens):
-                results = measured(run, experiment, model, run.config.training.steps, label, run.results)
+                results = evaluate_run(run, experiment, model, run.config.training.steps, label, run.results)
         except KeyboardInterrupt:
             raise Interrupted(hint) from None
         with disk_errors("the results", hint):
-            saved(results, run.results)
+            save_results(results, run.results)
         if flag.raised:
             raise Interrupted(hint)
     return results

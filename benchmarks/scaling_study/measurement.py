@@ -77,7 +77,7 @@ def measure(point: Point, threads: int, seconds: float) -> dict[str, Any]:
     import torch
 
     from arith.evaluation.exact_match import cost
-    from arith.evaluation.teacher_forced import judged
+    from arith.evaluation.teacher_forced import judge_dataset
     from arith.experiment.experiment import Experiment
     from arith.performance.throughput import measure_throughput
 
@@ -96,7 +96,7 @@ def measure(point: Point, threads: int, seconds: float) -> dict[str, Any]:
     times: list[float] = []
     while len(times) < 2 or (sum(times) < seconds and len(times) < 30):
         began = clock()
-        judged(model, tests, n)
+        judge_dataset(model, tests, n)
         times.append(clock() - began)
     parameters = model.parameter_count()
     return {

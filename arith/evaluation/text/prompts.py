@@ -61,15 +61,15 @@ class TextTest:
         """A test set for each pair of operand lengths."""
         return grid_conditions(self.experiment(), lengths, samples)
 
-    def problems(self, test: Condition) -> "AskedSet":
+    def problems(self, test: Condition) -> "PromptSet":
         """One test set."""
         experiment = self.experiment((test.digits,), () if test.suite == GRID else (test.suite,), test.n)
         (job,) = jobs(experiment, [test])
         source, form = job.data.problems.sources[0], experiment.tested_format
         exact = source.problems(0, test.n)
         written = texts(job.data.problems, form, 0, test.n)
-        shots = self._solved(experiment)
-        return AskedSet(
+        shots = self._write_shots(experiment)
+        return PromptSet(
             self,
             test,
             source.task,
@@ -87,7 +87,7 @@ class TextTest:
     def _width(self) -> int | None:
         return format_named(self.format).width
 
-    def _solved(self, experiment: Experiment) -> str:
+    def _write_shots(self, experiment: Experiment) -> str:
         if not self.shots:
             return ""
         solved = texts(experiment.training_data().problems, experiment.tested_format, 0, self.shots)
@@ -95,7 +95,7 @@ class TextTest:
 
 
 @dataclass(frozen=True)
-class AskedSet:
+class PromptSet:
     """The problems of one test set.
 
     Args:
@@ -130,7 +130,7 @@ class AskedSet:
         read = [read_answer(self.task, self.format, *own) for own in zip(self.bare, replies, strict=True)]
         return [own == answer for own, answer in zip(read, self.answers, strict=True)]
 
-    def cell(self, right: Sequence[bool], model: "Asked") -> Cell:
+    def cell(self, right: Sequence[bool], model: "Respondent") -> Cell:
         """What results.json says of it."""
         test, correct = self.test, sum(right)
         low, high = wilson(correct, test.n)
@@ -163,7 +163,7 @@ class AskedSet:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Respondent:
     """A model that replies to text.
 
     Args:
@@ -178,7 +178,7 @@ class Asked:
     train_lengths: tuple[int, int] = UNKNOWN
 
 
-def cell_key(of: TextTest, model: Asked, test: Condition) -> CellKey:
+def cell_key(of: TextTest, model: Respondent, test: Condition) -> CellKey:
     """The key of the cell that a test set of a model has, or will have."""
     return CellKey(
         label=model.label,
@@ -272,7 +272,7 @@ def read_replies(path: Path) -> dict[str, str]:
     return found
 
 
-def replied(path: Path) -> Iterator[tuple[AskedSet, list[str]]]:
+def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
     """The test sets that a file of replies is of, with the replies in order.
 
     Raises:
@@ -281,7 +281,7 @@ def replied(path: Path) -> Iterator[tuple[AskedSet, list[str]]]:
     replies = read_replies(path)
     tests: dict[tuple[TextTest, Condition], None] = {}
     for name in replies:
-        tests.setdefault(_parsed(name, path))
+        tests.setdefault(_parse_id(name, path))
     for of, test in tests:
         asked = of.problems(test)
         missing = [name for name in asked.ids() if name not in replies]
@@ -290,7 +290,7 @@ def replied(path: Path) -> Iterator[tuple[AskedSet, list[str]]]:
         yield asked, [replies[name] for name in asked.ids()]
 
 
-def _parsed(name: str, path: Path) -> tuple[TextTest, Condition]:
+def _parse_id(name: str, path: Path) -> tuple[TextTest, Condition]:
     try:
         task, form, seed, shots, suite, lengths, n, row = name.split("/")
         pair = tuple(map(int, lengths.split("x")))

@@ -8,8 +8,8 @@ from typing import Protocol
 from torch import nn
 
 from arith.errors import UsageError
-from arith.evaluation.session import SavedCells, fingerprint, saved
-from arith.evaluation.text.prompts import Asked, AskedSet, TextTest, cell_key, read_replies, replied
+from arith.evaluation.session import SavedCells, fingerprint, save_results
+from arith.evaluation.text.prompts import PromptSet, Respondent, TextTest, cell_key, match_replies, read_replies
 from arith.process.hints import current_command
 from arith.process.progress import progress
 from arith.process.signals import catch_interrupts
@@ -28,11 +28,11 @@ class Replier(Protocol):
     def replies(self, prompts: Sequence[str], new_tokens: int, at_once: int) -> list[str]: ...
 
 
-def asked_by_text(
+def ask_sets(
     replier: Replier,
     of: TextTest,
     sets: Sequence[Condition],
-    who: Asked,
+    who: Respondent,
     path: Path,
     transcript: Path | None,
     at_once: int,
@@ -64,7 +64,7 @@ def asked_by_text(
                 if all(name in written for name in ids):
                     replies = [written[name] for name in ids]
                 else:
-                    replies = _asked(replier, asked, at_once)
+                    replies = _ask(replier, asked, at_once)
                     if transcript is not None:
                         _append(transcript, asked, replies)
                 cells.append(asked.cell(asked.right(replies), who))
@@ -75,11 +75,11 @@ def asked_by_text(
     return Results(tuple(cells), {"model": kept.model, "command": current_command()})
 
 
-def _asked(replier: Replier, asked: AskedSet, at_once: int) -> list[str]:
+def _ask(replier: Replier, asked: PromptSet, at_once: int) -> list[str]:
     return replier.replies(asked.prompts, asked.of.longest_reply(asked.test) + SPARE, at_once)
 
 
-def _append(transcript: Path, asked: AskedSet, replies: Sequence[str]) -> None:
+def _append(transcript: Path, asked: PromptSet, replies: Sequence[str]) -> None:
     rows = zip(asked.ids(), asked.prompts, replies, asked.right(replies), strict=True)
     with transcript.open("a") as opened:
         for name, prompt, reply, right in rows:
@@ -87,16 +87,16 @@ def _append(transcript: Path, asked: AskedSet, replies: Sequence[str]) -> None:
             opened.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def of_replies(path: Path, who: Asked) -> Results:
+def score_replies(path: Path, who: Respondent) -> Results:
     """What replies in a file are worth."""
-    cells = tuple(asked.cell(asked.right(replies), who) for asked, replies in replied(path))
+    cells = tuple(asked.cell(asked.right(replies), who) for asked, replies in match_replies(path))
     return Results(cells, {"model": f"replies of {who.label}", "command": current_command()})
 
 
-def saved_with_others(results: Results, path: Path) -> Results:
+def save_with_others(results: Results, path: Path) -> Results:
     """Write results, beside those of other test sets of the same model."""
     _check_same(path, results.about["model"], {CellKey.of(cell).test for cell in results.cells})
-    saved(results, path, keep_others=True)
+    save_results(results, path, keep_others=True)
     return Results.load(path)
 
 

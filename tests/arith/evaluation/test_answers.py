@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from arith.evaluation.answers import answered
-from arith.evaluation.teacher_forced import judged
+from arith.evaluation.answers import predict
+from arith.evaluation.teacher_forced import judge_dataset
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.results.schema import Condition
@@ -14,8 +14,8 @@ def test_the_first_wrong_token_of_one_pass_is_that_of_decoding(half_trained: Pat
     experiment = Experiment.of(run.config)
     model, _ = run.load_model(experiment)
     data = experiment.test_data("unequal", 2)
-    found = judged(model, data, 200)
-    rows = answered(model, Condition("unequal", 2, 200), data, 0, found)
+    found = judge_dataset(model, data, 200)
+    rows = predict(model, Condition("unequal", 2, 200), data, 0, found)
     assert 0.02 < float(found.right.float().mean()) < 0.98, "half-trained, or the test proves nothing"
     for row, first in zip(rows, found.first_wrong.tolist(), strict=True):
         a, b = map(int, row.operands)
@@ -27,5 +27,5 @@ def test_the_first_wrong_token_of_one_pass_is_that_of_decoding(half_trained: Pat
         else:
             assert row.written == row.expected
         assert row.correct == (row.answer == row.result and row.written.endswith("$"))
-    again = answered(model, Condition("unequal", 2, 50), data, 100, found[100:150])
+    again = predict(model, Condition("unequal", 2, 50), data, 100, found[100:150])
     assert [row.written for row in again] == [row.written for row in rows[100:150]]

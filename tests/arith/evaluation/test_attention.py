@@ -5,7 +5,7 @@ import torch
 from einops import rearrange, repeat
 
 from arith.config.schema import RunConfig
-from arith.evaluation.attention import attended, weights_of
+from arith.evaluation.attention import record_attention, weights_of
 from arith.experiment.experiment import Experiment
 from arith.model.block import Attention
 
@@ -34,7 +34,7 @@ def test_maps_are_what_the_model_weighs_its_values_with(encoding: str) -> None:
     for module in model.modules():
         if isinstance(module, Attention):
             module.register_forward_hook(check)
-    weights = attended(model, batch)
+    weights = record_attention(model, batch)
     assert compared == [True] * 4
     assert [own.shape for own in weights] == [(4, 4, 14, 14)] * 4
     assert all(torch.allclose(own.sum(-1), torch.ones(()), atol=1e-5) for own in weights)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 from arith.errors import UsageError
-from arith.evaluation.compare import compared
+from arith.evaluation.compare import compare
 from arith.results.schema import Condition
 
 Arith = Callable[..., Result]
@@ -18,14 +18,14 @@ SMALL = ["--steps", "3", "--batch", "8", "--digits", "1-2", "--test-digits", "1-
 def test_the_better_is_called_better() -> None:
     test = Condition("random", 3, 100), "addition"
     weak, strong = [n < 50 for n in range(100)], [n < 80 for n in range(100)]
-    better, same = compared(["a", "b", "c"], [{test: weak}, {test: strong}, {test: weak[::-1]}])
+    better, same = compare(["a", "b", "c"], [{test: weak}, {test: strong}, {test: weak[::-1]}])
     assert (better.verdict, same.verdict) == ("better", "unclear")
     assert better.difference == pytest.approx(0.3)
     assert (better.only_first, better.only_second, same.only_first) == (0, 30, 50)
-    (worse,) = compared(["b", "a"], [{test: strong}, {test: weak}])
+    (worse,) = compare(["b", "a"], [{test: strong}, {test: weak}])
     assert worse.verdict == "worse"
     with pytest.raises(UsageError, match="not tested on the same problems"):
-        compared(["a", "b"], [{test: weak}, {(Condition("random", 4, 100), "addition"): strong}])
+        compare(["a", "b"], [{test: weak}, {(Condition("random", 4, 100), "addition"): strong}])
 
 
 def test_runs_and_their_predictions_compare_alike(arith: Arith, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from arith.catalogue.named import task_named
-from arith.evaluation.failures import CLASSES, anatomy, classes
+from arith.evaluation.failures import CLASSES, anatomy, classify
 from arith.results.error_classes import merge_anatomies
 from arith.results.predictions import Prediction, PredictionHeader
 from arith.tasks.addition import Addition
@@ -62,15 +62,15 @@ def prediction(problem: str, answer: int | None, form: str = "plain", **changes:
 def test_wrong_answers_are_classified(problem: str, answer: int | None, expected: str) -> None:
     task = task_named("subtraction" if "-" in problem else "multiplication" if "*" in problem else "addition")
     row = prediction(problem, answer)
-    assert classes(task, [row]) == [expected]
+    assert classify(task, [row]) == [expected]
     # What stands beside it changes nothing.
     other = prediction(problem.replace("1", "2"), 7)
-    assert classes(task, [other, row, other])[1] == expected
+    assert classify(task, [other, row, other])[1] == expected
 
 
 def test_an_answer_that_never_ends_is_of_the_wrong_length() -> None:
     row = dataclasses.replace(prediction("12+34", 466), written="466")
-    assert classes(task_named("addition"), [row]) == ["length"]
+    assert classify(task_named("addition"), [row]) == ["length"]
 
 
 def test_a_carry_makes_an_answer_one_digit_longer_or_shorter_at_most() -> None:
@@ -78,7 +78,7 @@ def test_a_carry_makes_an_answer_one_digit_longer_or_shorter_at_most() -> None:
     rows = [prediction("241+759", answer) for answer in (990, 90)]
     # 12+34 is 46: beside longer problems, whose columns it gets, each digit of 1146 is its column's with some carry.
     rows += [prediction("12+34", answer) for answer in (146, 1146)] + [prediction("12345+54321", 66667)]
-    assert classes(task_named("addition"), rows) == ["dropped", "length", "spurious", "length", "spurious"]
+    assert classify(task_named("addition"), rows) == ["dropped", "length", "spurious", "length", "spurious"]
 
 
 def test_anatomy_counts_by_place_and_carry_chain() -> None:
@@ -111,4 +111,4 @@ def test_wrong_answers_are_called_what_they_are(a: int, b: int, written: str, na
         suite="random", digits=3, operand_lengths=None, index=0, prompt=f"{a}+{b}=", operands=(str(a), str(b)),
         result=right, expected=f"{right}$", written=f"{written}$", answer=written, first_wrong=1, margin=1.0,
     )  # fmt: skip
-    assert classes(Addition(), [row]) == [name]
+    assert classify(Addition(), [row]) == [name]

@@ -10,7 +10,7 @@ from click.testing import Result
 from torch.nn import functional
 
 from arith.config.schema import RunConfig
-from arith.evaluation.language import language, surprise, words_of
+from arith.evaluation.language import language, measure_surprise, words_of
 from arith.experiment.experiment import Experiment
 from arith.results.schema import Results
 from arith.tasks import vocabulary
@@ -67,7 +67,7 @@ def test_a_model_that_knows_nothing_gives_every_character_the_same() -> None:
 
 def test_only_characters_that_are_no_digits_are_counted() -> None:
     data = experiment_with(loss="line").training_data()
-    _, characters, words = surprise(experiment_with().model(), data, 3)
+    _, characters, words = measure_surprise(experiment_with().model(), data, 3)
     text = [vocabulary.decode(tokens) for tokens in data.batch(0, 3, CPU).tokens.numpy()]
     assert characters == sum(not letter.isdigit() for line in text for letter in line) + 3  # the end marks
     assert words == sum(map(words_of, text))

@@ -5,8 +5,8 @@ import torch
 
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
-from arith.evaluation.perturb import Variant, answered, probes, variants, with_marks
-from arith.evaluation.teacher_forced import judge
+from arith.evaluation.perturb import Variant, add_marks, judge_variant, probes, variants
+from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 
 CPU = torch.device("cpu")
@@ -25,13 +25,13 @@ def test_moved_ids_are_seen_by_absolute_encodings_alone(encoding: str, same: boo
     model = experiment.model().eval()
     batch = experiment.test_data("random", 3).batch(0, 30, CPU)
     with torch.no_grad():
-        here, moved = judge(model, batch), judge(model, batch, 5)
+        here, moved = judge_batch(model, batch), judge_batch(model, batch, 5)
     assert torch.allclose(here.margin, moved.margin, atol=1e-3) == same
 
 
 def test_marks_stand_before_the_line_and_shift_all(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = untrained("rope", format="plain").test_data("nines", 3).batch(0, 20, CPU)
-    more = with_marks(batch, 3)
+    more = add_marks(batch, 3)
     assert torch.equal(more.tokens[:, 3:], batch.tokens)
     assert torch.equal(more.answer_mask[:, 3:], batch.answer_mask)
     assert not more.answer_mask[:, :3].any()
@@ -71,7 +71,7 @@ def test_what_has_no_ids_is_told_and_not_measured() -> None:
     model = experiment.model().eval()
     first, *_ = variants(experiment, 4, 5)
     beyond = Variant("moved", first.data, first.problems, moved=100)
-    assert answered(model, first, 1) is not None
-    assert answered(model, beyond, 1) is None
+    assert judge_variant(model, first, 1) is not None
+    assert judge_variant(model, beyond, 1) is None
     with pytest.raises(UsageError, match="beyond this model"):
         probes(experiment, model, 9, 5)

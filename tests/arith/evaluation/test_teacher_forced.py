@@ -8,7 +8,7 @@ import torch
 
 from arith.config.schema import RunConfig
 from arith.evaluation import teacher_forced as judging
-from arith.evaluation.teacher_forced import exact_matches, judge, judged
+from arith.evaluation.teacher_forced import exact_matches, judge_batch, judge_dataset
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.tasks import vocabulary
@@ -50,9 +50,9 @@ def test_one_pass_equals_cached_greedy_decoding(tmp_path: Path, encoding: str, f
         decoded = model.answer(prompt, batch.key, batch.tokens.shape[1] - cut, batch.capacity)
         padded = torch.full_like(batch.tokens[:, cut:], vocabulary.token(vocabulary.PAD))
         padded[:, : decoded.shape[1]] = decoded
-        in_one_pass = judge(model, batch).right
+        in_one_pass = judge_batch(model, batch).right
         assert torch.equal(in_one_pass, (padded == batch.tokens[:, cut:]).all(1))
-        alone = torch.cat([judge(model, data.batch(row, 1, CPU)).right for row in range(60)])
+        alone = torch.cat([judge_batch(model, data.batch(row, 1, CPU)).right for row in range(60)])
         assert torch.equal(in_one_pass[:60], alone)
         right.append(in_one_pass)
     share = float(torch.cat(right).float().mean())
@@ -75,13 +75,13 @@ def untrained(**values: object) -> Experiment:
 def test_batches_pay_next_to_no_padding_and_change_nothing() -> None:
     experiment = untrained(format="plain", encoding="learned@randomized:span=64+t5")
     model, data = experiment.model().eval(), experiment.test_data("nines", 4)
-    whole = judged(model, data, 200)
+    whole = judge_dataset(model, data, 200)
     paid = asked = 0
     for rows, batch in data.batches(200, lambda tokens: 9, CPU):
         assert len(rows) <= 9
         paid, asked = paid + batch.tokens.numel(), asked + int(batch.length.sum())
         with torch.no_grad():
-            own = judge(model, batch)
+            own = judge_batch(model, batch)
         assert torch.equal(own.first_wrong, whole.first_wrong[torch.from_numpy(rows)])
         assert torch.allclose(own.margin, whole.margin[torch.from_numpy(rows)], atol=1e-4)
     assert paid <= 1.0625 * asked
@@ -95,7 +95,7 @@ def test_a_margin_is_that_of_the_two_best_tokens() -> None:
     model, data = experiment.model().eval(), experiment.test_data("random", 3)
     batch = data.batch(0, 20, CPU)
     with torch.no_grad():
-        own = judge(model, batch)
+        own = judge_batch(model, batch)
         ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
         best = model(batch.tokens, ids).topk(2, -1).values
     for row in range(20):

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from arith.config.schema import RunConfig
-from arith.evaluation.teacher_forced import judge
+from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.model.cost import block_parameters, forward_flops, palm_flops, training_flops
 
@@ -30,7 +30,7 @@ def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> N
         model.config, vocabulary, 6, tokens, batch.queries, batch.logits_per_row
     )
     with FlopCounterMode(display=False) as counted, torch.no_grad():
-        judge(model, batch)
+        judge_batch(model, batch)
     assert counted.get_total_flops() == 6 * forward_flops(model.config, vocabulary, tokens, batch.queries)
 
 

@@ -14,7 +14,7 @@ from arith.config.schema import RunConfig
 from arith.data.batch import Batch
 from arith.data.problems import find_suite
 from arith.errors import UsageError
-from arith.evaluation.teacher_forced import judge
+from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.model.looped import Looped, columns, factor_digits
@@ -81,7 +81,7 @@ def test_a_model_that_follows_the_trace_is_right_at_any_length(kind: str, suite:
         return torch.nn.functional.one_hot(found, 10).float()[:, -queries:]
 
     model.revise = exact  # type: ignore[method-assign]
-    assert judge(model, batch).right.all()
+    assert judge_batch(model, batch).right.all()
     assert loops == list(range(len(loops)))
     assert len(loops) >= 12
 
@@ -110,8 +110,8 @@ def test_answers_are_those_that_are_judged() -> None:
     assert (answered[:, -1] == vocabulary.token("$")).all()
     given = torch.cat([batch.tokens[:, :cut], answered], dim=1)
     samples = batch.samples._replace(tokens=given.to(torch.uint8))
-    assert judge(model, dataclasses.replace(batch, samples=samples)).right.all()
-    judged = judge(model, batch)
+    assert judge_batch(model, dataclasses.replace(batch, samples=samples)).right.all()
+    judged = judge_batch(model, batch)
     assert torch.equal(judged.right, (answered == batch.tokens[:, cut:]).all(1))
     first = (answered != batch.tokens[:, cut:]).int().argmax(1) + 1
     assert torch.equal(judged.first_wrong, first.where(~judged.right, 0))
@@ -121,12 +121,12 @@ def test_a_sample_is_answered_alike_in_every_batch_and_wherever_ids_begin() -> N
     config = looped()
     model, data = built(config), Experiment.of(config).training_data()
     together = data.batch(0, 20, CPU)
-    right = judge(model, together)
-    moved = judge(model, together, moved=7)
+    right = judge_batch(model, together)
+    moved = judge_batch(model, together, moved=7)
     assert torch.equal(moved.first_wrong, right.first_wrong)
     torch.testing.assert_close(moved.margin, right.margin)
     for row in range(20):
-        alone = judge(model, data.batch(row, 1, CPU))
+        alone = judge_batch(model, data.batch(row, 1, CPU))
         assert alone.first_wrong == right.first_wrong[row]
         torch.testing.assert_close(alone.margin[0], right.margin[row], rtol=1e-3, atol=1e-4)
 

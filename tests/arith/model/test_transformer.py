@@ -10,8 +10,8 @@ from torch import Tensor
 from arith.config.schema import RunConfig
 from arith.encodings.base import Positions
 from arith.errors import UsageError
-from arith.evaluation.attention import attended
-from arith.evaluation.teacher_forced import judge
+from arith.evaluation.attention import record_attention
+from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
 
@@ -67,7 +67,7 @@ def test_loops_are_summed() -> None:
 def test_a_head_begins_at_its_digit_of_each_loop() -> None:
     experiment = Experiment.of(summed())
     batch = experiment.training_data().batch(0, 1, CPU)
-    weights = attended(experiment.model().eval(), batch)
+    weights = record_attention(experiment.model().eval(), batch)
     # ^ a a a * b b b = c c c c c c $: the token before column k is at 8 + k.
     for loop in range(DIGITS):
         for column in range(2 * DIGITS):
@@ -95,7 +95,7 @@ def test_a_step_learns_and_answers_are_judged() -> None:
         losses.append(loss.item())
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
     assert all(parameter.grad is not None for parameter in model.parameters())
-    assert len(judge(model.eval(), data.batch(0, 5, CPU)).right) == 5
+    assert len(judge_batch(model.eval(), data.batch(0, 5, CPU)).right) == 5
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
-from arith.evaluation.session import measured
+from arith.evaluation.session import evaluate_run
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.figures.accuracy import draw_accuracy
@@ -79,7 +79,7 @@ def looped(**changes: object) -> RunConfig:
 def test_what_was_told_an_algorithm_is_drawn_apart(tmp_path: Path) -> None:
     config = looped(evaluation={"digits": [1, 2], "samples": 3, "suites": ["random"]})
     experiment = Experiment.of(config)
-    told = measured(
+    told = evaluate_run(
         Run.begin(tmp_path / "run", config), experiment, experiment.model().eval(), 0, "told", tmp_path / "told.json"
     )
     (cell, *_) = told.cells

@@ -42,7 +42,7 @@ def test_a_signal_between_two_parts_of_a_command_is_not_lost(
     arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     """After the last step, after the last test and while results are written nothing asks for signals any more."""
-    name = {"training": "train", "tests": "measured", "results": "saved"}[part]
+    name = {"training": "train", "tests": "evaluate_run", "results": "save_results"}[part]
     work = getattr(worker, name)
 
     def then_signal(*given: object) -> object:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from arith.catalogue.named import format_named, task_named
 from arith.data.tokenized import texts
 from arith.errors import UsageError
-from arith.evaluation.text.prompts import TextTest, last_number, replied, write_prompts
+from arith.evaluation.text.prompts import TextTest, last_number, match_replies, write_prompts
 from arith.results.schema import Condition, Results
 
 TWO = [Condition("random", 1, 6), Condition("random", 3, 6)]
@@ -89,7 +89,7 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     def refused(match: str, *lines: str) -> None:
         path.write_text("\n".join(lines))
         with pytest.raises(UsageError, match=match):
-            list(replied(path))
+            list(match_replies(path))
 
     whole = [json.dumps(row) for row in rows]
     refused("lacks 1 of 6 replies, the first to addition/plain/1/0/random/3/6/5", *whole[:-1])

@@ -10,8 +10,8 @@ import torch
 from click.testing import Result
 
 from arith.evaluation.session import SavedCells
-from arith.evaluation.text.prompts import Asked, TextTest, replied
-from arith.evaluation.text.session import asked_by_text
+from arith.evaluation.text.prompts import Respondent, TextTest, match_replies
+from arith.evaluation.text.session import ask_sets
 from arith.hf.generation import TextModel
 from arith.results.schema import Condition, Results
 
@@ -64,12 +64,12 @@ def test_an_interrupted_test_keeps_what_was_replied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transcript: Path | None
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    replier, of, who, path = Interrupting(), TextTest("addition", "plain", 1), Asked("it"), Path("results.json")
+    replier, of, who, path = Interrupting(), TextTest("addition", "plain", 1), Respondent("it"), Path("results.json")
     with pytest.raises(KeyboardInterrupt):
-        asked_by_text(replier, of, TWO, who, path, transcript, 32)
-    results = asked_by_text(replier, of, TWO, who, path, transcript, 32)
+        ask_sets(replier, of, TWO, who, path, transcript, 32)
+    results = ask_sets(replier, of, TWO, who, path, transcript, 32)
     assert replier.asked == 3
     assert [cell.digits for cell in results.cells] == [1, 3]
     assert SavedCells(results.about["model"], path).partial.exists()
     if transcript is not None:
-        assert [len(replies) for _, replies in replied(transcript)] == [6, 6]
+        assert [len(replies) for _, replies in match_replies(transcript)] == [6, 6]
