@@ -25,6 +25,7 @@ class Positions:
     ids: Ids = field(init=False)
 
     def __post_init__(self) -> None:
+        # Made once, although the class is frozen: kernels compare ids as tensors, not by their values.
         object.__setattr__(self, "ids", self.level(0))
 
     def level(self, level: int) -> Ids:
@@ -32,6 +33,7 @@ class Positions:
 
     def last(self, queries: int) -> "Positions":
         """Only the last tokens ask."""
+        # Not `-queries`, which would keep all tokens if none asked.
         return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
 
     def slide(self, loop: int | Int[Tensor, "#b 1"]) -> "Positions":

@@ -41,6 +41,7 @@ def alibi_exponents(heads: int) -> list[float]:
     >>> alibi_exponents(6)
     [2.0, 4.0, 6.0, 8.0, 1.0, 3.0]
     """
+    # 8 is the authors' range: the last of a power of two heads has the slope 2^-8.
     power = 2 ** (heads.bit_length() - 1)
     lower = [8 * head / power for head in range(1, power + 1)]
     between = [4 * head / power for head in range(1, 2 * power, 2)]
@@ -124,6 +125,7 @@ class HardALiBi(DistanceBias):
         super().__init__(masked)  # at this distance the widest window has ended
         self.masked = masked
         head = torch.arange(1, heads + 1)[:, None]
+        # The table's ends are at distance `masked`, and farther keys share them.
         far = (self.distance >= head) & (head <= masked)
         self.register_buffer("windows", torch.where(far, HIDDEN, 0.0), persistent=False)
 
@@ -155,6 +157,7 @@ class KERPLE(DistanceBias):
             raise ValueError(f"kerple is of kind log or power, got {kind!r}")
         self.reach = highest
         self.kind = kind
+        # 1.99 keeps the logit below finite: a growth of 2 would start at infinity.
         strongest, fastest = (2.0, 1.0) if kind == "log" else (1.0, 1.99)
         strength = torch.empty(heads, 1).uniform_(0.01, strongest)
         growth = torch.empty(heads, 1).uniform_(0.01, fastest)
@@ -207,6 +210,7 @@ class Sandwich(DistanceBias):
         # Near 0 a difference of large sums: in double precision.
         frequencies = base ** -(torch.arange(0, dimensions, 2, dtype=torch.float64) / dimensions)
         agreement = (self.distance[:, None] * frequencies).cos().sum(1) - dimensions / 2
+        # The authors' ratios, ALiBi's exponents: from 8 / H for the first head to 8 for the last.
         ratio = 8 * torch.arange(1, heads + 1, dtype=torch.float64)[:, None] / heads
         self.register_buffer("agreement", (agreement / ratio).float(), persistent=False)
 

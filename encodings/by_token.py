@@ -84,6 +84,7 @@ class Tags(_ByToken):
     def _ids(
         self, key: Int[Tensor, "..."], index: Int[Tensor, "..."], tested: Bool[Tensor, "..."]
     ) -> Int[Tensor, "..."]:
+        # Words begin at 0, which as an id means no position.
         return 1 + draw30(key, Use.TAGS, index)
 
 
@@ -134,9 +135,11 @@ class CAPE(_ByToken):
     def _ids(
         self, key: Int[Tensor, "..."], index: Int[Tensor, "..."], tested: Bool[Tensor, "..."]
     ) -> Int[Tensor, "..."]:
+        # Tokens count from 1, so place 0 is free for what the whole sample shares.
         sample = torch.zeros_like(key)
         shift = self.shift * uniform(draw30(key, Use.SHIFT, sample))
         jitter = self.jitter * uniform(draw30(key, Use.JITTER, index))
+        # Uniform in the logarithm: positions are stretched as often as they are shrunk.
         scale = self.scale ** (2 * uniform(draw30(key, Use.SCALE, sample)) - 1)
         # Where resolution and scale are equal, the product may be rounded to just below 1.
         ids = (self.resolution * (index + shift + jitter) * scale).long().clamp(min=1)

@@ -42,6 +42,8 @@ class Composed(nn.Module):
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
         check_together([(part.encoding, part.scheme) for part in parts])
+        # Schemes are equal if their settings are. Those of a kind are asked once, and their parts get the same tensors,
+        # by which kernels know that ids are shared. A dict keeps the order in which they are written.
         self.schemes: tuple[Scheme, ...] = tuple(dict.fromkeys(part.scheme for part in parts))
         self.which = [self.schemes.index(part.scheme) for part in parts]
         self.parts = nn.ModuleList(part.encoding for part in parts)
@@ -85,6 +87,7 @@ class Composed(nn.Module):
 
     def beyond(self, ids: Ids) -> Bool[Tensor, "#b n"] | None:
         """Where ids are larger than can be encoded, as a number that never ends gets; None: nowhere."""
+        # Ids are looked at, not lengths: a model that never writes its end goes beyond any length that was checked.
         over = [
             (ids[which][: encoding.levels] > encoding.reach).any(0)
             for encoding, which in self.encodings()
@@ -148,5 +151,6 @@ class ComposedLayer:
     ) -> tuple[Term, ...]:
         found: list[Term] = []
         for place, (encoding, which) in enumerate(self.parts):
+            # A memory of its own for each part: two parts may keep something under the same name.
             found += encoding.terms(x, q, k, positions[which], memory.setdefault(str(place), {}))
         return tuple(found)

@@ -50,6 +50,7 @@ class CoPELayer(LayerEncoding):
 
     def __init__(self, head_width: int, farthest: int) -> None:
         super().__init__()
+        # Zeros, as in the listing: a new model scores as if it had no positions.
         self.table = nn.Parameter(torch.zeros(farthest + 1, head_width))
 
     def terms(
@@ -67,7 +68,11 @@ class CoPELayer(LayerEncoding):
         farthest = self.table.shape[0] - 1
         # Half precision cannot count: from 256 on, bfloat16 has no odd numbers.
         gates = scores.to(torch.promote_types(scores.dtype, torch.float32)).sigmoid().tril(keys - queries)
+        # Gates ahead of a query are 0 by now. From the right, the sum at a key is that of all gates from it to the
+        # query.
         position = gates.flip(-1).cumsum(-1).flip(-1).clamp(max=farthest)
+        # The floor has no gradient, so positions learn through `above` alone. One below the last slot at most, or the
+        # slot above would not exist.
         below = position.detach().floor().clamp(max=farthest - 1)
         above = position - below
         whole = q @ self.table.transpose(0, 1)

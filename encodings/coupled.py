@@ -132,6 +132,8 @@ class Coupled(DigitScheme):
         return torch.stack(ids)[..., None], state._replace(rank=next_rank(state.rank, kind))
 
     def _number_offset(self, prompt: Prompt, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        # Words for this level alone, so that its origin and that of significance are independent. Any bound far above
+        # all periods would do: the shift takes the remainder.
         return self._number_shift.offset(below(words(key, Use.NUMBER, 1)[:, 0], 2**62), prompt.tested)
 
 
@@ -139,6 +141,7 @@ def _significance(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"], prompt:
     """Ids of level 1, from a fixed origin."""
     reading = prompt.reading
     rank = place(kind, answer, reading)
+    # Written most significant digit first, significance is counted from the right.
     operand = rank if reading.operands == "lsb" else place(kind.flip(1), answer.flip(1), reading).flip(1)
     first, change = (own[:, None] for own in _answer_order(prompt))
     return _raw(kind, torch.where(answer, _answer_significance(rank, first, change), operand))
@@ -162,6 +165,7 @@ def _answer_significance(
 
 def _raw(kind: Int[Tensor, "..."], significance: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
     sign = (kind == Kind.OPERATOR) | (kind == Kind.EQUALS)
+    # 0 means no position and 1 is for signs, so that units have 2.
     return (2 + significance) * (kind == Kind.DIGIT) + sign
 
 

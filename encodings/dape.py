@@ -91,7 +91,10 @@ class DAPELayer(TableEncoding):
     def _adapt(self, ids: Ids, scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
         own, other = rearrange(ids.q, "b q -> b 1 q 1"), rearrange(ids.k, "b k -> b 1 1 k")
         bias = self.base((other - own).abs()).to(scores.dtype).expand_as(scores)
+        # The MLP mixes the heads of one pair of tokens, so heads come last; this is the tensor that takes the memory.
         pairs = rearrange(torch.cat([scores, bias], dim=1), "b h q k -> b q k h")
         adapted = bias + rearrange(self.adapt(pairs), "b q k h -> b h q k")
+        # A pair without a position keeps its scores: the mask is on the sum, as the MLP gives something for a bias of 0
+        # too.
         out: Tensor = scores + adapted * ((own != 0) & (other != 0))
         return out

@@ -35,6 +35,7 @@ class DigitScheme(ABC):
 
     @property
     def _shift(self) -> Shift:
+        # One id more than there are digits: coupled positions give signs an id as well.
         return Shift(self.origin, self.span, period=self.digits + 1, tested=self.tested)
 
     @property
@@ -120,9 +121,12 @@ def rank(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"]) -> Int[Tensor, "
     """Digits that stand before each token without a break. Prompt and answer never share a number."""
     digit = (kind == Kind.DIGIT).long()
     counted = digit.cumsum(1)
+    # A gap is no end: digits grouped by spaces are one number.
     ends_number = (kind != Kind.DIGIT) & (kind != Kind.GAP)
     border = answer[:, 1:] != answer[:, :-1]
     new_part = torch.cat([torch.zeros_like(answer[:, :1]), border], dim=1)
+    # Digits up to the last end of a number. The count never falls, so a running maximum carries it on. Where the answer
+    # begins, its own first digit is left out.
     before_number = (counted * ends_number).maximum((counted - digit) * new_part).cummax(1).values
     return counted - digit - before_number
 
@@ -142,6 +146,7 @@ def number(
     """
     digit, before = kind == Kind.DIGIT, rank(kind, answer)
     begins = digit & (before == 0) & ~answer
+    # Interleaved operands are one run of digits, which begins all of them at once.
     begun = begins.cumsum(1) * reading.interleaved
     last = begun[:, -1:] + 1
     own = begun - (reading.interleaved - 1) + before % reading.interleaved

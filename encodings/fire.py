@@ -60,6 +60,7 @@ class FIRE(Encoding):
                 f"fire's compression and threshold are above 0: got compression={compression}, threshold={threshold}"
             )
         self.reach, self.layers, self.shared = highest, layers, shared
+        # The defaults of hidden, compression and threshold are those of the listing in the paper.
         self.functions = nn.ModuleList(
             FIRELayer(heads, highest, hidden, compression, threshold) for _ in range(1 if shared else layers)
         )
@@ -93,6 +94,7 @@ class FIRELayer(LayerEncoding):
 
     def table(self, ids: Int[Tensor, " p"]) -> Float[Tensor, "h p p"]:
         """The bias of each pair of these ids."""
+        # Autocast would run the MLP in half precision, where neighbouring distances give the same fraction.
         with torch.autocast(ids.device.type, enabled=False):
             return self._bias(ids[:, None], ids[None])
 
@@ -100,6 +102,8 @@ class FIRELayer(LayerEncoding):
         # In bfloat16 the ids 256 and 257 are one.
         threshold = exact(self.threshold)
         distance = (q - k).abs().to(threshold.dtype)
+        # Nearer to the start than the threshold, all positions divide by the same: a distance then means the same at
+        # each.
         look_back = torch.maximum(q.to(threshold.dtype), threshold)
         fraction = (exact(self.compression) * distance).log1p() / (exact(self.compression) * look_back).log1p()
         bias: Tensor = self.function(fraction[..., None].to(self.log_threshold.dtype)).movedim(-1, 0)
@@ -119,6 +123,8 @@ class FIRELayer(LayerEncoding):
         memory: Memory,
     ) -> tuple[PairTable | ScoreMod]:
         ids = positions.ids
+        # Three ways to the same scores: a table of the tokens' own pairs where a batch shares ids; each pair by itself
+        # where they are fewer than all pairs of ids; else a table of all ids, which decoding keeps.
         if ids.k.shape[0] == 1:
             return (PairTable(self.table(ids.k[0])),)
         if TABLE not in memory and ids.q.numel() * ids.k.shape[1] < self.highest**2:

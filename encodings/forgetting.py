@@ -46,6 +46,7 @@ class ForgettingLayer(LayerEncoding):
     def __init__(self, width: int, heads: int, bias: float) -> None:
         super().__init__()
         self.gate = nn.Linear(width, heads)
+        # Small, so that all gates begin near sigmoid(bias), whatever the token.
         nn.init.normal_(self.gate.weight, std=0.02)
         nn.init.constant_(self.gate.bias, bias)
 
@@ -60,6 +61,7 @@ class ForgettingLayer(LayerEncoding):
         gates = rearrange(self.gate(x), "b n h -> b h n")
         # Differences of long sums need more digits than half precision has.
         cumulative = functional.logsigmoid(gates.to(torch.promote_types(gates.dtype, torch.float32))).cumsum(-1)
+        # Only differences matter, so the sums of a cache stay as they are, and new tokens go on from the last of them.
         if "cumulative" in memory:
             earlier = memory["cumulative"]
             cumulative = torch.cat([earlier, earlier[..., -1:] + cumulative], dim=-1)

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from arith.encodings.base import PerLayer, TableEncoding
 from arith.kernels.terms import DistanceTable, Ids
 
+# e**-30 is 1e-13: beside a key of the query's own id all others vanish.
 HIDDEN = -30.0
+# Between the two: signs are seen where no token has the query's id, and only there.
 SIGNS = -10.0
 
 
@@ -60,6 +62,7 @@ class Lanes(PerLayer):
                 f"got sharp={sharp}, radius={radius}, gain={gain}"
             )
         start = torch.full((heads, 2 * radius + 2), HIDDEN)
+        # Heads in runs, one run a lane, of sizes that differ by one at most.
         own = torch.arange(heads) * lanes // heads == lane - 1
         start[own, radius], start[own, -1], start[~own, -1] = 0.0, SIGNS, 0.0
         super().__init__(LanesLayer(start * (layer < sharp), gain) for layer in range(layers))
@@ -71,6 +74,7 @@ class LanesLayer(TableEncoding):
     def __init__(self, start: Float[Tensor, "h 2r+2"], gain: float) -> None:
         super().__init__()
         self.gain = gain
+        # What is added begins at `start`, whatever the gain.
         self.table = nn.Parameter(start / gain)
 
     def scores(self) -> Float[Tensor, "h 2r+2"]:

@@ -36,9 +36,12 @@ class Learned(Encoding):
         self.reach, self.levels = highest, levels
         self.table = nn.Parameter(std * torch.randn(highest + 1, width))
         for level in range(2, levels + 1):
+            # The first keeps the name that it has in models of one level.
             self.register_parameter(f"table_{level}", nn.Parameter(std * torch.randn(highest + 1, width)))
 
     def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
+        # Parameters come in the order in which they were registered: a table a level. Row 0 is looked up and multiplied
+        # by 0.
         for ids, table in zip(positions.q[: self.levels], self.parameters(), strict=True):
             x = x + functional.embedding(ids, table) * (ids != 0)[..., None]
         return x

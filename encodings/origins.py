@@ -73,11 +73,13 @@ class Shift:
             drawn: a random integer, 0 or more, for each sample.
             tested: whether the samples are tests.
         """
+        # Drawn for every sample and reduced here, so that a sample's number is the same whatever the origin.
         bounds = {"fixed": 1, "random": self._starts, "cyclic": self.period}
         return drawn % (1 if tested and self.tested == "fixed" else bounds[self.origin])
 
     def move(self, ids: Int[Tensor, "..."], offset: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
         moved = ids + offset
         if self.origin == "cyclic":
+            # Ids go from 1 to the period, remainders from 0.
             moved = torch.where(ids > self.period, moved, (moved - 1) % self.period + 1)
         return moved * (ids > 0)

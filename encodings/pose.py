@@ -50,10 +50,12 @@ class PoSE(Drawn):
         if prompt.tested:
             return place
         skips = min(self.chunks, capacity) - 1
+        # Cuts come after different tokens, none after the last: no chunk is empty.
         cuts = 1 + subset(key, Use.CHUNKS, skips, capacity - 1)
         drawn = words(key, Use.SKIPS, skips)
         ids, skipped = place, torch.zeros_like(key)
         for chunk in range(skips):
+            # What earlier chunks skipped is gone; so the last token of the longest sequence stays within the span.
             skip = below(drawn[:, chunk], self.largest - capacity - skipped + 1)
             skipped = skipped + skip
             ids = ids + skip[:, None] * (place > cuts[:, chunk, None])

@@ -192,6 +192,7 @@ class Sequential:
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "1 #b n"]:
         index = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)[None]
+        # Ids of a fixed origin are one row for the whole batch: kernels then read one table and not one a sample.
         return (index if self.origin == "fixed" else self._shift.move(index, self._offset(prompt, key)[:, None]))[None]
 
     def start(
@@ -205,4 +206,5 @@ class Sequential:
         return self._shift.move(tokens, state.offset)[None, :, None], state._replace(tokens=tokens)
 
     def _offset(self, prompt: Prompt, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        # Any bound far above all spans would do: the shift takes the remainder.
         return self._shift.offset(below(words(key, Use.ORIGIN, 1)[:, 0], 2**62), prompt.tested)

@@ -40,7 +40,9 @@ class Marking:
         self, x: Float[Tensor, "*b n d"], ids: Int[Tensor, "*#b n"], series: Int[Tensor, "*#b #n"]
     ) -> Float[Tensor, "*b n d"]:
         """Mark tokens. `series`: one id has another vector in each."""
+        # Box and Muller's transform makes numbers in pairs; of an odd count the last is dropped.
         place = torch.arange(self.dimensions + self.dimensions % 2, device=x.device)
+        # Ids are hashed before they meet the series: by itself id 5 of series 1 would be id 4 of series 0.
         seeds = mix30(mix30(ids) ^ series)
         numbers = normal(mix30(seeds[..., None] ^ mix30(place)), torch.promote_types(x.dtype, torch.float32))
         vectors = (self.scale * numbers[..., : self.dimensions]).to(x.dtype)
@@ -102,6 +104,7 @@ class RandomEmbedding(PerLayer):
                 f"{dimensions} of them{keeps}"
             )
         marking = Marking(dimensions, how, scale)
+        # A series for each head of each layer, whether heads differ or not.
         series = [0 if same_in_layers else heads * layer for layer in range(layers)]
         inside: dict[str, list[LayerEncoding]] = {
             "input": [LayerEncoding() for _ in series],
@@ -146,5 +149,7 @@ class MarkedHeads(LayerEncoding):
 
     def _marked(self, x: Float[Tensor, "b h n d"], ids: Int[Tensor, "b n"], key_heads: int) -> Float[Tensor, "b h n d"]:
         head = torch.arange(1 if self.same_in_heads else x.shape[1], device=x.device)
+        # Queries that share a key head share its series: a match between a query and a key needs the same vectors in
+        # both.
         series = self.series + head * key_heads // x.shape[1]
         return self.marking(x, ids[:, None], series[:, None])

@@ -69,6 +69,7 @@ class Drawn(ABC):
         return _at(state.ids, state.tokens[:, None])[None], state._replace(tokens=state.tokens + 1)
 
     def _ids(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "#b capacity"]:
+        # Refuses a capacity beyond the span, with the reason.
         self.highest(capacity, 0)
         return self._drawn(prompt, key, capacity)
 
@@ -110,6 +111,7 @@ class Randomized(Drawn):
 
 def _at(ids: Int[Tensor, "#b capacity"], index: Int[Tensor, "#b n"]) -> Int[Tensor, "#b n"]:
     """The ids of tokens by index. A model that writes more than there can be gets ids that go on from the last."""
+    # Either may be one row for the whole batch.
     rows, last = max(len(ids), len(index)), ids.shape[1] - 1
     found = ids.expand(rows, -1).gather(1, index.clamp(max=last).expand(rows, -1))
     return found + (index - last).clamp(min=0)

@@ -32,6 +32,7 @@ class Relative(TableEncoding, Encoding):
         if radius < 1:
             raise ValueError(f"radius is a distance of 1 or more, got {radius}")
         self.gain = gain
+        # 2 radius + 1 distances, and pairs without a position. Zeros: it starts as a model without it.
         self.table = nn.Parameter(torch.zeros(heads, 2 * radius + 2))
 
     def term(self, ids: Ids) -> DistanceTable:

@@ -69,9 +69,11 @@ class RoPE(Encoding):
         if not turning:
             raise ValueError(
                 f"rope's kept={kept:g} leaves nothing to rotate: one of its {pairs} frequencies takes "
+                # Rounded up to four places, so that the value shown is enough.
                 f"kept={math.ceil(1e4 / pairs) / 1e4:g} or more"
             )
         self.levels, self.base, self.pairs, self.turning = levels, base, pairs, turning
+        # Not saved: a model trained with `rope` can be loaded with a scaled one in its place.
         self.register_buffer("frequencies", self._plain(torch.float32), persistent=False)
 
     def _plain(self, dtype: torch.dtype) -> Float[Tensor, " half"]:
@@ -99,6 +101,8 @@ class RoPE(Encoding):
         parts = []
         for level in range(self.levels):
             angles = ids[level][:, None, :, None] * self.frequencies
+            # Angles stay in full precision and only their sines are rounded: an error of those does not grow with the
+            # id.
             cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
             first, second = x[..., 2 * pairs * level : 2 * pairs * (level + 1)].chunk(2, dim=-1)
             parts += [first * cos - second * sin, second * cos + first * sin]

@@ -142,6 +142,7 @@ class NTK(Scaled):
 
     def _lower(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
         width = 2 * self.pairs
+        # The exponent runs from 0 at the first frequency to -1 at the last, which is why it divides by d - 2.
         lowered: Tensor = plain * self.scale ** (-torch.arange(0, width, 2, dtype=plain.dtype) / (width - 2))
         return lowered
 
@@ -176,6 +177,8 @@ class YaRN(Scaled):
             raise ValueError(f"yarn's ramp needs frequencies that fall: a base above 1, got {self.base}")
         if not 0 < self.slow < self.fast:
             raise ValueError(f"turns are 0 < slow < fast, got slow={self.slow} and fast={self.fast}")
+        # Fitted by the authors to LLaMA models of several sizes. It goes on queries and on keys, so that scores get its
+        # square.
         self.attention_factor = _sharpness(self.sharpness, default=0.1 * math.log(self.scale) + 1)
         self.fill_buffers()
 
@@ -187,6 +190,7 @@ class YaRN(Scaled):
         begin, end = place(self.fast), place(self.slow)
         if self.rounded:
             begin, end = math.floor(begin), math.ceil(end)
+        # 2 pairs - 1 and 0.001, by which a ramp of no length does not divide by zero, are those of the authors' code.
         begin, end = max(begin, 0), min(end, 2 * self.pairs - 1)
         ramp = ((torch.arange(self.pairs).double() - begin) / max(end - begin, 0.001)).clamp(0, 1)
         # The rounded ends are meant for thousands of ids; where there are few, even the first frequency may be slow.
@@ -248,11 +252,13 @@ class LongRoPE(Scaled):
                 f"factors are {self.pairs} numbers above 0, one for each pair of dimensions, such as "
                 f"{'-'.join(str(1 + place) for place in range(self.pairs))}: got {self.factors}"
             )
+        # The paper's: the more keys there are, the sharper attention has to be.
         default = math.sqrt(1 + math.log(self.scale) / math.log(self.trained))
         self.attention_factor = _sharpness(self.sharpness, default)
         self.fill_buffers()
 
     def _lower(self, plain: Float[Tensor, " half"]) -> Float[Tensor, " half"]:
+        # Within the trained ids nothing is stretched, though the searched factors may be above 1 even there.
         return plain if self.scale == 1 else plain / torch.tensor(self.divisors, dtype=plain.dtype)
 
 

@@ -57,6 +57,7 @@ class Segments:
         kind, answer = prompt.table.kind[tokens], in_answer(tokens, prompt)
         counted = _counted(kind, answer, prompt.reading)
         turns = prompt.reading.interleaved
+        # `_counted` counts all operands that take turns when the first begins; each digit goes back to its own.
         earlier = (turns - 1 - rank(kind, answer) % turns) * ((kind == Kind.DIGIT) & ~answer)
         return ((counted - earlier) * (kind != Kind.GAP))[None]
 
@@ -65,6 +66,7 @@ class Segments:
     ) -> tuple[Int[Tensor, "1 b n"], SegmentsState]:
         kind, answer = prompt.table.kind[prompt.tokens], in_answer(prompt.tokens, prompt)
         count = _counted(kind, answer, prompt.reading)[:, -1]
+        # No kind before it: an answer begins a segment, whatever the prompt ends with.
         state = SegmentsState(count, torch.full_like(count, _NONE), kinds_by_row(prompt))
         return self.full(prompt, prompt.tokens, key, capacity), state
 
@@ -78,6 +80,7 @@ class Segments:
 def _counted(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"], reading: Reading) -> Int[Tensor, "b n"]:
     """Segments up to each token, and those that take turns with its own."""
     index = torch.arange(kind.shape[1], device=kind.device).expand_as(kind)
+    # The index of the last token that is no gap, as a running maximum of indices.
     solid = torch.where(kind == Kind.GAP, _NONE, index).cummax(1).values
     before = torch.cat([torch.full_like(solid[:, :1], _NONE), solid[:, :-1]], dim=1)
     same_part = (before >= 0) & (answer == answer.gather(1, before.clamp(min=0)))

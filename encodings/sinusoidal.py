@@ -40,6 +40,7 @@ class Sinusoidal(Encoding):
     def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
         ids, width = positions.q[0], x.shape[-1]
         dtype = torch.promote_types(x.dtype, torch.float32)
+        # Computed here and not kept in a buffer, which a model that is cast to bfloat16 would round.
         frequencies = self.base ** (-torch.arange(0, width, 2, device=x.device, dtype=dtype) / width)
         angles = (ids.to(dtype) / self.resolution)[..., None] * frequencies
         waves = self.scale * torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -80,6 +80,7 @@ class Sliding(ABC):
             answer, signs = answer | equals, signs & ~equals
             significance = significance + answer
         first, moves = self._slid(significance.masked_fill(signs, 0), number.masked_fill(signs, 0), answer)
+        # What has no position in the first loop gets none later.
         return torch.stack([first, moves * (first > 0)])
 
 
@@ -102,5 +103,6 @@ class Multiplier(Sliding):
         self, significance: Int[Tensor, "b n"], number: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"]
     ) -> tuple[Int[Tensor, "b n"], Bool[Tensor, "b n"]]:
         factor = (number == 2) & ~answer
+        # The units' id: after t loops it is that of digit t.
         together = 2 * (significance > 0) * answer
         return torch.where(factor, significance, together), answer

@@ -48,6 +48,7 @@ class T5(TableEncoding, Encoding):
             )
         self.buckets, self.farthest, self.bidirectional = each_way, farthest, bidirectional
         distance = torch.arange(-farthest, farthest + 1)
+        # Up to `farthest` each way: keys beyond are in the last bucket, as the ends of this table are.
         self.register_buffer("slots", self.bucket(distance), persistent=False)
         self.table = nn.Parameter(torch.zeros(heads, buckets))
         self.unplaced = nn.Parameter(torch.zeros(heads, 1))
@@ -56,6 +57,8 @@ class T5(TableEncoding, Encoding):
         """The bucket of each distance k - q."""
         back = distance.abs() if self.bidirectional else (-distance).clamp(min=0)
         exact = self.buckets // 2
+        # In double precision: at the border of two buckets a rounded quotient of logarithms may fall into the lower
+        # one.
         growth = torch.log(back.clamp(min=1).double() / exact) / math.log(self.farthest / exact)
         far = (exact + (growth * (self.buckets - exact)).floor().long()).clamp(max=self.buckets - 1)
         bucket = torch.where(back < exact, back, far)

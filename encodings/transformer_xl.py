@@ -55,6 +55,8 @@ class Sinusoids(nn.Module):
 
     def __init__(self, width: int, farthest: int) -> None:
         super().__init__()
+        # From keys far behind to keys far ahead: slots are in the order of k - q, the formula's distance is q - k. In
+        # double precision, since the angles are as large as the distances.
         back = torch.arange(farthest, -farthest - 1, -1, dtype=torch.float64)
         angles = back[:, None] * 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
         table = torch.cat([angles.sin(), angles.cos()], dim=1).to(torch.get_default_dtype())
@@ -68,6 +70,7 @@ class TransformerXLLayer(LayerEncoding):
         super().__init__()
         self.sinusoids = sinusoids
         self.project = nn.Linear(width, width, bias=False)
+        # Sinusoids have a mean square of 1/2, and so do the keys that this projection makes of them.
         nn.init.normal_(self.project.weight, std=1 / math.sqrt(width))
         self.content_bias = nn.Parameter(torch.zeros(heads, width // heads))
         self.position_bias = nn.Parameter(torch.zeros(heads, width // heads))
@@ -88,5 +91,6 @@ class TransformerXLLayer(LayerEncoding):
         keys = rearrange(self.project(self.sinusoids.table), "r (h d) -> h r d", h=q.shape[1])
         # The queries carry u already; what v has beyond it meets the keys without a query.
         beyond = (self.position_bias - self.content_bias)[:, None] / math.sqrt(q.shape[3])
+        # One slot more, for pairs without a position.
         scores = functional.pad((beyond * keys).sum(-1), (0, 1))
         return KeyTable(keys, positions.ids), DistanceTable(scores, positions.ids)

@@ -17,6 +17,7 @@ from torch import Tensor
 from arith.encodings.base import Positions
 from arith.encodings.rope import RoPE
 
+# float32 ends at e**88.
 FURTHEST = 80  # exponents of e whose products with queries and keys still fit float32 and bfloat16
 
 
@@ -40,6 +41,7 @@ class XPos(RoPE):
         super().__init__(head_width, base)
         if not scale_base > 0:
             raise ValueError(f"xpos's scale_base is a distance above 0, got {scale_base}")
+        # 0.4 is the authors' gamma: the highest frequency fades by 0.4 / 1.4 over scale_base, the lowest hardly at all.
         fastest = math.log(1.4 / 0.4) / scale_base
         if highest * fastest > FURTHEST:
             raise ValueError(
@@ -60,6 +62,7 @@ class XPos(RoPE):
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions
     ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g k d"]]:
         q, k = super().rotate(q, k, positions)
+        # With opposite signs, so that their product depends on the difference of ids and the centre cancels.
         growing, fading = self._exponents(positions.q[0]), -self._exponents(positions.k[0])
         return q * growing.exp().to(q.dtype), k * fading.exp().to(k.dtype)
 

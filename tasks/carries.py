@@ -51,6 +51,8 @@ def columns(task: Task, operands: Sequence[Numbers]) -> Columns:
     """The columns of additions or subtractions; of a difference below zero those of its magnitude."""
     if not has_columns(task):
         raise ValueError(f"{task.name} of {task.operands} operands has no columns with carries")
+    # m digits and a carry of m - 1 sum to 10 m - 1 at most, which carries m - 1 again. The top column's carry needs
+    # room.
     most = task.operands - 1
     width = max(number.width for number in operands) + len(str(most))
     digits = [resize(number.digits, width).astype(np.int64) for number in operands]
@@ -62,5 +64,6 @@ def columns(task: Task, operands: Sequence[Numbers]) -> Columns:
         sums = np.sum(digits, axis=0)
     carried = np.zeros_like(sums)
     for place in range(width - 1):
+        # Floor division: a column of -3 carries -1, which is the borrow.
         carried[:, place + 1] = (sums[:, place] + carried[:, place]) // 10
     return Columns(sums, carried, most, borrows)

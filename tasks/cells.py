@@ -78,6 +78,8 @@ class Cells:
         lengths, words = self.lengths_of(start, count), self._words(start, count)
         digits = self._digits(words, lengths)
         wrong = np.flatnonzero(~too_few_to_split(lengths))
+        # A bound in place of an endless loop, and never reached: after 500 attempts less than one row in 10**28 is
+        # left.
         for attempt in range(1, 10_000):
             hashes = hash_operands(digits[:, wrong], lengths[:, wrong], self.task.alphabet)
             wrong = wrong[owner(hashes) != SPLITS.index(self.split)]
@@ -102,6 +104,7 @@ class Cells:
 
     def _words(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         word = mix(scatter(np.array([self.seed])) + np.uint64(SPLITS.index(self.split)))
+        # Mixed in one after the other, so that 2 x 5 and 5 x 2 digits are cells of their own.
         for own in self.lengths_of(start, count):
             word = mix(word + scatter(own))
         return mix(word + scatter(np.arange(start, start + count) % self.n))
@@ -119,5 +122,6 @@ class _Keyed:
 
     def halves(self, shape: tuple[int, ...]) -> UInt64[np.ndarray, "m n w"]:
         operands, _, width = shape
+        # Digit by digit, operands side by side: in a wider matrix the same problem has the same digits.
         drawn = Draws(self.words, self.split).halves(Use.OPERANDS, operands * width)
         return rearrange(drawn, "n (w m) -> m n w", m=operands)

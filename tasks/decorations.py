@@ -99,6 +99,7 @@ class Spaces:
             limit = scale(draws.halves(Use.SPACES_SHARE), round(self.share * 2**32))
             return (halves < limit).astype(np.int64)
         counts = np.zeros(shape, dtype=np.int64)
+        # One number decides how many: below share one space, below its square a second one.
         probability = 1.0
         for _ in range(most):
             probability *= self.share
@@ -115,6 +116,8 @@ class Spaces:
         numberlike = _NUMBERLIKE[written.tokens]
         between = np.zeros_like(numberlike)
         in_answer = np.arange(between.shape[1]) >= written.prompt_lengths[:, None]
+        # In the prompt both neighbours are digits or signs. In the answer the left one is enough, or a space would tell
+        # that another digit follows.
         between[:, 1:] = numberlike[:, :-1] & (in_answer[:, 1:] if self.answer else ~in_answer[:, 1:])
         between &= numberlike | in_answer
         between &= np.arange(between.shape[1]) < written.lengths[:, None]
@@ -187,6 +190,7 @@ class Groups:
     ) -> Written:
         border = np.zeros(significance.shape, dtype=np.int64)
         this, previous = significance[:, 1:], significance[:, :-1]
+        # Two digits side by side are of one number, as a sign stands between numbers.
         both = (this != NO_DIGIT) & (previous != NO_DIGIT)
         border[:, 1:] = both & (np.maximum(this, previous) % self.size == 0)
         gaps = np.full_like(written.tokens, vocabulary.token(vocabulary.GAP))

@@ -191,11 +191,13 @@ class _Grammar:
             opening, request, reply = (np.full(rows, own.argmax()) for own in lengths)
         else:
             counts = np.array([len(kind) for kind in kinds])
+            # Three numbers a line: the parts of a request belong together and share one.
             opening, request, reply = scale(draws.halves(Use.WORDING, 3), counts).astype(np.int64).T
         parts = [part.piece(request) for part in self.requests]
         return [self.openings.piece(opening), *parts, self.replies.piece(reply)]
 
 
+# Its 300 phrases are encoded once, and not for each batch.
 @functools.cache
 def _grammar(talk: Talk, seen: bool, held_out: bool) -> _Grammar:
     greetings, pleas, fillers = (GREETINGS, PLEAS, FILLERS) if talk == "long" else (("",), ("",), ("",))

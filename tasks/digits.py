@@ -62,6 +62,7 @@ class Numbers:
         texts = [text.removeprefix("-") for text in texts]
         width = max(map(len, texts), default=1)
         joined = "".join(text[::-1].ljust(width, "0") for text in texts).encode()
+        # `frombuffer` gives a read-only view; the subtraction makes the array that is returned.
         digits = np.frombuffer(joined, np.uint8).reshape(len(texts), width) - np.uint8(ord("0"))
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
         return Numbers(digits, lengths, negative if negative.any() else None)
@@ -98,7 +99,9 @@ def add(*numbers: Numbers) -> Numbers:
     >>> total.text(0), total.text(1)
     ('1000', '10')
     """
+    # m numbers of w digits sum to less than m 10**w: beyond w columns there is m - 1 at most.
     width = max(number.width for number in numbers) + len(str(len(numbers) - 1))
+    # A row a column of digits, so that the carry loop reads memory in order.
     columns = np.zeros((width, len(numbers[0])), dtype=np.uint8 if len(numbers) <= 25 else np.uint32)
     for number in numbers:
         columns[: number.width] += number.digits.T
@@ -113,7 +116,10 @@ def subtract(a: Numbers, b: Numbers) -> Numbers:
     ('-333', '999')
     """
     width = max(a.width, b.width)
+    # Differences of digits are -9 to 9, and -10 with a borrow.
     columns = resize(a.digits, width).astype(np.int8) - resize(b.digits, width).astype(np.int8)
+    # The highest column that differs has the sign. Equal numbers have none: argmax is 0, and the top column, which
+    # holds 0, is not negative.
     highest = width - 1 - np.argmax(columns[:, ::-1] != 0, axis=1)
     negative = columns[np.arange(len(columns)), highest] < 0
     columns[negative] *= -1  # the larger one stands first now, so that no borrow is left at the top
@@ -135,8 +141,11 @@ def multiply(a: Numbers, b: Numbers) -> Numbers:
     >>> multiply(Numbers.of([12345678901]), Numbers.of([98765432109])).text(0)
     '1219326311336229232209'
     """
+    # One step for each digit of the shorter factor, over whole rows of the longer one.
     if a.width < b.width:
         a, b = b, a
+    # A schoolbook convolution in integers and no FFT, whose rounded floats would have to be proved exact at every
+    # length. The narrower the integers, the more of them a vector register holds.
     kind = np.uint16 if 90 * b.width < 2**16 else np.uint32
     columns = np.zeros((a.width + b.width, len(a)), dtype=kind)
     wide = a.digits.T.astype(kind, order="C")
@@ -149,6 +158,7 @@ def _carry(columns: UInt[np.ndarray, "w n"]) -> Numbers:
     """Columns of any size, least significant first, as digits. The top one must be able to take the last carry."""
     for place in range(len(columns) - 1):
         carry = columns[place] // 10
+        # The remainder from the quotient: division is the slow operation here.
         columns[place] -= 10 * carry
         columns[place + 1] += carry
     digits = np.ascontiguousarray(columns.T, dtype=np.uint8)

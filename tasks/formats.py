@@ -31,6 +31,7 @@ from arith.tasks.lines import Order, Piece, Written, constant, interleave, lay_o
 from arith.tasks.stream import Draws
 from arith.tasks.workings import END_OF_STEPS, Working
 
+# Stops a mistyped width here, before it fills the memory.
 MOST_DIGITS = 100_000
 
 
@@ -121,6 +122,7 @@ class Format:
         return int(written.lengths[0] - written.prompt_lengths[0])
 
     def _longest(self, task: Task, digits: int) -> Written:
+        # No operand is longer than 99..9; the answer is as long as the task says that answers can be.
         nines = Numbers(np.full((1, digits), 9, np.uint8), np.array([digits]))
         answers = task.answer_width(self.widths(nines.lengths[None]) if self.pad_answer else nines.lengths)
         answer = Numbers(np.full((1, int(answers[0])), 9, np.uint8), answers, np.array([task.signed]))
@@ -179,6 +181,7 @@ class Format:
         """One problem as text."""
         numbers = tuple(Numbers.of([operand]) for operand in operands)
         problems = Problems(numbers, task.solve(*numbers))
+        # The draws of one fixed sample, so that examples are always the same.
         return vocabulary.decode(self.write(task, problems, Draws.at(0, "train", 0, 1)).tokens[0])
 
     def read(self, task: Task, text: str) -> tuple[tuple[str, ...], str]:

@@ -12,6 +12,7 @@ from arith.tasks import vocabulary
 from arith.tasks.digits import Numbers, resize
 
 Order = Literal["msb", "lsb"]
+# The significance of tokens that are no digits of a number; that of units is 0.
 NO_DIGIT = -1
 _PAD = vocabulary.token(vocabulary.PAD)
 
@@ -89,6 +90,7 @@ def constant(text: str, rows: int, where: Bool[np.ndarray, " b"] | None = None) 
 def number(numbers: Numbers, width: Int[np.ndarray, " b"], order: Order, lowest: int = 0) -> Piece:
     """Numbers, filled with zeros to a width in each row; `lowest`: significance of their last digit."""
     widest = int(width.max(initial=0))
+    # Digits are stored units first, so a number as people write it is one that stands backwards.
     significance = np.arange(lowest, lowest + widest, dtype=np.int32)
     return Piece(resize(numbers.digits, widest), width, significance, backwards=order == "msb")
 
@@ -96,6 +98,7 @@ def number(numbers: Numbers, width: Int[np.ndarray, " b"], order: Order, lowest:
 def interleave(numbers: Sequence[Numbers], width: Int[np.ndarray, " b"], order: Order) -> Piece:
     """Numbers of one width, digit by digit: first those of one significance, then those of the next."""
     widest = int(width.max(initial=0))
+    # Standing backwards turns the operands' order around too, so that here it is turned beforehand.
     digits = [resize(own.digits, widest) for own in (numbers if order == "lsb" else reversed(numbers))]
     tokens = rearrange(np.stack(digits), "m b w -> b (w m)")
     significance = np.repeat(np.arange(widest, dtype=np.int32), len(numbers))
@@ -153,6 +156,7 @@ def _place(
     place = np.arange(values.shape[1])
     inside = place < lengths[:, None]
     column = (start + lengths - 1)[:, None] - place if piece.backwards else start[:, None] + place
+    # One flat index is faster than a pair. The matrix is contiguous, so `reshape` is a view that can be written to.
     cell = column + matrix.shape[1] * np.arange(len(matrix))[:, None]
     matrix.reshape(-1)[cell[inside]] = np.broadcast_to(values, inside.shape)[inside]
 
@@ -174,6 +178,8 @@ def insert(
     rows, columns = written.tokens.shape
     inside = np.arange(columns) < written.lengths[:, None]
     counts = counts * inside
+    # How far each token moves: by what is inserted before it and before all earlier ones. A prompt grows by the shift
+    # of its last token, which leaves what comes before the answer's first token to the answer.
     shifts = counts.cumsum(axis=1)
     row = np.arange(rows)
     lengths = written.lengths + shifts[row, written.lengths - 1]
@@ -183,6 +189,7 @@ def insert(
     cell = np.arange(columns) + shifts + width * row[:, None]
     tokens.reshape(-1)[cell[inside]] = written.tokens[inside]
     unknown = np.zeros((rows, width), dtype=bool)
+    # Few symbols stand in one place: a loop over them, each step over all rows.
     for back in range(1, int(counts.max(initial=0)) + 1):
         some = counts >= back
         tokens.reshape(-1)[cell[some] - back] = symbols[some]

@@ -91,6 +91,8 @@ class Mixture:
         for run_start, run_count in self._runs(start, count):
             draws = Draws.at(self.seed, self.split, run_start, run_count)
             which = self._which(draws)
+            # Each source counts all samples as if it were alone, and rows are picked after: a sample's problem depends
+            # on its index and not on the shares.
             for place, source in enumerate(self.sources):
                 mine = which == place
                 if mine.all():
@@ -123,6 +125,8 @@ class Mixture:
     def _which(self, draws: Draws) -> Int[np.ndarray, " n"]:
         if len(self.sources) == 1:
             return np.zeros(len(draws.keys), dtype=np.int64)
+        # The last border would be 2**32, above every number drawn: left out, the last source takes what remains,
+        # whichever way its share was rounded.
         borders = np.round(np.cumsum(self.shares) * _STEPS)[:-1].astype(np.uint64)
         return np.searchsorted(borders, draws.halves(Use.MIXTURE)[:, 0], side="right")
 
@@ -152,6 +156,7 @@ def _in_rows(written: Sequence[Written], rows: Sequence[Int[np.ndarray, " rows"]
             given[own, : part.tokens.shape[1]] = part.given
         if part.answer_widths is not None:
             widths[own] = part.answer_widths
+    # One source without fixed widths makes widths unknown for the whole batch.
     known = all(part.answer_widths is not None for part in written)
     some_given = any(part.given is not None for part in written)
     return Written(tokens, prompt_lengths, lengths, widths if known else None, given if some_given else None)

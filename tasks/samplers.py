@@ -88,7 +88,10 @@ class Uniform:
         digits = random_digits(stream, lengths, alphabet)
         if self.carry_mix:
             rows = lengths.shape[1]
+            # The share in whole 65,536ths, so that an integer comparison and no rounded float decides which problems
+            # these are.
             chosen = stream.below(2**16, (rows,)) < round(self.carry_mix * 2**16)
+            # Two cuts between columns; where they coincide the span is empty.
             ends = stream.below(np.max(lengths, axis=0) + 1, (2, rows))
             place = np.arange(digits.shape[2])
             span = (place >= ends.min(axis=0)[:, None]) & (place < ends.max(axis=0)[:, None]) & chosen[:, None]
@@ -124,6 +127,8 @@ class Scheduled:
 
     def at(self, block: int) -> Uniform:
         """The distribution of one block."""
+        # A whole block has one distribution: it moves in steps of 1,024 problems. Lengths are interpolated in integers,
+        # exact on every machine.
         begun = min(block * BLOCK, self.over)
 
         def between(first: int, last: int) -> int:
@@ -200,6 +205,8 @@ def random_digits(
     """Uniform digits, least significant first; the leading one of a number is not zero unless it is the only one."""
     width = int(lengths.max())
     if alphabet == "distinct":
+        # The first places of a random permutation. Stable, so that two equal numbers do not leave the order to the
+        # sort.
         order = np.argsort(stream.halves((*lengths.shape, 10)), axis=-1, kind="stable")
         digits = order[..., :width].astype(np.uint8)
     else:
@@ -208,6 +215,7 @@ def random_digits(
     if alphabet == "number":
         _lead_without_zero(digits, halves, lengths)
     if (lengths < width).any():
+        # Number matrices are zero beyond a length: hashes and arithmetic rely on it.
         digits[np.arange(width) >= lengths[..., None]] = 0
     return digits
 

@@ -20,6 +20,7 @@ from arith.tasks.digits import Numbers, resize
 from arith.tasks.samplers import Sampler
 from arith.tasks.stream import BLOCK, SPLITS, Split, Stream, check_seed, mix, scatter
 
+# Digits of all operands together. Of the 100 problems of 1 + 1 digits an eighth would be 12: too few to test on.
 SHARED_DIGITS = 4
 
 
@@ -30,6 +31,8 @@ def hash_operands(
     if alphabet != "number":
         # In strings zeros at the top count, so a zero must differ from nothing.
         digits = (digits + np.uint8(1)) * (np.arange(digits.shape[2]) < lengths[..., None])
+    # Mixed for each operand before they are summed: the sum alone would only tell what stands in each column, and 12+3
+    # would be 13+2. The sum makes a+b and b+a one problem. Zeros beyond a number's length add nothing.
     weights = _weights(digits.shape[2])
     hashed: np.ndarray = mix(mix(digits.astype(np.uint64) @ weights).sum(axis=0, dtype=np.uint64))
     return hashed
@@ -42,6 +45,7 @@ def _weights(width: int) -> UInt64[np.ndarray, " width"]:
 
 def owner(hashes: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """The split that a problem belongs to, as an index into SPLITS: 6/8 training, 1/8 validation, 1/8 test."""
+    # The highest three bits: 0 to 5 are training, 6 is validation, 7 is test.
     return np.maximum((hashes >> np.uint64(61)).astype(np.int64) - 5, 0)
 
 
@@ -66,6 +70,8 @@ class Source:
         check_seed(seed)
         sampler.check(task)
         self.task, self.sampler, self.seed, self.split = task, sampler, seed, split
+        # Batches are mostly smaller than a block and come in order, so the block of the last one serves the next one
+        # too.
         self._latest: tuple[int, tuple[Numbers, ...]] | None = None
 
     @property
@@ -99,9 +105,12 @@ class Source:
         digits = self.sampler.operands(stream, lengths, self.task.alphabet)
         if self.sampler.held_out:
             # Lengths are kept and only digits drawn anew, or small cells, which are never refused, would be favoured.
+            # Seven in eight draws of a test set are refused. Later rounds draw on from the block's own stream, so that
+            # a block stays a function of its key.
             wrong = np.flatnonzero(~too_few_to_split(lengths) & ~self._is_ours(digits, lengths))
             while len(wrong):
                 redrawn = self.sampler.operands(stream, lengths[:, wrong], self.task.alphabet)
+                # Narrower than the block if its longest numbers were accepted; what stands beyond is zero already.
                 digits[:, wrong, : redrawn.shape[2]] = redrawn
                 wrong = wrong[~self._is_ours(redrawn, lengths[:, wrong])]
         return tuple(Numbers(own, own_lengths) for own, own_lengths in zip(digits, lengths, strict=True))
@@ -126,6 +135,7 @@ class Source:
 
 def hash_problems(task: Task, operands: Sequence[Numbers]) -> UInt64[np.ndarray, " n"]:
     """64 bits that name problems: the same operands and operation have the same, in whatever words."""
+    # Seven bytes fit a signed word. Dialogue and addition share a symbol, so their problems count as the same.
     operation = np.array([int.from_bytes((task.symbol or task.name)[:7].encode())])
     return mix(_operand_hashes(task, operands) + scatter(operation))
 
@@ -171,9 +181,11 @@ def count_seen(tests: Sequence[tuple[Tests, int]], training: Training, samples: 
         operands = test.operands(0, n)
         hashes, lengths = hash_problems(test.task, operands), np.stack([number.lengths for number in operands])
         can_be = too_few_to_split(lengths)
+        # Held-out problems are never in training, but for those of cells too small to split.
         if not test.held_out:
             can_be |= owner(_operand_hashes(test.task, operands)) == SPLITS.index(training.split)
         possible.append(hashes[can_be & (lengths.max(axis=0) <= training.longest)])
+    # Many test sets, one pass over training: drawing it is what takes time.
     asked = np.unique(np.concatenate(possible))
     seen = np.zeros(len(asked), dtype=bool)
     for start in range(0, samples if len(asked) else 0, 64 * BLOCK):

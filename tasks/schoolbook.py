@@ -28,6 +28,7 @@ class CarrySave:
     def advance(
         self, state: State, operands: tuple[Numbers, ...], done: Int[np.ndarray, " b"], loop: Int[np.ndarray, " b"]
     ) -> State:
+        # At most 9 + 81, and 99 with the carry: bytes hold it.
         total = state[..., 0] + _products(operands, loop, state.shape[1])
         total[:, 1:] += state[:, :-1, 1]
         return np.stack([total % 10, total // 10], axis=-1)
@@ -46,6 +47,8 @@ class RunningSum:
         self, state: State, operands: tuple[Numbers, ...], done: Int[np.ndarray, " b"], loop: Int[np.ndarray, " b"]
     ) -> State:
         sums = state @ np.array([1, 10, 100])
+        # Once b is used up, sums come apart: each column keeps its units and gives the rest to the next, a column a
+        # loop.
         released = sums % 10
         released[:, 1:] += sums[:, :-1] // 10
         adding = (loop < done)[:, None]
@@ -58,6 +61,7 @@ class RunningSum:
         return drawn
 
 
+# Configurations name these in `trace.kind`.
 KINDS: dict[str, Trace] = {"carry-save": CarrySave(), "running-sum": RunningSum()}
 
 
@@ -72,6 +76,7 @@ def _products(
 
 
 def _at(number: Numbers, place: Int[np.ndarray, "b n"]) -> UInt8[np.ndarray, "b n"]:
+    # Clipped first: a negative index would count from the other end.
     found = np.take_along_axis(number.digits, place.clip(0, number.width - 1), axis=1)
     outside = (place < 0) | (place >= number.width)
     found[outside] = 0

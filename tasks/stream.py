@@ -12,15 +12,18 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int, UInt64
 
+# Part of what the data are: with blocks of another size every problem would be another.
 BLOCK = 1024  # rows that are drawn together
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
+# 2**64 divided by the golden ratio: multiples of it, taken modulo 2**64, lie far apart.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def check_seed(seed: int) -> None:
     """Raise if this is no seed."""
+    # One bit less than a word has, since seeds also pass through signed integers.
     if not 0 <= seed < 2**63:
         raise ValueError(f"a seed is an integer from 0 to 2**63 - 1, got {seed}")
 
@@ -42,6 +45,8 @@ class Stream:
         check_seed(seed)
         if not 0 <= block < 2**32 or not 0 <= purpose < 2**30:
             raise ValueError(f"a block is below 2**32 and a purpose below 2**30, got {block} and {purpose}")
+        # A key has two words: the seed, then 2 bits of split, 30 of purpose and 32 of block. So no two streams share a
+        # key, and a block is reached without drawing those before it.
         key = np.array([seed, (SPLITS.index(split) << 62) | (purpose << 32) | block], dtype=np.uint64)
         self.block = block
         self._philox = np.random.Philox(key=key)
@@ -50,6 +55,8 @@ class Stream:
         """Uniform 32-bit numbers, in 64 bits."""
         count = math.prod(shape)
         words = self._philox.random_raw((count + 1) // 2)
+        # Each raw word gives two numbers, the lower half first: the byte order is fixed, so that every machine has the
+        # same.
         return np.asarray(words, dtype="<u8").view("<u4")[:count].reshape(shape).astype(np.uint64)
 
     def below(self, bound: int | Int[np.ndarray, "..."], shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
@@ -59,6 +66,8 @@ class Stream:
 
 def scale(halves: UInt64[np.ndarray, "..."], bound: int | Int[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     """Uniform 32-bit numbers as integers in 0 .. bound - 1."""
+    # The high bits of a product rather than a remainder: nothing is refused and redrawn, so each number drawn takes
+    # exactly one from the stream. 32 bits times a bound of up to 2**32 fit a word.
     product = halves * np.asarray(bound).astype(np.uint64)
     product >>= np.uint64(32)
     return product
@@ -66,6 +75,7 @@ def scale(halves: UInt64[np.ndarray, "..."], bound: int | Int[np.ndarray, "..."]
 
 def mix(values: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     """A bijection that scatters 64-bit words: the finaliser of SplitMix64 (Steele et al., 2014)."""
+    # Overflow is intended: NumPy's unsigned arrays wrap around modulo 2**64.
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: np.ndarray = values ^ (values >> np.uint64(31))
@@ -74,6 +84,7 @@ def mix(values: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
 
 def scatter(values: Int[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     """64 random bits for each integer: SplitMix64's output at that place."""
+    # `mix` leaves 0 as it is, so places begin at 1.
     return mix((np.asarray(values).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
 
 
@@ -84,12 +95,14 @@ def sample_keys(seed: int, split: Split, start: int, count: int) -> Int[np.ndarr
     np.True_
     """
     stream = mix(scatter(np.array([seed])) + np.uint64(SPLITS.index(split)))
+    # torch calculates with signed integers, and encodings get these keys: the sign's bit stays free.
     return (mix(scatter(np.arange(start, start + count)) + stream) >> np.uint64(1)).astype(np.int64)
 
 
 class Use(IntEnum):
     """What a sample's random numbers are for. Each use has numbers of its own."""
 
+    # These numbers are part of every draw: new uses get new ones, and none is given twice.
     SPACES = 1
     SPACES_SHARE = 2
     HINTS = 3
@@ -126,6 +139,8 @@ class Draws:
 
     def halves(self, use: Use, columns: int = 1) -> UInt64[np.ndarray, "n columns"]:
         """Uniform 32-bit numbers, in 64 bits."""
+        # Columns stay below 2**32, so places of two uses never meet; a wider request leaves the first columns as they
+        # are.
         place = scatter(np.arange(columns) + (use << 32))
         drawn: np.ndarray = mix(self.keys.astype(np.uint64)[:, None] + place)
         return drawn >> np.uint64(32)

@@ -42,6 +42,8 @@ class Suite:
 
     @property
     def held_out(self) -> bool:
+        # The others are chosen for their structure: of 99..9 or powers of ten there are too few to keep a share for
+        # tests. Evaluation counts how many of them training held.
         return self.name in ("random", "unequal", "adjacent")
 
     @property
@@ -50,6 +52,8 @@ class Suite:
 
     @property
     def purpose(self) -> int:
+        # 24 bits of digits, below the suite's number: apart from samplers, whose purposes are small, and within 30 bits
+        # for up to 63 suites.
         return (1 + list(SUITES).index(self.name)) << 24 | self.digits
 
     def check(self, task: Task) -> None:
@@ -94,12 +98,15 @@ class Suite:
         if self.name == "nines":
             longer = np.argmax(lengths, axis=0)
             digits[longer, rows] = 9
+            # The first problem is fixed, so that the longest carry chain is always tested. `lengths` is the caller's
+            # array: its operand gets one digit there as well.
             digits[1 - longer[0], 0] = 0
             digits[1 - longer[0], 0, 0] = 1
             lengths[1 - longer[0], 0] = 1
         if self.name == "chain":
             span = np.ones(digits.shape[1:], dtype=bool)
             digits[0, :, -1] = 1 + stream.below(8, (len(rows),))  # 9 would leave a leading zero
+            # The second operand's units will be 10 - d, a digit only for d of 1 or more.
             digits[0, :, 0] = np.maximum(digits[0, :, 0], 1)
             complement_to_nine(digits, lengths, span)
             digits[1, :, 0] += 1

@@ -37,6 +37,7 @@ def states(
     """
     state = np.zeros((len(done), columns, trace.parts), np.uint8)
     found, loops = [state], np.zeros_like(done)
+    # Ends: after the last digit of a factor each loop only moves carries up, and there are finitely many columns.
     while (busy := working(state, done, len(found) - 1)).any():
         state = trace.advance(state, operands, done, np.full_like(done, len(found) - 1))
         found.append(state)
@@ -66,10 +67,12 @@ def steps(
     """
     widest = int(columns.max())
     all_states, loops = states(trace, operands, done, widest)
+    # Two numbers a sample: which loop it is, and whether its state before is random.
     halves = draws.halves(Use.LOOPS, 2)
     loop = scale(halves[:, 0], loops + 1).astype(np.int64)
     own = all_states[loop, np.arange(len(loop))]
     drawn = (halves[:, 1] < random * 2**32)[:, None, None]
+    # Columns that a row does not have must stay zero, or a random state would carry from them.
     inside = (np.arange(widest) < columns[:, None])[..., None]
     before = np.where(drawn, trace.draw(draws, widest), own) * inside
     return Steps(loop, before, trace.advance(before, operands, done, loop) * inside)

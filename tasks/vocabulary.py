@@ -15,6 +15,7 @@ DIGITS = "0123456789"
 BEGIN, END, PAD = "^", "$", "_"
 OPERATORS = "+-*"
 MORE_OPERATORS = "/%<>&|"  # of no task here: for tasks that users add
+# What every model has; a token's id is its place.
 BASE = DIGITS + OPERATORS + "=" + BEGIN + END + PAD
 GAP = " "
 WORKING = "c,;:()"

@@ -88,8 +88,10 @@ class Columns:
         digits = np.stack([resize(own.digits, width) for own in operands])
         adds = operation_of(task) == "sum"
         swapped = np.zeros(len(lengths), dtype=bool) if adds else subtract(*operands).signs
+        # The larger number first, so that the top column borrows nothing.
         digits[:, swapped] = digits[::-1, swapped]
         operand_lengths[:, swapped] = operand_lengths[::-1, swapped]
+        # Wider than a byte and signed: differences go below 0.
         totals = digits[0].astype(np.int16)
         for own in digits[1:]:
             totals = totals + own if adds else totals - own
@@ -235,6 +237,7 @@ class PartialProducts:
         total = None
         for column in range(int(b.lengths.max(initial=0))):
             some = b.lengths > column
+            # One digit of b at its place, zeros below: the product comes out shifted.
             digit = np.zeros((rows, column + 1), dtype=np.uint8)
             if column < b.width:
                 digit[:, column] = b.digits[:, column]
