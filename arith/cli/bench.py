@@ -38,6 +38,7 @@ def train(timed: int, compare: bool, as_json: bool, **options: Any) -> None:
         measure_throughput(Experiment.of(config.with_values({"training": {"compile": way}})), steps=timed, parts=True)
         for way in ways
     ]
+    # Numbers as they are for programs; people get units, and a ratio where there are two.
     if as_json:
         click.echo(json.dumps([row(measured) for measured in found], indent=1))
         return

@@ -23,10 +23,12 @@ def command(encoding: str, kernel: bool, out: Path | None, imports: tuple[str, .
 
     for path in imports:
         import_file(path)
+    # The whole text before any file is opened: a refusal must not leave half a module behind.
     file = eject(encoding, kernel)
     if out is None:
         click.echo(file, nl=False)
         return
+    # Never over a file: people edit what they ejected.
     if out.exists():
         raise UsageError(f"{out} exists. Choose another --out, or remove it")
     try:

@@ -46,14 +46,17 @@ def command(
     from arith.data.problems import shares, suite_problems, training_problems
     from arith.errors import UsageError
 
+    # The same functions as in training draw the problems: what is written is what a run with these settings would see.
     for path in imports:
         import_file(path)
     form, data = format_named(format_name), DataConfig(digit_range(digits), uniform, carry_mix, mix=mix, seed=seed)
     tasks = shares(task, data)
+    # Formats refuse what they cannot write, such as numbers too long for their width. Before the first line is written,
+    # as a pipe cannot take it back.
     try:
-        for own in tasks:
-            form.longest(own.task, own.digits[1])  # refuses what cannot be written before a line is
+        for share in tasks:
+            form.longest(share.task, share.digits[1])
     except ValueError as error:
         raise UsageError(str(error)) from error
     problems = training_problems(task, data, split) if suite is None else suite_problems(task, suite, data)
-    export.write(export.rows(problems, form, [own.name for own in tasks], samples), out)
+    export.write(export.rows(problems, form, [share.name for share in tasks], samples), out)

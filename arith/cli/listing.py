@@ -25,6 +25,7 @@ RUNS = "runs"  # not among KINDS: `arith list` shows what comes with arith, and 
 @json_option
 def command(kind: str | None, folder: Path, imports: tuple[str, ...], as_json: bool) -> None:
     """What there is: encodings, schemes, formats, tasks, models, suites, recipes, shipped models, runs."""
+    # First, so that the user's own entries are listed among the others.
     for path in imports:
         import_file(path)
     if kind == RUNS:
@@ -42,6 +43,8 @@ def command(kind: str | None, folder: Path, imports: tuple[str, ...], as_json: b
 
 
 def _list_runs(folder: Path, as_json: bool) -> None:
+    # Imports inside functions, here and in the other commands: `arith list` and --help must not wait for torch, nor for
+    # what a branch not taken needs.
     from arith.experiment.inventory import runs
     from arith.results.tables import align_columns
 
@@ -54,17 +57,23 @@ def _list_runs(folder: Path, as_json: bool) -> None:
 
 
 def entries(kind: str) -> dict[str, str]:
-    """Names of one kind, each with its line."""
+    """The names of one kind, each with a one-line description.
+
+    Args:
+        kind: one of KINDS.
+    """
     match kind:
         case "encodings":
             aliases = {name: f"{meaning} = {text}" for name, (text, meaning) in ALIASES.items()}
             return dict(sorted((aliases | {name: ENCODINGS.line(name) for name in ENCODINGS.names()}).items()))
         case "schemes":
+            # With the sign by which an encoding is put on it: rope@coupled.
             return {f"@{name}": SCHEMES.line(name) for name in SCHEMES.names()}
         case "formats":
             from arith.tasks.addition import Addition
             from arith.tasks.formats import NAMED
 
+            # An example says how a format looks. Unequal lengths, or padding would not show.
             parts = {f"+{name}": known.line(name) for known in (DECORATIONS, WORKINGS) for name in known.names()}
             return {name: form.text(Addition(), 12, 345) for name, form in NAMED.items()} | parts
         case "tasks":

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the configuration they describe."""
+"""Options that several commands share, and the configuration that they describe."""
 
 import tomllib
 from collections.abc import Callable
@@ -36,7 +36,7 @@ _SETTINGS: tuple[tuple[str, str, Any, str], ...] = (
 
 
 def _parameter(option: str) -> str:
-    """The name click gives an option, which its environment variable bears too: ARITH_TRAIN_TEST_DIGITS."""
+    """The name that click gives an option, and that its environment variable ends with: ARITH_TRAIN_TEST_DIGITS."""
     return option.removeprefix("--").replace("-", "_")
 
 
@@ -45,6 +45,7 @@ def run_options(command: Command) -> Command:
     # Decorators apply from the inside out, so the last one added comes first in the help.
     for option, _, kind, text in reversed(_SETTINGS):
         command = click.option(option, type=kind, help=text)(command)
+    # One seed for the two of a configuration: varying only one is for studies, by --set model.seed or data.seed.
     command = click.option("--seed", type=int, help="Seed of the model and of its training data.")(command)
     command = click.option(
         "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as model.layers=6."
@@ -57,6 +58,7 @@ def run_options(command: Command) -> Command:
 
 def import_option(command: Command) -> Command:
     """Add --import, for encodings, schemes and tasks of the user's own."""
+    # Each command imports the files before it looks up any name: what they register counts as if it came with arith.
     return click.option(
         "--import",
         "imports",
@@ -72,7 +74,14 @@ def json_option(command: Command) -> Command:
 
 
 def overrides(options: dict[str, Any]) -> dict[str, Any]:
-    """The settings given by options, as nested tables."""
+    """Collect the settings that options give, as nested tables.
+
+    Args:
+        options: the parsed options, None where one is not given.
+
+    >>> overrides({"steps": 100, "seed": 1, "assignments": ("model.seed=2",)})
+    {'training': {'steps': 100}, 'model': {'seed': 2}, 'data': {'seed': 1}}
+    """
     values: dict[str, Any] = {}
     for option, setting, _, _ in _SETTINGS:
         given = options.get(_parameter(option))
@@ -95,7 +104,17 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunConfig:
-    """Command line over environment over recipe over defaults; click has merged the first two."""
+    """Create the configuration that the options describe.
+
+    The command line has precedence over the environment, that over the recipe, and that over defaults.
+
+    Args:
+        options: the parsed options, in which click has merged command line and environment.
+        base: the configuration to start from if no recipe is named; the defaults if None.
+
+    Raises:
+        UsageError: there is no such recipe, or a setting is wrong.
+    """
     config = base or RunConfig()
     if options.get("recipe_name"):
         config = recipe.load_config(options["recipe_name"])
@@ -103,7 +122,13 @@ def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunCo
 
 
 def read_assignment(text: str) -> tuple[str, Any]:
-    """Read NAME=VALUE: the value as TOML writes it, or a text without quotes.
+    """Read NAME=VALUE, where the value is written as in TOML, or is a text without quotes.
+
+    Args:
+        text: the assignment.
+
+    Raises:
+        UsageError: there is no name or no equals sign.
 
     >>> read_assignment("model.layers=6"), read_assignment("encoding=rope")
     (('model.layers', 6), ('encoding', 'rope'))
@@ -111,6 +136,8 @@ def read_assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise UsageError(f"--set takes NAME=VALUE, such as model.layers=6; got '{text}'")
+    # The value of a recipe's line can be pasted: numbers, true, lists. A shell takes quotes away, so a bare text, which
+    # is no TOML, means itself.
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

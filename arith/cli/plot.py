@@ -44,6 +44,7 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
         raise UsageError(f"no suite is called '{suite}'.{did_you_mean(suite, known)} Suites: {', '.join(known)}")
     if terminal and kind in ("anatomy", "training"):
         raise UsageError(f"--terminal draws accuracy and grids, and not {kind}. Leave it out, or choose another --kind")
+    # Into the working folder, not beside the results: several files may be drawn together, and belong to none of them.
     path = out or Path(kind)
     text = ""
     if kind == "training":
@@ -51,7 +52,7 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
 
         files = draw_training([read_training(run) for run in results], path, title)
     else:
-        # What a run tests by itself stands apart from what was asked of it afterwards.
+        # A run's own tests are in results.json; what `arith evaluate` measured afterwards is in evaluation.json.
         name = "results.json" if kind == "accuracy" else "evaluation.json"
         paths = [place / name if place.is_dir() else place for place in results]
         loaded, there = [Results.load(place) for place in paths], ", ".join(map(str, paths))
@@ -68,6 +69,7 @@ def _draw_anatomy(loaded: Sequence["Results"], there: str, suite: str, path: Pat
     from arith.figures.error_classes import draw_anatomy
     from arith.results.error_classes import pool_anatomies
 
+    # The room of results does not know files; an error names them here.
     try:
         pooled = pool_anatomies([part for results in loaded for part in results.anatomy], suite)
     except UsageError as error:

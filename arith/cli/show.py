@@ -32,6 +32,7 @@ def gallery(pictures: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")
 def encoding(name: str, out: Path | None) -> None:
     """One encoding: what it is, its settings, formula and source."""
+    # The card is the one of the gallery, so that the two never disagree; a terminal shows no pictures.
     from arith.gallery.page import encoding_card
     from arith.process.hints import command_line
 
@@ -66,6 +67,7 @@ def batch(rows: int, **options: Any) -> None:
     from arith.results.tables import align_columns
     from arith.tasks import vocabulary
 
+    # The samples that training would begin with, as the model would get them: a look at them before hours are spent.
     experiment = Experiment.of(config_from(options))
     shown = experiment.training_data().batch(0, rows, torch.device("cpu"))
     encoding = experiment.encoding()
@@ -78,10 +80,10 @@ def batch(rows: int, **options: Any) -> None:
         for scheme, scheme_ids in zip(encoding.schemes, ids, strict=True):
             for place, level in enumerate(scheme_ids, start=1):
                 # Ids that all samples share have one row.
-                own = level[row if len(level) > 1 else 0, :length]
+                positions = level[row if len(level) > 1 else 0, :length]
                 label = f"{type(scheme).__name__.lower()} position" + (f" {place}" if scheme.levels > 1 else "")
-                lines.append([label, *map(str, own.tolist())])
-        lines.append(["learned", *("x" if asked else "." for asked in shown.answer_mask[row, :length].tolist())])
+                lines.append([label, *map(str, positions.tolist())])
+        lines.append(["learned", *("x" if learned else "." for learned in shown.answer_mask[row, :length].tolist())])
         click.echo(align_columns(lines) + "\n")
     click.echo(
         f"{experiment.config.task}, {experiment.config.format}, {experiment.config.encoding}. Position 0: no position."
@@ -104,6 +106,7 @@ def attention(run: Path, problem: str, out: Path) -> None:
     experiment = Experiment.of(trained.config)
     model, _ = trained.load_model(experiment)
     maps = attention_maps(experiment, model, problem)
+    # Figures know no torch.
     weights = [layer.numpy() for layer in maps.weights]
     files = draw_attention(maps.symbols, weights, out, trained.config.model.passes)
     click.echo("\n".join(f"figure   {file}" for file in files))
