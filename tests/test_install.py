@@ -8,13 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_rooms import ROOMS
+
 pytestmark = pytest.mark.slow
 
-CHECK = (
-    "import arith.encodings.rope, arith.tasks.addition, arith.kernels.attention, arith.config.recipe\n"
-    "assert arith.config.recipe.names()\n"
-    "print(arith.__file__)\n"
-)
+# A module of every package, whose names setup.cfg lists one by one.
+CHECK = """
+import importlib, pathlib, pkgutil
+import arith, arith.encodings.rope, arith.tasks.addition, arith.kernels.attention, arith.config.recipe
+assert arith.config.recipe.names()
+rooms = {name for _, name, is_package in pkgutil.walk_packages(arith.__path__, "arith.") if is_package}
+assert rooms >= {f"arith.{room}" for room in ROOMS}, rooms
+for room in rooms:
+    folder = importlib.import_module(room).__path__
+    importlib.import_module(next(name for _, name, package in pkgutil.iter_modules(folder, f"{room}.") if not package))
+print(arith.__file__)
+""".replace("ROOMS", repr(sorted(ROOMS)))
 MODES = {
     "wheel": ["."],
     "editable": ["-e", "."],

@@ -1,7 +1,10 @@
 """The rooms of `arith/` and the imports between them, those inside functions too."""
 
 import ast
+import configparser
+import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -30,17 +33,32 @@ ROOMS["harness"] = {"config", "evaluation", "experiment", "hf"}
 ROOMS["cli"] = {*ROOMS, "figures", "gallery"} | FOLDERS
 
 
-def rooms_imported(path: Path) -> Iterator[tuple[int, str]]:
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of whatever a file imports of arith, wherever in the file; `from a import b` is `a.b`."""
     for node in ast.walk(ast.parse(path.read_text())):
-        modules = []
         if isinstance(node, ast.ImportFrom):
-            modules = [f"{node.module}.{name.name}" for name in node.names]
+            names = [f"{node.module}.{name.name}" for name in node.names]
         elif isinstance(node, ast.Import):
-            modules = [name.name for name in node.names]
-        for module in modules:
-            parts = module.split(".")
-            if parts[0] == "arith" and len(parts) > 1 and (PACKAGE / parts[1]).is_dir():
-                yield getattr(node, "lineno", 0), parts[1]
+            names = [name.name for name in node.names]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in names if name.startswith("arith."))
+
+
+def rooms_imported(path: Path) -> Iterator[tuple[int, str]]:
+    for line, name in imports(path):
+        if (PACKAGE / (room := name.split(".")[1])).is_dir():
+            yield line, room
+
+
+def dotted(path: Path) -> str:
+    return ".".join(("arith", *path.relative_to(PACKAGE).parts))
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The package's files under a folder; `rglob` does not follow the links to the three folders by itself."""
+    linked = [path for part in sorted(FOLDERS) for path in (PACKAGE / part).glob("*.py")] if folder == PACKAGE else []
+    return sorted({*folder.rglob("*.py"), *linked})
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -52,6 +70,49 @@ def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
         if imported not in ROOMS[room] | {room}
     ]
     assert not wrong, f"{room} may import {sorted(ROOMS[room])}:\n  " + "\n  ".join(wrong)
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    modules = {dotted(path.with_suffix("")): path for path in files_of(PACKAGE)}
+    # `from arith.data.batch import Batch` names the file one dot further up; what a package exports is its __init__.
+    graph = {
+        module: {own for _, name in imports(path) for own in (name, name.rpartition(".")[0]) if own in modules}
+        for module, path in modules.items()
+    }
+    assert sum(map(len, graph.values())) > 500
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(f"each imports the one before it: {', '.join(circle.args[1])}")
+
+
+def allowed_in_words(docstring: str) -> set[str]:
+    """What the last sentences of a room's docstring allow it to import."""
+    words = " ".join(docstring.partition("May import ")[2].split()).partition("never")[0]
+    named = set(re.findall(r"`(\w+)`", words))
+    if re.search(r"rooms below|what `\w+` may", words):
+        named |= {below for room in named & set(ROOMS) for below in ROOMS[room]}
+    return named | (FOLDERS if "the three folders" in words else set())
+
+
+@pytest.mark.parametrize("file", sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.glob("*/**/__init__.py")))
+def test_docstrings_of_rooms_say_what_the_table_says(file: str) -> None:
+    docstring = ast.get_docstring(ast.parse((PACKAGE / file).read_text())) or ""
+    room, *inner = Path(file).parent.parts
+    # The two rooms at the top may import nearly all, and their docstrings say what they are for.
+    assert "May import" in docstring or room in {"cli", "harness"}
+    if "May import" in docstring:
+        # A room inside a room may import the outer one, and what that one may.
+        assert allowed_in_words(docstring) - ({room} if inner else set()) == ROOMS[room]
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(PACKAGE.parent / "setup.cfg")
+    folders = {path.parent for path in files_of(PACKAGE)} | {PACKAGE / name for name in ("recipes", "shipped")}
+    # Models that come along are data of arith.shipped; the code beside their weights is for Hugging Face alone.
+    packages = {folder for folder in folders if folder.parent != PACKAGE / "shipped"}
+    assert set(setup["options"]["packages"].split()) == {dotted(folder) for folder in packages}
 
 
 def test_every_folder_with_code_is_a_room_of_the_table() -> None:
