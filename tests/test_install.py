@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 # A module of every package, whose names setup.cfg lists one by one.
 CHECK = """
-import importlib, pathlib, pkgutil
+import importlib, pkgutil
 import arith, arith.encodings.rope, arith.tasks.addition, arith.kernels.attention, arith.config.recipe
 assert arith.config.recipe.names()
 rooms = {name for _, name, is_package in pkgutil.walk_packages(arith.__path__, "arith.") if is_package}
