@@ -20,7 +20,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
 
     AutoModelForCausalLM loads it after `import arith.hf.model`, or with trust_remote_code.
     """
-    if (folder is None) == (ship is None):
+    if (folder is None) == (ship is None):  # both or neither
         raise UsageError("give the folder to make, --to DIR, or a name to ship it under, --ship NAME")
 
     from arith.config.pretrained import is_model
@@ -31,6 +31,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
     require_package("transformers", "hf")
     from transformers.utils import logging
 
+    # Its progress bars would stand between our two lines.
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     from arith.experiment.exported import open_model
     from arith.hf.exporting import export_model
@@ -41,6 +42,7 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
             raise UsageError(f"{place} exists and is no exported model, so it is left alone. Choose another")
         if not overwrite:
             raise UsageError(f"{place} exists. Replace it by --overwrite, or choose another")
+    # A run that began with a pretrained model may be exported: it becomes an ordinary model of transformers again.
     trained = open_model(run, pretrained=True)
     export_model(trained, place, ship or place.name)
     weights = (place / "model.safetensors").stat().st_size

@@ -63,6 +63,7 @@ def command(
     from arith.training.environment import find_device
 
     loaded = recipe.load(recipe_name, scale)
+    # Published results have more test problems than a demonstration, and so other settings.
     if publish:
         loaded = loaded.for_publication()
     labels = _labels(loaded, only, everything or publish)
@@ -71,7 +72,7 @@ def command(
     folder = out or Path("runs") / loaded.name
     # Every mistake in the recipe is found before the first run starts.
     plan = [plan_run(loaded, label, seed, folder) for label in labels for seed in loaded.seeds[:seeds]]
-    for run in plan:
+    for run in plan:  # a GPU that is not there, too
         find_device(run.experiment.config.training.device)
     if dry_run:
         _echo_estimates(plan, as_json)
@@ -79,13 +80,14 @@ def command(
     try:
         outcome = reproduce.reproduce(loaded, plan, folder, publishes=publish, overwrite=overwrite, jobs=jobs)
     except Interrupted as interrupted:
+        # With --overwrite it would begin anew, and lose what has just been saved.
         again = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
         raise Interrupted(command_line(*again)) from interrupted
     click.echo(outcome.results_path.read_text() if as_json else outcome.report)
 
 
 def _labels(recipe: "Recipe", only: tuple[str, ...], everything: bool) -> Sequence[str]:
-    """The curves that are trained here."""
+    """The curves that are trained here; without --only and --all, the recipe's `live` ones."""
     unknown = [label for label in only if label not in recipe.labels()]
     if unknown:
         raise UsageError(

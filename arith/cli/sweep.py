@@ -49,6 +49,7 @@ def command(
         planned = grid.load(Path(plan))
     else:
         raise UsageError(f"a sweep is a TOML file with a [grid], or a recipe with --ablate NAME=VALUE; got '{plan}'")
+    # A run each GPU; on a CPU one each core, as small models gain little from a second thread.
     at_once = jobs or len(visible_gpus()) or os.cpu_count() or 1
     options = SweepOptions(
         out or Path("runs") / f"sweep-{planned.name}", executor, at_once, threads or threads_of(at_once)
@@ -65,6 +66,7 @@ def command(
 
 
 def _name(plan: str) -> str:
-    """Of the folder: the recipe's, its label included."""
+    """The sweep's name, and its folder's: the recipe's name, with its label."""
+    # A recipe may be a path, with or without a label after the last colon.
     path, _, label = plan.rpartition(":") if ":" in plan else (plan, "", "")
     return "-".join(part for part in (Path(path).stem, label) if part)

@@ -50,6 +50,7 @@ def command(
         raise UsageError("--resume needs --out, the folder of the run")
     if resume and minutes is not None:
         raise UsageError("a run's steps were fixed when it began: give --resume without --minutes")
+    # Options without a field of their own become settings, as if they were given by --set.
     if init is not None:
         if options["encoding"] is not None:
             raise UsageError("a pretrained model keeps the encoding that it has: give --init without --encoding")
@@ -67,12 +68,14 @@ def command(
     from arith.training.distributed import several
     from arith.training.environment import find_device
 
+    # A resumed run starts from its own settings, so that --resume --out RUN alone is enough.
     config = config_from(options, Run.open(out).config if resume and out is not None else None)
     experiment = Experiment.of(config)
     find_device(config.training.device)  # before a folder is made
     if minutes is not None:
         if several():
             raise UsageError("--minutes measures one process: fix the steps with it first, then give --steps to all")
+        # The number of steps becomes a setting: the run can be repeated on a machine of another speed.
         experiment = Experiment.of(config := for_minutes(config, minutes))
     if dry_run:
         click.echo(estimate.report(experiment, as_json))
@@ -92,6 +95,7 @@ def _train_and_test(run: "Run", experiment: "Experiment", when_there: "WhenThere
     from arith.training.environment import find_device
     from arith.training.loop import train
 
+    # Only the first process writes. Each of its waits meets one of the others: one more or less, and all wait for ever.
     with join_world(local_device(find_device(run.config.training.device))) as world:
         if not world.first:
             world.wait()  # until the folder is there
@@ -119,6 +123,7 @@ def _report(run: "Run", experiment: "Experiment", results: "Results", as_json: b
         return
     click.echo(accuracy_table(drawn))
     click.echo(f"run      {run.folder}\nresults  {run.results}\nfigure   {files[0]}")
+    # `arith ask` writes problems in arith's own tokens.
     if run.config.reads_text:
         click.echo(f"write it {command_line('export', str(run.folder), '--to', 'DIR')}")
     else:

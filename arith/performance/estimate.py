@@ -1,4 +1,4 @@
-"""What a run will take, before it begins: parameters, arithmetic, memory, time."""
+"""What a run will cost, before it begins: parameters, arithmetic, memory, time."""
 
 import functools
 import json
@@ -19,9 +19,10 @@ from arith.results.schema import Condition
 from arith.results.tables import align_columns
 from arith.training.environment import autocast, find_device, keep_freed_memory, matmul_precision
 
-# FLOPs of one timed pass through a layer, forward and backward: 10 ms at 50 GFLOP/s, or at 100 TFLOP/s on a GPU.
+# FLOPs of one timed pass through a layer, forward and backward: 10 ms at 50 GFLOP/s, or at 100 TFLOP/s on a GPU. Much
+# longer than a clock's tick and the start of kernels, and short enough for a dry run that feels immediate.
 PROBED_FLOPS = {"cpu": 5e8, "cuda": 1e12}
-PROBES = 4
+PROBES = 4  # timed passes, of which the fastest counts: other work on the machine can only slow one down
 # What each thread after the first adds: two do 1.7 times the steps of one, by the small models of
 # results/training-speed.json.
 THREAD_GAIN = 0.7
@@ -49,12 +50,13 @@ def report(experiment: Experiment, as_json: bool = False) -> str:
 
 
 def estimate(experiment: Experiment) -> dict[str, Any]:
-    """Count FLOPs and bytes from the shapes, and foretell time from one layer's on the device: a rough guide."""
+    """Count FLOPs and bytes from the shapes, and predict time from one layer's on the device: a rough guide."""
     config, model = experiment.config, experiment.config.model
     # Tensors on the meta device have shapes and no memory: a model of any size can be counted anywhere.
     with torch.device("meta"):
         model_shapes = experiment.model()
     parameters = model_shapes.parameter_count()
+    # Buffers, such as tables of rotations, take memory but have neither gradient nor moments.
     tables = sum(buffer.nbytes for buffer in model_shapes.buffers())
     tokens = experiment.training_data().longest
     rows, precision = config.training.batch, config.training.precision
@@ -74,7 +76,7 @@ def estimate(experiment: Experiment) -> dict[str, Any]:
 
 
 def test_seconds(experiment: Experiment, sets: Sequence[Condition]) -> float:
-    """Foretell how long these test sets take."""
+    """Predict how many seconds these test sets take."""
     return seconds(test_flops(experiment, sets), flops_per_second(experiment))
 
 
@@ -88,6 +90,7 @@ def test_flops(experiment: Experiment, sets: Sequence[Condition]) -> float:
 
 def flops_per_step(experiment: Experiment) -> int:
     """FLOPs of one training step on samples as long as any can be."""
+    # An upper bound: batches are as long as their longest sample, which at large batches is nearly always this one.
     config, data = experiment.config, experiment.training_data()
     answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
     rows, tokens = config.training.batch, data.longest - 1  # the last token of a sample is a label only
@@ -99,6 +102,8 @@ def flops_per_second(experiment: Experiment) -> float:
 
     Its encoding and everything else that is not a product take part, so that FLOPs over this rate are whole seconds.
     """
+    # One layer is enough: all are alike, and several would take longer to time. Running sums are left out, as their
+    # head needs a layer below another one.
     config = experiment.config
     changes: dict[str, Any] = {
         "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state"},
@@ -113,6 +118,7 @@ def flops_per_second(experiment: Experiment) -> float:
 def _measure_flops_per_second(config: RunConfig) -> float:
     training, device = config.training, find_device(config.training.device)
     experiment = Experiment.of(config)
+    # As many samples as come to that many FLOPs: more would time the same rate for longer.
     most = PROBED_FLOPS[device.type] / (flops_per_step(experiment) / training.batch)
     batch = experiment.training_data().batch(0, min(training.batch, max(1, int(most))), device)
     with matmul_precision(training), _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster:
@@ -151,6 +157,7 @@ def _one_thread() -> Iterator[float]:
 
 
 def _readable(name: str, value: float) -> str:
+    # By the end of its name, where the unit stands.
     if name.endswith("bytes"):
         return f"{value / 2**20:,.0f} MiB" if value >= 2**20 else f"{value / 2**10:,.0f} KiB"
     if name.endswith("seconds") or name.startswith("seconds"):

@@ -24,7 +24,8 @@ H100 = "NVIDIA H100 data sheet, half of its sparse FLOPs"
 H200 = "NVIDIA H200 data sheet, half of its sparse FLOPs"
 A100 = "NVIDIA A100 data sheet"
 
-# Keyed by what torch.cuda.get_device_name returns.
+# Keyed by what torch.cuda.get_device_name returns. Variants of a GPU differ in clock, memory and power limit, and so in
+# their peaks: a guess from a part of the name would give an MFU that is off by a third.
 GPUS = {
     "NVIDIA H100 80GB HBM3": Gpu(989.4e12, 3.35e12, 80e9, f"{H100}, SXM"),
     "NVIDIA H100 PCIe": Gpu(756.5e12, 2.0e12, 80e9, f"{H100}, PCIe (product brief PB-11133)"),
@@ -56,6 +57,7 @@ def utilisation(device: str, precision: str, flops: float, seconds: float) -> tu
     """
     if device not in GPUS:
         return None, f"the peak of {device} is not known"
+    # Other types have other peaks, and a share of the wrong one would look better or worse than it is.
     if precision != "bfloat16":
         return None, f"the peak is known for products in bfloat16, and these are in {precision}"
     peak = GPUS[device]

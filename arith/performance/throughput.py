@@ -31,6 +31,7 @@ from arith.training.step import LossOf, batch_loss, training_step
 
 Clock = Callable[[], float]  # seconds
 
+# Untimed steps before the first timed one: the allocator has grown, and caches and clocks have settled, after a few.
 WARM_STEPS = 10
 LEAST_STEPS, MOST_STEPS = 5, 200  # bounds on the timed steps where a duration is given
 
@@ -48,7 +49,7 @@ class Throughput:
         tokens, padded_tokens: average input tokens per step, without and with padding.
         flops: average FLOPs of a step's matrix products, counted (see `arith.model.cost`).
         palm: 6 N + 12 L w n, the FLOPs per token as MFU counts them.
-        peak_bytes: on a GPU, the most that all tensors took; on a CPU, what the process has grown by.
+        peak_bytes: on a GPU, the most that all tensors took; on a CPU, how much the process has grown.
         parts: seconds per step of each part, timed one by one: their sum is more than a whole step takes.
     """
 
@@ -111,6 +112,7 @@ class Laps:
 
     def seconds(self) -> list[tuple[str, float]]:
         """The laps so far, each under the name of the mark that ended it."""
+        # The one wait: until here events are queued, and no lap includes a wait for the device.
         if self._cuda:
             torch.cuda.synchronize()
         pairs = zip(self._marks, self._marks[1:], strict=False)
@@ -145,7 +147,7 @@ class Trial:
     @staticmethod
     def of(experiment: Experiment, clock: Clock = time.perf_counter) -> "Trial":
         """Set a run up as training does, before its first step."""
-        keep_freed_memory()
+        keep_freed_memory()  # as the training loop does: without it a step on a CPU is a tenth slower
         config = experiment.config.training
         device = find_device(config.device)
         model = experiment.model().to(device).train()
@@ -230,8 +232,10 @@ def measure_throughput(
     with matmul_precision(config), explain_out_of_memory(config, experiment.tokens):
         trial = Trial.of(experiment, clock)
         if seconds is not None:
+            # The fastest of three: the first allocates, and may compile.
             steps = min(max(int(seconds / min(trial.seconds(3))), LEAST_STEPS), MOST_STEPS)
         trial.warm(steps)
+        # The same steps as were warmed up: if compiled, all their shapes are compiled by now.
         timed = trial.seconds(steps)
         peak = _peak_memory(device) - before
         by_part = trial.part_seconds(min(steps, 20)) if parts else {}

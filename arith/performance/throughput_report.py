@@ -52,7 +52,7 @@ def describe(found: Throughput) -> str:
 
 def _parts(found: Throughput) -> str:
     parts = {"samples and ids": found.data_seconds, **found.parts}
-    whole = sum(parts.values())  # of the parts, timed one by one: a little more than a step takes
+    whole = sum(parts.values())  # shares of the parts' sum, which is a little more than a step takes
     rows = [["part of a step", "ms", "share"]]
     rows += [[name, f"{1000 * seconds:.3g}", f"{seconds / whole:.1%}"] for name, seconds in parts.items()]
     return align_columns(rows)

@@ -100,17 +100,22 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
     return results
 
 
+def leave_out(published: Results, plan: Sequence[Planned]) -> Results:
+    """The published results without those of planned runs."""
+    planned = {(run.label, run.seed) for run in plan}
+    return dataclasses.replace(
+        published,
+        cells=tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned),
+        language=tuple(row for row in published.language if (row.label, row.model_seed) not in planned),
+    )
+
+
 def withdraw(recipe: Recipe, published: Results, plan: Sequence[Planned]) -> Results:
     """Take planned runs out of the published results, so that they are trained anew.
 
     At once and in the file: a command that is interrupted and given again without --overwrite must not find old runs.
     """
-    planned = {(run.label, run.seed) for run in plan}
-    left = dataclasses.replace(
-        published,
-        cells=tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned),
-        language=tuple(row for row in published.language if (row.label, row.model_seed) not in planned),
-    )
+    left = leave_out(published, plan)
     if len(left.cells) < len(published.cells):  # a file that nothing leaves keeps its bytes
         left.save(published_path(recipe))
     return left

@@ -25,6 +25,7 @@ from arith.sweeps.publish import (
     describe_missing,
     draw_published,
     find_published,
+    leave_out,
     load_published,
     publish,
     published_path,
@@ -69,11 +70,9 @@ def reproduce(
     if overwrite:
         empty_runs(plan)
         published = withdraw(recipe, published, plan) if publishes else published
-    planned = {(run.label, run.seed) for run in plan}
-    if publishes:
-        committed = tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned)
-    else:
-        committed = committed_cells(recipe, {run.label for run in plan})
+    # What is drawn beside the runs of this command.
+    labels = {run.label for run in plan}
+    committed = leave_out(published, plan).cells if publishes else committed_cells(recipe, labels)
     # With several jobs all runs are trained here, and the loop below only collects what they wrote. Their failure is
     # raised after it, once the runs that did finish are published and drawn.
     failure = _train_in_processes(recipe.name, plan, published, jobs, out / "logs") if jobs > 1 else None
