@@ -14,6 +14,7 @@ from arith.config.requested import RequestedTests
 from arith.errors import UsageError
 
 if TYPE_CHECKING:
+    from arith.evaluation.requested import Outputs
     from arith.results.predictions import Prediction
     from arith.results.schema import Anatomy, Results
 
@@ -95,22 +96,27 @@ def command(
     except KeyboardInterrupt:
         raise Interrupted(command_line(*sys.argv[1:])) from None
     failed = [row for rows in gathered.failures.values() for row in rows] if gathered else []
-    if as_json:
-        parts: dict[str, Sequence[Any]] = {"cells": results.cells, "anatomy": results.anatomy, "failures": failed}
-        click.echo(json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()}))
-        return
-    _echo_cells(results, grid is not None)
-    if gathered is not None:
-        _echo_failures(results.anatomy if anatomy else None, failed if failures else None)
-    click.echo(f"results  {outputs.path}")
-    if predictions is not None:
-        click.echo(f"predictions  {predictions}")
+    _echo_results(results, failed, outputs, grid is not None, as_json)
 
 
 def _refuse(options: Mapping[str, Any], why: str) -> None:
     given = next((name for name, value in options.items() if value), None)
     if given is not None:
         raise UsageError(f"{given} {why}")
+
+
+def _echo_results(
+    results: "Results", failed: "Sequence[Prediction]", outputs: "Outputs", grid: bool, as_json: bool
+) -> None:
+    if as_json:
+        parts: dict[str, Sequence[Any]] = {"cells": results.cells, "anatomy": results.anatomy, "failures": failed}
+        click.echo(json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()}))
+        return
+    _echo_cells(results, grid)
+    _echo_failures(results.anatomy if outputs.anatomy else None, failed if outputs.failures else None)
+    click.echo(f"results  {outputs.path}")
+    if outputs.predictions is not None:
+        click.echo(f"predictions  {outputs.predictions}")
 
 
 def _echo_cells(results: "Results", grid: bool) -> None:

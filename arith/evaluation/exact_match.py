@@ -126,48 +126,59 @@ def evaluate(
     Raises:
         UsageError: a tested length is beyond what the model's encoding can place.
     """
-    config = experiment.config
     check_reach(experiment, model, sets)
-    samples = config.samples_at(step)
-    seen = _seen(experiment, sets, samples)
-    low, high = experiment.train_lengths()
+    seen = _seen(experiment, sets, experiment.config.samples_at(step))
     for job in jobs(experiment, sets):
         each = cost(model, job.data.longest)
         found = judge_dataset(model, job.data, job.n, flag, lambda rows, each=each: advance(rows * each))  # type: ignore[misc]
         if flag is not None and flag.raised:
             return
         for place, test in enumerate(job.sets):
-            own = found[place * test.n : (place + 1) * test.n]
+            part = found[place * test.n : (place + 1) * test.n]
             if record is not None:
-                record(test, job.data, place * test.n, own)
-            correct = int(own.right.sum())
-            bounds = wilson(correct, test.n)
-            yield Cell(
-                label=label,
-                task=config.tested_task,
-                format=config.tested_format,
-                encoding=config.encoding,
-                structure_aware=any(scheme.structure_aware for scheme in model.encoding.schemes),
-                suite=test.suite,
-                split="test",
-                train_lengths=(low, high),
-                digits=test.digits,
-                operand_lengths=test.operand_lengths or _alike(test, experiment.tested_task.operands),
-                model_seed=config.model.seed,
-                data_seed=config.data.seed,
-                test_seed=config.evaluation.seed,
-                step=step,
-                samples=samples,
-                parameters=model.parameter_count(),
-                n=test.n,
-                correct=correct,
-                accuracy=correct / test.n,
-                low=bounds[0],
-                high=bounds[1],
-                seen=seen[test],
-                training_seconds=round(training_seconds, 1),
-                supervision=experiment.supervised_by,
-            )
+                record(test, job.data, place * test.n, part)
+            correct = int(part.right.sum())
+            yield _cell(experiment, model, test, correct, seen[test], label, step, training_seconds)
+
+
+def _cell(
+    experiment: Experiment,
+    model: Transformer,
+    test: Condition,
+    correct: int,
+    seen: int,
+    label: str,
+    step: int,
+    training_seconds: float,
+) -> Cell:
+    config = experiment.config
+    low, high = wilson(correct, test.n)
+    return Cell(
+        label=label,
+        task=config.tested_task,
+        format=config.tested_format,
+        encoding=config.encoding,
+        structure_aware=any(scheme.structure_aware for scheme in model.encoding.schemes),
+        suite=test.suite,
+        split="test",
+        train_lengths=experiment.train_lengths(),
+        digits=test.digits,
+        operand_lengths=test.operand_lengths or _shared_lengths(test, experiment.tested_task.operands),
+        model_seed=config.model.seed,
+        data_seed=config.data.seed,
+        test_seed=config.evaluation.seed,
+        step=step,
+        samples=config.samples_at(step),
+        parameters=model.parameter_count(),
+        n=test.n,
+        correct=correct,
+        accuracy=correct / test.n,
+        low=low,
+        high=high,
+        seen=seen,
+        training_seconds=round(training_seconds, 1),
+        supervision=experiment.supervised_by,
+    )
 
 
 def cost(model: Transformer, tokens: int) -> float:
@@ -175,7 +186,7 @@ def cost(model: Transformer, tokens: int) -> float:
     return forward_flops(model.config, model.embedding.num_embeddings, tokens - 1)
 
 
-def _alike(test: Condition, operands: int) -> tuple[int, ...] | None:
+def _shared_lengths(test: Condition, operands: int) -> tuple[int, ...] | None:
     """The lengths of the operands where all problems of a suite share them."""
     return (test.digits,) * operands if test.suite in ("random", "chain", "sparse", "equal") else None
 

@@ -90,7 +90,7 @@ def classify(task: Task, rows: Sequence[Prediction]) -> list[str]:
     wrong = given != right
     same_sign = answers.signs == truth.signs
     an_operand = np.any([(resize(number.digits, width) == given).all(1) for number in operands], axis=0) & wrong.any(1)
-    misaligned = _find_misaligned(task, operands, answers, given, wrong) & ~an_operand
+    misaligned = _match_shift(task, operands, answers, given, wrong) & ~an_operand
     named = {"misaligned": misaligned}
     if has_columns(task):
         own = columns(task, operands)
@@ -127,7 +127,7 @@ def _carries(
     return fits & (at_first < 0), fits & (at_first > 0)
 
 
-def _find_misaligned(
+def _match_shift(
     task: Task,
     operands: Sequence[Numbers],
     answers: Numbers,

@@ -108,12 +108,9 @@ def evaluate_run(
     """
     sets = conditions(experiment) if sets is None else sets
     kept = SavedCells(fingerprint(model), path)
-    if before is None:
-        before = find_cells(kept.cells(), experiment, label, step, sets)
-    found = dict(before)
+    found = dict(find_cells(kept.cells(), experiment, label, step, sets) if before is None else before)
     left = [test for test in sets if test not in found]
-    tokens = {test.digits: experiment.tested_format.longest(experiment.tested_task, test.digits)[0] for test in sets}
-    costs = {test: test.n * cost(model, tokens[test.digits]) for test in sets}
+    costs = _costs(experiment, model, sets)
     done, total = sum(costs[test] for test in sets if test in found), sum(costs.values())
     kept_at, note = time.monotonic(), ""
 
@@ -146,6 +143,14 @@ def evaluate_run(
         shown.update(100, note)
     about = {"model": kept.model, "runs": {run.folder.name: provenance(experiment.config)}}
     return Results(tuple(found[test] for test in sets), about, language=language(experiment, model, label))
+
+
+def _costs(experiment: Experiment, model: Transformer, sets: Sequence[Condition]) -> dict[Condition, float]:
+    """FLOPs of each test set, by which progress is counted: a set of long problems takes many times a short one's."""
+    form, task = experiment.tested_format, experiment.tested_task
+    # Many cells of a grid share a length, and their longest line is found once.
+    tokens = {digits: form.longest(task, digits)[0] for digits in {test.digits for test in sets}}
+    return {test: test.n * cost(model, tokens[test.digits]) for test in sets}
 
 
 def cell_keys(experiment: Experiment, label: str, step: int, sets: Sequence[Condition]) -> list[CellKey]:
