@@ -138,7 +138,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
         figure_plan=FigurePlan(
             values.pop("by_format", False),
             tuple(_claim(claim, f"{path}: claim {place}") for place, claim in enumerate(values.pop("claims", []))),
-            tuple(_contest(own, curves, f"{path}: contest {at}") for at, own in enumerate(values.pop("contests", []))),
+            tuple(_contest(row, curves, f"{path}: contest {at}") for at, row in enumerate(values.pop("contests", []))),
         ),
         values=values,
     )

@@ -42,11 +42,11 @@ def shares(task: str, data: DataConfig) -> list[Share]:
     Raises:
         UsageError: a share or a task cannot be read, or nothing is left for the main task.
 
-    >>> [own.share for own in shares("dialogue", DataConfig(mix=("25% addition 1-5",)))]
+    >>> [part.share for part in shares("dialogue", DataConfig(mix=("25% addition 1-5",)))]
     [0.75, 0.25]
     """
     mixed = [_share(text, data.digits) for text in data.mix]
-    rest = 1 - sum(own.share for own in mixed)
+    rest = 1 - sum(part.share for part in mixed)
     if rest <= 1e-9:  # shares of 70%, 20% and 10% miss 1 by 1e-16
         raise UsageError(f"data.mix leaves nothing of {task}: its shares sum to {1 - rest:.0%}")
     return [Share(rest, task, task_named(task), data.digits), *mixed]
@@ -87,10 +87,10 @@ def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
         raise UsageError(f"data.seed: {error}") from error
     try:
         sources = [Source(main.task, sampler(data, scheduled=training), data.seed, split)]
-        for own in mixed:
-            with errors_about(f"{own.name} in the mix"):
-                sources.append(Source(own.task, _sampler(data.uniform, own.digits), data.seed, split))
-        return Mixture(sources, [own.share for own in (main, *mixed)], data.samples if training else None)
+        for part in mixed:
+            with errors_about(f"{part.name} in the mix"):
+                sources.append(Source(part.task, _sampler(data.uniform, part.digits), data.seed, split))
+        return Mixture(sources, [part.share for part in (main, *mixed)], data.samples if training else None)
     # A UsageError is a ValueError too, and says already which task of the mix it is about.
     except UsageError:
         raise

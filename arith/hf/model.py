@@ -136,6 +136,7 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         index = torch.arange(tokens.shape[1], device=tokens.device)
         start = valid.long().argmax(1, keepdim=True)
         pad = vocabulary.token(vocabulary.PAD)
+        # Each row is rotated by its own left padding: gathered at (index + start) mod n, put back at (index - start).
         moved = tokens.masked_fill(~valid, pad).gather(1, (index + start) % tokens.shape[1])
         lengths = torch.minimum(self.prompts.lengths(moved), valid.sum(1))
         key = torch.full_like(lengths, self.key)

@@ -15,6 +15,7 @@ def character_tokenizer(size: int) -> PreTrainedTokenizerFast:
     >>> tokenizer("12+3=")["input_ids"]
     [14, 1, 2, 10, 3, 13]
     """
+    # No unknown token: it would turn a typing error into another problem, which the model would answer confidently.
     begin, end, pad = vocabulary.BEGIN, vocabulary.END, vocabulary.PAD
     tokenizer = Tokenizer(models.WordLevel({symbol: token for token, symbol in enumerate(vocabulary.SYMBOLS[:size])}))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")  # a dot would pass over line breaks

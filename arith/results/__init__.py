@@ -1,4 +1,4 @@
-"""What was measured, and how sure it is: the schema of results.json, intervals, curves, tables. No torch.
+"""Results and their uncertainty: the schema of results.json, intervals, curves, tables. No torch.
 
 May import `process`, `tasks`.
 """

@@ -44,7 +44,7 @@ def _optional(kind: Callable[..., Any]) -> frozenset[str]:
     """The fields that a row may lack."""
     # This is how old files load: a field added later has a default that says what was true before there was a choice.
     parameters = inspect.signature(kind).parameters.items()
-    return frozenset(name for name, own in parameters if own.default is not inspect.Parameter.empty)
+    return frozenset(name for name, parameter in parameters if parameter.default is not inspect.Parameter.empty)
 
 
 # Cached, as type hints are evaluated anew at each call and a predictions file has a row for every problem.

@@ -96,6 +96,8 @@ class Architecture:
                 f"{name} does not compute its attention through transformers' AttentionInterface, so nothing can be "
                 f"put in its place. Models that do: GPT-2, Llama, Phi, GPT-NeoX, Qwen, Mistral and most newer ones"
             )
+        # Hybrid models end here, whose other layers are state-space ones: without positions in all layers, an encoding
+        # would not mean what its name says.
         if layers != list(range(config.num_hidden_layers)):
             raise UsageError(
                 f"{name} has {config.num_hidden_layers} layers, and attention modules in layers {layers}: an encoding "

@@ -54,6 +54,7 @@ def attach(
     >>> bool((model(tokens).logits == before).all())
     True
     """
+    # Everything that can be refused is refused before the first change: a model is never left half changed.
     check_free(model)
     architecture = Architecture.of(model)
     tokens = getattr(model.config, "max_position_embeddings", 1024) if tokens is None else tokens

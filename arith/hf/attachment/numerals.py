@@ -99,6 +99,7 @@ def _classify(text: str) -> tuple[Kind, int]:
     >>> _classify("123"), _classify("3D"), _classify("=7")
     ((<Kind.DIGIT: 0>, 3), (<Kind.OTHER: 4>, 0), (<Kind.OTHER: 4>, -1))
     """
+    # [0-9], not \d, which matches the digits of every script: only these are numbers of arith's problems.
     if re.fullmatch("[0-9]+", text):
         return Kind.DIGIT, len(text)
     if re.search("[0-9]", text) and re.fullmatch(r"[0-9+\-*= ]+", text):
@@ -128,6 +129,7 @@ def check_alignment(
         raise UsageError(
             f"a token holds a digit and a sign, or digits of two numbers: one id cannot place them. {_ADVICE}"
         )
+    # The group of the most significant digits may hold fewer: it is the first of a number or the last, by its order.
     digit = kind == Kind.DIGIT
     first = rank(kind, answer) == 0
     last = rank(kind.flip(1), answer.flip(1)).flip(1) == 0  # read backwards, the last digit is the first
