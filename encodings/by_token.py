@@ -45,10 +45,10 @@ class _ByToken(ABC):
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "1 b n"]:
         index = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
-        return self._ids(key[:, None], index[None], _tested(prompt, key)[:, None])[None]
+        return self._ids(key[:, None], index[None], _is_test(prompt, key)[:, None])[None]
 
     def start(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> tuple[Int[Tensor, "1 b n"], KeyState]:
-        return self.full(prompt, prompt.tokens, key, capacity), KeyState(prompt.length, key, _tested(prompt, key))
+        return self.full(prompt, prompt.tokens, key, capacity), KeyState(prompt.length, key, _is_test(prompt, key))
 
     def step(self, token: Int[Tensor, " b"], state: KeyState) -> tuple[Int[Tensor, "1 b 1"], KeyState]:
         index = state.tokens + 1
@@ -61,7 +61,7 @@ class _ByToken(ABC):
         """Those of tokens, counted from 1."""
 
 
-def _tested(prompt: Prompt, key: Int[Tensor, " b"]) -> Bool[Tensor, " b"]:
+def _is_test(prompt: Prompt, key: Int[Tensor, " b"]) -> Bool[Tensor, " b"]:
     return torch.full_like(key, prompt.tested, dtype=torch.bool)
 
 

@@ -61,9 +61,9 @@ class CoPELayer(LayerEncoding):
         positions: Positions,
         memory: Memory,
     ) -> tuple[ScoreMod]:
-        return (ScoreMod(partial(self._counted, q)),)
+        return (ScoreMod(partial(self._count, q)),)
 
-    def _counted(self, q: Float[Tensor, "b h q d"], scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
+    def _count(self, q: Float[Tensor, "b h q d"], scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
         queries, keys = scores.shape[2:]
         farthest = self.table.shape[0] - 1
         # Half precision cannot count: from 256 on, bfloat16 has no odd numbers.

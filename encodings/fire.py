@@ -109,7 +109,7 @@ class FIRELayer(LayerEncoding):
         bias: Tensor = self.function(fraction[..., None].to(self.log_threshold.dtype)).movedim(-1, 0)
         return bias * ((q != 0) & (k != 0))
 
-    def _added(self, ids: Ids, scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
+    def _add(self, ids: Ids, scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
         with torch.autocast(scores.device.type, enabled=False):
             bias = self._bias(ids.q[:, :, None], ids.k[:, None])
         return scores + bias.movedim(0, 1).to(scores.dtype)
@@ -128,7 +128,7 @@ class FIRELayer(LayerEncoding):
         if ids.k.shape[0] == 1:
             return (PairTable(self.table(ids.k[0])),)
         if TABLE not in memory and ids.q.numel() * ids.k.shape[1] < self.highest**2:
-            return (ScoreMod(partial(self._added, ids)),)
+            return (ScoreMod(partial(self._add, ids)),)
         if TABLE not in memory:
             memory[TABLE] = self.table(torch.arange(1, self.highest + 1, device=ids.k.device))
         return (PairTable(memory[TABLE], ids),)

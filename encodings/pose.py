@@ -45,7 +45,7 @@ class PoSE(Drawn):
     def largest(self) -> int:
         return self.tokens if self.span is None else self.span
 
-    def _drawn(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "#b capacity"]:
+    def _draw(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "#b capacity"]:
         place = torch.arange(1, capacity + 1, device=key.device)[None]
         if prompt.tested:
             return place

@@ -145,9 +145,9 @@ class MarkedHeads(LayerEncoding):
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions
     ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g k d"]]:
         key_heads = k.shape[1]
-        return self._marked(q, positions.q[0], key_heads), self._marked(k, positions.k[0], key_heads)
+        return self._mark(q, positions.q[0], key_heads), self._mark(k, positions.k[0], key_heads)
 
-    def _marked(self, x: Float[Tensor, "b h n d"], ids: Int[Tensor, "b n"], key_heads: int) -> Float[Tensor, "b h n d"]:
+    def _mark(self, x: Float[Tensor, "b h n d"], ids: Int[Tensor, "b n"], key_heads: int) -> Float[Tensor, "b h n d"]:
         head = torch.arange(1 if self.same_in_heads else x.shape[1], device=x.device)
         # Queries that share a key head share its series: a match between a query and a key needs the same vectors in
         # both.

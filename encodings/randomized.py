@@ -71,10 +71,10 @@ class Drawn(ABC):
     def _ids(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "#b capacity"]:
         # Refuses a capacity beyond the span, with the reason.
         self.highest(capacity, 0)
-        return self._drawn(prompt, key, capacity)
+        return self._draw(prompt, key, capacity)
 
     @abstractmethod
-    def _drawn(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "#b capacity"]:
+    def _draw(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "#b capacity"]:
         """Ids of sequences of the greatest length."""
 
 
@@ -102,7 +102,7 @@ class Randomized(Drawn):
     def largest(self) -> int:
         return self.span
 
-    def _drawn(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "#b capacity"]:
+    def _draw(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Int[Tensor, "#b capacity"]:
         if prompt.tested and self.tested == "even":
             place = torch.arange(1, capacity + 1, device=key.device)[None]
             return place * (self.span + 1) // (capacity + 1)

@@ -94,9 +94,9 @@ class RoPE(Encoding):
     def rotate(
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions
     ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g k d"]]:
-        return self._rotated(q, positions.q), self._rotated(k, positions.k)
+        return self._rotate(q, positions.q), self._rotate(k, positions.k)
 
-    def _rotated(self, x: Float[Tensor, "b h n d"], ids: Int[Tensor, "levels b n"]) -> Float[Tensor, "b h n d"]:
+    def _rotate(self, x: Float[Tensor, "b h n d"], ids: Int[Tensor, "levels b n"]) -> Float[Tensor, "b h n d"]:
         pairs = self.frequencies.shape[0]
         parts = []
         for level in range(self.levels):

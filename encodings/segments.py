@@ -55,9 +55,9 @@ class Segments:
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "1 b n"]:
         kind, answer = prompt.table.kind[tokens], in_answer(tokens, prompt)
-        counted = _counted(kind, answer, prompt.reading)
+        counted = _count(kind, answer, prompt.reading)
         turns = prompt.reading.interleaved
-        # `_counted` counts all operands that take turns when the first begins; each digit goes back to its own.
+        # `_count` counts all operands that take turns when the first begins; each digit goes back to its own.
         earlier = (turns - 1 - rank(kind, answer) % turns) * ((kind == Kind.DIGIT) & ~answer)
         return ((counted - earlier) * (kind != Kind.GAP))[None]
 
@@ -65,7 +65,7 @@ class Segments:
         self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int
     ) -> tuple[Int[Tensor, "1 b n"], SegmentsState]:
         kind, answer = prompt.table.kind[prompt.tokens], in_answer(prompt.tokens, prompt)
-        count = _counted(kind, answer, prompt.reading)[:, -1]
+        count = _count(kind, answer, prompt.reading)[:, -1]
         # No kind before it: an answer begins a segment, whatever the prompt ends with.
         state = SegmentsState(count, torch.full_like(count, _NONE), kinds_by_row(prompt))
         return self.full(prompt, prompt.tokens, key, capacity), state
@@ -77,7 +77,7 @@ class Segments:
         return (count * (kind != Kind.GAP))[None, :, None], state._replace(segments=count, last=last)
 
 
-def _counted(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"], reading: Reading) -> Int[Tensor, "b n"]:
+def _count(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"], reading: Reading) -> Int[Tensor, "b n"]:
     """Segments up to each token, and those that take turns with its own."""
     index = torch.arange(kind.shape[1], device=kind.device).expand_as(kind)
     # The index of the last token that is no gap, as a running maximum of indices.

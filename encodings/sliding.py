@@ -41,7 +41,7 @@ class Sliding(ABC):
     slides = True
 
     @abstractmethod
-    def _slid(
+    def _slide(
         self, significance: Int[Tensor, "b n"], number: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"]
     ) -> tuple[Int[Tensor, "b n"], Bool[Tensor, "b n"]]:
         """Ids of the first loop, and which of them move."""
@@ -56,19 +56,19 @@ class Sliding(ABC):
     def full(
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "levels b n"]:
-        return self._ids(self._coupled(prompt).full(prompt, tokens, key, capacity), in_answer(tokens, prompt))
+        return self._ids(self._coupled_scheme(prompt).full(prompt, tokens, key, capacity), in_answer(tokens, prompt))
 
     def start(
         self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int
     ) -> tuple[Int[Tensor, "levels b n"], CoupledState]:
-        ids, state = self._coupled(prompt).start(prompt, key, capacity)
+        ids, state = self._coupled_scheme(prompt).start(prompt, key, capacity)
         return self._ids(ids, in_answer(prompt.tokens, prompt)), state
 
     def step(self, token: Int[Tensor, " b"], state: CoupledState) -> tuple[Int[Tensor, "levels b 1"], CoupledState]:
         ids, after = Coupled(self.digits, levels=2).step(token, state)
         return self._ids(ids, torch.ones_like(ids[0], dtype=torch.bool)), after
 
-    def _coupled(self, prompt: Prompt) -> Coupled:
+    def _coupled_scheme(self, prompt: Prompt) -> Coupled:
         return Coupled(self.digits, levels=2, numbers=prompt.reading.numbers)
 
     def _ids(self, ids: Int[Tensor, "2 b n"], answer: Bool[Tensor, "b n"]) -> Int[Tensor, "levels b n"]:
@@ -79,7 +79,7 @@ class Sliding(ABC):
             equals = (significance == 1) & (number == 3)
             answer, signs = answer | equals, signs & ~equals
             significance = significance + answer
-        first, moves = self._slid(significance.masked_fill(signs, 0), number.masked_fill(signs, 0), answer)
+        first, moves = self._slide(significance.masked_fill(signs, 0), number.masked_fill(signs, 0), answer)
         # What has no position in the first loop gets none later.
         return torch.stack([first, moves * (first > 0)])
 
@@ -88,7 +88,7 @@ class Sliding(ABC):
 class Multiplicand(Sliding):
     """The first factor moves along the answer's columns, a column each loop."""
 
-    def _slid(
+    def _slide(
         self, significance: Int[Tensor, "b n"], number: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"]
     ) -> tuple[Int[Tensor, "b n"], Bool[Tensor, "b n"]]:
         factor = (number == 1) & ~answer
@@ -99,7 +99,7 @@ class Multiplicand(Sliding):
 class Multiplier(Sliding):
     """The answer's columns move along the second factor, all of them together, a digit each loop."""
 
-    def _slid(
+    def _slide(
         self, significance: Int[Tensor, "b n"], number: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"]
     ) -> tuple[Int[Tensor, "b n"], Bool[Tensor, "b n"]]:
         factor = (number == 2) & ~answer

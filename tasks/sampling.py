@@ -96,10 +96,10 @@ class Source:
 
     def _block(self, block: int) -> tuple[Numbers, ...]:
         if self._latest is None or self._latest[0] != block:
-            self._latest = block, self._drawn(block)
+            self._latest = block, self._draw(block)
         return self._latest[1]
 
-    def _drawn(self, block: int) -> tuple[Numbers, ...]:
+    def _draw(self, block: int) -> tuple[Numbers, ...]:
         stream = Stream(self.seed, self.split, block, self.sampler.purpose)
         lengths = self.sampler.lengths(stream, BLOCK, self.task.operands)
         digits = self.sampler.operands(stream, lengths, self.task.alphabet)

@@ -112,7 +112,7 @@ class Columns:
         terms = [tokens for own in self.digits for tokens in (own, operator)]
         return np.stack([*terms, c, self.carries[:, :-1], equals], axis=2)
 
-    def found(self) -> UInt8[np.ndarray, "b w t"]:
+    def outcomes(self) -> UInt8[np.ndarray, "b w t"]:
         """For each column `0c1`: its digit, and the carry out of it."""
         c = np.full_like(self.results, vocabulary.token("c"))
         return np.stack([self.results, c, self.carries[:, 1:]], axis=2)
@@ -137,7 +137,11 @@ class Scratchpad:
         order: Order,
     ) -> list[Piece]:
         columns = Columns.of(task, operands)
-        steps = np.concatenate([columns.equations(task), columns.found()], axis=2) if self.detailed else columns.found()
+        steps = (
+            np.concatenate([columns.equations(task), columns.outcomes()], axis=2)
+            if self.detailed
+            else columns.outcomes()
+        )
         comma = np.full((*steps.shape[:2], 1), vocabulary.token(","), np.uint8)
         steps = np.concatenate([steps, comma], axis=2)
         significance = _significance(task, np.arange(steps.shape[1]), self.detailed, comma=True)
@@ -190,7 +194,7 @@ class Recursive:
         order: Order,
     ) -> list[Piece]:
         columns = Columns.of(task, operands)
-        steps = np.concatenate([columns.equations(task), columns.found()], axis=2)
+        steps = np.concatenate([columns.equations(task), columns.outcomes()], axis=2)
         rows, width, tokens = steps.shape
         pieces = [constant("-", rows, columns.swapped)]
         for column in range(width):
@@ -245,13 +249,13 @@ class PartialProducts:
             total = product if total is None else add(total, product)
             if column:
                 pieces.append(constant("+", rows, some))
-            pieces.append(_written(product, some, answer_width, order))
+            pieces.append(_write(product, some, answer_width, order))
             if column:
                 # The last running sum is the answer, which follows.
                 more = b.lengths > column + 1
                 pieces += [
                     constant("(", rows, more),
-                    _written(total, more, answer_width, order),
+                    _write(total, more, answer_width, order),
                     constant(")", rows, more),
                 ]
         return pieces
@@ -266,7 +270,7 @@ def _significance(
     return np.where(digit, columns[:, None], NO_DIGIT).astype(np.int32).ravel()
 
 
-def _written(
+def _write(
     numbers: Numbers,
     where: Bool[np.ndarray, " b"],
     width: Int[np.ndarray, " b"] | None,
