@@ -112,7 +112,7 @@ def _train_and_test(run: "Run", experiment: "Experiment", when_there: "WhenThere
 
 def _report(run: "Run", experiment: "Experiment", results: "Results", as_json: bool) -> None:
     """Draw the figure; print the table, the files, and the command that comes next."""
-    from arith.evaluation.answers import example_problem
+    from arith.data.typed import example_problem
     from arith.figures.report import draw_report
     from arith.process.hints import command_line
     from arith.results.tables import accuracy_table

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from arith.data.batch import as_batch, reading
 from arith.data.dataset import Dataset
-from arith.errors import UsageError
+from arith.data.typed import read_operands, write_typed
 from arith.evaluation.teacher_forced import Verdicts, rows_at
 from arith.experiment.experiment import Experiment
 from arith.experiment.exported import open_model
@@ -20,11 +19,9 @@ from arith.model.transformer import Transformer
 from arith.results.predictions import Prediction
 from arith.results.schema import Condition
 from arith.tasks import vocabulary
-from arith.tasks.base import Problems, Task
-from arith.tasks.digits import Numbers
+from arith.tasks.base import Task
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
-from arith.tasks.stream import Draws
 
 
 def predict(model: Transformer, test: Condition, data: Dataset, start: int, found: Verdicts) -> list[Prediction]:
@@ -129,61 +126,22 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
     run = open_model(folder)
     experiment = Experiment.of(run.config)
     task, form = experiment.tested_task, experiment.tested_format
-    operands = [operands_of(problem, task) for problem in problems]
+    for problem in problems:
+        read_operands(problem, task)  # refuse a mistake before the model is loaded and anything is printed
     model, _ = run.load_model(experiment)
-    draws = Draws.at(run.config.evaluation.seed, "test", 0, 1)
-    key = torch.from_numpy(draws.keys)
-    for problem, texts in zip(problems, operands, strict=True):
-        numbers = tuple(Numbers.read([text]) for text in texts)
-        exact = Problems(numbers, task.solve(*numbers))
-        try:
-            digits = max(map(len, texts))
-            tokens, longest_number = form.longest(task, digits)
-            model.encoding.check_reach(tokens, longest_number)
-            written = form.write(task, exact, draws)
-        except ValueError as error:
-            raise UsageError(f"{problem}: {error}") from error
-        cut = int(written.prompt_lengths[0])
-        # What a model cannot know is not expected of it.
-        expected = written.tokens[0, cut:][written.loss_mask[0, cut:]].tolist()
-        asked = dataclasses.replace(written, tokens=written.tokens[:, :cut], given=None)
-        batch = as_batch(asked, reading(form, task.operands), key, torch.device("cpu"), tokens, tested=True)
-        # As long as any answer to such operands, whatever the right one's length.
-        new_tokens = form.longest_answer(task, digits)
-        answered = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
-        prompt = vocabulary.decode(written.tokens[0, :cut])
-        reply = "".join(vocabulary.SYMBOLS[token] for token in answered)
+    for problem in problems:
+        typed = write_typed(problem, task, form, run.config.evaluation.seed, model.encoding)
+        batch = typed.batch(torch.device("cpu"))
+        new_tokens = form.longest_answer(task, typed.digits)
+        tokens = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
+        # A format's random spaces in an answer bear no loss: a model cannot know them, and need not write them.
+        expected = typed.written.tokens[0, typed.cut :][typed.written.loss_mask[0, typed.cut :]].tolist()
+        reply = "".join(vocabulary.SYMBOLS[token] for token in tokens)
         yield Reply(
             problem=problem,
-            prompt=prompt,
+            prompt=typed.prompt,
             written=reply,
-            answer=_number(task, form, prompt + reply.partition(vocabulary.END)[0]),
-            result=exact.answer.text(0),
-            right=answered[: len(expected)] == expected,
+            answer=read_number(task, form, typed.prompt, reply),
+            result=typed.result,
+            right=tokens[: len(expected)] == expected,
         )
-
-
-def example_problem(task: Task) -> str:
-    """A problem as it is asked for.
-
-    >>> from arith.tasks.addition import Addition
-    >>> example_problem(Addition(operands=3))
-    '12+34+56'
-    """
-    return task.symbol.join(str(22 * place + 12) for place in range(task.operands))
-
-
-def operands_of(problem: str, task: Task) -> list[str]:
-    """The operands of a problem as people write it."""
-    text = problem.replace(" ", "").rstrip("=")
-    numbers = text.split(task.symbol) if task.symbol else [text]
-    if len(numbers) != task.operands or not all(number.isascii() and number.isdigit() for number in numbers):
-        raise UsageError(f"ask {task.name} for problems such as {example_problem(task)}; got '{problem}'")
-    return [number.lstrip("0") or "0" for number in numbers] if task.alphabet == "number" else numbers
-
-
-def _number(task: Task, form: Format, text: str) -> str | None:
-    try:
-        return form.read(task, text)[1]
-    except ValueError:
-        return None

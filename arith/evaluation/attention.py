@@ -9,17 +9,14 @@ from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
-from arith.data.batch import Batch, as_batch, reading
+from arith.data.batch import Batch
+from arith.data.typed import write_typed
 from arith.errors import UsageError
-from arith.evaluation.answers import operands_of
 from arith.experiment.experiment import Experiment
 from arith.kernels.reference import add_term, visibility
 from arith.model.block import Attention, LayerContext
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
-from arith.tasks.base import Problems
-from arith.tasks.digits import Numbers
-from arith.tasks.stream import Draws
 
 MOST = 120  # tokens, which still can be told apart
 
@@ -44,21 +41,14 @@ def attention_maps(experiment: Experiment, model: Transformer, problem: str) -> 
         UsageError: it is no problem of the tested task, or too long.
     """
     task, form = experiment.tested_task, experiment.tested_format
-    numbers = tuple(Numbers.read([text]) for text in operands_of(problem, task))
-    digits = max(number.width for number in numbers)
-    draws = Draws.at(experiment.config.evaluation.seed, "test", 0, 1)
-    try:
-        tokens, longest_number = form.longest(task, digits)
-        model.encoding.check_reach(tokens, longest_number)
-        written = form.write(task, Problems(numbers, task.solve(*numbers)), draws)
-    except ValueError as error:
-        raise UsageError(f"{problem}: {error}") from error
-    if tokens > MOST:
-        raise UsageError(f"{problem}: attention is drawn over up to {MOST} tokens, and this takes {tokens}")
-    device, key = model.embedding.weight.device, torch.from_numpy(draws.keys)
-    batch = as_batch(written, reading(form, task.operands), key, device, tokens, tested=True)
-    symbols = "".join(vocabulary.SYMBOLS[token] for token in written.tokens[0, : int(written.lengths[0])])
-    weights = tuple(own[0, :, : len(symbols), : len(symbols)].cpu() for own in record_attention(model, batch))
+    typed = write_typed(problem, task, form, experiment.config.evaluation.seed, model.encoding)
+    if typed.tokens > MOST:
+        raise UsageError(f"{problem}: attention is drawn over up to {MOST} tokens, and this takes {typed.tokens}")
+    batch = typed.batch(model.embedding.weight.device, whole=True)
+    # Not `vocabulary.decode`, which leaves out begin and end marks: each of them is a row and a column of the map.
+    line = typed.written.tokens[0, : int(typed.written.lengths[0])]
+    symbols = "".join(vocabulary.SYMBOLS[token] for token in line)
+    weights = tuple(part[0, :, : len(symbols), : len(symbols)].cpu() for part in record_attention(model, batch))
     return Maps(symbols, weights)
 
 

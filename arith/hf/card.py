@@ -5,13 +5,9 @@ from pathlib import Path
 
 from arith.catalogue.named import format_named, task_named
 from arith.config.schema import RunConfig
-from arith.evaluation.answers import example_problem, operands_of
+from arith.data.typed import example_problem, write_typed
 from arith.results.schema import GRID, Cell, Results
 from arith.results.uncertainty import percent
-from arith.tasks import vocabulary
-from arith.tasks.base import Problems
-from arith.tasks.digits import Numbers
-from arith.tasks.stream import Draws
 
 
 def write_card(name: str, config: RunConfig, results: Results, parameters: int) -> str:
@@ -77,10 +73,8 @@ def _about(config: RunConfig, first: Cell, parameters: int) -> str:
 def _example(config: RunConfig) -> tuple[str, str]:
     """A problem and its answer as the model reads and writes them; a format that draws does so for sample 0."""
     task, form = task_named(config.tested_task), format_named(config.tested_format)
-    numbers = tuple(Numbers.read([operand]) for operand in operands_of(example_problem(task), task))
-    written = form.write(task, Problems(numbers, task.solve(*numbers)), Draws.at(0, "test", 0, 1))
-    cut = int(written.prompt_lengths[0])
-    return vocabulary.decode(written.tokens[0, :cut]), vocabulary.decode(written.tokens[0, cut:])
+    typed = write_typed(example_problem(task), task, form, seed=0)
+    return typed.prompt, typed.answer
 
 
 def _use(config: RunConfig) -> str:
