@@ -1,4 +1,4 @@
-"""What the README says works."""
+"""What the README says works, and what the pages of docs/ say that it sends a reader to."""
 
 import re
 import shlex
@@ -16,12 +16,18 @@ from arith.results.curves import curves
 from arith.results.schema import GRID, Results
 from arith.results.tables import accuracy_table
 from arith.results.uncertainty import percent
+from tests.test_rooms import ROOMS
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+# In the order in which their commands run: those of the README look at runs that the formats' train.
+PAGES = ("docs/formats.md", "docs/encodings.md", "docs/findings.md", "README.md")
+TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
+README, ENCODINGS_PAGE = TEXTS["README.md"], TEXTS["docs/encodings.md"]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
 SHELL = [
     line.partition(" #")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for page in PAGES
+    for block in re.findall(r"```sh\n(.*?)```", TEXTS[page], re.S)
     for line in block.splitlines()
     if line.startswith(".venv/bin/arith")
 ]
@@ -97,16 +103,27 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("name", [*ALIASES, *ENCODINGS.names()])
 def test_every_encoding_is_in_the_table(name: str) -> None:
     if not name.startswith(("test-", "doctest", "tilt")):
-        assert f"| `{name}` |" in README
+        assert f"| `{name}` |" in ENCODINGS_PAGE
     if name in ALIASES:
-        assert ALIASES[name][0] in README
+        assert ALIASES[name][0] in ENCODINGS_PAGE
 
 
 @pytest.mark.parametrize("name", SCHEMES.names())
 def test_every_scheme_is_in_the_table(name: str) -> None:
-    assert f"| `@{name}` |" in README or name.startswith(("test-", "doctest"))
+    assert f"| `@{name}` |" in ENCODINGS_PAGE or name.startswith(("test-", "doctest"))
 
 
-def test_linked_files_are_there(root: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (root / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_linked_files_are_there(root: Path, page: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", TEXTS[page]):
+        assert (root / page).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_lines_can_be_read_beside_one_another(page: str) -> None:
+    assert not [line for line in TEXTS[page].splitlines() if len(line) > 200 and not line.startswith("|")]
+
+
+def test_the_map_names_the_rooms_in_their_order() -> None:
+    (drawn,) = re.findall(r"```\ntasks/.*?```", README, re.S)
+    assert re.findall(r"(\w+)/ ", drawn.partition("puts them to work")[2]) == list(ROOMS)

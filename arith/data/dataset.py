@@ -149,9 +149,9 @@ class Dataset:
 
     def collate(self, written: Written, keys: Int[np.ndarray, " n"], device: torch.device) -> Batch:
         """Put written samples on a device as one batch."""
-        return self.as_batch(Resident.of(written, keys, device), *bounds(written))
+        return self.wrap(Resident.of(written, keys, device), *bounds(written))
 
-    def as_batch(self, samples: Resident, shortest_prompt: int, longest_answer: int) -> Batch:
+    def wrap(self, samples: Resident, shortest_prompt: int, longest_answer: int) -> Batch:
         """Make one batch of samples that are on a device already."""
         table, tested = token_table(samples.tokens.device), self.problems.split != "train"
         return Batch(samples, table, self.reading, shortest_prompt, longest_answer, self.longest, tested)

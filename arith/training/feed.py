@@ -162,7 +162,7 @@ class Feed:
             places, keys = (on_device(array, self.device) for array in (prepared.samples, prepared.keys))
             # An epoch's samples are the last one's; what encodings draw for them is not.
             samples = self._fixed.samples.rows(places, max(part.width for part in parts))._replace(key=keys)
-        whole = self.data.as_batch(samples, shortest, longest)
+        whole = self.data.wrap(samples, shortest, longest)
         loops = None if prepared.loops is None else prepared.loops.to(self.device)
         whole = replace(whole, ids=whole.placed_by(self.encoding), loops=loops)
         return Block(first, whole, prepared.parts, on_device(prepared.totals, self.device))
