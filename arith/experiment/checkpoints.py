@@ -19,7 +19,7 @@ from arith.process.files import BUILDING, building, step_folders
 
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 MANIFEST = "MANIFEST.json"
-VERSION = 1  # of the layout; a later arith that reads another one says which arith wrote the files
+VERSION = 1  # of the files and their names; to be raised when an older arith could not read them
 
 
 @dataclass(frozen=True)

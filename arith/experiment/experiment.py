@@ -71,7 +71,7 @@ class Experiment:
         # Every (task, format, digits) that is written: tables of positions are made for the longest sequence.
         data = Dataset(training_problems(config.task, config.data, "train"), format_named(config.format))
         pairs = zip(trained, data.problems.sources, strict=True)
-        lines = [(own.name, config.format, source.longest) for own, source in pairs]
+        lines = [(share.name, config.format, source.longest) for share, source in pairs]
         lines += [(*tested, evaluation.longest)]
         lines.sort(key=lambda line: line[2], reverse=True)  # a refusal names the longest
         tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
@@ -105,7 +105,7 @@ class Experiment:
             raise UsageError("evaluation.digits names one length or more, and is empty")
         if min(evaluation.digits) < 1:
             raise UsageError(f"evaluation.digits are 1 or more, got {min(evaluation.digits)}")
-        suites = self.suites()  # refuses unknown names before anything else is said of the tests
+        suites = self.suites()  # refuses unknown names before the tests are looked at more closely
         if evaluation.grid and self.tested_task.operands != 2:
             raise UsageError(
                 f"a grid is of two operands' lengths, and {self.config.tested_task} has {self.tested_task.operands}"
@@ -136,7 +136,7 @@ class Experiment:
             digits=self.digits,
         )
         # A scheme must suit every way in which numbers are written, or its ids could give the answer away.
-        lines = [(self.config.format, self.format, own.task) for own in self.trained]
+        lines = [(self.config.format, self.format, share.task) for share in self.trained]
         lines += [(self.config.tested_format, self.tested_format, self.tested_task)]
         for name, form, task in lines:
             try:
@@ -147,14 +147,14 @@ class Experiment:
 
     def train_lengths(self) -> tuple[int, int]:
         """Digits of the tested task's training problems; of all, if it is not among the tasks of training."""
-        digits = [own.digits for own in self.trained if _kind(own.task) == _kind(self.tested_task)]
-        lows, highs = zip(*(digits or [own.digits for own in self.trained]), strict=True)
+        digits = [share.digits for share in self.trained if _kind(share.task) == _kind(self.tested_task)]
+        lows, highs = zip(*(digits or [share.digits for share in self.trained]), strict=True)
         return min(lows), max(highs)
 
     def vocabulary_size(self) -> int:
         """The number of tokens in arith's vocabulary that training or tests can have."""
         # A symbol that only tests have needs a row in the embedding too, though it is never trained.
-        symbols = [self.format.symbols(own.task) for own in self.trained]
+        symbols = [self.format.symbols(share.task) for share in self.trained]
         return vocabulary.size("".join([*symbols, self.tested_format.symbols(self.tested_task)]))
 
     def model(self) -> Transformer:
@@ -172,8 +172,8 @@ class Experiment:
     def supervised_by(self) -> str:
         """What training shows: answers, or also the steps of an algorithm, in loops, before the answer or inside."""
         # Results of the two are never ranked against each other.
-        told = self.supervision is not None or self.sums is not None or self.format.working is not None
-        return "algorithm" if told else "answers"
+        algorithm = self.supervision is not None or self.sums is not None or self.format.working is not None
+        return "algorithm" if algorithm else "answers"
 
     def training_data(self) -> Dataset:
         # With loss = line a model learns to write the problem as well, not the answer alone.

@@ -45,7 +45,7 @@ class ExportedRun(Run):
             raise UsageError(f"{self.folder / WEIGHTS} cannot be read: {error}") from error
         model = experiment.model()
         # No optimiser state: such a model is asked and tested, and never trained on.
-        checkpoint = Checkpoint(self.step, {name.removeprefix(PREFIX): own for name, own in weights.items()}, {})
+        checkpoint = Checkpoint(self.step, {name.removeprefix(PREFIX): value for name, value in weights.items()}, {})
         checkpoint.restore(model)
         return model.eval(), checkpoint
 

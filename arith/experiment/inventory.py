@@ -50,18 +50,18 @@ def _inspect_run(described: Path) -> FoundRun:
     saved = step_folders(folder / "checkpoints")
     step = int(saved[0].name.removeprefix("step-")) if saved else 0
     try:
-        told = claim(folder / "results.json")
+        claimed = claim(folder / "results.json")
     except UsageError as error:
         return FoundRun(folder, "unreadable results.json", step, steps, str(error))
     # The lock first: a resumed run may still have the results or the failure of its earlier sitting. The last step is
     # not enough for "finished", as a run may have been stopped in its tests.
     if in_use(folder):
         state = "running"
-    elif step == steps and told:
+    elif step == steps and claimed:
         state = "finished"
     else:
         state = "failed" if (folder / FAILED).is_file() else "stopped"
-    return FoundRun(folder, state, step, steps, told)
+    return FoundRun(folder, state, step, steps, claimed)
 
 
 def claim(path: Path) -> str:

@@ -22,9 +22,9 @@ def provenance_of(parts: Iterable[Results]) -> dict[str, Any]:
     """Where and when each of several runs was made, and by which code."""
     # Not the command line or the imports: they hold paths of a machine, and these results are handed on.
     return {
-        name: {key: own[key] for key in ("created", "commit", "device", "versions")}
+        name: {key: record[key] for key in ("created", "commit", "device", "versions")}
         for part in parts
-        for name, own in part.about["runs"].items()
+        for name, record in part.about["runs"].items()
     }
 
 

@@ -92,6 +92,6 @@ class Cache:
 def _reorder(memory: Memory, rows: Int[Tensor, " r"]) -> Memory:
     # A memory may hold memories, one for each part of a composed encoding.
     return {
-        name: _reorder(own, rows) if isinstance(own, dict) else own if name.startswith(SHARED) else own[rows]
-        for name, own in memory.items()
+        name: _reorder(part, rows) if isinstance(part, dict) else part if name.startswith(SHARED) else part[rows]
+        for name, part in memory.items()
     }

@@ -5,8 +5,8 @@ is one pass through the layers, from all states to the next ones, which are put 
 may slide with the loop, a column can meet another digit of each factor every time. Loops are as many as the second
 factor has digits, and then until no column holds anything but its digit.
 
-The model learns the loops of a trace one by one (`Looped.loss`): it is told the algorithm, so that its results stand
-in a group of their own, beside those of models that learn from answers.
+The model learns the loops of a trace one by one (`Looped.loss`): it is shown the algorithm, so its results are
+listed apart from those of models that learn from answers.
 """
 
 import math
@@ -72,7 +72,7 @@ class Looped(Transformer):
         offset = 10 * torch.arange(self.parts, device=tokens.device)
         inside = self.state(state + offset).sum(2)
         x = torch.where(columns(tokens)[..., None], inside, self.embedding(tokens))
-        positions = tuple(Positions(own, own) for own in ids)
+        positions = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
         x = self.encoding.embed(x, positions)
         slid = self.encoding.slide(positions, loop)
         x = self.stack(x, 0, queries, None, slid, slid, None)
@@ -160,7 +160,8 @@ def factor_digits(tokens: Int[Tensor, "b n"]) -> Int[Tensor, " b"]:
 
 def _collapse_rows(ids: Ids) -> Ids:
     """One row of ids if all rows are alike: scores of positions are then computed once for all of them."""
-    return tuple(own[:, :1] for own in ids) if all(bool((own == own[:, :1]).all()) for own in ids) else ids
+    first = tuple(scheme_ids[:, :1] for scheme_ids in ids)
+    return first if all(bool((every == row).all()) for every, row in zip(ids, first, strict=True)) else ids
 
 
 def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], size: int) -> Float[Tensor, "b q v"]:

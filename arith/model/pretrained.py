@@ -36,7 +36,7 @@ class Pretrained(Transformer):
         self.encoding = Composed([Part(NoPE(), Sequential())])
         text = inner.config.get_text_config()
         shape = {"layers": text.num_hidden_layers, "width": text.hidden_size, "heads": text.num_attention_heads}
-        self.config = ModelConfig(**shape)  # tells what a test costs, and how many rows fit into memory at once
+        self.config = ModelConfig(**shape)  # from which a test's cost, and the rows that fit into memory, are estimated
 
     @property
     def embedding(self) -> nn.Embedding:  # type: ignore[override]

@@ -7,8 +7,8 @@ Column k of an answer, least significant digit first, has a sum of its own and w
 
 and the answer's digit is S_k mod 10. At each token that predicts a digit, a head on what a layer puts out classifies
 S_k. It is there in training alone: answers come from the same logits as those of a model without it (Bai et al., "Why
-Can't Transformers Learn Multiplication?", arXiv 2510.00184, who regress it). The model is told the algorithm, so that
-its results stand in a group of their own.
+Can't Transformers Learn Multiplication?", arXiv 2510.00184, who regress it). The model is shown the algorithm, so
+its results are listed apart from those of models that learn from answers.
 """
 
 from dataclasses import dataclass
@@ -133,7 +133,7 @@ class Summing(Transformer):
         places: Int[Tensor, "b columns"],
     ) -> tuple[Float[Tensor, "b a v"], Float[Tensor, "b columns classes"]]:
         """Logits of the next tokens, as `forward` has them, and those of the running sums at places of each sample."""
-        positions = tuple(Positions(own, own) for own in ids)
+        positions = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
         x = self.encoding.embed(self.embedding(tokens), positions)
         slid = self.encoding.slide(positions, 0)
         x = self.stack(x, 0, None, None, slid, slid, None, range(self.layer))

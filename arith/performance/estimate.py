@@ -147,7 +147,7 @@ def _pass_seconds(model: Transformer, batch: Batch, config: TrainingConfig) -> f
 @contextmanager
 def _one_thread() -> Iterator[float]:
     """Let torch compute on one thread; yields how many times as fast it is on all the threads it had."""
-    # The process time of several threads is the sum of theirs, waits included: only one thread's tells a speed.
+    # The process time of several threads is the sum of theirs, waits included: only one thread's gives a speed.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -36,7 +36,7 @@ from arith.results.schema import Cell
 
 Equal = Literal["samples", "flops", "seconds", "steps"]
 Setting = tuple[tuple[str, Any], ...]  # names with values, as in ("encoding", "rope")
-LEARNED = ("random", "unequal")  # suites that tell how well training lengths are learned
+LEARNED = ("random", "unequal")  # suites that show how well training lengths are learned
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class World:
         together = torch.cat([tensor.flatten() for tensor in tensors])
         distributed.all_reduce(together)
         parts = torch.split(together, [tensor.numel() for tensor in tensors])
-        torch._foreach_copy_(list(tensors), [part.view_as(own) for part, own in zip(parts, tensors, strict=True)])
+        torch._foreach_copy_(list(tensors), [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)])
 
     def wait(self) -> None:
         """Return when all processes have arrived."""

@@ -142,7 +142,7 @@ class Feed:
 
     def _block_with(self, step: int) -> Block:
         if self._block is None or not 0 <= step - self._block.first < len(self._block.parts):
-            # Any step may be asked for, by a resumed run for one; only the one that follows may be ready.
+            # A resumed run begins at any step; only the block that follows the last one may be ready.
             ready = self._ahead[1].result() if self._ahead is not None and self._ahead[0] == step else None
             prepared = ready or self._prepare(step)
             self._block = self._place(step, prepared)
@@ -174,7 +174,7 @@ class Feed:
     def _prepare(self, first: int) -> Prepared:
         """Write the block of steps that begins with `first`, and plan its parts.
 
-        Every process writes the whole block and keeps its own rows: writing is cheap, and they need not talk.
+        Every process writes the whole block and keeps its own rows: writing is cheap, and nothing is exchanged.
         """
         batch = self.config.batch
         # The last block is short. Steps beyond the last one are there too, for who times or tests a feed.

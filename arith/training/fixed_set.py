@@ -67,5 +67,5 @@ def _concatenate(parts: Sequence[Written], width: int) -> Written:
         prompt_lengths=np.concatenate([part.prompt_lengths for part in parts]),
         lengths=np.concatenate([part.lengths for part in parts]),
         answer_widths=np.concatenate(widths) if len(widths) == len(parts) else None,
-        given=np.concatenate([wide(own, 0) for own in given]) if any(p.given is not None for p in parts) else None,
+        given=np.concatenate([wide(mask, 0) for mask in given]) if any(p.given is not None for p in parts) else None,
     )

@@ -79,7 +79,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     # Steps after the checkpoint are computed again, and so are their rows.
     rows = [row for row in run.read_metrics() if row["step"] <= step]
     hint = command_line("train", "--resume", "--out", str(run.folder))
-    world.wait()  # nothing is written before all have read what is there
+    world.wait()  # all have read the checkpoint and the metrics before any are written
     with disk_errors("the metrics", hint):
         log = Log(run.folder, rows, config.tensorboard) if world.first else None
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
@@ -98,7 +98,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 meter.read(*feed.tokens(step))
                 step += 1
                 watch.see(step, loss, norm)
-                # All processes stop at the same step, or those that go on would wait for the others for ever.
+                # All processes stop at the same step, or those that train on would wait for the others for ever.
                 last, stopping = step == config.steps, world.any(flag.raised)
                 logs = last or step % config.log_every == 0
                 tests = last or step % config.evaluate_every == 0
@@ -134,7 +134,8 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
 def validation_accuracy(model: Transformer, validation: Dataset, config: TrainingConfig, flag: Flag) -> float | None:
     """Exact match in distribution, on problems held out of training where there are enough of them.
 
-    None: a signal came meanwhile, and what is there is not all of them.
+    Returns:
+        The share of right answers; None if a signal came before all problems were tried.
     """
     model.eval()
     with autocast(model.embedding.weight.device, config):

@@ -52,7 +52,7 @@ def training_step(
         The loss and the norm of the gradient before clipping, both on the device.
     """
     optimizer.zero_grad(set_to_none=len(batches) == 1)
-    parameters = [own for group in optimizer.param_groups for own in group["params"]]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     # Gradients that add up need memory of their own: a CUDA graph's is overwritten by its next replay.
     if len(batches) > 1:
         for parameter in parameters:
