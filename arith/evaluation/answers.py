@@ -25,15 +25,19 @@ from arith.tasks.lines import Written
 
 
 def predict(model: Transformer, test: Condition, data: Dataset, start: int, found: Verdicts) -> list[Prediction]:
-    """The problems of one test set with their answers.
+    """Every problem of a test set with the model's answer to it.
 
     Args:
-        start: place of its first problem in the data.
-        found: which of them are right.
+        model: the model.
+        test: the test set.
+        data: the dataset with its problems.
+        start: the place of its first problem in the data.
+        found: the verdicts on its problems.
     """
     source, form = data.problems.sources[0], data.format
     problems = source.problems(start, test.n)
     written, keys = data.problems.write(form, start, test.n), data.problems.keys(start, test.n)
+    # A right answer is what decoding would write, so only the wrong ones cost a pass a token.
     wrong = np.flatnonzero(~found.right.numpy())
     decoded = decode(model, data, written, keys, wrong)
     rows = []
@@ -65,14 +69,24 @@ def predict(model: Transformer, test: Condition, data: Dataset, start: int, foun
 def decode(
     model: Transformer, data: Dataset, written: Written, keys: Int[np.ndarray, " n"], rows: Int[np.ndarray, " r"]
 ) -> dict[int, str]:
-    """What the model writes to some of the prompts, by their row; those of one length together."""
+    """Greedy answers to some of the prompts, by row, the end mark included.
+
+    Args:
+        model: the model.
+        data: the dataset that the problems are of.
+        written: its lines, of which the prompts are taken.
+        keys: the random key of each line.
+        rows: the lines that are decoded.
+    """
     device = model.embedding.weight.device
     source = data.problems.sources[0]
     new_tokens = data.format.longest_answer(source.task, source.longest)
     found: dict[int, str] = {}
+    # Prompts of one length at a time, so that none is padded between its end and the first token of the answer.
     for cut in np.unique(written.prompt_lengths[rows]):
         alike = rows[written.prompt_lengths[rows] == cut]
-        many = rows_at(model, data.longest) * 8  # a step asks for one token, and keeps keys and values
+        # A step scores one query a row, not all pairs of tokens; 8 and not more, as keys and values are kept too.
+        many = rows_at(model, data.longest) * 8
         for start in range(0, len(alike), many):
             some = alike[start : start + many]
             asked = written.rows(some)
@@ -84,7 +98,12 @@ def decode(
 
 
 def read_number(task: Task, form: Format, prompt: str, written: str) -> str | None:
-    """The number that a written answer means, without leading zeros; None if it is none."""
+    """The number that a written answer means, without leading zeros; None if it is not a number.
+
+    >>> from arith.tasks.addition import Addition
+    >>> read_number(Addition(), Format(answer="lsb"), "95+7=", "2010$")
+    '102'
+    """
     try:
         return form.read(task, prompt + written.partition(vocabulary.END)[0])[1]
     except ValueError:
@@ -92,18 +111,21 @@ def read_number(task: Task, form: Format, prompt: str, written: str) -> str | No
 
 
 def _text(tokens: Int[np.ndarray, " n"] | Sequence[int]) -> str:
-    """Tokens with the end mark, without padding."""
+    """The text of tokens, end mark included, padding left out: without its end mark an answer is not finished."""
     return "".join(vocabulary.SYMBOLS[int(token)] for token in tokens).rstrip(vocabulary.PAD)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model answered. Numbers are decimal, most significant digit first.
+    """A model's answer to a typed problem. Numbers are decimal, most significant digit first.
 
     Args:
-        written: the answer as the model wrote it, in its format, end mark included.
-        answer: the number it means, without leading zeros; None if it is none.
-        right: whether every token was right, the end mark included.
+        problem: the problem as it was typed.
+        prompt: the problem as the model reads it.
+        written: the answer as the model writes it, in its format, end mark included.
+        answer: the number that it means, without leading zeros; None if it is not a number.
+        result: the right answer.
+        right: whether every token is right, the end mark included.
     """
 
     problem: str
@@ -118,10 +140,14 @@ class Reply:
 
 
 def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
-    """Replies of a model, one a problem.
+    """Let a model answer typed problems, one after the other.
 
     Args:
-        folder: of a run or an exported model, or the name of a shipped one.
+        folder: the folder of a run or an exported model, or the name of a shipped model.
+        problems: the problems, such as 123+456.
+
+    Raises:
+        UsageError: a text is not a problem of the model's task, or too long for the model.
     """
     run = open_model(folder)
     experiment = Experiment.of(run.config)
@@ -132,6 +158,7 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
     for problem in problems:
         typed = write_typed(problem, task, form, run.config.evaluation.seed, model.encoding)
         batch = typed.batch(torch.device("cpu"))
+        # Room for any answer to such operands: a stop at the right one's length would help the model to end there.
         new_tokens = form.longest_answer(task, typed.digits)
         tokens = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
         # A format's random spaces in an answer bear no loss: a model cannot know them, and need not write them.

@@ -1,4 +1,4 @@
-"""Exact match by digit length and by operand lengths: what is tested, and the cells of results.json that come of it."""
+"""Exact match by digit length and by operand lengths: which test sets there are, and the cells that they yield."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +21,19 @@ from arith.tasks.cells import Cells
 from arith.tasks.sampling import SHARED_DIGITS, count_seen
 from arith.tasks.suites import SUITES, Suite
 
-TOGETHER = 2**14  # problems of a grid that are tested together
+# Problems of a grid that are tested together. Cells have a hundred problems or so: one by one their batches would be
+# nearly empty, and all at once an interrupted evaluation would have saved nothing.
+TOGETHER = 2**14
 
 
 @dataclass(frozen=True)
 class Job:
-    """Conditions that are tested together: their problems stand one after the other in the data, as many of each."""
+    """Test sets that are evaluated together.
+
+    Args:
+        data: the problems, set after set.
+        sets: the test sets, all of the same size.
+    """
 
     data: Dataset
     sets: tuple[Condition, ...]
@@ -37,15 +44,22 @@ class Job:
 
 
 class Recorder(Protocol):
-    """Keeps what was answered to each problem of a condition."""
+    """A callback that gets the verdicts on each test set."""
 
     def __call__(self, test: Condition, data: Dataset, start: int, found: Verdicts) -> None:
-        """`start`: place of the first problem in the data."""
+        """Record a test set.
+
+        Args:
+            test: the test set.
+            data: the problems, maybe of other sets too.
+            start: the place of the set's first problem in the data.
+            found: the verdicts on the set's problems alone.
+        """
         ...
 
 
 def conditions(experiment: Experiment) -> list[Condition]:
-    """The cells that a configuration asks for, short lengths first, then those of its grid."""
+    """The test sets of a configuration: short lengths first, then the cells of its grid."""
     evaluation = experiment.config.evaluation
     found = [
         Condition(suite, digits, evaluation.samples_at(digits))
@@ -56,7 +70,7 @@ def conditions(experiment: Experiment) -> list[Condition]:
 
 
 def every_suite(experiment: Experiment) -> tuple[str, ...]:
-    """The suites that a configuration asks for, and all others that its tested task has: the adversarial ones."""
+    """The suites of a configuration, followed by all others that fit its task and lengths: the adversarial ones."""
     asked = experiment.suites()
     return (*asked, *(name for name in SUITES if name not in asked and _has(experiment, name)))
 
@@ -71,7 +85,15 @@ def _has(experiment: Experiment, name: str) -> bool:
 
 
 def grid_conditions(experiment: Experiment, grid: str, n: int) -> list[Condition]:
-    """A cell for each pair of lengths, such as "1-15" or "1-5,10" or, other ones for the second operand, "1-15x1-3".
+    """A test set for each pair of operand lengths.
+
+    Args:
+        experiment: the experiment, whose task has two operands.
+        grid: the lengths, such as "1-15" or "1-5,10"; "1-15x1-3" has other lengths for the second operand.
+        n: the problems in each cell.
+
+    Raises:
+        UsageError: the task has another number of operands, or n is below 1.
 
     >>> from arith.config.schema import RunConfig
     >>> [test.operand_lengths for test in grid_conditions(Experiment.of(RunConfig()), "2x1-3", 10)]
@@ -87,12 +109,13 @@ def grid_conditions(experiment: Experiment, grid: str, n: int) -> list[Condition
 
 
 def jobs(experiment: Experiment, sets: Sequence[Condition]) -> Iterator[Job]:
-    """The same in their order, cells of a grid that are alike together."""
+    """Test sets in their order as jobs: cells of a grid with the same longest operand and size share a job."""
     for (grid, digits, n), alike in itertools.groupby(sets, key=lambda s: (s.suite == GRID, s.digits, s.n)):
-        own = tuple(alike)
+        run = tuple(alike)
+        # groupby may put sets of several suites into one run; each suite has a sampler of its own, so a job of its own.
         most = max(1, TOGETHER // n) if grid else 1
-        for start in range(0, len(own), most):
-            some = own[start : start + most]
+        for start in range(0, len(run), most):
+            some = run[start : start + most]
             yield Job(_data(experiment, some, digits), some)
 
 
@@ -116,12 +139,18 @@ def evaluate(
     advance: Callable[[float], None] = lambda done: None,
     record: Recorder | None = None,
 ) -> Iterator[Cell]:
-    """Measure cell after cell.
+    """Evaluate a model on test sets, cell after cell.
 
     Args:
-        flag: once it is raised, no more is measured.
-        advance: told what each batch was worth, in the units of `cost`.
-        record: given what was answered, condition by condition, before the cell is.
+        experiment: the experiment with the tests.
+        model: the model.
+        sets: the test sets.
+        label: the name of the model in figures.
+        step: the training step of its weights.
+        training_seconds: the time that training took so far.
+        flag: a flag that stops it once raised.
+        advance: a callback for progress, called with each batch's work in the units of `cost`.
+        record: a callback for verdicts, called before the test set's cell is yielded.
 
     Raises:
         UsageError: a tested length is beyond what the model's encoding can place.
@@ -132,7 +161,7 @@ def evaluate(
         each = cost(model, job.data.longest)
         found = judge_dataset(model, job.data, job.n, flag, lambda rows, each=each: advance(rows * each))  # type: ignore[misc]
         if flag is not None and flag.raised:
-            return
+            return  # verdicts on the rest of this job mean nothing, so none of its cells is yielded
         for place, test in enumerate(job.sets):
             part = found[place * test.n : (place + 1) * test.n]
             if record is not None:
@@ -182,18 +211,19 @@ def _cell(
 
 
 def cost(model: Transformer, tokens: int) -> float:
-    """FLOPs of one sample of so many tokens at most: as if all of them were asked for."""
+    """FLOPs of one sample of at most so many tokens, an upper bound: as if logits were computed at every token."""
     return forward_flops(model.config, model.embedding.num_embeddings, tokens - 1)
 
 
 def _shared_lengths(test: Condition, operands: int) -> tuple[int, ...] | None:
-    """The lengths of the operands where all problems of a suite share them."""
+    """The operand lengths of a suite whose problems all share them; None where they vary from problem to problem."""
     return (test.digits,) * operands if test.suite in ("random", "chain", "sparse", "equal") else None
 
 
 def _seen(experiment: Experiment, sets: Sequence[Condition], samples: int) -> dict[Condition, int]:
-    """How many problems of each set the training data held."""
-    # Longer cells of a grid are kept out of training, and most of a large grid need not be drawn to know that.
+    """How many problems of each test set were seen in the first `samples` samples of training."""
+    # With SHARED_DIGITS digits or fewer there are too few problems to hold the test set out of training. Longer cells
+    # of a grid are held out, so they need not be drawn, which for a large grid takes longer than the rest.
     possible = [test for test in sets if test.suite != GRID or sum(test.operand_lengths or ()) <= SHARED_DIGITS]
     if not possible:
         return dict.fromkeys(sets, 0)

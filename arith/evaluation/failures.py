@@ -1,9 +1,9 @@
-"""Why answers are wrong: by their place in the answer, by the carries of the problem, and by what the answer is.
+"""Collect wrong answers while test sets are evaluated, say why they are wrong, and print them.
 
-Classes of wrong answers, the first that fits:
+Classes of wrong answers; the first that fits counts:
 
-    dropped       every digit is its column's with some carry; at the first wrong one less was carried in than right
-    spurious      the same, with more carried in
+    dropped       every digit is its column's sum with some carry; at the first wrong digit the carry is too small
+    spurious      the same, with a carry that is too large
     misaligned    a sum with one operand shifted by up to nine digits, all of it or from the first wrong digit on
     copied        every wrong digit is that of an operand in its column
     length        too many or too few tokens
@@ -32,15 +32,24 @@ from arith.tasks.base import Task
 from arith.tasks.carries import Columns, columns, has_columns
 from arith.tasks.digits import Numbers, resize
 
-LONGEST = 40  # characters of a number in a table
+LONGEST = 40  # characters of a number in a table, beyond which its middle is left out
 
 
+# Nine places either way: further off, hardly any digits of the operands still meet.
 SHIFTS = tuple(shift for shift in range(-9, 10) if shift)
-ENOUGH = 3, 4  # digits in which a whole answer, or its end, agrees with a shifted sum, so that it is no chance
+# Digits in which a whole answer, or its end, has to agree with a shifted sum. There are up to 36 sums of two shifted
+# operands to agree with, and three digits agree with one of them by chance in a few percent of answers.
+ENOUGH = 3, 4
 
 
 def anatomy(tested: PredictionHeader, task: Task, rows: Sequence[Prediction]) -> Anatomy:
-    """Of problems of one suite and length."""
+    """Why a model's answers to problems of one suite and length are wrong.
+
+    Args:
+        tested: the model and the test.
+        task: the task.
+        rows: the problems with their answers, right and wrong ones.
+    """
     counts = Counter(classify(task, [row for row in rows if not row.correct]))
     chains: tuple[tuple[int, int, int], ...] = ()
     if has_columns(task):
@@ -61,10 +70,11 @@ def anatomy(tested: PredictionHeader, task: Task, rows: Sequence[Prediction]) ->
 
 
 def _positions(rows: Sequence[Prediction]) -> tuple[tuple[int, int], ...]:
-    """For each place in the answer, tokens that are right, and answers that have it."""
+    """For each place in the answer: how many answers have the right token there, and how many reach so far."""
     width = max(len(row.expected) for row in rows)
     right, n = np.zeros(width, dtype=np.int64), np.zeros(width, dtype=np.int64)
     for row in rows:
+        # UTF-32 has four bytes for every character, so that comparing characters is comparing integers of an array.
         expected = np.frombuffer(row.expected.encode("utf-32-le"), dtype="<u4")
         n[: len(expected)] += 1
         if row.correct:
@@ -76,7 +86,12 @@ def _positions(rows: Sequence[Prediction]) -> tuple[tuple[int, int], ...]:
 
 
 def classify(task: Task, rows: Sequence[Prediction]) -> list[str]:
-    """The class of each of some wrong answers."""
+    """The class of each wrong answer.
+
+    Args:
+        task: the task.
+        rows: the problems that are answered wrong.
+    """
     found = ["length" if _digits(row.written) != _digits(row.expected) else "other" for row in rows]
     readable = [place for place, row in enumerate(rows) if row.answer is not None]
     if task.alphabet != "number" or not readable:
@@ -86,15 +101,18 @@ def classify(task: Task, rows: Sequence[Prediction]) -> list[str]:
     operands = _operands(read)
     truth = Numbers.read([row.result for row in read])
     width = max(answers.width, truth.width, *(number.width + 1 for number in operands))
+    # Digits least significant first, [n, width]: column k of every number is its digit of weight 10^k.
     given, right = resize(answers.digits, width), resize(truth.digits, width)
     wrong = given != right
     same_sign = answers.signs == truth.signs
+    # An answer that is an operand as a whole is copied, and not also a sum with the other shifted out of sight.
     an_operand = np.any([(resize(number.digits, width) == given).all(1) for number in operands], axis=0) & wrong.any(1)
     misaligned = _match_shift(task, operands, answers, given, wrong) & ~an_operand
     named = {"misaligned": misaligned}
     if has_columns(task):
         own = columns(task, operands)
         dropped, spurious = _carries(own, given, wrong)
+        # Beyond the longest operand all digits are zeros, which every number has there: nothing is copied from them.
         in_column = np.any([resize(number.digits, width) == given for number in operands], axis=0)
         inside = np.arange(width) < np.max([number.lengths for number in operands], axis=0)[:, None]
         copied = an_operand | (wrong.any(1) & (~wrong | (in_column & inside)).all(1))
@@ -102,6 +120,7 @@ def classify(task: Task, rows: Sequence[Prediction]) -> list[str]:
         near = np.array([abs(_digits(row.written) - _digits(row.expected)) <= 1 for row in read])
         carried = same_sign & near & ~an_operand
         named |= {"dropped": dropped & carried, "spurious": spurious & carried, "copied": copied & same_sign}
+    # Later names overwrite, so the first class in the list is written last.
     for name in reversed(CLASSES[:4]):
         for place in np.flatnonzero(named.get(name, np.zeros(len(read), dtype=bool))):
             found[readable[place]] = name
@@ -111,10 +130,18 @@ def classify(task: Task, rows: Sequence[Prediction]) -> list[str]:
 def _carries(
     own: Columns, given: UInt8[np.ndarray, "n w"], wrong: Bool[np.ndarray, "n w"]
 ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Whether all digits are their columns' with some carry, and less or more of it at the first wrong one."""
+    """Which answers are their columns' sums with dropped, and which with spurious carries.
+
+    Args:
+        own: the columns of the right sums.
+        given: the digits of the answers.
+        wrong: the digits that are wrong.
+    """
     columns_there = own.sums.shape[1]
     within = ~given[:, columns_there:].any(1)
     digits = given[:, :columns_there].astype(np.int64)
+    # The carry into each column that would explain its digit, whatever came out of the column before. Only the first
+    # wrong column counts: a wrong carry there makes the later ones differ too.
     if own.borrows:
         borrowed = (own.sums - digits) % 10
         explained, excess = borrowed <= own.most, borrowed + own.carried
@@ -134,7 +161,7 @@ def _match_shift(
     given: UInt8[np.ndarray, "n w"],
     wrong: Bool[np.ndarray, "n w"],
 ) -> Bool[np.ndarray, " n"]:
-    """Whether an answer is that to a problem with one operand shifted."""
+    """Which answers are those to the same problem with one operand shifted, as a whole or from some digit on."""
     width = given.shape[1]
     place = np.arange(width)
     first = np.where(wrong.any(1), wrong.argmax(1), width)
@@ -146,23 +173,26 @@ def _match_shift(
             solved = task.solve(*shifted)
             # A format that fixes the answer's width leaves no room for what a shift adds.
             same = (resize(solved.digits, width) == given) & (solved.signs == answers.signs)[:, None]
+            # Zeros beyond the operands agree without merit, and are not counted.
             counted = same & (place < longest[:, None])
             whole = same.all(1) & (counted.sum(1) >= ENOUGH[0])
             tail = (same | (place < first[:, None])).all(1) & (
                 (counted & (place >= first[:, None])).sum(1) >= ENOUGH[1]
             )
+            # Shifted out of sight, an operand leaves the other one alone, which is another class: copied.
             some_left = (operands[which].lengths + shift >= 1) & (shift < longest)
             found |= (whole | tail) & wrong.any(1) & some_left
     return found
 
 
 def _digits(written: str) -> int:
-    """Tokens of an answer, whether or not it ended."""
+    """The number of tokens in an answer, without its end mark."""
     return len(written.removesuffix(vocabulary.END))
 
 
 def _shift(number: Numbers, shift: int) -> Numbers:
-    """Numbers with zeros put after their last digits, or the last digits cut off."""
+    """Numbers times a power of ten: zeros after their last digits, or for negative shifts the last digits cut off."""
+    # Digits stand least significant first, so the last digits of a number are the first of its row.
     if shift > 0:
         digits = np.pad(number.digits, ((0, 0), (shift, 0)))
     else:
@@ -176,10 +206,12 @@ def _operands(rows: Sequence[Prediction]) -> list[Numbers]:
 
 
 class FailureCollector:
-    """The anatomy of all that is added, and the first failures at each length of each suite.
+    """The anatomy of all problems added, and the first failures of each suite and length.
 
     Args:
-        wanted: failures that are kept, for each suite and length.
+        tested: the model and the test.
+        task: the task.
+        wanted: the number of failures kept of each suite and length.
     """
 
     def __init__(self, tested: PredictionHeader, task: Task, wanted: int) -> None:
@@ -188,7 +220,7 @@ class FailureCollector:
         self.parts: list[Anatomy] = []
 
     def add(self, rows: Sequence[Prediction]) -> None:
-        """The problems of one test set."""
+        """Add the problems of a test set, right and wrong answers."""
         self.parts.append(anatomy(self.tested, self.task, rows))
         kept = self.failures.setdefault((rows[0].suite, rows[0].digits), [])
         kept += [row for row in rows if not row.correct][: self.wanted - len(kept)]
@@ -198,7 +230,7 @@ class FailureCollector:
 
 
 class PredictionRecorder:
-    """Answers the problems of each test set as it comes, writes them down and gathers them."""
+    """A recorder that gets the answers to each test set, writes them to a file and collects the failures."""
 
     def __init__(self, model: Transformer, gathered: FailureCollector, writer: Writer | None) -> None:
         self.model, self.gathered, self.writer = model, gathered, writer
@@ -211,7 +243,7 @@ class PredictionRecorder:
 
 
 def failure_table(failures: Sequence[Prediction]) -> str:
-    """A line a failure: problem, the answer that was given, the right one, and the first wrong token."""
+    """A table with a line a failure: the problem, its answer, the right answer, and the first wrong token."""
     rows = [["suite", "problem", "answered", "right", "written", "first wrong", "margin"]]
     for row in failures:
         assert row.first_wrong is not None
@@ -236,7 +268,7 @@ def _short(text: str) -> str:
 
 
 def anatomy_table(found: Sequence[Anatomy]) -> str:
-    """A line a test set: how many answers are wrong, and the share of each class among them."""
+    """A table with a line a test set: how many answers are wrong, and the share of each class among them."""
     rows = [["suite", "digits", "n", "wrong", *CLASSES]]
     for own in found:
         wrong = sum(own.wrong.values())

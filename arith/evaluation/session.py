@@ -24,16 +24,18 @@ from arith.process.signals import catch_interrupts
 from arith.results.cell_key import CellKey
 from arith.results.schema import Anatomy, Cell, Condition, Results
 
-SAVE_EVERY = 5.0  # seconds between savings of what is measured
+# Seconds between two writes of the partial file: little is lost when the process is killed, and cells that take
+# milliseconds do not spend their time on rewriting the file.
+SAVE_EVERY = 5.0
 
 
 @dataclass(frozen=True)
 class SavedCells:
-    """Cells of earlier tests of the very same model.
+    """Cells of earlier evaluations of the very same weights.
 
     Args:
-        model: its fingerprint.
-        path: of the results file; beside it stands what an interrupted test has measured.
+        model: the model's fingerprint.
+        path: the results file; an interrupted evaluation leaves a partial file beside it.
     """
 
     model: str
@@ -44,19 +46,20 @@ class SavedCells:
         return self.path.with_name(f"{self.path.stem}.partial.json")
 
     def cells(self) -> list[Cell]:
-        """What was measured before, by either file; a file of another model, or of no results, holds nothing."""
+        """The cells of the results file and of the partial file, as far as they are of this model."""
         found: list[Cell] = []
         for path in (self.path, self.partial):
             try:
                 results = Results.load(path) if path.is_file() else Results(())
             except UsageError:
-                continue  # it will be written anew
+                continue  # of an older version, or damaged: it is measured and written anew
+            # After more training the file is of other weights, and its cells are no longer true of this run.
             if results.about.get("model") == self.model:
                 found += results.cells
         return found
 
     def anatomy(self) -> tuple[Anatomy, ...]:
-        """Of the results file, if it is of this model."""
+        """The anatomy in the results file, if it is of this model."""
         with contextlib.suppress(UsageError):
             results = Results.load(self.path)
             return results.anatomy if results.about.get("model") == self.model else ()
@@ -67,7 +70,7 @@ class SavedCells:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """Sixteen letters that name a model's weights.
+    """Sixteen hexadecimal digits that identify a model's weights: equal weights, equal digits.
 
     >>> import torch
     >>> layer = nn.Linear(2, 2)
@@ -79,6 +82,7 @@ def fingerprint(model: nn.Module) -> str:
     hashed = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         hashed.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        # As bytes, since NumPy has no bfloat16; flat, since a scalar cannot be viewed as bytes.
         hashed.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return hashed.hexdigest()[:16]
 
@@ -95,16 +99,21 @@ def evaluate_run(
     record: Recorder | None = None,
     before: Mapping[Condition, Cell] | None = None,
 ) -> Results:
-    """Test a model; what was measured of it before is not measured again.
+    """Evaluate a model, resuming an interrupted evaluation. It writes the partial file alone: see `save_results`.
 
     Args:
-        path: where results are kept, and what is measured if a signal comes.
-        sets: what is tested; as configured, if None.
-        record: given what was answered to each problem.
-        before: what was measured before; all that `path` holds, if None.
+        run: the run that the model is of.
+        experiment: the run's configuration with the tests.
+        model: the model, on its device.
+        step: the training step of its weights.
+        label: the name of the model in figures.
+        path: the results file, in which earlier cells are looked for.
+        sets: the test sets; those of the configuration, if None.
+        record: a callback for the verdicts on each test set.
+        before: the cells that need no evaluation; those that `path` holds, if None.
 
     Raises:
-        KeyboardInterrupt: a signal came; what was measured is saved.
+        KeyboardInterrupt: a signal came; all finished cells are saved.
     """
     sets = conditions(experiment) if sets is None else sets
     kept = SavedCells(fingerprint(model), path)
@@ -117,6 +126,7 @@ def evaluate_run(
     def advance(worth: float) -> None:
         nonlocal done
         done += worth
+        # 100 is for the end itself: after a job's last batch its answers may still have to be decoded.
         shown.update(min(int(100 * done / total), 99), note)
 
     with catch_interrupts() as flag, progress(f"test {label}, %", 100, int(100 * done / total)) as shown:
@@ -182,7 +192,11 @@ def find_cells(
     This is the one answer to "is it measured already?": of runs, published files, partial files and predictions.
 
     Args:
-        sets: what is looked for; whatever was measured of this model, if None.
+        cells: the cells of a file.
+        experiment: the experiment that they may be of.
+        label: the name of its model.
+        step: the training step.
+        sets: the test sets that are looked for; whatever was measured of this model, if None.
     """
     measured = {CellKey.of(cell): cell for cell in cells}
     keys = cell_keys(experiment, label, step, [key.condition for key in measured] if sets is None else sets)
@@ -190,7 +204,7 @@ def find_cells(
 
 
 def find_finished(results: Results, experiment: Experiment, label: str) -> Results | None:
-    """The part of some results that a finished run of this experiment would have; None if any of it is missing."""
+    """The part of results that a finished run of this experiment has; None if any of it is missing."""
     sets = conditions(experiment)
     cells = find_cells(results.cells, experiment, label, experiment.config.training.steps, sets)
     if len(cells) < len(sets):
@@ -214,14 +228,16 @@ def find_finished_results(folder: Path, experiment: Experiment, label: str) -> R
 
 
 def check_same_test(held: Sequence[Cell], experiment: Experiment, path: Path, any_weights: bool) -> None:
-    """Refuse to replace what was measured of something else.
+    """Refuse to replace the results of another test or model.
 
     Args:
-        held: what the file holds.
-        any_weights: it is this run's own file, in which other weights are earlier ones.
+        held: the cells that the file holds.
+        experiment: the experiment whose results would be written.
+        path: the file, for the message.
+        any_weights: whether it is the run's own file, in which other weights are the run's earlier ones.
 
     Raises:
-        UsageError: it is of another task, format, test seed or model.
+        UsageError: the cells are of another task, format, test seed or model.
     """
     config = experiment.config
     test = (config.tested_task, config.tested_format, config.evaluation.seed)
@@ -236,10 +252,12 @@ def check_same_test(held: Sequence[Cell], experiment: Experiment, path: Path, an
 
 
 def save_results(results: Results, path: Path, keep_others: bool = False) -> None:
-    """Write results where `measured` looks for them.
+    """Write results where `evaluate_run` looks for them, and remove the partial file.
 
     Args:
-        keep_others: cells of the same test of the same model that stand there and were not asked for now.
+        results: the results.
+        path: the results file.
+        keep_others: whether the file's other cells of the same test and model are kept.
     """
     kept = SavedCells(results.about["model"], path)
     cells, anatomy = list(results.cells), list(results.anatomy)
@@ -249,14 +267,16 @@ def save_results(results: Results, path: Path, keep_others: bool = False) -> Non
         tested = Counter[tuple[str, int]]()
         for cell in cells:
             tested[cell.suite, cell.digits] += cell.n
-        told = {(own.suite, own.digits) for own in anatomy}
+        new = {(part.suite, part.digits) for part in anatomy}
+        # An anatomy is of all cells of its suite and length. If some of them were replaced, or new ones have come, it
+        # no longer is, which its number of problems gives away.
         anatomy += [
-            own
-            for own in kept.anatomy()
-            if (own.suite, own.digits) not in told and own.n == tested[own.suite, own.digits]
+            part
+            for part in kept.anatomy()
+            if (part.suite, part.digits) not in new and part.n == tested[part.suite, part.digits]
         ]
     dataclasses.replace(results, cells=tuple(cells), anatomy=tuple(anatomy)).save(path)
-    kept.partial.unlink(missing_ok=True)
+    kept.partial.unlink(missing_ok=True)  # last: killed in between, both files hold the same cells
 
 
 def _place(cell: Cell) -> tuple[object, ...]:

@@ -1,8 +1,8 @@
 """Right or wrong, in one teacher-forced pass.
 
-Greedy decoding gives the right answer if and only if, given the right answer so far, each next token is the
-likeliest: by induction one pass over the right answer decides what decoding would need a pass a token for. Up to its
-first wrong token it is the answer that decoding gives.
+Greedy decoding gives the right answer if and only if each token of the right answer is the likeliest one, given those
+before it. By induction, one pass over the right answer decides what decoding needs a pass a token for, and up to the
+first wrong token both see the same sequence.
 Random spaces in an answer, where a format has them, are given to the model; decoding writes none.
 """
 
@@ -18,19 +18,18 @@ from arith.data.dataset import Dataset
 from arith.model.transformer import Transformer
 from arith.process.signals import Flag
 
-# Of one batch's attention scores, of which a few copies are alive at once. On a CPU what fits its caches is up to a
-# fifth faster than four times as much; a GPU wants fewer and larger batches.
+# The bytes of one layer's attention scores in a batch; a few copies are alive at once. On a CPU, scores that fit the
+# caches are up to a fifth faster than four times as many; a GPU wants fewer and larger batches.
 SCORE_BYTES = {"cpu": 2**23, "cuda": 2**28}
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Samples as they were answered.
+    """Whether samples are answered right, where they go wrong, and how close it was.
 
     Args:
-        first_wrong: place in the written answer, from 1, of the first wrong token; 0: the answer is right.
-        margin: in nats, by how much the likeliest token was likelier than the next, where that was closest; looked at
-            up to the first wrong token, as decoding goes no further on the right way.
+        first_wrong: the place in the written answer, counted from 1, of the first wrong token; 0 for a right answer.
+        margin: the smallest lead, in nats, of the likeliest token over the second, up to the first wrong token.
     """
 
     first_wrong: Int[Tensor, " n"]
@@ -51,48 +50,61 @@ def judge_dataset(
     flag: Flag | None = None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Verdicts:
-    """The first n samples.
+    """Judge the first n samples of a dataset, in the order of the dataset.
 
     Args:
-        flag: once it is raised, the rest is left out, and counts for nothing.
-        advance: told how many samples are done, batch by batch.
+        model: the model.
+        data: the samples.
+        n: the number of samples.
+        flag: a flag that stops it once raised; verdicts on the samples not reached yet mean nothing.
+        advance: a callback for progress, called after each batch with its number of samples.
     """
     device = model.embedding.weight.device
     found = Verdicts(torch.zeros(n, dtype=torch.long), torch.zeros(n))
+    # Batches hold samples of about one length, so they come in another order than the samples.
     for rows, batch in data.batches(n, lambda tokens: rows_at(model, tokens), device):
         if flag is not None and flag.raised:
             break
-        own = judge_batch(model, batch)
-        found.first_wrong[torch.from_numpy(rows)] = own.first_wrong.cpu()
-        found.margin[torch.from_numpy(rows)] = own.margin.cpu()
+        part = judge_batch(model, batch)
+        found.first_wrong[torch.from_numpy(rows)] = part.first_wrong.cpu()
+        found.margin[torch.from_numpy(rows)] = part.margin.cpu()
         advance(len(rows))
     return found
 
 
 def rows_at(model: Transformer, tokens: int) -> int:
-    """Rows of a batch whose attention scores fit into the memory that is allowed for them."""
+    """The batch size at which one layer's attention scores stay within `SCORE_BYTES`; at least 1."""
+    # float32 scores [rows, heads, tokens, tokens]. They alone grow with the square of the length, so at the lengths
+    # of extrapolation they decide what fits; a kernel that never stores them gets smaller batches than it could take.
     return max(1, SCORE_BYTES[model.embedding.weight.device.type] // (4 * model.config.heads * tokens**2))
 
 
 @torch.no_grad()
 def judge_batch(model: Transformer, batch: Batch, moved: int = 0) -> Verdicts:
-    """Every sample of a batch, given the right answers.
+    """Judge every sample of a batch in one pass over prompts and right answers.
 
     Args:
-        moved: added to every position id but 0, which stays "no position".
+        model: the model.
+        batch: the samples, with their right answers.
+        moved: the number added to every position id but 0, which stays "no position".
     """
     ids = batch.placed_by(model.encoding)
     if moved:
         ids = model.encoding.move(ids, moved)
+    # The last token predicts nothing. Only the last `queries` tokens predict an answer's token in some row, and logits
+    # are computed for them alone: [b, queries, vocabulary].
     logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
     asked = batch.answer_mask[:, -batch.queries :]
     likeliest, token = logits.max(-1)
     wrong = (token != batch.tokens[:, -batch.queries :]) & asked
+    # argmax gives the first of equal values: the first wrong token, or 0 where none is wrong.
     first, any_wrong = wrong.int().argmax(1), wrong.any(1)
-    # Of the whole line, counted from 0, and so many of it are the prompt's.
+    # From a column of the logits to a place in the answer: its column in the line, less the prompt, counted from 1.
     place = batch.tokens.shape[1] - batch.queries + first + 1 - batch.prompt.length
     next_best = logits.scatter(-1, token[..., None], -torch.inf).max(-1).values
     column = torch.arange(batch.queries, device=first.device)
+    # Beyond the first wrong token the pass still sees the right answer, where decoding would see its own: a margin
+    # there belongs to a sequence that decoding never reaches.
     visited = asked & ((column <= first[:, None]) | ~any_wrong[:, None])
     margin = (likeliest - next_best).float().masked_fill(~visited, torch.inf).min(1).values
     return Verdicts(place.where(any_wrong, 0), margin)
