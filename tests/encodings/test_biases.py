@@ -6,48 +6,17 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import T5Config
 from transformers.models.bloom.modeling_bloom import build_alibi_tensor
-from transformers.models.t5.modeling_t5 import T5Attention
 
 import arith
 from arith.encodings.base import Encoding, Positions
 from arith.encodings.biases import HIDDEN, KERPLE, ALiBi, HardALiBi, Sandwich
 from arith.encodings.fire import FIRE, FIRELayer
-from arith.encodings.relative import Relative
-from arith.encodings.t5 import T5
 from arith.encodings.window import Window
 from arith.kernels.attention import attention
-from arith.kernels.reference import visibility
-from arith.kernels.terms import ScoreMod
+from tests.encodings.biasing import HEADS, HIGHEST, IDS, bias, randomised
 
-HEADS, HIGHEST = 6, 30
 Formula = Callable[[int, int, int], float]  # of head, query id and key id
-
-# Shared, falling, absent: as schemes give them, and at random.
-IDS = torch.cat(
-    [
-        torch.tensor([[0, 3, 2, 1, 4, 3, 2, 1, 2, 3, 4, 0], [30, 1, 30, 0, 15, 15, 7, 0, 0, 29, 2, 1], [0] * 12]),
-        torch.randint(0, HIGHEST + 1, (3, 12), generator=torch.Generator().manual_seed(0)),
-    ]
-)
-
-
-def bias(encoding: Encoding, ids: Tensor, queries: int | None = None, layer: int = 0) -> Tensor:
-    """What an encoding adds to the scores, "b h q k", caught on the way through the attention op."""
-    caught = []
-
-    def catch(scores: Tensor) -> Tensor:
-        caught.append(scores)
-        return scores
-
-    batch, tokens = ids.shape
-    positions = Positions(ids[None], ids[None]).last(queries or tokens)
-    k = torch.zeros(batch, HEADS, tokens, 2, dtype=torch.float64)
-    q = k[:, :, : queries or tokens]
-    terms = encoding.at(layer).terms(torch.zeros(1), q, k, positions, {})
-    attention(q, k, k, terms=(*terms, ScoreMod(catch)), causal=False)
-    return caught[0]
 
 
 def expected(formula: Formula, ids: Tensor) -> Tensor:
@@ -59,14 +28,6 @@ def expected(formula: Formula, ids: Tensor) -> Tensor:
         ],
         dtype=torch.float64,
     )
-
-
-def randomised(encoding: Encoding) -> Encoding:
-    """In double precision, with parameters that differ from head to head."""
-    generator = torch.Generator().manual_seed(1)
-    for parameter in encoding.double().parameters():
-        nn.init.normal_(parameter, std=0.5, generator=generator)
-    return encoding
 
 
 def alibi_formula(encoding: ALiBi) -> Formula:
@@ -167,84 +128,6 @@ def test_ids_shared_by_the_batch_and_last_queries_give_the_same(name: str) -> No
 def test_alibi_slopes_are_those_of_bloom(heads: int) -> None:
     bloom = build_alibi_tensor(torch.ones(1, 2), heads, torch.float64)[:, 0, 1]
     torch.testing.assert_close(ALiBi(heads, HIGHEST).slopes.flatten().double(), bloom, rtol=1e-6, atol=0)
-
-
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize(("buckets", "farthest"), [(32, 128), (16, 50), (8, 1000)])
-def test_t5_is_that_of_other_implementations(bidirectional: bool, buckets: int, farthest: int) -> None:
-    """A score for each bucket, at either side of 300 tokens."""
-    ours = randomised(T5(HEADS, buckets, farthest, bidirectional))
-    assert isinstance(ours, T5)
-    found = bias(ours, torch.arange(1, 301)[None])[0]
-    config = T5Config(
-        d_model=HEADS,
-        num_heads=HEADS,
-        d_kv=1,
-        relative_attention_num_buckets=buckets,
-        relative_attention_max_distance=farthest,
-        is_decoder=not bidirectional,
-    )
-    theirs = T5Attention(config, has_relative_attention_bias=True).double()
-    theirs.relative_attention_bias.weight.data = ours.table.data.T
-    torch.testing.assert_close(found, theirs.compute_bias(300, 300)[0], rtol=0, atol=0)
-    peer = pytest.importorskip("x_transformers.x_transformers").RelativePositionBias(
-        1.0, causal=not bidirectional, num_buckets=buckets, max_distance=farthest, heads=HEADS
-    )
-    peer.relative_attention_bias.weight.data = ours.table.data.T
-    torch.testing.assert_close(found, peer(300, 300).double(), rtol=0, atol=0)
-    both = found.tril(-1), found.triu(1).mT
-    assert not torch.allclose(*both)
-
-
-@pytest.mark.parametrize("radius", [1, 3, 40])
-def test_relative_is_a_score_for_each_distance_and_one_for_tokens_without_a_position(radius: int) -> None:
-    ours = randomised(Relative(HEADS, radius=radius, gain=7.0))
-    assert isinstance(ours, Relative)
-    table = ours.table.tolist()
-    assert len(table[0]) == 2 * radius + 2
-
-    def score(h: int, q: int, k: int) -> float:
-        return 7.0 * table[h][max(-radius, min(radius, k - q)) + radius if q and k else -1]
-
-    rows = IDS.tolist()
-    wanted = [[[[score(h, q, k) for k in row] for q in row] for h in range(HEADS)] for row in rows]
-    torch.testing.assert_close(bias(ours, IDS), torch.tensor(wanted, dtype=torch.float64), rtol=1e-12, atol=1e-12)
-    last = bias(ours, IDS, queries=3)
-    torch.testing.assert_close(last, bias(ours, IDS)[:, :, -3:], rtol=0, atol=0)
-
-
-def test_t5_has_a_score_for_tokens_without_a_position() -> None:
-    ours = randomised(T5(HEADS, 8, 20))
-    assert isinstance(ours, T5)
-    found, unplaced = bias(ours, IDS), (IDS[:, :, None] == 0) | (IDS[:, None] == 0)
-    for head in range(HEADS):
-        assert (found[:, head][unplaced] == ours.unplaced[head]).all()
-        assert not (found[:, head][~unplaced] == ours.unplaced[head]).any()
-
-
-@pytest.mark.parametrize(("left", "right"), [(1, 1), (2, 0), (0, 3)])
-def test_a_window_shows_what_is_near_and_what_has_no_position(left: int, right: int) -> None:
-    positions, x = Positions(IDS[None], IDS[None]), torch.zeros(1)
-    terms = Window(left, right).terms(x, x, x, positions, {})
-    found = visibility(12, 12, terms, False, None, None, IDS.device)
-    assert found is not None
-    rows = IDS.tolist()
-    wanted = [[[not q or not k or -left <= k - q <= right for k in row] for q in row] for row in rows]
-    assert found[:, 0].tolist() == wanted
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_fire_tells_large_ids_apart_in_every_precision(dtype: torch.dtype) -> None:
-    layer = FIRE(HEADS, 1, 4000, threshold=9.5).to(dtype).at(0)
-    assert isinstance(layer, FIRELayer)
-    with torch.no_grad():  # a score that falls with the distance
-        for parameter in layer.function.parameters():
-            parameter.zero_()
-        layer.function[0].weight.fill_(1)
-        layer.function[2].weight.fill_(-1)
-    ids = torch.tensor([3990, 3991, 3992, 3993, 4000])
-    falling = layer.table(ids)[0, -1]
-    assert (falling.diff() > 0).all()
 
 
 def test_alibi_is_that_of_x_transformers() -> None:
@@ -360,54 +243,6 @@ def test_two_kinds_share_no_state(make: Callable[[], Encoding], make_other: Call
     other = randomised(make_other())
     assert not torch.allclose(bias(other, IDS), before)
     assert torch.equal(bias(encoding, IDS), before)
-
-
-def test_fire_layers_have_functions_of_their_own_unless_shared() -> None:
-    torch.manual_seed(0)
-    own, shared = FIRE(HEADS, 2, HIGHEST), FIRE(HEADS, 2, HIGHEST, shared=True)
-    assert not torch.allclose(bias(own, IDS, layer=0), bias(own, IDS, layer=1))
-    assert torch.equal(bias(shared, IDS, layer=0), bias(shared, IDS, layer=1))
-    assert own.at(1, loop=3) is own.at(1)
-
-
-def test_fire_tabulates_tokens_where_ids_are_shared_and_remembers_the_table_otherwise() -> None:
-    layer, x = FIRE(HEADS, 1, HIGHEST).at(0), torch.zeros(1)
-    memory: dict[str, Tensor] = {}
-    (short,) = layer.terms(x, x, x, Positions(IDS[None, :1], IDS[None, :1]), memory)
-    assert short.values.shape == (HEADS, 12, 12)
-    assert not memory
-    assert isinstance(layer.terms(x, x, x, Positions(IDS[None], IDS[None]), memory)[0], ScoreMod)
-    assert not memory
-    many = Positions(IDS.repeat(2, 1)[None], IDS.repeat(2, 1)[None])
-    (full,) = layer.terms(x, x, x, many, memory)
-    assert full.values.shape == (HEADS, HIGHEST, HIGHEST)
-    (again,) = layer.terms(x, x, x, many.last(1), memory)
-    assert again.values is full.values
-
-
-@pytest.mark.parametrize("highest", [30, 300])
-def test_fire_gives_pairs_what_the_table_gives_them(highest: int) -> None:
-    encoding = randomised(FIRE(HEADS, 1, highest, hidden=5, compression=0.3, threshold=9.5))
-    layer = encoding.at(0)
-    assert isinstance(layer, FIRELayer)
-    ids = IDS * highest // 30
-    table = layer.table(torch.arange(1, highest + 1))
-    rows, columns = ids[:, :, None].expand(-1, -1, 12), ids[:, None].expand(-1, 12, -1)
-    placed = (rows > 0) & (columns > 0)
-    wanted = (table[:, (rows - 1).clamp(min=0), (columns - 1).clamp(min=0)] * placed).movedim(0, 1)
-    torch.testing.assert_close(bias(encoding, ids), wanted, rtol=1e-12, atol=1e-12)
-    weights = torch.randn(wanted.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    slopes = [
-        torch.autograd.grad((own * weights).sum(), list(encoding.parameters())) for own in (bias(encoding, ids), wanted)
-    ]
-    for one, other in zip(*slopes, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
-
-
-def test_fire_has_no_layers_beyond_those_it_is_made_for() -> None:
-    for shared in (False, True):
-        with pytest.raises(IndexError, match="made for layers 0 to 1, got 7"):
-            FIRE(HEADS, 2, HIGHEST, shared=shared).at(7)
 
 
 @pytest.mark.parametrize(
