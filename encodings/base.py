@@ -13,10 +13,10 @@ from arith.kernels.terms import Ids, Term
 
 @dataclass(frozen=True)
 class Positions:
-    """Position ids of the tokens that ask and of those that answer; 0 means "no position". `b` may be 1.
+    """Position ids of the queries' tokens and of the keys'; 0 means "no position". `b` may be 1.
 
     Attributes:
-        ids: of the first level; the same tensors for all who ask, by which kernels know terms on one set of ids.
+        ids: ids of the first level; always the same tensors, by which kernels recognise terms that share their ids.
     """
 
     q: Int[Tensor, "levels b q"]
@@ -32,7 +32,7 @@ class Positions:
         return Ids(self.q[level], self.k[level])
 
     def last(self, queries: int) -> "Positions":
-        """Only the last tokens ask."""
+        """The same keys, with the last tokens alone as queries."""
         # Not `-queries`, which would keep all tokens if none asked.
         return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
 
@@ -72,10 +72,10 @@ class LayerEncoding(nn.Module):
 
         Args:
             x: the layer's normalised input at the new tokens.
-            q: of the last of them, those that ask.
-            k: of every token so far, as `positions.k`.
-            positions: of the tokens that ask and of all so far.
-            memory: of this layer, kept while decoding.
+            q: queries of the last of the new tokens.
+            k: keys of every token so far, as `positions.k`.
+            positions: ids of the queries' tokens and of every token so far.
+            memory: what this layer keeps while decoding.
         """
         return ()
 
@@ -106,15 +106,15 @@ class Encoding(LayerEncoding):
     """A positional encoding, whose layers share their parameters unless `at` says otherwise.
 
     Attributes:
-        reach: largest position id it can encode; None if there is no such limit.
-        relative: only differences of ids matter, but for ids of 0: a shift of all others changes nothing.
-        by_distance: differences of ids matter, beside what else does.
-        levels: of the ids that it uses, from the first on.
-        takes_ids: it looks at ids; if not, it cannot be put on a scheme.
-        turns_queries: queries and keys carry their positions to the scores.
-        reads_queries: its terms meet queries with vectors of their own.
-        counts_tokens: its terms count the tokens between a query and a key.
-        hides_keys: some keys are not seen.
+        reach: largest position id that it can encode; None: no limit.
+        relative: whether differences of ids alone matter: a shift of all ids but 0 changes nothing.
+        by_distance: whether differences of ids matter among other things.
+        levels: how many levels of ids it uses, from the first on.
+        takes_ids: whether it uses ids; if not, it cannot be put on a scheme.
+        turns_queries: whether it rotates queries and keys by their positions.
+        reads_queries: whether its terms multiply queries with vectors of their own.
+        counts_tokens: whether its terms count the tokens between a query and a key.
+        hides_keys: whether it masks some keys.
     """
 
     reach: int | None = None

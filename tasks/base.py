@@ -33,7 +33,7 @@ class Task(Protocol):
 
     @property
     def operands(self) -> int:
-        """How many there are."""
+        """How many operands a problem has."""
         ...
 
     @property

@@ -22,12 +22,12 @@ class Written:
     """A batch of problems as tokens, padded on the right.
 
     Args:
-        tokens: begin, prompt, answer, end, padding.
-        prompt_lengths: tokens up to the answer.
-        lengths: tokens up to and with the end mark.
+        tokens: begin mark, prompt, answer, end mark and padding.
+        prompt_lengths: tokens before the answer.
+        lengths: tokens up to and including the end mark.
         answer_widths: digits the answer is padded to, where the format fixes them.
         given: tokens after the prompt that no model can know, such as random spaces. None: there are none.
-        whole: whether a model is asked for the prompt too, as language models are, and not for the answer alone.
+        whole: whether the model is trained to predict the whole line, as language models are, and not the answer alone.
     """
 
     tokens: Integer[np.ndarray, "b n"]
@@ -39,12 +39,12 @@ class Written:
 
     @property
     def begins(self) -> Int[np.ndarray, " b"]:
-        """Tokens before the first that a model is asked for."""
+        """Tokens before the first one that the model has to predict."""
         return np.ones_like(self.prompt_lengths) if self.whole else self.prompt_lengths
 
     @property
     def loss_mask(self) -> Bool[np.ndarray, "b n"]:
-        """The tokens a model is asked for: answer and end mark, or the whole line."""
+        """The tokens that the model has to predict: answer and end mark, or the whole line."""
         # Comparing narrow integers takes half the time, and a tenth of what all of a batch takes.
         index = np.arange(self.tokens.shape[1], dtype=np.int32)
         begins, ends = self.begins.astype(np.int32), self.lengths.astype(np.int32)
@@ -169,11 +169,11 @@ def insert(
     given: bool = False,
     padding: int = _PAD,
 ) -> Written:
-    """Before each token, `counts` times its symbol. What comes before the answer's first token is the answer's.
+    """Insert `counts` copies of its symbol before each token. Copies before the answer's first token are the answer's.
 
     Args:
-        given: whether what is insert after the prompt is no part of what a model is asked for.
-        padding: what stands after the end.
+        given: whether the model is spared predicting what is inserted after the prompt.
+        padding: token after the end.
     """
     rows, columns = written.tokens.shape
     inside = np.arange(columns) < written.lengths[:, None]

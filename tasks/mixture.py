@@ -36,10 +36,10 @@ class Mixture:
     """Each sample is from one of the sources, drawn with these shares.
 
     Args:
-        sources: of one seed and split.
-        shares: that sum to 1.
-        samples: of a fixed set, gone through again and again; None: every sample is new.
-        whole: whether a model is asked for whole lines, prompt and all.
+        sources: where samples come from, all of one seed and split.
+        shares: the probability of each source; they sum to 1.
+        samples: size of a fixed set that is repeated again and again; None: every sample is new.
+        whole: whether the model is trained to predict whole lines, prompts included.
 
     >>> from arith.tasks.addition import Addition
     >>> from arith.tasks.multiplication import Multiplication
@@ -105,16 +105,16 @@ class Mixture:
         return found
 
     def draws(self, start: int, count: int) -> Draws:
-        """What is random about samples; those of a fixed set have the same each time."""
+        """The random draws of samples, which are the same each time a fixed set comes round."""
         keys = [Draws.at(self.seed, self.split, *run).keys for run in self._runs(start, count)]
         return Draws(np.concatenate(keys), self.split)
 
     def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
-        """What encodings draw from for each sample. Those of a fixed set come again, but not what is drawn for them."""
+        """The keys that encodings draw from. When a fixed set comes round, samples repeat and keys do not."""
         return sample_keys(self.seed, self.split, start, count)
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
-        """What names the problems of samples."""
+        """64 bits that identify each sample's problem."""
         found = []
         for run_start, run_count in self._runs(start, count):
             which = self._which(Draws.at(self.seed, self.split, run_start, run_count))

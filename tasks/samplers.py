@@ -24,7 +24,7 @@ class Sampler(Protocol):
 
     @property
     def held_out(self) -> bool:
-        """Whether a split's problems are kept out of the others."""
+        """Whether a split's problems are kept out of the other splits."""
         ...
 
     @property
@@ -34,11 +34,11 @@ class Sampler(Protocol):
 
     @property
     def purpose(self) -> int:
-        """Of its random stream: samplers of different purposes share no random numbers."""
+        """Number of its random stream: samplers of different purposes share no random numbers."""
         ...
 
     def check(self, task: Task) -> None:
-        """Raise if there are no such problems for a task."""
+        """Raise a ValueError if a task has no such problems."""
         ...
 
     def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]: ...

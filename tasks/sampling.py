@@ -27,7 +27,7 @@ SHARED_DIGITS = 4
 def hash_operands(
     digits: UInt8[np.ndarray, "m n w"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
 ) -> UInt64[np.ndarray, " n"]:
-    """64 bits that name the operands, whatever their order and the width of the matrix."""
+    """64 bits that identify the operands, whatever their order and the width of the matrix."""
     if alphabet != "number":
         # In strings zeros at the top count, so a zero must differ from nothing.
         digits = (digits + np.uint8(1)) * (np.arange(digits.shape[2]) < lengths[..., None])
@@ -85,7 +85,7 @@ class Source:
         return Problems(operands, self.task.solve(*operands))
 
     def operands(self, start: int, count: int) -> tuple[Numbers, ...]:
-        """Their operands."""
+        """The operands of these problems."""
         if count < 1:
             raise ValueError(f"problems are asked for one or more at a time, got {count}")
         parts = []
@@ -121,7 +121,7 @@ class Source:
         return self.sampler.held_out
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
-        """What names problems: the same operands and operation have the same, in whatever words."""
+        """64 bits that identify each problem: equal for equal operands and operation, whatever the words."""
         return hash_problems(self.task, self.operands(start, count))
 
     def lengths(self, start: int, count: int) -> Int[np.ndarray, "m n"]:
@@ -134,7 +134,7 @@ class Source:
 
 
 def hash_problems(task: Task, operands: Sequence[Numbers]) -> UInt64[np.ndarray, " n"]:
-    """64 bits that name problems: the same operands and operation have the same, in whatever words."""
+    """64 bits that identify each problem: equal for equal operands and operation, whatever the words."""
     # Seven bytes fit a signed word. Dialogue and addition share a symbol, so their problems count as the same.
     operation = np.array([int.from_bytes((task.symbol or task.name)[:7].encode())])
     return mix(_operand_hashes(task, operands) + scatter(operation))

@@ -22,7 +22,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def check_seed(seed: int) -> None:
-    """Raise if this is no seed."""
+    """Raise if a number cannot be a seed."""
     # One bit less than a word has, since seeds also pass through signed integers.
     if not 0 <= seed < 2**63:
         raise ValueError(f"a seed is an integer from 0 to 2**63 - 1, got {seed}")
@@ -34,8 +34,8 @@ class Stream:
     Args:
         seed: 0 to 2**63 - 1.
         split: which of the three data sets.
-        block: of rows.
-        purpose: a number below 2**30; other purposes give other numbers.
+        block: index of the block of rows.
+        purpose: a number below 2**30; each purpose has random numbers of its own.
 
     >>> Stream(seed=1, split="train", block=0).below(10, (5,)).tolist()
     [4, 3, 7, 8, 4]
@@ -118,8 +118,8 @@ class Draws:
     """Random numbers for each sample of a batch, a function of its key alone.
 
     Args:
-        keys: of the samples.
-        split: that they belong to.
+        keys: the samples' keys.
+        split: the split they belong to.
 
     >>> draws, more = Draws.at(0, "test", start=5, count=2), Draws.at(0, "test", start=0, count=6)
     >>> bool((draws.halves(Use.HINTS)[0] == more.halves(Use.HINTS)[5]).all())
@@ -131,7 +131,7 @@ class Draws:
 
     @staticmethod
     def at(seed: int, split: Split, start: int, count: int) -> "Draws":
-        """Those of samples `start` to `start + count - 1`."""
+        """The draws of samples `start` to `start + count - 1`."""
         return Draws(sample_keys(seed, split, start, count), split)
 
     def __getitem__(self, rows: slice | Bool[np.ndarray, " n"]) -> "Draws":

@@ -15,7 +15,7 @@ class Steps:
     """One loop of each problem.
 
     Args:
-        loop: which one, from 0.
+        loop: index of the loop, from 0.
         before, after: the states of the columns.
     """
 

@@ -40,7 +40,7 @@ class Working(Protocol):
         ...
 
     def check(self, task: Task, interleaved: bool) -> None:
-        """Raise if a task has no such steps, or operands that take turns have none."""
+        """Raise a ValueError if a task has no such steps, or if they cannot be written for interleaved operands."""
         ...
 
     def pieces(
@@ -53,9 +53,9 @@ class Working(Protocol):
         """The steps.
 
         Args:
-            operands: with the lengths they are written with.
-            answer_width: digits that an answer is padded to, if it is.
-            order: of the answer's digits.
+            operands: the operands, with the lengths that they are written with.
+            answer_width: digits that answers are padded to; None: they are not padded.
+            order: which digit of the answer comes first.
         """
         ...
 
@@ -264,7 +264,7 @@ class PartialProducts:
 def _significance(
     task: Task, columns: Int[np.ndarray, " w"], detailed: bool, comma: bool = False
 ) -> Int32[np.ndarray, " wt"]:
-    """Of the digits in the steps of some columns. Carries are no digits of a number."""
+    """The significance of digits in the steps of some columns. Carries are no digits of a number."""
     equation = [True, False] * task.operands + 3 * [False] if detailed else []
     digit = np.array([*equation, True, False, False] + comma * [False])
     return np.where(digit, columns[:, None], NO_DIGIT).astype(np.int32).ravel()
