@@ -25,7 +25,7 @@ def command(model: Path | None, problems: tuple[str, ...], as_json: bool) -> Non
 
     if model is None:
         raise UsageError("what is to be asked? Write for example: arith ask 123+456")
-    # `arith ask 123+456`: click takes the first argument for the model.
+    # `arith ask 123+456`: click takes the first argument for the model. A file of that name is one, though.
     if not model.exists() and _is_problem(str(model)):
         problems = (str(model), *problems)
         found = shipped.for_problem(problems[0])

@@ -29,7 +29,8 @@ def command(run: Path, digits: int | None, samples: int, seed: int | None, devic
     length = digits if digits is not None else trained.config.data.digits[1]
     changes: dict[str, Any] = {"digits": [length]} | ({} if seed is None else {"seed": seed})
     tested = Experiment.of(trained.config.with_values({"evaluation": changes}))
-    # Moved and filled problems take places beyond their own length, which tables of positions must have.
+    # Problems that are moved, or filled with zeros, take places beyond their own length, for which tables of positions
+    # need rows: twice the largest move is enough for all of them.
     longer = Experiment.of(trained.config.with_values({"evaluation": changes | {"digits": [length + 2 * max(MOVES)]}}))
     try:
         model, _ = model_for(trained, longer, [Condition("random", length + 2 * max(MOVES), samples)])

@@ -18,7 +18,7 @@ from arith.model.block import Attention, LayerContext
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
-MOST = 120  # tokens, which still can be told apart
+MOST = 120  # tokens: with more, the labels on the axes of a map run into each other
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Maps:
     """Attention weights over one written problem.
 
     Args:
-        symbols: its tokens.
-        weights: for each layer, those of the loops one after the other; rows are queries and sum to 1.
+        symbols: the tokens of the problem, a character each.
+        weights: the weights of each layer, in a looped model loop after loop; rows are queries and sum to 1.
     """
 
     symbols: str
@@ -35,10 +35,15 @@ class Maps:
 
 
 def attention_maps(experiment: Experiment, model: Transformer, problem: str) -> Maps:
-    """A problem with its right answer, as the model would read it.
+    """Attention maps of a problem with its right answer, as the model would read it.
+
+    Args:
+        experiment: the experiment of the model.
+        model: the model.
+        problem: the problem as a person types it, such as 123+456.
 
     Raises:
-        UsageError: it is no problem of the tested task, or too long.
+        UsageError: it is not a problem of the tested task, or too long.
     """
     task, form = experiment.tested_task, experiment.tested_format
     typed = write_typed(problem, task, form, experiment.config.evaluation.seed, model.encoding)
@@ -54,7 +59,8 @@ def attention_maps(experiment: Experiment, model: Transformer, problem: str) -> 
 
 @torch.no_grad()
 def record_attention(model: Transformer, batch: Batch) -> list[Float[Tensor, "b h q k"]]:
-    """The attention weights of every layer of every loop, computed beside the model from what goes into it."""
+    """The attention weights of every layer of every loop, computed beside the model from the inputs of its layers."""
+    # The kernels never hand out weights, so a hook sees each layer's input and computes them again in plain torch.
     found: list[Tensor] = []
 
     def keep(module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -71,12 +77,19 @@ def record_attention(model: Transformer, batch: Batch) -> list[Float[Tensor, "b 
 
 
 def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b h q k"]:
-    """What `layer(x, context)` weighs its values with, where every token asks."""
+    """The weights by which `layer(x, context)` averages its values, for all tokens as queries.
+
+    Args:
+        layer: the attention layer.
+        x: the layer's input.
+        context: the encoding, the positions and the rest that the layer gets beside it.
+    """
     q = rearrange(layer.query(x), "b q (h d) -> b h q d", h=layer.heads)
     k = rearrange(layer.key(x), "b n (g d) -> b g n d", g=layer.key_heads)
     q, k = context.encoding.rotate(q, k, context.new)
     terms = context.encoding.terms(x, q, k, context.everything, {})
     scale, n = 1 / math.sqrt(q.shape[3]), x.shape[1]
+    # Grouped-query attention: each of the g key heads serves h / g query heads, neighbours of each other.
     k = repeat(k, "b g k d -> b (g copies) k d", copies=layer.heads // layer.key_heads)
     scores = (q * scale) @ k.transpose(-1, -2)
     for term in terms:
@@ -84,5 +97,6 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
     visible = visibility(n, n, terms, True, None, None, x.device)
     if visible is None:  # of a single token
         return scores.softmax(-1)
+    # A query that sees nothing gets equal weights from the softmax: the product makes them 0.
     weights: Tensor = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(-1) * visible
     return weights

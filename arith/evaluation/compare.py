@@ -1,4 +1,4 @@
-"""Runs on the same problems, or files of predictions: which is better, by how much, and how sure that is."""
+"""Compare runs, or files of predictions, on the same problems: which is better, by how much, and how sure that is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,10 @@ from arith.results.schema import Condition
 from arith.results.tables import align_columns
 from arith.results.uncertainty import Pairs, difference_interval, holm, mcnemar, percent
 
-SURE = 0.05
-Answers = dict[tuple[Condition, str], list[bool]]  # by test set and what was asked in it
+SURE = 0.05  # the corrected p-value below which one of two is called better
+# Right or wrong, problem by problem, of each test set. The key holds the task and the test seed too, for two files on
+# the same condition of different tasks or seeds hold different problems, which must not be paired.
+Answers = dict[tuple[Condition, str], list[bool]]
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class Comparison:
     """The second against the first on one test set, or on all together.
 
     Args:
-        suite, digits: None: all test sets.
-        n: problems.
-        accuracies: of the first and the second.
-        difference, low, high: second less first, and its 95% interval.
-        only_first, only_second: problems that one of them got right.
-        p: of McNemar's exact test. corrected: for the number of tests that are made (Holm).
-        verdict: better, worse, or unclear, by the corrected p below 5%.
+        first, second: the names of the two.
+        suite, digits: the test set; None for all together.
+        n: the number of problems.
+        accuracies: the accuracy of the first, and of the second.
+        difference, low, high: the second accuracy less the first, and its 95% interval.
+        only_first, only_second: the numbers of problems that one of the two alone got right.
+        p: the p-value of McNemar's exact test.
+        corrected: the same, corrected for the number of tests in the table (Holm).
+        verdict: the second is better, worse, or unclear, by the corrected p-value.
     """
 
     first: str
@@ -53,7 +57,15 @@ class Comparison:
 
 
 def compare(names: Sequence[str], answers: Sequence[Answers]) -> list[Comparison]:
-    """Each but the first against the first, on all test sets together and on each."""
+    """Compare each but the first with the first, on all test sets together and on each.
+
+    Args:
+        names: the names of runs or files.
+        answers: the answers of each.
+
+    Raises:
+        UsageError: they were not tested on the same problems.
+    """
     found = []
     for name, own in zip(names[1:], answers[1:], strict=True):
         if own.keys() != answers[0].keys():
@@ -69,6 +81,7 @@ def compare(names: Sequence[str], answers: Sequence[Answers]) -> list[Comparison
         total = sum(each.values(), Pairs(0, 0, 0, 0))
         rows = {**each, (None, None): total} if len(each) > 1 else each
         found += [(name, suite, digits, pairs) for (suite, digits), pairs in rows.items()]
+    # All lines of the table together: with twenty of them, one is below 5% by chance.
     values = [mcnemar(pairs) for *_, pairs in found]
     return [
         _row(names[0], name, suite, digits, pairs, p, corrected)
@@ -99,7 +112,7 @@ def _row(
 
 
 def answers_of_file(path: Path) -> Answers:
-    """What a file of predictions holds."""
+    """The answers in a file of predictions."""
     found = Predictions.load(path)
     if not found.rows:
         raise UsageError(f"{path} holds no problem")
@@ -108,7 +121,7 @@ def answers_of_file(path: Path) -> Answers:
 
 
 def answers_of_run(run: Run, tested: Experiment, device: torch.device) -> Answers:
-    """A run on the test sets of a configuration."""
+    """The answers of a run to the test sets of an experiment."""
     sets = conditions(tested)
     model, _ = model_for(run, tested, sets)
     model.to(device)
@@ -118,6 +131,7 @@ def answers_of_run(run: Run, tested: Experiment, device: torch.device) -> Answer
         done = 0
         for job in jobs(tested, sets):
             right = judge_dataset(model, job.data, job.n).right
+            # Cells of a grid that share a job share a line of the table too, which has one for each suite and length.
             found[job.sets[0], what] = right.tolist()
             done += job.n
             shown.update(done)
@@ -125,7 +139,7 @@ def answers_of_run(run: Run, tested: Experiment, device: torch.device) -> Answer
 
 
 def comparison_table(rows: Sequence[Comparison]) -> str:
-    """A line a test set."""
+    """A table with a line a test set."""
     lines = [["against " + rows[0].first, "suite", "digits", "n", "first", "second", "difference", "95% interval"]]
     lines[0] += ["only first", "only second", "p", "corrected p", ""]
     for row in rows:

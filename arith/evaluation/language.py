@@ -1,7 +1,7 @@
 """How well a model knows the words around the numbers, apart from whether it can add.
 
-Perplexity a token depends on what a token is, so what is told is of the text: bits a character, and perplexity a word.
-Digits are left out: those of operands cannot be known, and those of answers are measured by exact match.
+Perplexity per token depends on the tokens, so the measures are of the text: bits per character, perplexity per word.
+Digits are left out: those of operands cannot be predicted, and those of answers are measured by exact match.
 """
 
 import dataclasses
@@ -24,17 +24,23 @@ from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
 
-LINES = 512
+LINES = 512  # lines of each wording
 
 
 def language(experiment: Experiment, model: Transformer, label: str) -> tuple[Language, ...]:
-    """What a model that learned whole lines of dialogue gives to others, in words it has seen and in held-out ones.
+    """How surprised a model is by lines of dialogue, in trained and in held-out wordings.
 
-    Nothing of a model that learned answers alone, or is tested on something else.
+    It is empty for a model that was trained on answers alone, or is tested on another task.
+
+    Args:
+        experiment: the experiment of the model.
+        model: the model.
+        label: the name of the model in figures.
     """
     config, task = experiment.config, experiment.tested_task
     if config.training.loss != "line" or not isinstance(task, Dialogue):
         return ()
+    # Of the lengths that dialogue was trained at: longer operands would make the words around them harder to predict.
     digits = next((own.digits for own in experiment.trained if isinstance(own.task, Dialogue)), config.data.digits)
     found = []
     for templates in get_args(Templates):
@@ -61,26 +67,38 @@ def language(experiment: Experiment, model: Transformer, label: str) -> tuple[La
 
 @torch.no_grad()
 def measure_surprise(model: Transformer, data: Dataset, lines: int) -> tuple[float, int, int]:
-    """Negative log likelihood in nats of all characters of some lines but digits; those characters, and words."""
+    """The surprise at the text of lines, digits left out.
+
+    Args:
+        model: the model.
+        data: the lines.
+        lines: how many of them, from the first.
+
+    Returns:
+        The negative log likelihood in nats, summed; the number of its characters; and the number of words.
+    """
     device = model.embedding.weight.device
     nats, characters, words = 0.0, 0, 0
     for _, batch in data.batches(lines, lambda tokens: rows_at(model, tokens), device):
         ids = batch.placed_by(model.encoding)
         logits = model(batch.tokens[:, :-1], tuple(own[:, :, :-1] for own in ids))
-        told = text_mask(batch)[:, 1:]
-        nats += float(functional.cross_entropy(logits[told].float(), batch.tokens[:, 1:][told], reduction="sum"))
-        characters += int(told.sum())
+        # Logits at token t are of token t + 1, so targets and mask begin a token later: nothing predicts the first.
+        counted = text_mask(batch)[:, 1:]
+        nats += float(functional.cross_entropy(logits[counted].float(), batch.tokens[:, 1:][counted], reduction="sum"))
+        characters += int(counted.sum())
         words += sum(words_of(vocabulary.decode(line)) for line in batch.tokens.cpu().numpy())
     return nats, characters, words
 
 
 def text_mask(batch: Batch) -> Bool[Tensor, "b n"]:
-    """The characters of lines that are no digits, the end mark included."""
+    """Which tokens are characters of the text and not digits; the end mark counts as one."""
+    # The ten digits come first in the vocabulary, and each stands for itself: token 7 is the digit 7.
     return batch.answer_mask & (batch.tokens >= len(vocabulary.DIGITS))
 
 
 def words_of(line: str) -> int:
-    """
+    """The number of words in a line; what holds no letter, such as a number, is not a word.
+
     >>> words_of("Student: What is 842 plus 62?")
     4
     """

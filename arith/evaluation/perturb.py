@@ -1,7 +1,7 @@
 """What an answer depends on: the same problems moved, filled with zeros, and with their operands swapped.
 
-A model that goes by the absolute index breaks when all moves on; one that goes by how digits stand to each other does
-not. Nothing here knows which encoding the model has: what is moved are token ids and position ids.
+A model that relies on absolute positions breaks when everything moves; one that relies on how digits stand to each
+other does not. Nothing here knows which encoding the model has: what is moved are token ids and position ids.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from arith.tasks import vocabulary
 from arith.tasks.base import Problems, is_commutative
 from arith.tasks.stream import Draws
 
-MOVES = (1, 3, 10)
+MOVES = (1, 3, 10)  # places to move by: a small, a middling and a large step beside operands of a few digits
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,12 @@ class Probe:
     """How the same problems are answered when something is changed.
 
     Args:
-        changed: what; "nothing" is what the others are compared with.
-        broken, mended: right before and wrong now, and the other way round.
-        p: of McNemar's exact test.
-        beyond: the encoding has no ids for it, so that nothing was measured.
+        changed: the name of the change; "nothing" for the problems that the others are compared with.
+        n, correct, accuracy: the problems, the right answers, and their share.
+        low, high: the 95% Wilson interval of the accuracy.
+        broken, mended: the problems right before and wrong now, and the other way round.
+        p: the p-value of McNemar's exact test.
+        beyond: whether the encoding has no ids for it, so that nothing was measured.
     """
 
     changed: str
@@ -50,13 +52,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class Variant:
-    """One change.
+    """The same problems with one change.
 
     Args:
-        data: the problems in their format.
-        problems: as they are written.
-        moved: what is added to position ids.
-        marks: begin marks more before the prompt.
+        changed: the name of the change.
+        data: the dataset that the problems are of, with the format that they are written in.
+        problems: the problems as they are written.
+        moved: the number added to position ids.
+        marks: the number of additional begin marks before the prompt.
     """
 
     changed: str
@@ -94,7 +97,7 @@ def probes(experiment: Experiment, model: Transformer, digits: int, n: int) -> l
 
 
 def variants(experiment: Experiment, digits: int, n: int) -> list[Variant]:
-    """The changes that a task and a format allow, the problems as they are first."""
+    """The changes that a task and a format allow; the first is no change."""
     task, form = experiment.tested_task, experiment.tested_format
     data = experiment.test_data("random", digits)
     problems = data.problems.sources[0].problems(0, n)
@@ -118,6 +121,8 @@ def variants(experiment: Experiment, digits: int, n: int) -> list[Variant]:
 @torch.no_grad()
 def judge_variant(model: Transformer, variant: Variant, seed: int) -> list[bool] | None:
     """Which problems are answered right; None if the encoding has no ids for them."""
+    # Not `Dataset.batches`: a variant's problems are given, not drawn. The keys are those of the unchanged samples, so
+    # that what an encoding draws does not differ between variants.
     data, n = variant.data, len(variant.problems)
     source = data.problems.sources[0]
     keys = data.problems.keys(0, n)
@@ -132,6 +137,7 @@ def judge_variant(model: Transformer, variant: Variant, seed: int) -> list[bool]
     for rows, batch in data.collate_by_length(written, keys, lambda tokens: rows_at(model, tokens), device):
         batch = add_marks(batch, variant.marks)
         ids = batch.placed_by(model.encoding)
+        # Id 0 stays 0: it means "no position", and has no place to move from.
         beyond = model.encoding.beyond(tuple(own + variant.moved * (own > 0) for own in ids))
         if beyond is not None and bool(beyond.any()):
             return None
@@ -140,7 +146,12 @@ def judge_variant(model: Transformer, variant: Variant, seed: int) -> list[bool]
 
 
 def add_marks(batch: Batch, marks: int) -> Batch:
-    """The same with more begin marks before each line."""
+    """A batch with more begin marks before each line.
+
+    Args:
+        batch: the batch.
+        marks: the number of marks to add.
+    """
     if not marks:
         return batch
     own = batch.samples
@@ -161,7 +172,7 @@ def add_marks(batch: Batch, marks: int) -> Batch:
 
 
 def probe_table(found: list[Probe]) -> str:
-    """A line a change."""
+    """A table with a line a change."""
     rows = [["changed", "n", "exact match", "95% interval", "broken", "mended", "p"]]
     for own in found:
         if own.beyond:

@@ -1,6 +1,6 @@
 """An evaluation as it is requested: which tests of a run, what is kept of them, and the model that can take them.
 
-Tests may be longer than the model was built for, where what its encoding adds is computed and not learned.
+Tests may be longer than the model was built for, where the encoding's tables are computed and not learned.
 """
 
 import dataclasses
@@ -23,14 +23,16 @@ from arith.model.transformer import Transformer
 from arith.results.predictions import PredictionHeader, Writer
 from arith.results.schema import Condition, Results
 
-SAMPLES = 32  # of training, on which both must agree
+SAMPLES = 32  # training samples on which the model and its longer version must agree
 
 
 def model_for(run: Run, tested: Experiment, sets: Sequence[Condition] | None = None) -> tuple[Transformer, int]:
-    """The run's model and its step, with longer tables if the tests need them and they are no parameters.
+    """A run's model and its step, with longer tables if the tests need them and they are not learned.
 
     Args:
-        sets: the tests; as configured, if None.
+        run: the run.
+        tested: the run's configuration with the tests.
+        sets: the test sets; those of the configuration, if None.
 
     Raises:
         UsageError: the tests are beyond what its encoding can place.
@@ -49,16 +51,18 @@ def model_for(run: Run, tested: Experiment, sets: Sequence[Condition] | None = N
 
 
 def _rebuild(run: Run, tested: Experiment) -> Transformer | None:
-    """The same weights in a model that is built for the tests; None if they do not fit."""
+    """The same weights in a model that is built for the tests; None if they do not fit it."""
     try:
         return run.load_model(tested)[0]
-    except RuntimeError:  # a table with a row for each position
+    except RuntimeError:  # a learned table with a row for each position: its shape is another now
         return None
 
 
 @torch.no_grad()
 def _agree(model: Transformer, longer: Transformer, trained: Experiment) -> bool:
-    """Whether both say the same of training samples: ids that turn, or frequencies that are stretched, would not."""
+    """Whether both give the same logits on training samples."""
+    # Weights can fit a longer model and mean something else in it: ids that wrap around at its length, frequencies
+    # stretched to it. Such a model was never trained, and its accuracy would not be the run's.
     batch = trained.training_data().batch(0, SAMPLES, torch.device("cpu"))
     said = []
     for own in (model, longer):
@@ -73,8 +77,8 @@ class Outputs:
 
     Args:
         path: the results file.
-        predictions: the file for every problem, answer and margin; None: they are not kept.
-        failures: how many are gathered of each suite and length.
+        predictions: the file for every problem, answer and margin; None if they are not kept.
+        failures: the number of failures kept of each suite and length.
         anatomy: whether results say why answers are wrong.
     """
 
@@ -92,6 +96,7 @@ class Outputs:
                 raise UsageError(f"{file} is a folder. Name a file in it")
         if self.predictions is not None and self.predictions.resolve() == self.path.resolve():
             raise UsageError(f"{self.path} cannot hold both results and predictions. Choose another --predictions")
+        # Training's own results stay as they are: a run counts as finished by them, and sweeps read them.
         if self.path.name == "results.json" and (self.path.parent / "run.json").exists():
             raise UsageError(f"{self.path} holds what the training reached. Choose another --out")
 
@@ -104,7 +109,8 @@ class Requested:
         run: the run that is evaluated.
         experiment: its configuration with the requested tests.
         sets: the test sets.
-        model, step: of its latest checkpoint.
+        model, step: the model with the weights of its latest checkpoint, and their training step.
+        outputs: what is kept.
     """
 
     run: Run
@@ -115,10 +121,13 @@ class Requested:
     outputs: Outputs
 
     def evaluate(self, device: torch.device) -> tuple[Results, FailureCollector | None]:
-        """Measure what is not measured yet, and write the results.
+        """Evaluate what has not been evaluated yet, and write the results.
+
+        Args:
+            device: the device that the model is put on.
 
         Returns:
-            The results, and failures with their classes, if the outputs ask for them.
+            The results, and the failures with their classes, if the outputs keep anything of single problems.
 
         Raises:
             KeyboardInterrupt: a signal came; what was measured is saved.
@@ -174,10 +183,13 @@ def request(run: Run, tests: RequestedTests, outputs: Outputs, own_file: bool) -
     """Find every mistake in what is requested, and load the model.
 
     Args:
-        own_file: the results file is the run's own, in which cells of other weights are earlier ones.
+        run: the run.
+        tests: the options that choose the tests.
+        outputs: what is kept.
+        own_file: whether the results file is the run's own, in which other weights are the run's earlier ones.
 
     Raises:
-        UsageError: the tests cannot be, are beyond the model, or would replace results of something else.
+        UsageError: there are no such tests, they are beyond the model, or they would replace other results.
     """
     changes: dict[str, Any] = {
         name: value for name in ("task", "format", "suites", "seed") if (value := getattr(tests, name)) is not None
@@ -187,11 +199,13 @@ def request(run: Run, tests: RequestedTests, outputs: Outputs, own_file: bool) -
     if tests.test_digits is not None:
         changes["digits"] = tests.test_digits
     elif tests.grid is not None:
+        # A grid alone: the run's own lengths, which may be beyond this model, are not tested.
         changes["digits"] = [max(max(pair) for pair in grid_lengths(tests.grid))]
     if tests.grid is not None:
         changes["grid"] = None  # this one is tested instead of the run's
     experiment = Experiment.of(run.config.with_values({"evaluation": changes}))
     if tests.suites is None:
+        # `arith evaluate` looks at adversarial suites too, which the configuration leaves out of the training's tests.
         every = {"evaluation": {"suites": every_suite(experiment)}}
         experiment = Experiment.of(experiment.config.with_values(every))
     sets = conditions(experiment) if tests.by_suite else []

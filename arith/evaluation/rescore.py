@@ -1,4 +1,7 @@
-"""Score a file of predictions anew, without the model: right answers are computed again from the operands."""
+"""Score a file of predictions again, without the model: right answers are recomputed from the operands.
+
+A file may come from elsewhere, or have been edited, so that everything in it that follows from the rest is checked.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,7 @@ from arith.tasks.formats import Format
 
 @dataclass(frozen=True)
 class Score:
-    """Of one test set."""
+    """The accuracy on one test set, with its 95% Wilson interval."""
 
     suite: str
     digits: int
@@ -31,13 +34,18 @@ class Score:
 
 
 def rescore(path: Path, wanted: int = 0) -> tuple[list[Score], FailureCollector]:
-    """The score of each test set in a file, and what else is to be said of it.
+    """Score a file of predictions, and collect its failures.
 
     Args:
-        wanted: failures that are kept, for each suite and length.
+        path: the file.
+        wanted: the number of failures kept of each suite and length.
+
+    Returns:
+        The score of each test set, and the failures with their classes.
 
     Raises:
-        RunError: the file says of a problem what cannot be.
+        UsageError: the file holds no problem.
+        RunError: what it says of a problem cannot be true.
     """
     found = Predictions.load(path)
     for name in found.header.imports:
@@ -46,6 +54,7 @@ def rescore(path: Path, wanted: int = 0) -> tuple[list[Score], FailureCollector]
     gathered, scores = FailureCollector(found.header, task, wanted), []
     if not found.rows:
         raise UsageError(f"{path} holds no problem")
+    # Before anything is computed from them: there a bad operand would be a traceback that names no file.
     for row in found.rows:
         _check_operands(path, task, row)
     for (suite, digits, lengths), rows in found.sets().items():
@@ -69,7 +78,8 @@ def _check_operands(path: Path, task: Task, row: Prediction) -> None:
 
 
 def _check_place(path: Path, row: Prediction) -> None:
-    """Raise if the first wrong token is not where it is said to be."""
+    """Raise if the first wrong token is not at `first_wrong`."""
+    # zip stops at the shorter text: an answer that is cut short agrees as far as it goes, and goes wrong at its end.
     pairs = enumerate(zip(row.written, row.expected, strict=False))
     differing = next((at + 1 for at, (ours, right) in pairs if ours != right), None)
     if row.first_wrong is not None and (row.written == row.expected or differing not in (None, row.first_wrong)):
@@ -84,7 +94,8 @@ def _solve(task: Task, rows: list[Prediction]) -> list[str]:
 
 
 def _check(path: Path, task: Task, form: Format, row: Prediction, result: str) -> None:
-    """Raise if what the file says of a problem cannot be."""
+    """Raise if what the file says of a problem cannot be true."""
+    # `read_number` leaves out leading zeros, and so does what it is compared with.
     bare = result if task.alphabet != "number" else f"{'-' * (result[0] == '-')}{result.lstrip('-').lstrip('0') or '0'}"
     wrong = None
     if row.result != result:
@@ -101,7 +112,7 @@ def _check(path: Path, task: Task, form: Format, row: Prediction, result: str) -
 
 
 def score_table(scores: list[Score]) -> str:
-    """A line a test set."""
+    """A table with a line a test set."""
     rows = [["suite", "digits", "n", "right", "exact match", "95% interval"]]
     for own in scores:
         digits = str(own.digits) if own.operand_lengths is None else ", ".join(map(str, own.operand_lengths))

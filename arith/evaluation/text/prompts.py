@@ -1,6 +1,6 @@
 """Tests of any model that reads text: prompts, and how replies to them are scored.
 
-Right is a reply whose last number is the answer; in a format with a working, one that ends in the answer as the format
+A reply is right if its last number is the answer; in a format with a working, if it ends in the answer as the format
 writes it. Problems are the same as in every other test of that task, format and seed.
 """
 
@@ -28,12 +28,12 @@ UNKNOWN = (0, 0)  # trained lengths of a model that arith did not train
 
 @dataclass(frozen=True)
 class TextTest:
-    """What is asked.
+    """A test by text.
 
     Args:
-        task, format: of the problems.
-        seed: of the test problems.
-        shots: solved problems of the training data in front of each, a line each.
+        task, format: the task, and how its numbers are written.
+        seed: the seed of the test problems.
+        shots: the number of solved problems, of the training data, in front of each prompt.
     """
 
     task: str
@@ -42,16 +42,17 @@ class TextTest:
     shots: int = 0
 
     def experiment(self, digits: Sequence[int] = (1,), suites: Sequence[str] = (), samples: int = 100) -> Experiment:
-        """What draws the problems. The encoding in it is nobody's."""
+        """An experiment that draws the problems; its encoding belongs to no model."""
         evaluation = {"digits": list(digits), "suites": list(suites), "seed": self.seed}
         evaluation |= {"samples": samples, "long_samples": samples}
         values = {"task": self.task, "format": self.format, "encoding": "nope", "evaluation": evaluation}
+        # Shots are training problems, of 1-4 digits unless the format is narrower: it could not write them.
         if self._width() is not None:
             values["data"] = {"digits": [1, min(4, self._width() or 4)]}
         return Experiment.of(RunConfig.of(values))
 
     def sets(self, digits: Sequence[int], suites: Sequence[str] | None, samples: int) -> list[Condition]:
-        """The test sets by digits and suites; all that the task has, if none are named."""
+        """The test sets by lengths and suites; all suites that the task has, if `suites` is None."""
         plain = self.experiment(digits, suites or (), samples)
         if suites is None:
             plain = self.experiment(digits, every_suite(plain), samples)
@@ -62,7 +63,7 @@ class TextTest:
         return grid_conditions(self.experiment(), lengths, samples)
 
     def problems(self, test: Condition) -> "PromptSet":
-        """One test set."""
+        """The problems of a test set, with their prompts."""
         experiment = self.experiment((test.digits,), () if test.suite == GRID else (test.suite,), test.n)
         (job,) = jobs(experiment, [test])
         source, form = job.data.problems.sources[0], experiment.tested_format
@@ -80,7 +81,7 @@ class TextTest:
         )
 
     def longest_reply(self, test: Condition) -> int:
-        """Characters of the longest answer."""
+        """The characters of the longest answer in a test set."""
         experiment = self.experiment((test.digits,), samples=test.n)
         return experiment.tested_format.longest_answer(experiment.tested_task, test.digits)
 
@@ -99,9 +100,12 @@ class PromptSet:
     """The problems of one test set.
 
     Args:
-        bare: prompts without solved problems.
-        answers: decimal numbers.
-        shots: lines in front of each prompt.
+        of: the test.
+        test: the test set.
+        task, format: the task and the format of the test.
+        bare: the prompts without solved problems.
+        answers: the right answers, decimal numbers.
+        shots: the solved problems in front of each prompt, a line each.
     """
 
     of: TextTest
@@ -117,7 +121,10 @@ class PromptSet:
         return [self.shots + prompt for prompt in self.bare]
 
     def ids(self) -> list[str]:
-        """Names of the problems, which tell everything about them."""
+        """The ids of the problems, from each of which its whole test set can be drawn again."""
+        # Replies come back by themselves, from another machine or weeks later. With task, format, seed, shots, suite,
+        # lengths, size and row in the id, a file of replies is scored without the file of prompts, and cannot be
+        # scored against other problems.
         test, of = self.test, self.of
         lengths = (
             "x".join(map(str, test.operand_lengths)) if test.suite == GRID and test.operand_lengths else test.digits
@@ -126,12 +133,17 @@ class PromptSet:
         return [f"{own}/{row}" for row in range(test.n)]
 
     def right(self, replies: Sequence[str]) -> list[bool]:
-        """Which replies give the answer."""
+        """Which replies give the right answer."""
         read = [read_answer(self.task, self.format, *own) for own in zip(self.bare, replies, strict=True)]
         return [own == answer for own, answer in zip(read, self.answers, strict=True)]
 
     def cell(self, right: Sequence[bool], model: "Respondent") -> Cell:
-        """What results.json says of it."""
+        """The cell of results.json.
+
+        Args:
+            right: which replies are right.
+            model: the model that replied.
+        """
         test, correct = self.test, sum(right)
         low, high = wilson(correct, test.n)
         return Cell(
@@ -167,9 +179,10 @@ class Respondent:
     """A model that replies to text.
 
     Args:
-        kind: of model, where others have their encoding.
-        parameters: 0 if not known.
-        train_lengths: shortest and longest operand in training; (0, 0) if not known.
+        label: the name of the model in figures.
+        kind: the kind of model, where others have their encoding.
+        parameters: the number of its parameters; 0 if unknown.
+        train_lengths: the digits of the shortest and the longest operand in training; (0, 0) if unknown.
     """
 
     label: str
@@ -206,7 +219,7 @@ def is_right(task: str, form: str, prompt: str, reply: str, answer: str) -> bool
 
 
 def read_answer(task: Task, form: Format, prompt: str, reply: str) -> str | None:
-    """The number that a reply to a prompt, without solved problems, gives; None: none."""
+    """The number that a reply to a prompt, without solved problems, gives; None if it gives no number."""
     try:
         if form.working is not None:
             return form.read(task, prompt + reply.strip())[1]
@@ -232,7 +245,7 @@ def last_number(reply: str, form: Format, task: Task) -> str | None:
 
 
 def write_prompts(path: Path, of: TextTest, sets: Sequence[Condition]) -> int:
-    """A file of JSON lines, `id` and `prompt`; how many they are."""
+    """Write a file of JSON lines, each with `id` and `prompt`, and return their number."""
     lines = [
         json.dumps({"id": name, "prompt": prompt}, ensure_ascii=False)
         for asked in map(of.problems, sets)
@@ -246,7 +259,7 @@ def read_replies(path: Path) -> dict[str, str]:
     """Replies by id.
 
     Raises:
-        UsageError: a line is none, or an id is there twice.
+        UsageError: a line is not a reply, or an id is there twice.
     """
     try:
         lines = path.read_text().splitlines()
@@ -273,11 +286,12 @@ def read_replies(path: Path) -> dict[str, str]:
 
 
 def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
-    """The test sets that a file of replies is of, with the replies in order.
+    """The test sets that a file of replies answers, each with its replies in order.
 
     Raises:
-        UsageError: an id is none of `write_prompts`, or replies to some of a test set's problems are missing.
+        UsageError: an id is not one of `write_prompts`, or replies to some of a test set's problems are missing.
     """
+    # A share of a test set is refused: an accuracy over the problems that a model chose to answer is no accuracy.
     replies = read_replies(path)
     tests: dict[tuple[TextTest, Condition], None] = {}
     for name in replies:

@@ -1,4 +1,4 @@
-"""Test a model by text, and go on where an earlier test of it stopped."""
+"""Evaluate a model by text, resuming an interrupted evaluation."""
 
 import json
 from collections.abc import Sequence
@@ -16,11 +16,13 @@ from arith.process.signals import catch_interrupts
 from arith.results.cell_key import CellKey
 from arith.results.schema import Cell, Condition, Results
 
-SPARE = 8  # tokens that a reply may have beyond the characters of the longest answer
+# Tokens that a reply may have beyond the characters of the longest answer. No tokenizer needs more than a token a
+# character for digits; the rest leaves room for a space or a word before the number.
+SPARE = 8
 
 
 class Replier(Protocol):
-    """What goes on with prompts."""
+    """A model that continues prompts."""
 
     @property
     def model(self) -> nn.Module: ...
@@ -37,19 +39,24 @@ def ask_sets(
     transcript: Path | None,
     at_once: int,
 ) -> Results:
-    """Ask test set by test set.
+    """Ask a model, test set by test set.
 
     Args:
-        path: of the results, beside which is kept what an interrupted test has measured.
-        transcript: file for prompts and replies; those that it holds are not asked for again.
+        replier: the model.
+        of: the test.
+        sets: its test sets.
+        who: the model as the results describe it.
+        path: the results file; an interrupted evaluation leaves a partial file beside it.
+        transcript: the file for prompts and replies, of which those already in it are not asked again.
+        at_once: the number of prompts in a batch.
 
     Raises:
-        KeyboardInterrupt: a signal came; what was measured is kept.
+        KeyboardInterrupt: a signal came; all finished cells are saved.
     """
     kept = SavedCells(fingerprint(replier.model), path)
     keys = {test: cell_key(of, who, test) for test in sets}
     _check_same(path, kept.model, {key.test for key in keys.values()})
-    # A transcript holds every reply: what it lacks is asked again, measured or not.
+    # A transcript is to hold every reply, so what it lacks is asked again, even if its cell is known.
     known = {} if transcript is not None else {CellKey.of(cell): cell for cell in kept.cells()}
     written = read_replies(transcript) if transcript is not None and transcript.exists() else {}
     cells: list[Cell] = []
@@ -67,6 +74,7 @@ def ask_sets(
                     replies = _ask(replier, asked, at_once)
                     if transcript is not None:
                         _append(transcript, asked, replies)
+                # Saved after every set: replies are slow, and a file of results is written in milliseconds.
                 cells.append(asked.cell(asked.right(replies), who))
                 kept.save([*known.values(), *cells])
             shown.update(sum(cell.n for cell in cells), f"{test.suite} {test.digits} digits {cells[-1].accuracy:.1%}")
@@ -88,20 +96,25 @@ def _append(transcript: Path, asked: PromptSet, replies: Sequence[str]) -> None:
 
 
 def score_replies(path: Path, who: Respondent) -> Results:
-    """What replies in a file are worth."""
+    """Score the replies in a file.
+
+    Args:
+        path: the file.
+        who: the model that replied, as the results describe it.
+    """
     cells = tuple(asked.cell(asked.right(replies), who) for asked, replies in match_replies(path))
     return Results(cells, {"model": f"replies of {who.label}", "command": current_command()})
 
 
 def save_with_others(results: Results, path: Path) -> Results:
-    """Write results, beside those of other test sets of the same model."""
+    """Write results, keep the file's other test sets of the same model, and return all that it holds now."""
     _check_same(path, results.about["model"], {CellKey.of(cell).test for cell in results.cells})
     save_results(results, path, keep_others=True)
     return Results.load(path)
 
 
 def _check_same(path: Path, model: str, tests: set[tuple[object, ...]]) -> None:
-    """Refuse to replace what was measured of something else."""
+    """Refuse to replace the results of another model or test."""
     if not path.exists():
         return
     held = Results.load(path)
