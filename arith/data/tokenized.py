@@ -40,7 +40,19 @@ class Tokenizer(Protocol):
 
     def __call__(self, text: list[str], *, add_special_tokens: bool, return_offsets_mapping: bool) -> Any: ...
 
+    def batch_decode(self, sequences: Any, *, clean_up_tokenization_spaces: bool) -> list[str]: ...
+
     def convert_tokens_to_ids(self, tokens: Any) -> Any: ...
+
+
+def special_tokens(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The tokens that a tokenizer puts before and behind each text."""
+    bare, whole = (
+        tokenizer(["1"], add_special_tokens=wanted, return_offsets_mapping=False)["input_ids"][0]
+        for wanted in (False, True)
+    )
+    start = next(place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)
+    return whole[:start], whole[start + len(bare) :]
 
 
 @dataclass(frozen=True)
@@ -118,14 +130,15 @@ class TokenizedProblems:
         wholes = [prompt + answer for prompt, answer in texts]
         encoded = self.tokenizer(wholes, add_special_tokens=False, return_offsets_mapping=True)
         end = self.tokenizer.eos_token_id
-        ids = [row if end is None else [*row, end] for row in encoded["input_ids"]]
+        before, _ = special_tokens(self.tokenizer)
+        ids = [[*before, *row] if end is None else [*before, *row, end] for row in encoded["input_ids"]]
         lengths = np.array([len(row) for row in ids])
         tokens = np.full((len(ids), lengths.max()), self._padding(), dtype=np.int64)
         slots = np.zeros(tokens.shape, dtype=bool)
-        prompt_lengths = np.zeros_like(lengths)
+        prompt_lengths = np.full_like(lengths, len(before))
         for row, ((prompt, _), offsets) in enumerate(zip(texts, encoded["offset_mapping"], strict=True)):
             tokens[row, : lengths[row]] = ids[row]
-            for place, (first, last) in enumerate(offsets):
+            for place, (first, last) in enumerate(offsets, start=len(before)):
                 # Half of such a token would have to be predicted, and half of it be known.
                 if first < len(prompt) < last:
                     token = wholes[row][first:last]
@@ -140,7 +153,21 @@ class TokenizedProblems:
             # The end of sequence has no offsets in the text.
             if end is not None:
                 slots[row, lengths[row] - 1] = _after_digit(wholes[row], len(wholes[row]))
+        self._check_kept(wholes, encoded["input_ids"])
         return Written(tokens, prompt_lengths, lengths), slots
+
+    def _check_kept(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
+        """Raise if a tokenizer changes or drops a character: `[UNK]` would be learned in its place."""
+        decoded = self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+        for text, back in zip(texts, decoded, strict=True):
+            # Many tokenizers add or merge spaces, which tell models nothing that digits and signs do not.
+            if "".join(text.split()) != "".join(back.split()):
+                lost = next((character for character in text if character not in back), None)
+                raise ValueError(
+                    f"the tokenizer does not keep {text!r}: its tokens say {back!r}"
+                    + (f", without {lost!r}" if lost is not None else "")
+                    + ". Choose another format, or another tokenizer"
+                )
 
     def _space(self) -> int:
         """The id of the token that is a single space."""

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from arith.config.pretrained import folder_of
 from arith.data.dataset import Samples
 from arith.data.tokenized import TokenizedProblems, TokenizedSamples
 from arith.errors import UsageError
+from arith.experiment.hf_folder import load_causal_model, load_config, load_tokenizer
 from arith.model.pretrained import Pretrained
 from arith.tasks.formats import Format
 
@@ -37,10 +38,7 @@ class PretrainedFolder:
             UsageError: there is none, it holds one of arith's own models, or its tokenizer cannot be used.
         """
         folder = folder_of(text)
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise UsageError(f"{folder} holds no tokenizer that can be loaded: {error}") from error
+        tokenizer = load_tokenizer(folder)
         # Only fast tokenizers give each token's place in the text, from which the answer's tokens are known.
         if not tokenizer.is_fast:
             raise UsageError(
@@ -56,22 +54,16 @@ class PretrainedFolder:
         Raises:
             UsageError: the folder holds no causal model.
         """
-        try:
-            config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
-            # Dropout is a module in some models, which `Pretrained` sets to 0, and a number in others.
-            for name in vars(config):
-                if name.endswith(("dropout", "pdrop")) and isinstance(getattr(config, name), float):
-                    setattr(config, name, 0.0)
-            # A dry run builds its model on the meta device, and wants its shape alone.
-            if torch.empty(0).device.type == "meta":
-                return Pretrained(AutoModelForCausalLM.from_config(config))
-            # Updates are smaller than half precision can add to a weight, so weights are float32 in every precision.
-            loaded = AutoModelForCausalLM.from_pretrained(
-                self.folder, config=config, local_files_only=True, dtype=torch.float32
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise UsageError(f"{self.folder} cannot be loaded as a causal model: {error}") from error
-        return Pretrained(loaded.train())  # from_pretrained gives it in evaluation mode
+        config = load_config(self.folder)
+        # Dropout is a module in some models, which `Pretrained` sets to 0, and a number in others.
+        for name in vars(config):
+            if name.endswith(("dropout", "pdrop")) and isinstance(getattr(config, name), float):
+                setattr(config, name, 0.0)
+        # A dry run builds its model on the meta device, and wants its shape alone.
+        if torch.empty(0).device.type == "meta":
+            return Pretrained(AutoModelForCausalLM.from_config(config))
+        # Updates are smaller than half precision can add to a weight, so weights are float32 in every precision.
+        return Pretrained(load_causal_model(self.folder, config=config, dtype=torch.float32).train())
 
     def tokenize(self, problems: Samples, form: Format) -> "TokenizedSamples":
         """Problems as this model reads them. Digits are put apart by the format, not by the tokenizer's wrapper."""

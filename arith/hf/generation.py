@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import GenerationConfig
 
 import arith.hf.model  # noqa: F401  registers arith's own
+from arith.data.tokenized import special_tokens
 from arith.errors import UsageError
+from arith.experiment.hf_folder import load_causal_model, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,18 @@ class TextModel:
             )
         # On a GPU in the precision that the checkpoint was saved in. CPUs are slow in half precision.
         dtype = "auto" if device.type == "cuda" else torch.float32
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
-            model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
-        except (OSError, ValueError, KeyError) as error:
-            raise UsageError(f"{folder} cannot be loaded as a causal model with tokenizer: {error}") from error
+        tokenizer = load_tokenizer(folder, padding_side="left")
+        model = load_causal_model(folder, dtype=dtype)
         # Any token can pad, as it is masked; many decoders, such as GPT-2, come without one.
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         if tokenizer.pad_token_id is None:
             raise UsageError(f"the tokenizer in {folder} has no token to pad with: set its pad_token")
-        model.generation_config.max_length = None  # `replies` sets max_new_tokens, and transformers warns of both
+        # Greedy means argmax at every token: penalties, forced tokens, beams or stop texts that the folder's own
+        # settings bring would change that, silently. The ends of a text alone are taken from them.
+        model.generation_config = GenerationConfig(
+            eos_token_id=_end_tokens(model, tokenizer) or None, pad_token_id=tokenizer.pad_token_id, do_sample=False
+        )
         return TextModel(model.to(device).eval(), tokenizer)
 
     @torch.no_grad()
@@ -67,22 +70,24 @@ class TextModel:
         replies = [""] * len(prompts)
         for start in range(0, len(order), at_once):
             rows = order[start : start + at_once]
-            # Special tokens stay on: the model may expect one first. Type ids, which some tokenizers add, go.
-            encoded = self.tokenizer([prompts[row] for row in rows], return_tensors="pt", padding=True)
-            inputs = {name: encoded[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
+            inputs = self._inputs([prompts[row] for row in rows])
             length = inputs["input_ids"].shape[1]
             self._check(length + new_tokens)
             tokens = self.model.generate(
                 **inputs,
                 max_new_tokens=new_tokens,
-                do_sample=False,
-                num_beams=1,
-                pad_token_id=self.tokenizer.pad_token_id,
             )
             texts = self.tokenizer.batch_decode(tokens[:, length:], skip_special_tokens=True)
             for row, text in zip(rows, texts, strict=True):
                 replies[row] = _first_line(text)
         return replies
+
+    def _inputs(self, prompts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Prompts as in training: behind the special tokens that the tokenizer puts first, and none of those last."""
+        before, _ = special_tokens(self.tokenizer)
+        rows = [before + row for row in self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]]
+        padded = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
+        return {name: padded[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
 
     def _check(self, tokens: int) -> None:
         most = getattr(self.model.config, "max_position_embeddings", None)
@@ -91,6 +96,14 @@ class TextModel:
                 f"prompt and reply take up to {tokens} tokens, and the model has {most} positions. Test shorter "
                 "operands, or give fewer --shots"
             )
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """The tokens that end a text, from wherever the folder names them; those of words or digits would cut replies."""
+    own = model.generation_config.eos_token_id
+    named = [*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id]
+    special = set(tokenizer.all_special_ids)
+    return sorted({token for token in named if token in special})
 
 
 def _first_line(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from arith.catalogue.named import format_named, task_named
@@ -103,7 +103,9 @@ def test_spaces_of_words_are_left_alone(tokenizer: Any) -> None:
 
 
 def test_tokens_over_the_border_are_refused() -> None:
-    built = Tokenizer(models.WordLevel({"1+2=3": 0, "<unk>": 1}, unk_token="<unk>"))
+    built = Tokenizer(
+        models.WordLevel({symbol: place for place, symbol in enumerate(["<unk>", *"0123456789+="])}, unk_token="<unk>")
+    )
     built.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     whole_words = PreTrainedTokenizerFast(tokenizer_object=built, unk_token="<unk>")
     with pytest.raises(ValueError, match=r"reaches from the prompt into the answer.*Use spaced=True"):
@@ -114,3 +116,14 @@ def test_tokens_over_the_border_are_refused() -> None:
         problems(), 0, 9
     )
     assert np.any(batch["input_ids"].numpy() == 7)
+
+
+def test_text_that_a_tokenizer_does_not_keep_is_refused() -> None:
+    symbols = {symbol: place for place, symbol in enumerate(["<unk>", "<eos>", *"0123456789+=^"])}
+    built = Tokenizer(models.WordLevel(symbols, unk_token="<unk>"))
+    built.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    built.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=built, unk_token="<unk>", eos_token="<eos>")
+    TokenizedProblems(tokenizer, format_named("plain"), spaced=False).batch(problems(digits=2), 0, 5)
+    with pytest.raises(ValueError, match=r"does not keep .* without '.'\. Choose another format"):
+        TokenizedProblems(tokenizer, format_named("reversed+hints"), spaced=False).batch(problems(digits=2), 0, 5)
