@@ -105,7 +105,11 @@ def _train_and_test(run: "Run", experiment: "Experiment", when_there: "WhenThere
         with lock_folder(run.folder):
             Run.begin(run.folder, run.config, when_there)
             world.wait()
-            results = run_and_test(run, experiment, run.config.encoding, world)
+            try:
+                results = run_and_test(run, experiment, run.config.encoding, world)
+            except UsageError:
+                run.remove_unused()  # or the retry, with the mistake mended, would find that the folder exists
+                raise
             world.wait()
     return results
 

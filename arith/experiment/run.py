@@ -135,6 +135,11 @@ class Run:
             lines.pop()  # cut off when the machine went down
         return [json.loads(line) for line in lines]
 
+    def remove_unused(self) -> None:
+        """Remove what is in the folder if no step has been taken."""
+        if not self.read_metrics() and not checkpoints.any_exist(self.checkpoints):
+            empty(self.folder)
+
     def check_same(self, config: RunConfig) -> None:
         """Raise if a configuration differs from the run's in more than how it is watched and tested."""
         changed = [

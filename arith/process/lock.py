@@ -32,6 +32,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     # on one machine only, or fails.
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, and a run is a folder. Choose another --out")
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         opened = (folder / NAME).open("a+")
@@ -55,6 +56,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
             # file of the same name. A folder that did not become a run is left without a trace.
             if not (folder / "run.json").is_file():
                 (folder / NAME).unlink(missing_ok=True)
+                if is_new and not any(folder.iterdir()):
+                    folder.rmdir()
 
 
 def _take(opened: TextIO) -> bool:

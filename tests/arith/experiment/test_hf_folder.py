@@ -68,7 +68,7 @@ def break_tokenizer(folder: Path) -> None:
         (point, "model.safetensors is damaged"),
         (empty, "model.safetensors is damaged"),
         (drop_layer, "lacks 12 of the model's tensors, or has them in another shape: transformer.h.1.attn.c_attn.bias"),
-        (break_config, "cannot be loaded"),
+        (break_config, "config.json' is not a valid JSON file"),
         (break_tokenizer, "tokenizer that can be loaded"),
     ],
 )
