@@ -55,7 +55,7 @@ def read_field(
         elif origin is dict and isinstance(value, dict):
             return {key: read(item, arguments[1]) for key, item in value.items()}
         elif origin not in (tuple, dict):
-            if kind not in WORDS:
+            if kind not in (*WORDS, dict, list):
                 return value  # a class of the user's own: its constructor is the judge
             # Python's bool is an int, and nobody who writes `steps = true` means one step.
             allowed = (int, float) if kind is float else kind
@@ -66,7 +66,23 @@ def read_field(
     return read(value, kind)
 
 
+def pop_field(values: dict[str, Any], name: str, kind: Any, default: Any, where: str) -> Any:
+    """Take a field out of a table, checked against a type; the default if it is not there.
+
+    Raises:
+        UsageError: the value is of another type; the message names the field, after `where`.
+
+    >>> pop_field({"seeds": 3}, "seeds", tuple[int, ...], (), "x.toml: ")
+    Traceback (most recent call last):
+    ...
+    arith.errors.UsageError: x.toml: seeds is a list, got 3
+    """
+    return read_field(values.pop(name), kind, f"{where}{name}") if name in values else default
+
+
 def _in_words(kind: Any) -> str:
+    if kind is list:
+        return "a list"
     if typing.get_origin(kind) is tuple:
         arguments = typing.get_args(kind)
         return "a list" if Ellipsis in arguments else f"a list of {len(arguments)} entries"

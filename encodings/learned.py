@@ -33,6 +33,8 @@ class Learned(Encoding):
         super().__init__()
         if levels < 1:
             raise ValueError(f"learned's levels are 1 or more, got {levels}")
+        if std < 0:
+            raise ValueError(f"learned's std is 0 or more, got {std}")
         self.reach, self.levels = highest, levels
         self.table = nn.Parameter(std * torch.randn(highest + 1, width))
         for level in range(2, levels + 1):

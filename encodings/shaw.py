@@ -34,6 +34,8 @@ class Shaw(PerLayer):
     def __init__(self, heads: int, head_width: int, layers: int, radius: int = 16, std: float = 0.1) -> None:
         if radius < 1:
             raise ValueError(f"radius is a distance of 1 or more, got {radius}")
+        if std < 0:
+            raise ValueError(f"shaw's std is 0 or more, got {std}")
         super().__init__(ShawLayer(std * torch.randn(heads, 2 * radius + 1, head_width)) for _ in range(layers))
 
 

@@ -129,6 +129,7 @@ def test_rooms_stand_in_an_order_in_which_imports_only_go_down() -> None:
 
 # Tests that look at all files of their folder at once; any other is named for the file that it tests.
 OF_MANY_FILES = {
+    "arith/catalogue/test_ranges.py": "the numbers of every setting in the catalogue",
     "encodings/test_encodings.py": "properties that every encoding of the catalogue has",
     "encodings/test_learning.py": "every encoding learns something",
     "encodings/test_content.py": "five encodings whose scores depend on the content, against their peers",

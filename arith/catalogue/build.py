@@ -146,7 +146,7 @@ def _shapes(build: Callable[[], Encoding], part: PartSpec) -> Encoding | None:
         # A user's encoding may read values when it is built, which the meta device refuses. Then sizes go unchecked.
         if isinstance(error, NotImplementedError) or "meta" in str(error):
             return None
-        if "overflow" in str(error) or "too large" in str(error):
+        if any(sign in str(error) for sign in ("overflow", "too large", "failed to unpack")):
             raise UsageError(f"'{part}' has tensors that no memory holds: {error}. Take smaller settings") from error
         raise
 

@@ -1,5 +1,7 @@
 """The command line. Commands import torch only when they run, so that help is there at once."""
 
+import errno
+import io
 import os
 import sys
 from typing import Any
@@ -26,6 +28,7 @@ from arith.cli.framework import click
 from arith.errors import RunError, UsageError
 from arith.process.signals import Interrupted
 
+LONG = 60  # characters of a name that a message shows
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130  # as click and shells have them: 130 is 128 + SIGINT
 
 
@@ -44,11 +47,31 @@ class ArithGroup(click.RichGroup if hasattr(click, "RichGroup") else click.Group
             self._end(context, f"{_rank()}Interrupted and saved. Go on with: {interrupted.hint}", EXIT_INTERRUPTED)
         except KeyboardInterrupt:
             self._end(context, "Interrupted.", EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            raise  # click ends quietly when whoever reads the output, such as `head`, has gone
+        except OSError as error:
+            # What the system refuses is no bug: a name that is too long, a folder in place of a file, a full disk.
+            self._end(
+                context, f"{_rank()}Error: {_about_file(error)}", EXIT_USAGE if _is_misnamed(error) else EXIT_FAILED
+            )
 
     @staticmethod
     def _end(context: click.Context, message: str, status: int) -> None:
         click.echo(message, err=True)
         context.exit(status)
+
+
+def _about_file(error: OSError) -> str:
+    """What could not be read or written, and why."""
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    shown = [name if len(name) <= LONG else f"{name[:LONG]}..." for name in names]
+    return f"{' and '.join(shown)}: {error.strerror or error}".removeprefix(": ")
+
+
+def _is_misnamed(error: OSError) -> bool:
+    """Whether a file's name is the mistake, not the state of the machine."""
+    wrong = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+    return isinstance(error, wrong) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 
 def _rank() -> str:
@@ -96,4 +119,8 @@ for module in (
 
 def main() -> None:
     """The entry point of the `arith` command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal of another encoding shows a replacement for what it lacks: better than no output at all.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     cli(prog_name="arith", args=sys.argv[1:])

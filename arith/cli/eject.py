@@ -32,7 +32,7 @@ def command(encoding: str, kernel: bool, out: Path | None, imports: tuple[str, .
     if out.exists():
         raise UsageError(f"{out} exists. Choose another --out, or remove it")
     try:
-        out.write_text(file)
+        out.write_text(file, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}. Choose another --out") from error
     click.echo(f"file     {out}")

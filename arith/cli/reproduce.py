@@ -83,7 +83,7 @@ def command(
         # With --overwrite it would begin anew, and lose what has just been saved.
         again = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
         raise Interrupted(command_line(*again)) from interrupted
-    click.echo(outcome.results_path.read_text() if as_json else outcome.report)
+    click.echo(outcome.results_path.read_text(encoding="utf-8") if as_json else outcome.report)
 
 
 def _labels(recipe: "Recipe", only: tuple[str, ...], everything: bool) -> Sequence[str]:

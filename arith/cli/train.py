@@ -123,7 +123,7 @@ def _report(run: "Run", experiment: "Experiment", results: "Results", as_json: b
 
     drawn, files = draw_report(results, run.folder / "figures" / "accuracy", run.config.encoding)
     if as_json:
-        click.echo(run.results.read_text())
+        click.echo(run.results.read_text(encoding="utf-8"))
         return
     click.echo(accuracy_table(drawn))
     click.echo(f"run      {run.folder}\nresults  {run.results}\nfigure   {files[0]}")

@@ -56,7 +56,7 @@ def folder_of(text: str) -> Path:
 def is_model(folder: Path) -> bool:
     """Whether `arith export` wrote the model in a folder."""
     try:
-        values = json.loads((folder / CONFIG).read_text())
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(values, dict) and values.get("model_type") == "arith"

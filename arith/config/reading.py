@@ -63,10 +63,12 @@ def digit_range(text: str) -> tuple[int, int]:
     >>> digit_range("1-4"), digit_range("5")
     ((1, 4), (5, 5))
     """
-    low, _, high = text.partition("-")
-    if not low.strip().isdecimal() or not (high or low).strip().isdecimal():
+    low, dash, high = text.partition("-")
+    if not dash:
+        high = low
+    if not low.strip().isdecimal() or not high.strip().isdecimal():
         raise UsageError(f"digits are a range such as 1-4, got '{text}'")
-    found = int(low), int(high or low)
+    found = int(low), int(high)
     if not 1 <= found[0] <= found[1]:
         raise UsageError(f"operands have 1 digit or more, and a range rises: got '{text}'")
     return found

@@ -4,8 +4,6 @@ A file may hold one recipe at several scales: the settings under `[scales.laptop
 file `addition.toml` then holds the recipes addition-laptop and addition-paper.
 """
 
-import json
-import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Any
 from arith.config.reading import merge_tables
 from arith.config.schema import RunConfig
 from arith.errors import UsageError, did_you_mean
+from arith.fields import pop_field, read_field
+from arith.process.reading import read_json, read_text, read_toml
 from arith.results.figure_plan import PLAIN, Claim, Contest, FigurePlan
 from arith.results.rows import read_row
 
@@ -82,7 +82,7 @@ def names() -> list[str]:
     """The names of the recipes that come with arith, one for each scale."""
     found = []
     for path in sorted(FOLDER.glob("*.toml")):  # sorted, as file systems list in any order
-        scales = tomllib.loads(path.read_text()).get("scales", {})
+        scales = read_toml(path).get("scales", {})
         found += [f"{path.stem}-{scale}" for scale in scales] or [path.stem]
     return found
 
@@ -104,41 +104,39 @@ def load(name: str, scale: str | None = None) -> Recipe:
     # A run.json holds all settings, defaults included, so that later defaults do not change what it replays.
     if path.suffix == ".json":
         return Recipe(path.parent.name, _values_of_run(path))
-    try:
-        values = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}") from error
+    values = read_toml(path)
     # Popped one by one: what is left at the end are the settings of the runs, which `RunConfig.of` checks.
-    scales = values.pop("scales", {})
+    scales = pop_field(values, "scales", dict[str, dict[str, Any]], {}, f"{path}: ")
     if scale is None:
         scale = next(iter(scales), None)
     elif scale not in scales:
         known = f"Scales: {', '.join(scales)}" if scales else "It has no scales"
         raise UsageError(f"recipe '{path.stem}' has no scale '{scale}'.{did_you_mean(scale, scales)} {known}")
     values = merge_tables(values, scales[scale]) if scale else values
+
+    def pop(name: str, kind: Any, default: Any) -> Any:
+        return pop_field(values, name, kind, default, f"{path}: ")
+
     # A recipe's own files stand beside it, wherever it is called from.
     if "imports" in values:
-        values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
-    curves = values.pop("curves", {})
-    for name_of, value, kind in (("curves", curves, dict), ("live", values.get("live", []), list)):
-        if not isinstance(value, kind):
-            raise UsageError(f"{path}: {name_of} is a {'table' if kind is dict else 'list'}, got {value!r}")
-    if not isinstance(values.get("seeds", []), list):
-        raise UsageError(f"{path}: seeds is a list, got {values['seeds']!r}")
-    unknown = [label for label in values.get("live", []) if label not in curves]
+        imports = read_field(values["imports"], tuple[str, ...], f"{path}: imports")
+        values["imports"] = [str((path.parent / name).resolve()) for name in imports]
+    curves, live = pop("curves", dict[str, dict[str, Any]], {}), pop("live", tuple[str, ...], ())
+    unknown = [label for label in live if label not in curves]
     if unknown:
         raise UsageError(f"{path}: live names '{unknown[0]}', and there is no such curve")
+    claims, contests = pop("claims", list, []), pop("contests", list, [])
     return Recipe(
         name=f"{path.stem}-{scale}" if scale else path.stem,
-        title=values.pop("title", ""),
-        live=tuple(values.pop("live", ())),
-        seeds=tuple(values.pop("seeds", (0,))),
+        title=pop("title", str, ""),
+        live=live,
+        seeds=pop("seeds", tuple[int, ...], (0,)),
         curves=tuple(curves.items()),
-        published=values.pop("published", {}),
+        published=pop("published", dict, {}),
         figure_plan=FigurePlan(
-            values.pop("by_format", False),
-            tuple(_claim(claim, f"{path}: claim {place}") for place, claim in enumerate(values.pop("claims", []))),
-            tuple(_contest(row, curves, f"{path}: contest {at}") for at, row in enumerate(values.pop("contests", []))),
+            pop("by_format", bool, False),
+            tuple(_claim(claim, f"{path}: claim {place}") for place, claim in enumerate(claims)),
+            tuple(_contest(contest, curves, f"{path}: contest {at}") for at, contest in enumerate(contests)),
         ),
         values=values,
     )
@@ -193,13 +191,12 @@ def load_config(text: str) -> RunConfig:
 
 
 def _values_of_run(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text())["config"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} describes no run: {error}") from error
-    return values
+    described = read_json(path)
+    if not isinstance(described, dict) or not isinstance(described.get("config"), dict):
+        raise UsageError(f"{path} describes no run: it has no table 'config'")
+    return dict(described["config"])
 
 
 def description(name: str) -> str:
     """The first comment line of a recipe, which describes it."""
-    return file_and_scale(name)[0].read_text().partition("\n")[0].lstrip("# ")
+    return read_text(file_and_scale(name)[0]).partition("\n")[0].lstrip("# ")

@@ -4,10 +4,13 @@ import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from arith.config.ranges import Amount, Count, Range, Rate, Seed, Share
 from arith.config.reading import _build, _with_preset, grid_lengths, merge_tables
 
+# A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step.
+Momentum = Annotated[float, Range(0, 1, below=True)]
 Activation = Literal["gelu", "gated-gelu", "gated-sine"]
 
 
@@ -26,15 +29,15 @@ class DataConfig:
         seed: the training data's random seed.
     """
 
-    digits: tuple[int, int] = (1, 4)
+    digits: tuple[Count, Count] = (1, 4)
     uniform: Literal["lengths", "values"] = "lengths"
-    carry_mix: float = 0.0
-    schedule: int = 0
-    first_digits: tuple[int, int] | None = None
-    first_carry_mix: float | None = None
-    samples: int | None = None
+    carry_mix: Share = 0.0
+    schedule: Amount = 0
+    first_digits: tuple[Count, Count] | None = None
+    first_carry_mix: Share | None = None
+    samples: Count | None = None
     mix: tuple[str, ...] = ()
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,19 @@ class ModelConfig:
             tokens and positions; all other fields here are ignored, and the encoding is `pretrained`.
     """
 
-    layers: int = 1
-    width: int = 64
-    heads: int = 4
-    key_heads: int | None = None
-    hidden: int = 256
+    layers: Count = 1
+    width: Count = 64
+    heads: Count = 4
+    key_heads: Count | None = None
+    hidden: Count = 256
     activation: Activation = "gated-gelu"
     norm_after: bool = True
-    embedding_std: float = 1.0
-    loops: int = 1
-    looped: int | None = None
+    embedding_std: Rate = 1.0
+    loops: Count = 1
+    looped: Count | None = None
     loop_input: Literal["state", "embeddings"] = "state"
     # Apart from the data's seed, so that a study can vary one of the two; --seed sets both.
-    seed: int = 0
+    seed: Seed = 0
     init: str | None = None
 
     @property
@@ -122,27 +125,27 @@ class TrainingConfig:
         tensorboard: whether metrics are written for TensorBoard as well.
     """
 
-    steps: int = 800
-    batch: int = 128
-    learning_rate: float = 3e-3
-    warmup: int = 20
-    final_rate: float = 0.1
+    steps: Count = 800
+    batch: Count = 128
+    learning_rate: Rate = 3e-3
+    warmup: Amount = 20
+    final_rate: Share = 0.1
     # 0.98 as in "Attention Is All You Need", 2017: with the usual 0.999 the second moment would average over more steps
     # than the shortest runs have.
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.0
+    betas: tuple[Momentum, Momentum] = (0.9, 0.98)
+    weight_decay: Annotated[float, Range(0)] = 0.0
     optimizer: Literal["adamw", "muon"] = "adamw"
-    muon_rate: float = 0.01
-    clip: float = 1.0
+    muon_rate: Rate = 0.01
+    clip: Annotated[float, Range(0, above=True, infinite=True)] = 1.0
     loss: Literal["answer", "line"] = "answer"
-    log_every: int = 50
-    evaluate_every: int = 200
-    evaluate_samples: int = 512
-    checkpoint_every: int = 200
-    keep: int = 2  # should the latest be damaged, a run resumes from the one before
+    log_every: Count = 50
+    evaluate_every: Count = 200
+    evaluate_samples: Count = 512
+    checkpoint_every: Count = 200
+    keep: Count = 2  # should the latest be damaged, a run resumes from the one before
     device: str = "auto"
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    microbatches: int = 1
+    microbatches: Count = 1
     compile: Literal["auto", "on", "off"] = "auto"
     deterministic: bool = False
     tensorboard: bool = False
@@ -158,7 +161,7 @@ class TraceConfig:
     """
 
     kind: str | None = None
-    random: float = 0.5
+    random: Share = 0.5
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,8 @@ class AuxiliaryConfig:
     """
 
     kind: Literal["running-sum"] | None = None
-    layer: int = 1
-    weight: float = 1.0
+    layer: Count = 1
+    weight: Rate = 1.0
 
 
 @dataclass(frozen=True)
@@ -192,13 +195,13 @@ class EvaluationConfig:
     """
 
     # By default 1 to 4 digits are trained: the next ones show where accuracy falls, 20 whether anything is left.
-    digits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
+    digits: tuple[Count, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
     suites: tuple[str, ...] = ()
     grid: str | None = None
-    grid_samples: int = 100  # a grid of 15 x 15 has 225 cells, and is read as a whole
-    samples: int = 1000
-    long_samples: int = 400  # without a mistake, the interval begins at 99% from 381 problems on
-    seed: int = 2311  # that of arith.harness and of `evaluate --hf` too, which thus test on the same problems
+    grid_samples: Count = 100  # a grid of 15 x 15 has 225 cells, and is read as a whole
+    samples: Count = 1000
+    long_samples: Count = 400  # without a mistake, the interval begins at 99% from 381 problems on
+    seed: Seed = 2311  # that of arith.harness and of `evaluate --hf` too, which thus test on the same problems
     task: str | None = None
     format: str | None = None
 

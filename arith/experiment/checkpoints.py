@@ -67,10 +67,10 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         aside.mkdir(parents=True)
         save_file(_contiguous(checkpoint.model), aside / "model.safetensors")
         save_file(_contiguous(checkpoint.optimizer), aside / "optimizer.safetensors")
-        (aside / "state.json").write_text(json.dumps({"version": VERSION, "step": checkpoint.step}))
+        (aside / "state.json").write_text(json.dumps({"version": VERSION, "step": checkpoint.step}), encoding="utf-8")
         files = [aside / name for name in FILES]
         manifest = {file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in files}
-        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         # Contents reach the disk before the name does: after a power cut a checkpoint of this name is whole.
         for file in [*files, aside / MANIFEST, aside]:
             _sync(file)
@@ -108,7 +108,7 @@ def any_exist(folder: Path) -> bool:
 
 
 def _read(folder: Path) -> Checkpoint:
-    state: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     if state["version"] != VERSION:
         raise RunError(
             f"checkpoint {folder} is of version {state['version']}, and this arith reads version {VERSION}. "
@@ -122,7 +122,7 @@ def _read(folder: Path) -> Checkpoint:
 def _damage(folder: Path) -> Iterator[str]:
     """Each thing that is wrong with a checkpoint's files, in words."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.items()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         yield f"{MANIFEST} cannot be read ({error.__class__.__name__})"

@@ -1,61 +1,30 @@
 """Refusals: which configurations cannot be run, and why, in words that name the setting to change."""
 
-import math
 from collections.abc import Sequence
 
 from arith.catalogue.named import format_named, task_named
 from arith.config.pretrained import ENCODING as PRETRAINED
-from arith.config.schema import ModelConfig, RunConfig, TrainingConfig
+from arith.config.ranges import check_ranges
+from arith.config.schema import RunConfig
 from arith.data.dataset import Dataset
 from arith.data.problems import Share
 from arith.data.traces import Supervision, in_columns
 from arith.errors import UsageError
 from arith.model.summing import RunningSums
 from arith.tasks.base import Traced
-from arith.tasks.stream import check_seed
 
 
 def check_numbers(config: RunConfig) -> None:
-    """Refuse sizes, rates and seeds outside their ranges.
+    """Refuse numbers outside their ranges, and shapes that no model has.
 
     >>> from arith.config.schema import ModelConfig
-    >>> check_numbers(RunConfig(model=ModelConfig(layers=0)))
+    >>> check_numbers(RunConfig(model=ModelConfig(layers=2, looped=3)))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    arith.errors.UsageError: model.layers is 1 or more, got 0
+    arith.errors.UsageError: model.looped says how many of the layers are in the loops: 1 to model.layers, ...
     """
-    training, evaluation, model = config.training, config.evaluation, config.model
-    at_least_one = {
-        "training.steps": training.steps,
-        "training.batch": training.batch,
-        "training.log_every": training.log_every,
-        "training.evaluate_every": training.evaluate_every,
-        "training.evaluate_samples": training.evaluate_samples,
-        "training.checkpoint_every": training.checkpoint_every,
-        "training.keep": training.keep,
-        "evaluation.samples": evaluation.samples,
-        "evaluation.grid_samples": evaluation.grid_samples,
-        "evaluation.long_samples": evaluation.long_samples,
-        "model.layers": model.layers,
-        "model.loops": model.loops,
-        "model.width": model.width,
-        "model.heads": model.heads,
-        "model.key_heads": model.key_heads or model.heads,  # None: as many as heads
-        "model.hidden": model.hidden,
-    }
-    for name, value in at_least_one.items():
-        if value < 1:
-            raise UsageError(f"{name} is 1 or more, got {value}")
-    _check_shape(model)
-    for name, seed in {"model.seed": model.seed, "evaluation.seed": evaluation.seed}.items():
-        try:
-            check_seed(seed)
-        except ValueError as error:
-            raise UsageError(f"{name}: {error}") from error
-    _check_rates(training)
-
-
-def _check_shape(model: ModelConfig) -> None:
+    check_ranges(config)
+    model = config.model
     if not 1 <= model.in_loops <= model.layers:
         raise UsageError(
             f"model.looped says how many of the layers are in the loops: 1 to model.layers, which is "
@@ -68,24 +37,12 @@ def _check_shape(model: ModelConfig) -> None:
         )
     if model.heads % (model.key_heads or model.heads):
         raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
-
-
-def _check_rates(training: TrainingConfig) -> None:
-    for name, positive in (
-        ("learning_rate", training.learning_rate),
-        ("muon_rate", training.muon_rate),
-        ("clip", training.clip),
-    ):
-        if not positive > 0:  # written so, and not as `<= 0`, that NaN is refused too
-            raise UsageError(f"training.{name} is above 0, got {positive}")
-    if training.warmup < 0 or training.weight_decay < 0 or not 0 <= training.final_rate <= 1:
+    # Without an auxiliary loss too, or a layer that is not there would be taken without a word; 1 is the default.
+    if config.auxiliary.layer >= model.layers and (config.auxiliary.kind is not None or config.auxiliary.layer > 1):
         raise UsageError(
-            "training.warmup and training.weight_decay are 0 or more and training.final_rate is between 0 and 1: "
-            f"got {training.warmup}, {training.weight_decay} and {training.final_rate}"
+            f"auxiliary.layer says how many layers are below the head of running sums: 1 or more, and fewer than the "
+            f"model's. Got {config.auxiliary.layer}, with model.layers {model.layers}"
         )
-    # A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step.
-    if not all(0 <= beta < 1 for beta in training.betas):
-        raise UsageError(f"training.betas are below 1, got {training.betas}")
 
 
 def check_origin(config: RunConfig) -> None:
@@ -135,8 +92,6 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
             f"with trace.kind the loss is of one loop of all samples: leave training.microbatches at 1 and "
             f"training.loss at answer, got {config.training.microbatches} and {config.training.loss}"
         )
-    if not 0 <= config.trace.random <= 1:
-        raise UsageError(f"trace.random is a share from 0 to 1, got {config.trace.random}")
     try:
         supervision = Supervision(task.trace(kind), config.trace.random)
         for name in {config.format, config.tested_format}:
@@ -177,13 +132,6 @@ def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
         raise UsageError(
             f"running sums are learned beside answers: leave training.loss at answer, got {config.training.loss}"
         )
-    if not 1 <= auxiliary.layer < model.layers:
-        raise UsageError(
-            f"auxiliary.layer says how many layers are below the head of running sums: 1 or more, and fewer than the "
-            f"model's. Got {auxiliary.layer}, with model.layers {model.layers}"
-        )
-    if not 0 < auxiliary.weight < math.inf:
-        raise UsageError(f"auxiliary.weight is above 0, got {auxiliary.weight}")
     if not in_columns(data.format):
         raise UsageError(
             f"running sums are of columns that are known, least significant digit first: got '{config.format}'. "

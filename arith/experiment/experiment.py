@@ -103,8 +103,6 @@ class Experiment:
         evaluation = self.config.evaluation
         if not evaluation.digits:
             raise UsageError("evaluation.digits names one length or more, and is empty")
-        if min(evaluation.digits) < 1:
-            raise UsageError(f"evaluation.digits are 1 or more, got {min(evaluation.digits)}")
         suites = self.suites()  # refuses unknown names before the tests are looked at more closely
         if evaluation.grid and self.tested_task.operands != 2:
             raise UsageError(

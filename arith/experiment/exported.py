@@ -3,7 +3,6 @@
 The folder is one of Hugging Face (see `arith.hf.model`), and needs nothing of it to be read here.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.experiment.shipped import find_model
 from arith.model.transformer import Transformer
+from arith.process.reading import read_json
 from arith.results.schema import Results
 from arith.tasks.stream import Draws
 
@@ -70,7 +70,7 @@ def open_model(place: Path, pretrained: bool = False) -> Run:
                 "--to DIR, and test it by arith evaluate --hf DIR"
             )
         return run
-    values = json.loads((folder / CONFIG).read_text())
+    values = read_json(folder / CONFIG)
     return ExportedRun(folder, config_of(values.get("run")), int(values.get("step", 0)))
 
 

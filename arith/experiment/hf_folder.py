@@ -59,11 +59,12 @@ def load_causal_model(folder: Path, **options: Any) -> Any:
                 f"{_reason(error)}. Copy it anew"
             ) from error
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, output_loading_info=True, **options
         )
     except Exception as error:
         raise UsageError(f"{folder} cannot be loaded as a causal model: {_reason(error)}") from error
+    model, found = loaded
     # transformers fills these in at random and warns: a measurement of such a model would be one of nothing.
     missing = sorted(found["missing_keys"]) + sorted(str(key[0]) for key in found["mismatched_keys"])
     if missing:

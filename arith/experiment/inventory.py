@@ -42,7 +42,7 @@ def runs(folder: Path) -> list[FoundRun]:
 def _inspect_run(described: Path) -> FoundRun:
     folder = described.parent
     try:
-        training: dict[str, Any] = json.loads(described.read_text())["config"]["training"]
+        training: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))["config"]["training"]
         steps = int(training["steps"])
     except (ValueError, KeyError, TypeError):
         return FoundRun(folder, "unreadable run.json", 0, 0, "")

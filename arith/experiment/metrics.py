@@ -78,7 +78,7 @@ class Log:
     def write(self, row: dict[str, Any]) -> None:
         self._latest |= row
         # Opened for each row, so that a process that is killed loses none: closing hands it to the system.
-        with self._path.open("a") as opened:
+        with self._path.open("a", encoding="utf-8") as opened:
             opened.write(json.dumps(row) + "\n")
         if self._mirror is not None:
             self._mirror.write(row)

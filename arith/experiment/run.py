@@ -19,6 +19,7 @@ from arith.model.transformer import Transformer
 from arith.process import lock
 from arith.process.files import BUILDING, write_whole
 from arith.process.progress import say
+from arith.process.reading import read_lines
 from arith.results.schema import METRICS
 
 WhenThere = Literal["refuse", "resume", "overwrite"]
@@ -78,7 +79,7 @@ class Run:
             if when_there == "resume":
                 Run.open(folder).check_same(config)
                 # Provenance stays that of the beginning; intervals and tests are those of the latest command.
-                values = json.loads(described.read_text())
+                values = json.loads(described.read_text(encoding="utf-8"))
                 write_whole(described, json.dumps({**values, "config": config.as_dict()}, indent=1) + "\n")
                 (folder / FAILED).unlink(missing_ok=True)
                 return Run(folder, config)
@@ -104,7 +105,7 @@ class Run:
                 what = f"It may be a model of Hugging Face: arith evaluate --hf {folder}"
             raise UsageError(f"{folder} holds no run (no run.json). {what}")
         try:
-            values = json.loads(described.read_text())
+            values = json.loads(described.read_text(encoding="utf-8"))
             config, imports = RunConfig.of(values["config"]), values["imports"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{described} describes no run: {error}") from error
@@ -130,7 +131,7 @@ class Run:
         """The rows of metrics.jsonl."""
         if not self.metrics.is_file():
             return []
-        lines = self.metrics.read_text().splitlines()
+        lines = read_lines(self.metrics)
         if lines and not lines[-1].endswith("}"):
             lines.pop()  # cut off when the machine went down
         return [json.loads(line) for line in lines]

@@ -1,11 +1,11 @@
 """The trained models that come with arith. No torch."""
 
-import json
 from pathlib import Path
 
 from arith.config.pretrained import CONFIG, is_model
 from arith.errors import UsageError, did_you_mean
 from arith.experiment.inventory import claim
+from arith.process.reading import read_json
 
 FOLDER = Path(__file__).parent.parent / "shipped"
 RESULTS = "results.json"
@@ -19,7 +19,7 @@ def names() -> list[str]:
 
 def line(name: str) -> str:
     """What a shipped model is, and what its results say."""
-    run = json.loads((FOLDER / name / CONFIG).read_text())["run"]
+    run = read_json(FOLDER / name / CONFIG)["run"]
     return f"{run['task']}, {run['format']}, {claim(FOLDER / name / RESULTS)}"
 
 
@@ -27,7 +27,7 @@ def read_test_settings(folder: Path) -> dict[str, str]:
     """The task and the format that a model of ours is tested on; nothing of another's."""
     if not is_model(folder):
         return {}
-    run = json.loads((folder / CONFIG).read_text())["run"]
+    run = read_json(folder / CONFIG)["run"]
     return {name: run["evaluation"][name] or run[name] for name in ("task", "format")}
 
 
@@ -54,7 +54,7 @@ def for_problem(problem: str) -> str | None:
 
     fitting = []
     for name in names():
-        task = task_named(json.loads((FOLDER / name / CONFIG).read_text())["run"]["task"])
+        task = task_named(read_json(FOLDER / name / CONFIG)["run"]["task"])
         if task.symbol and task.symbol in problem:
             fitting.append((name != task.name, name))  # False sorts first: a model named like its task
     return min(fitting)[1] if fitting else None

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from arith.errors import RunError
+from arith.process.files import building
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can distinguish, with grey in place of yellow, which
 # is lost on white. In print without colour, markers and dashes distinguish the curves.
@@ -110,7 +111,9 @@ def save_figure(figure: Figure, path: Path, dpi: int = 200) -> list[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for file in files:
-            figure.savefig(file, dpi=dpi, metadata=dateless[file.suffix[1:]])
+            ending = file.suffix[1:]
+            with building(file) as aside:
+                figure.savefig(aside, format=ending, dpi=dpi, metadata=dateless[ending])
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}. Choose another --out") from error
     finally:
@@ -122,7 +125,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
     """Write the numbers of a figure under the ending csv, with six significant digits."""
     # `with_name`, as `with_suffix` would cut a name such as "rope-0.5" at its dot.
     file = path.with_name(f"{path.name}.csv")
-    with file.open("w", newline="") as opened:
+    with building(file) as aside, aside.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(header)
         writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)

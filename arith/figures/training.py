@@ -38,7 +38,7 @@ def read_training(path: Path) -> Training:
     """
     file = path / METRICS if path.is_dir() else path
     try:
-        *lines, last = file.read_text().split("\n")
+        *lines, last = file.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}. A run's training is logged in {METRICS}") from error
     except UnicodeDecodeError as error:

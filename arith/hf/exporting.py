@@ -51,7 +51,9 @@ def export_model(run: Run, folder: Path, name: str) -> None:
             _save(model, experiment, checkpoint.step, aside)
         # A run's own record has its command line too, and so paths of this machine. The folder is for others.
         Results(results.cells, {"runs": provenance_of([results])}, results.anatomy).save(aside / RESULTS)
-        (aside / "README.md").write_text(write_card(name, run.config, results, model.parameter_count()))
+        (aside / "README.md").write_text(
+            write_card(name, run.config, results, model.parameter_count()), encoding="utf-8"
+        )
 
 
 def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -> None:
@@ -70,7 +72,7 @@ def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -
     exported.transformer.load_state_dict(model.state_dict())
     exported.save_pretrained(folder)
     character_tokenizer(experiment.vocabulary_size()).save_pretrained(folder)
-    (folder / STUB).write_text(STUB_TEXT)
+    (folder / STUB).write_text(STUB_TEXT, encoding="utf-8")
 
 
 def _results_of(run: Run, step: int) -> Results:

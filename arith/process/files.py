@@ -22,7 +22,7 @@ def write_whole(path: Path, text: str) -> None:
         text: the new content.
     """
     with building(path) as aside:
-        aside.write_text(text)
+        aside.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        opened = (folder / NAME).open("a+")
+        opened = (folder / NAME).open("a+", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}. Choose another --out") from error
     with opened:
@@ -74,7 +74,7 @@ def in_use(folder: Path) -> bool:
     path = folder / NAME
     if not path.is_file():
         return False
-    with path.open() as opened:
+    with path.open(encoding="utf-8") as opened:
         # A shared lock, as several processes may ask at once; closing the file releases it.
         try:
             fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -6,10 +6,10 @@ problem. Problems of a test set stand together, in the order in which they were 
 
 import dataclasses
 import json
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from arith.errors import UsageError
 from arith.process.files import write_whole
@@ -110,7 +110,7 @@ class Predictions:
             UsageError: the file cannot be read, or a field is wrong; the message names the file and the line.
         """
         try:
-            with path.open() as opened:
+            with path.open(encoding="utf-8-sig") as opened:
                 *lines, last = opened.read().split("\n")
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
@@ -146,7 +146,7 @@ class Writer:
         kept = [_line(row) for rows in self.kept.values() for row in rows]
         # First the shortened file at once, then appending: killed at any point, the file still resumes.
         write_whole(path, "".join(f"{line}\n" for line in (first, *kept)))
-        self._opened: TextIO = path.open("a")
+        self._path = path
 
     @staticmethod
     def _earlier(path: Path, tested: PredictionHeader) -> Iterator[list[Prediction]]:
@@ -163,11 +163,13 @@ class Writer:
     def write(self, rows: Sequence[Prediction]) -> None:
         """Append the predictions of one test set."""
         # Flushed before its cell is saved to results.json: a result whose predictions are missing is tested again.
-        self._opened.write("".join(f"{_line(row)}\n" for row in rows))
-        self._opened.flush()
-
-    def close(self) -> None:
-        self._opened.close()
+        before = self._path.stat().st_size
+        try:
+            with self._path.open("a", encoding="utf-8") as opened:
+                opened.write("".join(f"{_line(row)}\n" for row in rows))
+        except OSError:
+            os.truncate(self._path, before)  # a full disk leaves whole test sets, not half a line
+            raise
 
 
 def _line(row: Prediction) -> str:

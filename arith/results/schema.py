@@ -209,7 +209,7 @@ class Results:
             UsageError: the file cannot be read, or a field in it is wrong; the message names both.
         """
         try:
-            values = json.loads(path.read_text())
+            values = json.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
         except ValueError as error:

@@ -2,14 +2,15 @@
 
 import dataclasses
 import itertools
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from arith.config import recipe
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
+from arith.fields import pop_field, read_field
+from arith.process.reading import read_toml
 from arith.sweeps.plan import LEARNED, Equal, Setting, Sweep, label_of
 
 SEEDS = ("model.seed", "data.seed", "evaluation.seed")
@@ -21,12 +22,7 @@ def load(path: Path) -> Sweep:
     Raises:
         UsageError: the file cannot be read, or describes no sweep that can be run.
     """
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}") from error
+    values = read_toml(path)
     try:
         return _check(_read(path, values))
     except UsageError as error:
@@ -44,18 +40,20 @@ def ablation(base: RunConfig, name: str, changes: Sequence[tuple[str, Any]], see
 
 def _read(path: Path, values: dict[str, Any]) -> Sweep:
     # What is the sweep's is taken out; what is left is a configuration as in a recipe, with its own refusals.
-    title, equal, minutes = values.pop("title", ""), values.pop("equal", "samples"), values.pop("minutes", None)
-    grid, search = values.pop("grid", {}), values.pop("search", {})
+    def pop(name: str, kind: Any, default: Any) -> Any:
+        return pop_field(values, name, kind, default, "")
+
+    title, equal, minutes = pop("title", str, ""), pop("equal", Equal, "samples"), pop("minutes", float, None)
+    grid, search, start_from = pop("grid", dict, {}), pop("search", dict, {}), pop("recipe", str, None)
     if not grid:
         raise UsageError("it has no [grid]: name settings and the values they take, such as encoding = [...]")
-    if equal not in get_args(Equal):
-        raise UsageError(f"equal is one of {', '.join(get_args(Equal))}; got {equal!r}")
     if (equal == "seconds") != (minutes is not None):
         raise UsageError('minutes of a run go with equal = "seconds", and that needs them')
     if "imports" in values:
         # Beside the sweep's file, wherever the command is given.
-        values["imports"] = [str((path.parent / name).resolve()) for name in values["imports"]]
-    start = recipe.load_config(values.pop("recipe")) if "recipe" in values else RunConfig()
+        imports = read_field(values["imports"], tuple[str, ...], "imports")
+        values["imports"] = [str((path.parent / name).resolve()) for name in imports]
+    start = RunConfig() if start_from is None else recipe.load_config(start_from)
     sweep = Sweep(
         name=path.stem,
         title=title,

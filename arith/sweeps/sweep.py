@@ -19,6 +19,7 @@ from arith.process.files import write_whole
 from arith.process.hints import current_command
 from arith.process.lock import lock_folder
 from arith.process.progress import say
+from arith.process.reading import read_json
 from arith.results.schema import Results
 from arith.results.tables import accuracy_table, align_columns
 from arith.results.uncertainty import percent
@@ -133,7 +134,7 @@ def _measure_steps(minutes: float, options: SweepOptions) -> Callable[[RunConfig
     They are stored in the sweep's folder, so that the same command, given again, resumes with the same numbers.
     """
     path = options.folder / STEPS
-    kept: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    kept: dict[str, Any] = read_json(path) if path.is_file() else {}
 
     def steps(config: RunConfig) -> Mapping[str, Any]:
         # Seeds do not change a step's time, and curves of one configuration must have the same steps for all seeds.

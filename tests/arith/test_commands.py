@@ -82,7 +82,7 @@ def test_train_ask_evaluate_plot(arith: Arith, tmp_path: Path) -> None:
         ),
         ("generate addition --format paded", "Did you mean 'padded'?"),
         ("train --seed -1", "a seed is an integer from 0"),
-        ("train --set evaluation.digits=[0,5]", "evaluation.digits are 1 or more"),
+        ("train --set evaluation.digits=[0,5]", "evaluation.digits is 1 or more, got (0, 5)"),
         ("reproduce extrapolation --all --only rope", "give one of them"),
         ("plot x.json --suite randm", "Did you mean"),
         ("generate addition --digits 3-1", "a range rises"),

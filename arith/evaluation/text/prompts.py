@@ -17,6 +17,7 @@ from arith.errors import UsageError
 from arith.evaluation.exact_match import conditions, every_suite, grid_conditions, jobs
 from arith.experiment.experiment import Experiment
 from arith.process.files import write_whole
+from arith.process.reading import read_lines
 from arith.results.cell_key import CellKey
 from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
@@ -261,12 +262,8 @@ def read_replies(path: Path) -> dict[str, str]:
     Raises:
         UsageError: a line is not a reply, or an id is there twice.
     """
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
     found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         try:
             row = json.loads(line)
             name, reply = row["id"], row["reply"]

@@ -89,7 +89,7 @@ def _ask(replier: Replier, asked: PromptSet, at_once: int) -> list[str]:
 
 def _append(transcript: Path, asked: PromptSet, replies: Sequence[str]) -> None:
     rows = zip(asked.ids(), asked.prompts, replies, asked.right(replies), strict=True)
-    with transcript.open("a") as opened:
+    with transcript.open("a", encoding="utf-8") as opened:
         for name, prompt, reply, right in rows:
             row = {"id": name, "prompt": prompt, "reply": reply, "right": right}
             opened.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -92,7 +92,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     if not (path / TEXT).is_file():
         raise UsageError(f"there is no {TEXT} in {path}: nothing was saved there with arith.hf.save")
     try:
-        described: dict[str, Any] = json.loads((path / TEXT).read_text())
+        described: dict[str, Any] = json.loads((path / TEXT).read_text(encoding="utf-8"))
         version = described["version"]
         if version == VERSION:
             # Looked up for the KeyError; a file of another version may have other keys, and is named as such below.

@@ -178,7 +178,7 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path, halted: 
         ({"format": "reversed"}, "padded-reversed or padded-all-reversed"),
         ({"format": "padded-reversed+hints"}, "padded-reversed or padded-all-reversed"),
         ({"trace": {"kind": "long"}}, "carry-save or running-sum, got 'long'"),
-        ({"trace": {"random": 2.0}}, "a share from 0 to 1, got 2.0"),
+        ({"trace": {"random": 2.0}}, "trace.random is from 0 to 1, got 2.0"),
         ({"encoding": "coupled-window"}, "those of 'coupled-window' stay"),
     ],
 )

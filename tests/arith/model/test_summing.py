@@ -219,7 +219,7 @@ def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(task: str) -> N
         ({"model": {"loops": 2}}, "model.loops is 1, got 2"),
         ({"training": {"loss": "line"}}, "leave training.loss at answer, got line"),
         ({"model": {"layers": 1}}, "Got 1, with model.layers 1"),
-        ({"auxiliary": {"layer": 0}}, "Got 0, with model.layers 2"),
+        ({"auxiliary": {"layer": 0}}, "auxiliary.layer is 1 or more, got 0"),
         ({"auxiliary": {"layer": 2}}, "Got 2, with model.layers 2"),
         ({"auxiliary": {"weight": 0.0}}, "auxiliary.weight is above 0, got 0.0"),
         ({"auxiliary": {"weight": float("nan")}}, "auxiliary.weight is above 0, got nan"),
@@ -245,7 +245,7 @@ def test_nothing_is_told_unless_it_is_asked_for() -> None:
     assert type(old.model()) is Transformer
     assert Experiment.of(told()).supervised_by == "algorithm"
     # Where nothing is told, the other settings say nothing.
-    assert Experiment.of(told(auxiliary={"kind": None, "layer": 9}, model={"layers": 1})).sums is None
+    assert Experiment.of(told(auxiliary={"kind": None, "layer": 1}, model={"layers": 1})).sums is None
 
 
 def test_classes_are_of_the_longest_operands_in_training() -> None:

@@ -101,7 +101,7 @@ def test_a_step_learns_and_answers_are_judged() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ({"looped": 0}, "1 to model.layers, which is 3. Got 0"),
+        ({"looped": 0}, "model.looped is 1 or more, got 0"),
         ({"looped": 4}, "Got 4"),
         ({"loop_input": "sum"}, "model.loop_input"),
         ({"activation": "sine"}, "gated-sine"),
