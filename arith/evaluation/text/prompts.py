@@ -6,18 +6,16 @@ writes it. Problems are the same as in every other test of that task, format and
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from arith.catalogue.named import format_named, task_named
 from arith.config.schema import RunConfig
 from arith.data.tokenized import texts
-from arith.errors import UsageError
 from arith.evaluation.exact_match import conditions, every_suite, grid_conditions, jobs
 from arith.experiment.experiment import Experiment
 from arith.process.files import write_whole
-from arith.process.reading import read_lines
 from arith.results.cell_key import CellKey
 from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
@@ -81,11 +79,6 @@ class TextTest:
             shots,
         )
 
-    def longest_reply(self, test: Condition) -> int:
-        """The characters of the longest answer in a test set."""
-        experiment = self.experiment((test.digits,), samples=test.n)
-        return experiment.tested_format.longest_answer(experiment.tested_task, test.digits)
-
     def _width(self) -> int | None:
         return format_named(self.format).width
 
@@ -116,6 +109,11 @@ class PromptSet:
     bare: tuple[str, ...]
     answers: tuple[str, ...]
     shots: str
+
+    @property
+    def longest_answer(self) -> int:
+        """The most characters that a right answer can have."""
+        return self.format.longest_answer(self.task, self.test.digits)
 
     @property
     def prompts(self) -> list[str]:
@@ -254,60 +252,3 @@ def write_prompts(path: Path, of: TextTest, sets: Sequence[Condition]) -> int:
     ]
     write_whole(path, "".join(f"{line}\n" for line in lines))
     return len(lines)
-
-
-def read_replies(path: Path) -> dict[str, str]:
-    """Replies by id.
-
-    Raises:
-        UsageError: a line is not a reply, or an id is there twice.
-    """
-    found: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            row = json.loads(line)
-            name, reply = row["id"], row["reply"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(
-                f'{path}, line {number}: expected {{"id": ..., "reply": ...}}, got {line!r:.80}. Each line of the file '
-                "that --prompts wrote gets a reply"
-            ) from error
-        if not isinstance(name, str) or not isinstance(reply, str):
-            raise UsageError(f"{path}, line {number}: id and reply are texts, got {name!r:.60} and {reply!r:.60}")
-        if name in found:
-            raise UsageError(f"{path}, line {number}: there is a reply to {name} already")
-        found[name] = reply
-    if not found:
-        raise UsageError(f"{path} holds no replies")
-    return found
-
-
-def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
-    """The test sets that a file of replies answers, each with its replies in order.
-
-    Raises:
-        UsageError: an id is not one of `write_prompts`, or replies to some of a test set's problems are missing.
-    """
-    # A share of a test set is refused: an accuracy over the problems that a model chose to answer is no accuracy.
-    replies = read_replies(path)
-    tests: dict[tuple[TextTest, Condition], None] = {}
-    for name in replies:
-        tests.setdefault(_parse_id(name, path))
-    for of, test in tests:
-        asked = of.problems(test)
-        missing = [name for name in asked.ids() if name not in replies]
-        if missing:
-            raise UsageError(f"{path} lacks {len(missing)} of {test.n} replies, the first to {missing[0]}")
-        yield asked, [replies[name] for name in asked.ids()]
-
-
-def _parse_id(name: str, path: Path) -> tuple[TextTest, Condition]:
-    try:
-        task, form, seed, shots, suite, lengths, n, row = name.split("/")
-        pair = tuple(map(int, lengths.split("x")))
-        test = Condition(suite, max(pair), int(n), pair if suite == GRID else None)
-        if not 0 <= int(row) < test.n:
-            raise ValueError("no such row")
-        return TextTest(task, form, int(seed), int(shots)), test
-    except ValueError as error:
-        raise UsageError(f"{path}: id {name!r} is none that arith evaluate --prompts wrote ({error})") from error

@@ -9,7 +9,8 @@ from torch import nn
 
 from arith.errors import UsageError
 from arith.evaluation.session import SavedCells, fingerprint, save_results
-from arith.evaluation.text.prompts import PromptSet, Respondent, TextTest, cell_key, match_replies, read_replies
+from arith.evaluation.text.prompts import PromptSet, Respondent, TextTest, cell_key
+from arith.evaluation.text.replies import match_replies, read_replies
 from arith.process.hints import current_command
 from arith.process.progress import progress
 from arith.process.signals import catch_interrupts
@@ -84,7 +85,7 @@ def ask_sets(
 
 
 def _ask(replier: Replier, asked: PromptSet, at_once: int) -> list[str]:
-    return replier.replies(asked.prompts, asked.of.longest_reply(asked.test) + SPARE, at_once)
+    return replier.replies(asked.prompts, asked.longest_answer + SPARE, at_once)
 
 
 def _append(transcript: Path, asked: PromptSet, replies: Sequence[str]) -> None:

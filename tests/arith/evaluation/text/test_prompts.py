@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from arith.catalogue.named import format_named, task_named
 from arith.data.tokenized import texts
 from arith.errors import UsageError
-from arith.evaluation.text.prompts import TextTest, last_number, match_replies, write_prompts
+from arith.evaluation.text.prompts import TextTest, last_number, write_prompts
+from arith.evaluation.text.replies import match_replies
 from arith.results.schema import Condition, Results
 
 TWO = [Condition("random", 1, 6), Condition("random", 3, 6)]

@@ -10,7 +10,8 @@ import torch
 from click.testing import Result
 
 from arith.evaluation.session import SavedCells
-from arith.evaluation.text.prompts import Respondent, TextTest, match_replies
+from arith.evaluation.text.prompts import Respondent, TextTest
+from arith.evaluation.text.replies import match_replies
 from arith.evaluation.text.session import ask_sets
 from arith.hf.generation import TextModel
 from arith.results.schema import Condition, Results

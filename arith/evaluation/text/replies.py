@@ -1,0 +1,67 @@
+"""Replies to prompts, as they come back in a file of JSON lines, matched with the problems that their ids name."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from arith.errors import UsageError
+from arith.evaluation.text.prompts import PromptSet, TextTest
+from arith.process.reading import read_lines
+from arith.results.schema import GRID, Condition
+
+
+def read_replies(path: Path) -> dict[str, str]:
+    """Replies by id.
+
+    Raises:
+        UsageError: a line is not a reply, or an id is there twice.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            row = json.loads(line)
+            name, reply = row["id"], row["reply"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f'{path}, line {number}: expected {{"id": ..., "reply": ...}}, got {line!r:.80}. Each line of the file '
+                "that --prompts wrote gets a reply"
+            ) from error
+        if not isinstance(name, str) or not isinstance(reply, str):
+            raise UsageError(f"{path}, line {number}: id and reply are texts, got {name!r:.60} and {reply!r:.60}")
+        if name in found:
+            raise UsageError(f"{path}, line {number}: there is a reply to {name} already")
+        found[name] = reply
+    if not found:
+        raise UsageError(f"{path} holds no replies")
+    return found
+
+
+def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
+    """The test sets that a file of replies answers, each with its replies in order.
+
+    Raises:
+        UsageError: an id is not one of `write_prompts`, or replies to some of a test set's problems are missing.
+    """
+    # A share of a test set is refused: an accuracy over the problems that a model chose to answer is no accuracy.
+    replies = read_replies(path)
+    tests: dict[tuple[TextTest, Condition], None] = {}
+    for name in replies:
+        tests.setdefault(_parse_id(name, path))
+    for of, test in tests:
+        asked = of.problems(test)
+        missing = [name for name in asked.ids() if name not in replies]
+        if missing:
+            raise UsageError(f"{path} lacks {len(missing)} of {test.n} replies, the first to {missing[0]}")
+        yield asked, [replies[name] for name in asked.ids()]
+
+
+def _parse_id(name: str, path: Path) -> tuple[TextTest, Condition]:
+    try:
+        task, form, seed, shots, suite, lengths, n, row = name.split("/")
+        pair = tuple(map(int, lengths.split("x")))
+        test = Condition(suite, max(pair), int(n), pair if suite == GRID else None)
+        if not 0 <= int(row) < test.n:
+            raise ValueError("no such row")
+        return TextTest(task, form, int(seed), int(shots)), test
+    except ValueError as error:
+        raise UsageError(f"{path}: id {name!r} is none that arith evaluate --prompts wrote ({error})") from error
