@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,10 +102,8 @@ def evaluate_run(
     """Evaluate a model, resuming an interrupted evaluation. It writes the partial file alone: see `save_results`.
 
     Args:
-        run: the run that the model is of.
-        experiment: the run's configuration with the tests.
-        model: the model, on its device.
-        step: the training step of its weights.
+        run, experiment: the run that the model is of, and its configuration with the tests.
+        model, step: the model, on its device, and the training step of its weights.
         label: the name of the model in figures.
         path: the results file, in which earlier cells are looked for.
         sets: the test sets; those of the configuration, if None.
@@ -121,7 +119,7 @@ def evaluate_run(
     left = [test for test in sets if test not in found]
     costs = _costs(experiment, model, sets)
     done, total = sum(costs[test] for test in sets if test in found), sum(costs.values())
-    kept_at, note = time.monotonic(), ""
+    note = ""
 
     def advance(worth: float) -> None:
         nonlocal done
@@ -141,18 +139,25 @@ def evaluate_run(
             advance=advance,
             record=record,
         )
-        for cell in cells:
-            found[Condition.of(cell)] = cell
+        for cell in _save_often(cells, found, kept):
             note = f"{cell.suite} {cell.digits} digits {cell.accuracy:.1%}"
-            if time.monotonic() - kept_at > SAVE_EVERY:
-                kept.save(list(found.values()))
-                kept_at = time.monotonic()
         if flag.raised:
             kept.save(list(found.values()))
             raise KeyboardInterrupt
         shown.update(100, note)
     about = {"model": kept.model, "runs": {run.folder.name: provenance(experiment.config)}}
     return Results(tuple(found[test] for test in sets), about, language=language(experiment, model, label))
+
+
+def _save_often(cells: Iterable[Cell], found: dict[Condition, Cell], kept: SavedCells) -> Iterator[Cell]:
+    """Cells as they come, added to those found, all of which go to the partial file every few seconds."""
+    saved_at = time.monotonic()
+    for cell in cells:
+        found[Condition.of(cell)] = cell
+        if time.monotonic() - saved_at > SAVE_EVERY:
+            kept.save(list(found.values()))
+            saved_at = time.monotonic()
+        yield cell
 
 
 def _costs(experiment: Experiment, model: Transformer, sets: Sequence[Condition]) -> dict[Condition, float]:
