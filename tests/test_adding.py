@@ -1,5 +1,6 @@
 """Every recipe of docs/adding.md runs as it stands, from the command line."""
 
+import json
 import re
 import runpy
 import shlex
@@ -80,6 +81,23 @@ def test_what_needs_an_operation_says_what_a_task_would_have_to_declare(
     arguments = ["train", "larger", "--encoding", "rope", *options, *SMALL, "--import", "mine.py"]
     message = re.sub(r"[│\s]+", " ", CliRunner().invoke(cli, arguments).output)
     assert 'larger (which declares no operation, such as operation = "sum")' in message
+
+
+def test_an_added_task_is_asked_of_models_that_read_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown name is answered with "Add your own with --import FILE": then the command has that option."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(RECIPES["task"])
+    wanted = ["evaluate", "--task", "larger", "--test-digits", "2", "--suites", "random", "--samples", "3"]
+    wrote = CliRunner().invoke(cli, [*wanted, "--prompts", "ask.jsonl", "--import", "mine.py"], catch_exceptions=False)
+    assert wrote.exit_code == 0, wrote.output
+    rows = [json.loads(line) for line in (tmp_path / "ask.jsonl").read_text().splitlines()]
+    assert [row["prompt"][-1] for row in rows] == ["="] * 3
+    replies = [{"id": row["id"], "reply": str(max(map(int, re.findall("[0-9]+", row["prompt"]))))} for row in rows]
+    (tmp_path / "said.jsonl").write_text("".join(json.dumps(reply) + "\n" for reply in replies))
+    scored = ["evaluate", "--replies", "said.jsonl", "--import", "mine.py"]
+    assert CliRunner().invoke(cli, scored, catch_exceptions=False).exit_code == 0
+    (only,) = Results.load(tmp_path / "said-evaluation.json").cells
+    assert only.correct == 3
 
 
 def test_an_added_task_is_solved_exactly() -> None:

@@ -57,7 +57,8 @@ class Catalogue:
             known = sorted({*self.names(), *self._reserved})
             raise UsageError(
                 f"no {self.kind} is called '{name}'.{did_you_mean(name.lower(), known)}\n"
-                f"{self.kind.capitalize()}s: {', '.join(known)}. Add your own with --import FILE"
+                f"{self.kind.capitalize()}s: {', '.join(known)}. Add your own with --import FILE, or "
+                "imports = [FILE] in a recipe"
             )
 
     def load(self, name: str) -> Callable[..., Any]:

@@ -15,14 +15,11 @@ from arith.cli.options import import_option
 @click.option("--kernel", is_flag=True, help="With the Triton kernels, for an NVIDIA GPU; the file then needs triton.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: print it]")
 @import_option
-def command(encoding: str, kernel: bool, out: Path | None, imports: tuple[str, ...]) -> None:
+def command(encoding: str, kernel: bool, out: Path | None) -> None:
     """Print an encoding as one readable file: its code, its scheme's, and attention's, on torch alone."""
-    from arith.catalogue.registry import import_file
     from arith.eject.file import eject
     from arith.errors import UsageError
 
-    for path in imports:
-        import_file(path)
     # The whole text before any file is opened: a refusal must not leave half a module behind.
     file = eject(encoding, kernel)
     if out is None:

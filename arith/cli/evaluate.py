@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from arith.cli.evaluate_text import evaluate_by_text, text_options
 from arith.cli.framework import click
-from arith.cli.options import json_option
+from arith.cli.options import import_option, json_option
 from arith.config.requested import RequestedTests
 from arith.errors import UsageError
 
@@ -43,6 +43,7 @@ SHOWN = 16  # cells of a grid that are listed; more are shown as a map
 @click.option("--device", default="auto", help="auto, cpu or cuda.")
 @click.option("--dry-run", is_flag=True, help="Print the test sets and about how long they take, and stop.")
 @text_options
+@import_option
 @json_option
 def command(
     run: Path | None,

@@ -36,19 +36,16 @@ def command(
     split: Any,
     suite: str | None,
     out: str,
-    imports: tuple[str, ...],
 ) -> None:
     """Write problems: prompt, answer, operands, result, task, format, digits."""
     from arith.catalogue.named import format_named
-    from arith.catalogue.registry import import_file
     from arith.config.schema import DataConfig
     from arith.data import export
     from arith.data.problems import shares, suite_problems, training_problems
     from arith.errors import UsageError
+    from arith.process.progress import track
 
     # The same functions as in training draw the problems: what is written is what a run with these settings would see.
-    for path in imports:
-        import_file(path)
     form, data = format_named(format_name), DataConfig(digit_range(digits), uniform, carry_mix, mix=mix, seed=seed)
     tasks = shares(task, data)
     # Formats refuse what they cannot write, such as numbers too long for their width. Before the first line is written,
@@ -59,4 +56,6 @@ def command(
     except ValueError as error:
         raise UsageError(str(error)) from error
     problems = training_problems(task, data, split) if suite is None else suite_problems(task, suite, data)
-    export.write(export.rows(problems, form, [share.name for share in tasks], samples), out)
+    rows = export.rows(problems, form, [share.name for share in tasks], samples)
+    # Rows that are printed show well enough how far it is.
+    export.write(rows if out == "-" else track(rows, "generate", samples), out)

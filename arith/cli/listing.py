@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from arith.catalogue.entries import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS
-from arith.catalogue.registry import import_file
 from arith.cli.framework import click
 from arith.cli.options import import_option, json_option
 from arith.config import recipe
@@ -23,11 +22,8 @@ RUNS = "runs"  # not among KINDS: `arith list` shows what comes with arith, and 
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs"), help="Where runs are looked for.")
 @import_option
 @json_option
-def command(kind: str | None, folder: Path, imports: tuple[str, ...], as_json: bool) -> None:
+def command(kind: str | None, folder: Path, as_json: bool) -> None:
     """What there is: encodings, schemes, formats, tasks, models, suites, recipes, shipped models, runs."""
-    # First, so that the user's own entries are listed among the others.
-    for path in imports:
-        import_file(path)
     if kind == RUNS:
         _list_runs(folder, as_json)
         return

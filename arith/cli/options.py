@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from arith.catalogue.registry import import_file
 from arith.cli.framework import click
 from arith.config import recipe
 from arith.config.reading import merge_tables, nest_setting
@@ -50,22 +51,31 @@ def run_options(command: Command) -> Command:
     command = click.option(
         "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as model.layers=6."
     )(command)
-    command = import_option(command)
+    # Kept: a run's configuration names the files that it needs.
+    command = import_option(command, kept=True)
     return click.option(
         "--recipe", "recipe_name", metavar="NAME[:LABEL]", help="Settings to start from: arith list recipes."
     )(command)
 
 
-def import_option(command: Command) -> Command:
-    """Add --import, for encodings, schemes and tasks of the user's own."""
-    # Each command imports the files before it looks up any name: what they register counts as if it came with arith.
+def import_option(command: Command, kept: bool = False) -> Command:
+    """Add --import, for encodings, schemes and tasks of the user's own; the files are imported, and kept if asked."""
     return click.option(
         "--import",
         "imports",
         multiple=True,
         metavar="FILE",
+        # Before the command looks up any name: what the files register counts as if it came with arith.
+        callback=_import_files,
+        expose_value=kept,
         help="A Python file that registers encodings, tasks or formats of your own.",
     )(command)
+
+
+def _import_files(context: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        import_file(path)
+    return paths
 
 
 def json_option(command: Command) -> Command:

@@ -30,11 +30,12 @@ KINDS = ("accuracy", "grid", "anatomy", "training")
 @click.option("--title", default="", help="Above the figure.")
 @click.option("--terminal", is_flag=True, help="Draw it as text instead, and write no file.")
 def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, title: str, terminal: bool) -> None:
-    """Draw from results files or run folders: png, pdf, svg and csv.
+    """Draw from results files, run folders or names of `arith list shipped`: png, pdf, svg and csv.
 
     Of a run folder, accuracy is drawn from results.json, what arith evaluate adds from evaluation.json, and training
     curves from metrics.jsonl.
     """
+    from arith.experiment.shipped import find_model, names
     from arith.results.schema import GRID, Results
     from arith.tasks.suites import SUITES
 
@@ -54,7 +55,9 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
     else:
         # A run's own tests are in results.json; what `arith evaluate` measured afterwards is in evaluation.json.
         name = "results.json" if kind == "accuracy" else "evaluation.json"
-        paths = [place / name if place.is_dir() else place for place in results]
+        # A name such as `addition` is a shipped model, unless there is a file or folder of that name.
+        folders = [find_model(place) if str(place) in names() and not place.exists() else place for place in results]
+        paths = [place / name if place.is_dir() else place for place in folders]
         loaded, there = [Results.load(place) for place in paths], ", ".join(map(str, paths))
         if kind == "anatomy":
             files = _draw_anatomy(loaded, there, suite, path, title)

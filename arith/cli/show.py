@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from arith.cli.framework import click
-from arith.cli.options import config_from, run_options
+from arith.cli.options import config_from, import_option, run_options
 
 
 @click.group("show")
@@ -30,6 +30,7 @@ def gallery(pictures: Path | None) -> None:
 @command.command("encoding", epilog="Example: arith show encoding rope --out rope")
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")
+@import_option
 def encoding(name: str, out: Path | None) -> None:
     """One encoding: what it is, its settings, formula and source."""
     # The card is the one of the gallery, so that the two never disagree; a terminal shows no pictures.
@@ -46,6 +47,7 @@ def encoding(name: str, out: Path | None) -> None:
 
 @command.command("scheme", epilog="Example: arith show scheme coupled")
 @click.argument("name")
+@import_option
 def scheme(name: str) -> None:
     """One position scheme: what it is, its settings, formula and source."""
     from arith.gallery.page import scheme_card

@@ -82,6 +82,8 @@ def grid_lengths(text: str) -> list[tuple[int, int]]:
     """
     # "1-3" means "1-3x1-3".
     first, times, second = text.partition("x")
+    if not first.strip() or (times and not second.strip()):
+        raise UsageError(f"a grid is of operand lengths such as 1-15 or 1-15x1-3, got '{text}'")
     return list(itertools.product(digit_list(first), digit_list(second if times else first)))
 
 
@@ -125,6 +127,14 @@ def _build(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
     return cls(**fields)
 
 
+def _number(text: Any) -> Any:
+    """The number that a text writes; anything else as it is."""
+    try:
+        return float(text) if isinstance(text, str) else text
+    except ValueError:
+        return text
+
+
 def _prepare(value: Any, kind: Any, name: str) -> Any:
     """Convert what configurations allow beside plain values: tables for parts, texts for lists, ints for floats."""
     arguments = typing.get_args(kind)
@@ -139,6 +149,8 @@ def _prepare(value: Any, kind: Any, name: str) -> Any:
             return digit_range(value) if arguments == (int, int) else digit_list(value)
         # --set suites=random,chain and suites = ["random", "chain"] are the same.
         value = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+        if arguments[0] is float:
+            value = [_number(entry) for entry in value]  # training.betas=0.9,0.95
         if isinstance(value, list | tuple) and Ellipsis not in arguments and len(value) != len(arguments):
             raise UsageError(f"{name} has {len(arguments)} entries, got {value!r}")
     # run.json is compared with a later configuration, so 1 and 1.0 must be saved alike.

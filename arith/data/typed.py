@@ -1,6 +1,7 @@
 """A problem that a person types, such as 123+456, written in a format and made a batch of one."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,9 @@ from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
 from arith.tasks.stream import Draws
+
+# What people type for the signs of arithmetic: the cross, dots and x of products, and the minus and dash of typography.
+_SIGNS = str.maketrans(dict.fromkeys("\u00d7\u00b7\u22c5x", "*") | dict.fromkeys("\u2212\u2013", "-"))
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,16 @@ def example_problem(task: Task) -> str:
     return task.symbol.join(str(22 * place + 12) for place in range(task.operands))
 
 
+def plain_text(problem: str) -> str:
+    """A typed problem without spaces and digit grouping, its signs as arith writes them.
+
+    >>> plain_text("1,234 \u00d7 5_678"), plain_text("12\u00b734"), plain_text("7\u22125")
+    ('1234*5678', '12*34', '7-5')
+    """
+    text = re.sub(r"\s", "", problem).translate(_SIGNS)
+    return re.sub(r"(?<=[0-9])[,_'](?=[0-9]{3}(?![0-9]))", "", text)
+
+
 def read_operands(problem: str, task: Task) -> list[str]:
     """The operands of a typed problem, without leading zeros where they are numbers.
 
@@ -113,7 +127,9 @@ def read_operands(problem: str, task: Task) -> list[str]:
     >>> read_operands("007 + 45 =", Addition())
     ['7', '45']
     """
-    text = problem.replace(" ", "").rstrip("=")
+    text = plain_text(problem).rstrip("=")
+    if task.symbol and text[:1] in ("+", "-"):
+        raise UsageError(f"operands are typed without a sign, such as {example_problem(task)}; got '{problem}'")
     numbers = text.split(task.symbol) if task.symbol else [text]
     # isdigit alone takes digits of every script, and superscripts.
     if len(numbers) != task.operands or not all(number.isascii() and number.isdigit() for number in numbers):

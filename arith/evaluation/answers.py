@@ -1,7 +1,9 @@
 """What a model answers to the problems of a test set: from one pass where it is right, by decoding where it is not."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from arith.evaluation.teacher_forced import Verdicts, rows_at
 from arith.experiment.experiment import Experiment
 from arith.experiment.exported import open_model
 from arith.model.transformer import Transformer
+from arith.process.progress import progress
 from arith.results.predictions import Prediction
 from arith.results.schema import Condition
 from arith.tasks import vocabulary
@@ -160,7 +163,8 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
         batch = typed.batch(torch.device("cpu"))
         # Room for any answer to such operands: a stop at the right one's length would help the model to end there.
         new_tokens = form.longest_answer(task, typed.digits)
-        tokens = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
+        with _show_progress(model, f"ask {problem:.20}", model.passes_of_answer(batch.prompt, new_tokens)):
+            tokens = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
         # A format's random spaces in an answer bear no loss: a model cannot know them, and need not write them.
         expected = typed.written.tokens[0, typed.cut :][typed.written.loss_mask[0, typed.cut :]].tolist()
         reply = "".join(vocabulary.SYMBOLS[token] for token in tokens)
@@ -172,3 +176,19 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
             result=typed.result,
             right=tokens[: len(expected)] == expected,
         )
+
+
+@contextmanager
+def _show_progress(model: Transformer, title: str, total: int) -> Iterator[None]:
+    """Within, every pass through a block counts; a long answer takes minutes, and most take none."""
+    with progress(title, total, brief=True) as shown:
+        passed = itertools.count(1)
+        # Below the total, as whether an answer has ended is not known to a block: the last line is the answer itself.
+        hooks = [
+            block.register_forward_hook(lambda *_: shown.update(min(next(passed), total - 1))) for block in model.blocks
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()

@@ -16,6 +16,7 @@ from arith.errors import UsageError
 from arith.evaluation.teacher_forced import judge_batch, rows_at
 from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
+from arith.process.progress import track
 from arith.results.tables import align_columns
 from arith.results.uncertainty import Pairs, mcnemar, percent, wilson
 from arith.tasks import vocabulary
@@ -79,7 +80,8 @@ def probes(experiment: Experiment, model: Transformer, digits: int, n: int) -> l
         raise UsageError(f"a probe takes 1 problem or more of 1 digit or more, got {n} of {digits}")
     found: list[Probe] = []
     before: list[bool] = []
-    for variant in variants(experiment, digits, n):
+    changed = variants(experiment, digits, n)
+    for variant in track(changed, "probe", len(changed)):
         right = judge_variant(model, variant, experiment.config.evaluation.seed)
         if right is None and not found:
             raise UsageError(f"problems of {digits} digits are beyond this model. Give fewer --digits")

@@ -11,6 +11,7 @@ from arith.catalogue.registry import import_file
 from arith.errors import RunError, UsageError
 from arith.evaluation.answers import read_number
 from arith.evaluation.failures import FailureCollector
+from arith.process.progress import track
 from arith.results.predictions import Prediction, Predictions
 from arith.results.tables import align_columns
 from arith.results.uncertainty import percent, wilson
@@ -57,7 +58,8 @@ def rescore(path: Path, wanted: int = 0) -> tuple[list[Score], FailureCollector]
     # Before anything is computed from them: there a bad operand would be a traceback that names no file.
     for row in found.rows:
         _check_operands(path, task, row)
-    for (suite, digits, lengths), rows in found.sets().items():
+    sets = found.sets()
+    for (suite, digits, lengths), rows in track(sets.items(), "rescore", len(sets)):
         if sorted(row.index for row in rows) != list(range(len(rows))):
             raise RunError(
                 f"{path}, suite {suite}, {digits} digits: 'index' counts {len(rows)} problems from 0, each once"

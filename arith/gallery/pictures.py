@@ -23,6 +23,7 @@ from arith.figures.style import Canvas
 from arith.gallery import panels
 from arith.gallery.effects import Demonstration, Effect, demonstrate, demonstrate_scheme
 from arith.gallery.panels import PICTURE_STYLE, Line
+from arith.process.progress import track
 
 WIDTH = 3.4  # inches, as all sizes here
 LEFT, BOTTOM, TOP, RIGHT = 0.38, 0.36, 0.2, 0.1  # around the panels
@@ -39,8 +40,11 @@ CAPTIONS = {
 def draw(folder: Path) -> list[Path]:
     """Draw every encoding, alias and scheme into a folder, each as svg under its name."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [draw_one(name, folder / f"{name}.svg") for name in (*ENCODINGS.names(), *ALIASES)]
-    return drawn + [draw_scheme(name, folder / f"scheme-{name}.svg") for name in SCHEMES.names()]
+    encodings, schemes = (*ENCODINGS.names(), *ALIASES), SCHEMES.names()
+    drawn = [draw_one(name, folder / f"{name}.svg") for name in track(encodings, "encodings drawn", len(encodings))]
+    return drawn + [
+        draw_scheme(name, folder / f"scheme-{name}.svg") for name in track(schemes, "schemes drawn", len(schemes))
+    ]
 
 
 def draw_one(name: str, path: Path) -> Path:

@@ -133,6 +133,10 @@ class Looped(Transformer):
         column = torch.arange(written.shape[1], device=written.device)
         return written.masked_fill(column > prompt.answer_width[:, None], vocabulary.token(vocabulary.PAD))
 
+    def passes_of_answer(self, prompt: Prompt, new_tokens: int) -> int:
+        """As many loops as the second factor has digits; carries may take some more."""
+        return int(factor_digits(prompt.tokens).max()) * len(self.blocks)
+
     @torch.no_grad()
     def answer_logits(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Float[Tensor, "b new v"]:
         """The logits of all tokens of the answers to prompts of equal length, end marks included."""

@@ -176,6 +176,10 @@ class Transformer(nn.Module):
                 ids = tuple(scheme_ids.masked_fill(beyond, 0) for scheme_ids in ids)
             logits = self(token[:, None], ids, cache=cache)
 
+    def passes_of_answer(self, prompt: Prompt, new_tokens: int) -> int:
+        """About how often a block runs until `answer` has ended: the unit of its progress."""
+        return new_tokens * self.config.depth
+
     def parameter_count(self) -> int:
         """The number of trained parameters; a tensor that layers share counts once."""
         return sum(parameter.numel() for parameter in self.parameters())

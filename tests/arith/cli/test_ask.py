@@ -56,3 +56,52 @@ def test_a_problem_beyond_the_models_reach_is_refused(arith: Arith) -> None:
     result = arith("ask", "run", "123456789+1")
     assert result.exit_code == 2
     assert "has position ids up to" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "result"),
+    [
+        (("1,234+5,678",), "6912"),
+        (("12\u00d734",), "408"),
+        (("12\u00b734",), "408"),
+        (("12x34",), "408"),
+        (("123", "+", "456"), "579"),
+        (("123 + 456 =",), "579"),
+        (("12+", "34"), "46"),
+        (("1_000+1",), "1001"),
+        (("9" * 130 + "+1",), "1" + "0" * 130),  # no file system takes such a name
+    ],
+)
+def test_problems_are_read_as_people_type_them(arith: Arith, typed: tuple[str, ...], result: str) -> None:
+    asked = arith("ask", *typed, "--json")
+    assert asked.exit_code == 0, asked.output
+    (reply,) = [json.loads(line) for line in asked.stdout.splitlines()]
+    assert reply["result"] == result
+
+
+def test_several_problems_stay_several(arith: Arith) -> None:
+    replies = [json.loads(line) for line in arith("ask", "1+2", "30+4", "--json").stdout.splitlines()]
+    assert [reply["result"] for reply in replies] == ["3", "34"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("-12+5", "operands are typed without a sign, such as 12+34; got '-12+5'"),
+        ("--jsn", "no such option: --jsn"),
+        ("12/4", "no shipped model answers '12/4'"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+def test_what_is_no_problem_is_named(arith: Arith, typed: str, message: str) -> None:
+    asked = arith("ask", typed)
+    assert asked.exit_code == 2, asked.output
+    assert message in " ".join(asked.stderr.split())
+
+
+def test_a_long_answer_shows_how_far_it_is(arith: Arith, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arith.process.progress.PLAIN_FIRST", 0.0)
+    monkeypatch.setattr("arith.process.progress.PLAIN_INTERVAL", 0.0)
+    asked = arith("ask", "12345*6789")
+    assert "s left" in asked.stderr
+    assert "ask 12345*6789" in asked.stderr

@@ -95,3 +95,8 @@ def test_other_mistakes_are_told(arith: Arith, tmp_path: Path) -> None:
         refused = arith(*command.split())
         assert refused.exit_code == 2, f"{command}: {refused.output}"
         assert message in " ".join(refused.stderr.split()), command
+
+
+def test_a_shipped_model_is_drawn_by_its_name(arith: Arith, tmp_path: Path) -> None:
+    assert arith("plot", "addition").exit_code == 0
+    assert (tmp_path / "accuracy.png").is_file()

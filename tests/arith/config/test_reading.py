@@ -2,8 +2,11 @@
 
 import dataclasses
 
-from arith.config.reading import differences, digit_list, digit_range
+import pytest
+
+from arith.config.reading import differences, digit_list, digit_range, grid_lengths
 from arith.config.schema import RunConfig
+from arith.errors import UsageError
 
 
 def test_lists_of_digits() -> None:
@@ -17,3 +20,21 @@ def test_differences_are_named() -> None:
         "encoding: coupled-window before, rope now",
         "training.steps: 800 before, 5 now",
     ]
+
+
+def test_numbers_with_commas_between_are_a_list() -> None:
+    assert RunConfig.of({"training": {"betas": "0.9,0.95"}}).training.betas == (0.9, 0.95)
+    with pytest.raises(UsageError, match=r"training\.betas is float, got 'x'"):
+        RunConfig.of({"training": {"betas": "0.9,x"}})
+
+
+@pytest.mark.parametrize("text", ["1-", "-3", "", "4-1", "0-2", "1,,2", "x"])
+def test_ranges_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="got"):
+        digit_list(text)
+
+
+@pytest.mark.parametrize("text", ["x", "3x", "x3", ""])
+def test_half_a_grid_is_refused_as_it_was_written(text: str) -> None:
+    with pytest.raises(UsageError, match=f"1-15 or 1-15x1-3, got '{text}'"):
+        grid_lengths(text)

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from arith.process.progress import Live, Plain
@@ -10,8 +12,9 @@ def test_plain_progress_writes_a_line_now_and_then(capsys: pytest.CaptureFixture
         now += 0.5
         shown.update(step, "loss 1.0")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10
-    assert lines[0] == "train rope 10/100 5 s, 45 s left loss 1.0"
+    assert len(lines) == 11
+    assert lines[0] == "train rope 2/100 1 s, 49 s left loss 1.0"
+    assert lines[1] == "train rope 12/100 6 s, 44 s left loss 1.0"
     assert lines[-1] == "train rope 100/100 50 s, 0 s left loss 1.0"
 
 
@@ -19,3 +22,16 @@ def test_live_progress_runs() -> None:
     with Live("train rope", 3) as shown:
         for step in range(4):
             shown.update(step, "loss 1.0")
+
+
+def test_a_job_that_does_not_report_is_seen_to_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with Plain("ask", 10):
+        time.sleep(1.3)
+    assert capsys.readouterr().err == "ask 0/10 1 s\n"
+
+
+@pytest.mark.parametrize("kind", [Plain, Live])
+def test_a_brief_job_is_not_worth_a_line(kind: type[Plain] | type[Live], capsys: pytest.CaptureFixture[str]) -> None:
+    with kind("ask", 10, brief=True) as shown:
+        shown.update(10)
+    assert not capsys.readouterr().err
