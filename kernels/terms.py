@@ -1,5 +1,8 @@
 """What can be added to attention scores, as plain data. A position id of 0 means "no position" everywhere.
 
+In the formulas q and k are the ids of a query and a key, i and j the places of their tokens; b is the sample, h the
+head, r a table's radius. `tests/kernels/test_terms.py` reads them from these docstrings and compares the op with them.
+
 Scores are finite: a key is hidden by a `Window`, or by a score as low as -10,000. With -inf among them, plain torch
 could not tell hidden keys from visible ones.
 """
@@ -26,7 +29,7 @@ class Ids:
 
 @dataclass(frozen=True)
 class DistanceTable:
-    """A score for each distance, `values[h, r + clip(k - q, -r, r)]`; the last slot: pairs of which an id is 0."""
+    """A score for each distance: `values[h, r + clip(k - q, -r, r)]`, and `values[h, 2 * r + 1]` where an id is 0."""
 
     values: Float[Tensor, "h 2r+2"]
     ids: Ids | None = None
@@ -34,7 +37,7 @@ class DistanceTable:
 
 @dataclass(frozen=True)
 class PairTable:
-    """A score for each pair of positions, `values[h, q, k]`, shared by the batch."""
+    """A score for each pair of positions, shared by the batch: `values[h, q - 1, k - 1]`, and `0` where an id is 0."""
 
     values: Float[Tensor, "h p p"]
     ids: Ids | None = None
@@ -42,7 +45,7 @@ class PairTable:
 
 @dataclass(frozen=True)
 class Window:
-    """Hides keys but those with `-left <= k - q <= right`; a pair of which one id is 0 stays visible."""
+    """Hides keys but those with `-left <= k - q <= right`; `True`, the key stays visible, where an id is 0."""
 
     left: int
     right: int
@@ -51,14 +54,14 @@ class Window:
 
 @dataclass(frozen=True)
 class Decay:
-    """Forgetting attention: adds `cumulative[q] - cumulative[k]`, sums of log forget gates along the sequence."""
+    """Forgetting attention: `cumulative[b, h, i] - cumulative[b, h, j]`, sums of log forget gates up to a token."""
 
     cumulative: Float[Tensor, "b h k"]
 
 
 @dataclass(frozen=True)
 class KeyTable:
-    """A learned key for each distance: `query . values[h, r + clip(k - q, -r, r)] * scale`; 0 where an id is 0."""
+    """A key for each distance: `dot(query, values[h, r + clip(k - q, -r, r)]) * scale`, `0` where an id is 0."""
 
     values: Float[Tensor, "h 2r+1 d"]
     ids: Ids | None = None
