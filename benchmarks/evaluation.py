@@ -19,7 +19,7 @@ import torch
 
 from arith.config import recipe
 from arith.data.batch import Batch
-from arith.evaluation.exact_match import evaluate, grid_conditions
+from arith.evaluation.exact_match import evaluate
 from arith.evaluation.teacher_forced import judge_batch, rows_at
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
@@ -70,7 +70,7 @@ def compare(experiment: Experiment, model: Transformer, size: int, repeats: int)
 
 
 def grid_seconds(experiment: Experiment, model: Transformer, most: int) -> dict[str, float]:
-    sets = grid_conditions(experiment, f"1-{most}", 10)
+    sets = experiment.tests.grid(f"1-{most}", 10)
     began, began_cpu = time.perf_counter(), time.process_time()
     cells = list(evaluate(experiment, model, sets, label="demo", step=1, training_seconds=0))
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu

@@ -33,7 +33,6 @@ from torch import Tensor
 
 from arith.config import recipe
 from arith.config.schema import RunConfig
-from arith.evaluation.exact_match import conditions, grid_conditions
 from arith.evaluation.session import evaluate_run
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import device_description, provenance
@@ -281,7 +280,7 @@ def multiplication(scale: Scale, report: Report, device: str) -> None:
     config = recipe.load_config(MULTIPLICATION).with_values(scale.multiplication)
     config = config.with_values({"training": {"device": device}})
     run, experiment, model, step, seconds = trained_for(config, scale.minutes[1], "multiplication")
-    sets = grid_conditions(experiment, scale.grid, scale.tested)
+    sets = experiment.tests.grid(scale.grid, scale.tested)
     results, took = tested(run, experiment, model, step, "multiplication", sets)
     drawn = grids(results.cells)
     print(summary(drawn[0]), flush=True)
@@ -299,8 +298,8 @@ def addition(scale: Scale, report: Report, device: str) -> None:
     config = recipe.load_config("structure-free:fixed-width").with_values(scale.addition)
     config = config.with_values({"training": {"device": device}})
     run, experiment, model, step, seconds = trained_for(config, scale.minutes[2], "addition")
-    results, took = tested(run, experiment, model, step, "fixed width", conditions(experiment))
-    drawn = [curve for suite in experiment.suites() for curve in curves(results.cells, suite)]
+    results, took = tested(run, experiment, model, step, "fixed width", experiment.tests.conditions())
+    drawn = [curve for suite in experiment.tests.suites() for curve in curves(results.cells, suite)]
     print(accuracy_table(drawn), flush=True)
     found = {"config": experiment.config.as_dict(), "step": step, "samples": experiment.config.samples_at(step)}
     found |= {"training_seconds": seconds, "test_seconds": took}
@@ -309,7 +308,7 @@ def addition(scale: Scale, report: Report, device: str) -> None:
     report.write("addition", experiment.config, found)
     reached = [curve.reaches or 0 for curve in drawn]
     told("digits that exact match is surely 99% to", min(reached), 200)
-    draw_accuracy(curves(results.cells, experiment.suites()[0]), report.figure("addition"))
+    draw_accuracy(curves(results.cells, experiment.tests.suites()[0]), report.figure("addition"))
 
 
 def cell_row(cell: Any) -> dict[str, Any]:

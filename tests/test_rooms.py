@@ -18,7 +18,7 @@ ROOMS: dict[str, set[str]] = {
     "results": {"process", "tasks"},
     "config": {"process", "results"},
     "figures": {"process", "results"},
-    "data": {"process", "catalogue", "config"} | FOLDERS,
+    "data": {"process", "catalogue", "results", "config"} | FOLDERS,
     "model": {"config", "data"} | FOLDERS,
     "gallery": {"process", "catalogue", "figures", "data"} | FOLDERS,
     "experiment": {"process", "catalogue", "results", "config", "data", "model"} | FOLDERS,

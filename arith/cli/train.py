@@ -131,4 +131,4 @@ def _report(run: "Run", experiment: "Experiment", results: "Results", as_json: b
     if run.config.reads_text:
         click.echo(f"write it {command_line('export', str(run.folder), '--to', 'DIR')}")
     else:
-        click.echo(f"ask it   {command_line('ask', str(run.folder), example_problem(experiment.tested_task))}")
+        click.echo(f"ask it   {command_line('ask', str(run.folder), example_problem(experiment.tests.task))}")

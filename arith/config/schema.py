@@ -205,6 +205,15 @@ class EvaluationConfig:
     task: str | None = None
     format: str | None = None
 
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> "EvaluationConfig":
+        """Read a table; see `RunConfig.of`.
+
+        >>> EvaluationConfig.of({"digits": "1-3"}).digits
+        (1, 2, 3)
+        """
+        return _build(EvaluationConfig, values, "evaluation.")
+
     @property
     def longest(self) -> int:
         """The length of the longest operand tested."""

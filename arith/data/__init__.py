@@ -1,6 +1,6 @@
 """Turns problems into model inputs: samples, batches on a device, text for other tokenizers.
 
-May import `process`, `catalogue`, `config`, and the folders `encodings`, `kernels`, `tasks`.
+May import `process`, `catalogue`, `results`, `config`, and the folders `encodings`, `kernels`, `tasks`.
 """
 
 from typing import TYPE_CHECKING

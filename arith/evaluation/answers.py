@@ -154,7 +154,7 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
     """
     run = open_model(folder)
     experiment = Experiment.of(run.config)
-    task, form = experiment.tested_task, experiment.tested_format
+    task, form = experiment.tests.task, experiment.tests.format
     for problem in problems:
         read_operands(problem, task)  # refuse a mistake before the model is loaded and anything is printed
     model, _ = run.load_model(experiment)

@@ -45,7 +45,7 @@ def attention_maps(experiment: Experiment, model: Transformer, problem: str) -> 
     Raises:
         UsageError: it is not a problem of the tested task, or too long.
     """
-    task, form = experiment.tested_task, experiment.tested_format
+    task, form = experiment.tests.task, experiment.tests.format
     typed = write_typed(problem, task, form, experiment.config.evaluation.seed, model.encoding)
     if typed.tokens > MOST:
         raise UsageError(f"{problem}: attention is drawn over up to {MOST} tokens, and this takes {typed.tokens}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from arith.errors import UsageError
-from arith.evaluation.exact_match import conditions, jobs
+from arith.evaluation.exact_match import jobs
 from arith.evaluation.requested import model_for
 from arith.evaluation.teacher_forced import judge_dataset
 from arith.experiment.experiment import Experiment
@@ -122,7 +122,7 @@ def answers_of_file(path: Path) -> Answers:
 
 def answers_of_run(run: Run, tested: Experiment, device: torch.device) -> Answers:
     """The answers of a run to the test sets of an experiment."""
-    sets = conditions(tested)
+    sets = tested.tests.conditions()
     model, _ = model_for(run, tested, sets)
     model.to(device)
     what = f"{tested.config.tested_task}, test seed {tested.config.evaluation.seed}"

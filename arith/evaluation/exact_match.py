@@ -1,13 +1,11 @@
-"""Exact match by digit length and by operand lengths: which test sets there are, and the cells that they yield."""
+"""Exact match by digit length and by operand lengths: a cell for each test set."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from arith.config.reading import grid_lengths
 from arith.data.dataset import Dataset
-from arith.data.problems import find_suite
 from arith.errors import UsageError
 from arith.evaluation.teacher_forced import Verdicts, judge_dataset
 from arith.experiment.experiment import Experiment
@@ -17,9 +15,7 @@ from arith.process.signals import Flag
 from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
 from arith.tasks import vocabulary
-from arith.tasks.cells import Cells
 from arith.tasks.sampling import SHARED_DIGITS, count_seen
-from arith.tasks.suites import SUITES, Suite
 
 # Problems of a grid that are tested together. Cells have a hundred problems or so: one by one their batches would be
 # nearly empty, and all at once an interrupted evaluation would have saved nothing.
@@ -58,73 +54,15 @@ class Recorder(Protocol):
         ...
 
 
-def conditions(experiment: Experiment) -> list[Condition]:
-    """The test sets of a configuration: short lengths first, then the cells of its grid."""
-    evaluation = experiment.config.evaluation
-    found = [
-        Condition(suite, digits, evaluation.samples_at(digits))
-        for digits in sorted(set(evaluation.digits))
-        for suite in experiment.suites()
-    ]
-    return found + (grid_conditions(experiment, evaluation.grid, evaluation.grid_samples) if evaluation.grid else [])
-
-
-def every_suite(experiment: Experiment) -> tuple[str, ...]:
-    """The suites of a configuration, followed by all others that fit its task and lengths: the adversarial ones."""
-    asked = experiment.suites()
-    return (*asked, *(name for name in SUITES if name not in asked and _has(experiment, name)))
-
-
-def _has(experiment: Experiment, name: str) -> bool:
-    try:
-        for digits in experiment.config.evaluation.digits:
-            Suite(find_suite(name), digits).check(experiment.tested_task)
-    except ValueError:
-        return False
-    return True
-
-
-def grid_conditions(experiment: Experiment, grid: str, n: int) -> list[Condition]:
-    """A test set for each pair of operand lengths.
-
-    Args:
-        experiment: the experiment, whose task has two operands.
-        grid: the lengths, such as "1-15" or "1-5,10"; "1-15x1-3" has other lengths for the second operand.
-        n: the problems in each cell.
-
-    Raises:
-        UsageError: the task has another number of operands, or n is below 1.
-
-    >>> from arith.config.schema import RunConfig
-    >>> [test.operand_lengths for test in grid_conditions(Experiment.of(RunConfig()), "2x1-3", 10)]
-    [(2, 1), (2, 2), (2, 3)]
-    """
-    operands = experiment.tested_task.operands
-    if operands != 2:
-        raise UsageError(f"a grid is of two operands' lengths, and {experiment.config.tested_task} has {operands}")
-    if n < 1:
-        raise UsageError(f"a cell of a grid has 1 problem or more, got {n}")
-    found = [Condition(GRID, max(pair), n, pair) for pair in grid_lengths(grid)]
-    return sorted(found, key=lambda test: (test.digits, test.operand_lengths))
-
-
 def jobs(experiment: Experiment, sets: Sequence[Condition]) -> Iterator[Job]:
     """Test sets in their order as jobs: cells of a grid with the same longest operand and size share a job."""
-    for (grid, digits, n), alike in itertools.groupby(sets, key=lambda s: (s.suite == GRID, s.digits, s.n)):
+    for (grid, _, n), alike in itertools.groupby(sets, key=lambda s: (s.suite == GRID, s.digits, s.n)):
         run = tuple(alike)
         # groupby may put sets of several suites into one run; each suite has a sampler of its own, so a job of its own.
         most = max(1, TOGETHER // n) if grid else 1
         for start in range(0, len(run), most):
             some = run[start : start + most]
-            yield Job(_data(experiment, some, digits), some)
-
-
-def _data(experiment: Experiment, sets: Sequence[Condition], digits: int) -> Dataset:
-    if sets[0].suite != GRID:
-        return experiment.test_data(find_suite(sets[0].suite), digits)
-    lengths = tuple(test.operand_lengths or () for test in sets)
-    cells = Cells(experiment.tested_task, lengths, sets[0].n, experiment.config.evaluation.seed, "test")
-    return experiment.dataset(cells, experiment.tested_format)
+            yield Job(experiment.dataset(experiment.tests.problems(some), experiment.tests.format), some)
 
 
 def evaluate(
@@ -192,7 +130,7 @@ def _cell(
         split="test",
         train_lengths=experiment.train_lengths(),
         digits=test.digits,
-        operand_lengths=test.operand_lengths or _shared_lengths(test, experiment.tested_task.operands),
+        operand_lengths=test.operand_lengths or _shared_lengths(test, experiment.tests.task.operands),
         model_seed=config.model.seed,
         data_seed=config.data.seed,
         test_seed=config.evaluation.seed,
@@ -227,7 +165,7 @@ def _seen(experiment: Experiment, sets: Sequence[Condition], samples: int) -> di
     possible = [test for test in sets if test.suite != GRID or sum(test.operand_lengths or ()) <= SHARED_DIGITS]
     if not possible:
         return dict.fromkeys(sets, 0)
-    drawn = [(_data(experiment, (test,), test.digits).problems.sources[0], test.n) for test in possible]
+    drawn = [(experiment.tests.problems([test]).sources[0], test.n) for test in possible]
     counts = count_seen(drawn, experiment.training_data().problems, samples)
     return dict.fromkeys(sets, 0) | dict(zip(possible, counts, strict=True))
 
@@ -243,6 +181,6 @@ def check_reach(experiment: Experiment, model: Transformer, sets: Sequence[Condi
         )
     for digits in sorted({test.digits for test in sets}):
         try:
-            model.encoding.check_reach(*experiment.tested_format.longest(experiment.tested_task, digits))
+            model.encoding.check_reach(*experiment.tests.format.longest(experiment.tests.task, digits))
         except ValueError as error:
             raise UsageError(f"a test at {digits} digits is beyond this model: {error}") from error

@@ -37,7 +37,7 @@ def language(experiment: Experiment, model: Transformer, label: str) -> tuple[La
         model: the model.
         label: the name of the model in figures.
     """
-    config, task = experiment.config, experiment.tested_task
+    config, task = experiment.config, experiment.tests.task
     if config.training.loss != "line" or not isinstance(task, Dialogue):
         return ()
     # Of the lengths that dialogue was trained at: longer operands would make the words around them harder to predict.
@@ -47,7 +47,7 @@ def language(experiment: Experiment, model: Transformer, label: str) -> tuple[La
         worded = dataclasses.replace(task, templates=templates)
         source = Source(worded, Uniform(*digits), config.evaluation.seed, "test")
         nats, characters, words = measure_surprise(
-            model, Dataset(Mixture([source], whole=True), experiment.tested_format), LINES
+            model, Dataset(Mixture([source], whole=True), experiment.tests.format), LINES
         )
         found.append(
             Language(

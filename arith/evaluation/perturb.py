@@ -100,7 +100,7 @@ def probes(experiment: Experiment, model: Transformer, digits: int, n: int) -> l
 
 def variants(experiment: Experiment, digits: int, n: int) -> list[Variant]:
     """The changes that a task and a format allow; the first is no change."""
-    task, form = experiment.tested_task, experiment.tested_format
+    task, form = experiment.tests.task, experiment.tests.format
     data = experiment.test_data("random", digits)
     problems = data.problems.sources[0].problems(0, n)
     found = [Variant("nothing", data, problems)]

@@ -15,7 +15,7 @@ from arith.config.reading import grid_lengths
 from arith.config.requested import RequestedTests
 from arith.errors import UsageError
 from arith.evaluation import session
-from arith.evaluation.exact_match import check_reach, conditions, every_suite, grid_conditions
+from arith.evaluation.exact_match import check_reach
 from arith.evaluation.failures import FailureCollector, PredictionRecorder
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
@@ -39,7 +39,7 @@ def model_for(run: Run, tested: Experiment, sets: Sequence[Condition] | None = N
     """
     trained = Experiment.of(run.config)
     model, checkpoint = run.load_model(trained)
-    sets = conditions(tested) if sets is None else sets
+    sets = tested.tests.conditions() if sets is None else sets
     try:
         check_reach(tested, model, sets)
     except UsageError:
@@ -138,7 +138,7 @@ class Requested:
         gathered, recording = None, None
         if outputs.failures or outputs.anatomy or outputs.predictions is not None:
             header = self._header(saved.model)
-            gathered = FailureCollector(header, self.experiment.tested_task, outputs.failures)
+            gathered = FailureCollector(header, self.experiment.tests.task, outputs.failures)
             writer = Writer(outputs.predictions, header, before) if outputs.predictions else None
             recording = PredictionRecorder(model, gathered, writer)
             for test, rows in writer.kept.items() if writer else ():
@@ -206,11 +206,11 @@ def request(run: Run, tests: RequestedTests, outputs: Outputs, own_file: bool) -
     experiment = Experiment.of(run.config.with_values({"evaluation": changes}))
     if tests.suites is None:
         # `arith evaluate` looks at adversarial suites too, which the configuration leaves out of the training's tests.
-        every = {"evaluation": {"suites": every_suite(experiment)}}
+        every = {"evaluation": {"suites": experiment.tests.every_suite()}}
         experiment = Experiment.of(experiment.config.with_values(every))
-    sets = conditions(experiment) if tests.by_suite else []
+    sets = experiment.tests.conditions() if tests.by_suite else []
     if tests.grid is not None:
-        sets += grid_conditions(experiment, tests.grid, experiment.config.evaluation.samples)
+        sets += experiment.tests.grid(tests.grid, experiment.config.evaluation.samples)
     outputs.check()
     if outputs.path.exists():
         try:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from arith.errors import UsageError
-from arith.evaluation.exact_match import Recorder, conditions, cost, evaluate
+from arith.evaluation.exact_match import Recorder, cost, evaluate
 from arith.evaluation.language import language
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance
@@ -113,7 +113,7 @@ def evaluate_run(
     Raises:
         KeyboardInterrupt: a signal came; all finished cells are saved.
     """
-    sets = conditions(experiment) if sets is None else sets
+    sets = experiment.tests.conditions() if sets is None else sets
     kept = SavedCells(fingerprint(model), path)
     found = dict(find_cells(kept.cells(), experiment, label, step, sets) if before is None else before)
     left = [test for test in sets if test not in found]
@@ -162,7 +162,7 @@ def _save_often(cells: Iterable[Cell], found: dict[Condition, Cell], kept: Saved
 
 def _costs(experiment: Experiment, model: Transformer, sets: Sequence[Condition]) -> dict[Condition, float]:
     """FLOPs of each test set, by which progress is counted: a set of long problems takes many times a short one's."""
-    form, task = experiment.tested_format, experiment.tested_task
+    form, task = experiment.tests.format, experiment.tests.task
     # Many cells of a grid share a length, and their longest line is found once.
     tokens = {digits: form.longest(task, digits)[0] for digits in {test.digits for test in sets}}
     return {test: test.n * cost(model, tokens[test.digits]) for test in sets}
@@ -210,7 +210,7 @@ def find_cells(
 
 def find_finished(results: Results, experiment: Experiment, label: str) -> Results | None:
     """The part of results that a finished run of this experiment has; None if any of it is missing."""
-    sets = conditions(experiment)
+    sets = experiment.tests.conditions()
     cells = find_cells(results.cells, experiment, label, experiment.config.training.steps, sets)
     if len(cells) < len(sets):
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from arith.catalogue.named import format_named, task_named
+from arith.catalogue.named import format_named
 from arith.config.pretrained import ENCODING as PRETRAINED
 from arith.config.ranges import check_ranges
 from arith.config.schema import RunConfig
@@ -99,16 +99,6 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
     except ValueError as error:
         raise UsageError(str(error)) from error
     return supervision
-
-
-def longest(task: str, form: str, digits: int) -> tuple[int, int]:
-    """Tokens of the longest sequence, and digits of its longest number."""
-    try:
-        return format_named(form).longest(task_named(task), digits)
-    except ValueError as error:
-        if isinstance(error, UsageError):  # a ValueError too, and already in a user's words
-            raise
-        raise UsageError(f"task '{task}' in format '{form}': {error}") from error
 
 
 def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:

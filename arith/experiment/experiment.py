@@ -6,28 +6,27 @@ from typing import TYPE_CHECKING
 import torch
 
 from arith.catalogue.build import encoding
-from arith.catalogue.named import format_named, task_named
+from arith.catalogue.named import format_named
 from arith.catalogue.registry import import_file
 from arith.config.schema import RunConfig
 from arith.data.batch import reading
 from arith.data.dataset import Dataset, Samples
-from arith.data.problems import Share, find_suite, shares, training_problems
+from arith.data.evaluation_sets import EvaluationSets, longest
+from arith.data.problems import Share, shares, training_problems
 from arith.data.traces import Supervision
 from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
-from arith.experiment.checks import check_numbers, check_origin, longest, running_sums_of, supervision_of
+from arith.experiment.checks import check_numbers, check_origin, running_sums_of, supervision_of
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
 from arith.process.hints import require_package
+from arith.results.schema import Condition
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
-from arith.tasks.mixture import Mixture
-from arith.tasks.sampling import Source
-from arith.tasks.suites import Suite, SuiteName
 
 if TYPE_CHECKING:
     from arith.experiment.pretrained import PretrainedFolder
@@ -40,7 +39,7 @@ class Experiment:
     Args:
         trained: the tasks of training and their shares.
         format: how training writes numbers.
-        tested_task, tested_format: the task and the format of the tests.
+        tests: the test problems.
         tokens: length of the longest sequence in training or tests.
         digits: length of the longest number in training or tests.
         supervision: the states that a looped model learns; None for any other model, which learns from answers.
@@ -50,8 +49,7 @@ class Experiment:
     config: RunConfig
     trained: tuple[Share, ...]
     format: Format
-    tested_task: Task
-    tested_format: Format
+    tests: EvaluationSets
     tokens: int
     digits: int
     supervision: Supervision | None
@@ -65,14 +63,13 @@ class Experiment:
             import_file(path)
         # Before the other checks: what they would say of a pretrained model's loops or formats would lead astray.
         check_origin(config)
-        evaluation = config.evaluation
         trained = shares(config.task, config.data)
         tested = config.tested_task, config.tested_format
         # Every (task, format, digits) that is written: tables of positions are made for the longest sequence.
         data = Dataset(training_problems(config.task, config.data, "train"), format_named(config.format))
         pairs = zip(trained, data.problems.sources, strict=True)
         lines = [(share.name, config.format, source.longest) for share, source in pairs]
-        lines += [(*tested, evaluation.longest)]
+        lines += [(*tested, config.evaluation.longest)]
         lines.sort(key=lambda line: line[2], reverse=True)  # a refusal names the longest
         tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
         kind = PretrainedExperiment if config.reads_text else Experiment
@@ -80,15 +77,13 @@ class Experiment:
             config,
             tuple(trained),
             format_named(config.format),
-            task_named(tested[0]),
-            format_named(tested[1]),
+            EvaluationSets.of(*tested, config.evaluation),
             tokens,
             digits,
             supervision_of(config, trained),
             running_sums_of(config, data),
         )
         check_numbers(config)
-        experiment._check_tests()
         # Built for its checks alone; on the meta device a large table of positions takes no memory.
         with torch.device("meta"):
             encoded = experiment.encoding()
@@ -98,29 +93,6 @@ class Experiment:
                 "Use sliding-window, or put an encoding @multiplicand and @multiplier"
             )
         return experiment
-
-    def _check_tests(self) -> None:
-        evaluation = self.config.evaluation
-        if not evaluation.digits:
-            raise UsageError("evaluation.digits names one length or more, and is empty")
-        suites = self.suites()  # refuses unknown names before the tests are looked at more closely
-        if evaluation.grid and self.tested_task.operands != 2:
-            raise UsageError(
-                f"a grid is of two operands' lengths, and {self.config.tested_task} has {self.tested_task.operands}"
-            )
-        try:
-            for digits in evaluation.digits:
-                for suite in suites:
-                    Suite(suite, digits).check(self.tested_task)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-
-    def suites(self) -> tuple[SuiteName, ...]:
-        """The suites of the tests: those configured, or random and, with two operands or more, unequal problems."""
-        asked = dict.fromkeys(self.config.evaluation.suites)
-        if not asked:
-            return ("random",) if self.tested_task.operands < 2 else ("random", "unequal")
-        return tuple(map(find_suite, asked))
 
     def encoding(self) -> Composed:
         """The encoding, freshly initialised."""
@@ -135,7 +107,7 @@ class Experiment:
         )
         # A scheme must suit every way in which numbers are written, or its ids could give the answer away.
         lines = [(self.config.format, self.format, share.task) for share in self.trained]
-        lines += [(self.config.tested_format, self.tested_format, self.tested_task)]
+        lines += [(self.config.tested_format, self.tests.format, self.tests.task)]
         for name, form, task in lines:
             try:
                 built.check(reading(form, task.operands))
@@ -145,7 +117,7 @@ class Experiment:
 
     def train_lengths(self) -> tuple[int, int]:
         """Digits of the tested task's training problems; of all, if it is not among the tasks of training."""
-        digits = [share.digits for share in self.trained if _kind(share.task) == _kind(self.tested_task)]
+        digits = [share.digits for share in self.trained if _kind(share.task) == _kind(self.tests.task)]
         lows, highs = zip(*(digits or [share.digits for share in self.trained]), strict=True)
         return min(lows), max(highs)
 
@@ -153,7 +125,7 @@ class Experiment:
         """The number of tokens in arith's vocabulary that training or tests can have."""
         # A symbol that only tests have needs a row in the embedding too, though it is never trained.
         symbols = [self.format.symbols(share.task) for share in self.trained]
-        return vocabulary.size("".join([*symbols, self.tested_format.symbols(self.tested_task)]))
+        return vocabulary.size("".join([*symbols, self.tests.format.symbols(self.tests.task)]))
 
     def model(self) -> Transformer:
         """The model as it is before training."""
@@ -182,10 +154,9 @@ class Experiment:
     def validation_data(self) -> Dataset:
         return self.dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
 
-    def test_data(self, suite: SuiteName, digits: int) -> Dataset:
-        # A seed of its own: models of all seeds are tested on the same problems.
-        source = Source(self.tested_task, Suite(suite, digits), self.config.evaluation.seed, "test")
-        return self.dataset(Mixture([source]), self.tested_format)
+    def test_data(self, suite: str, digits: int) -> Dataset:
+        # Any number of problems: a suite's are endless.
+        return self.dataset(self.tests.problems([Condition(suite, digits, 1)]), self.tests.format)
 
     def dataset(self, problems: Samples, form: Format) -> Dataset:
         """Problems as the model reads them."""

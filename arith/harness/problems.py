@@ -40,7 +40,7 @@ def dataset(
     of = TextTest(task or defaults.get("task", "addition"), format or defaults.get("format", "plain"), seed, shots)
     rows = []
     # YAML and JSON read a single length as a number.
-    for test in of.sets(digit_list(str(digits)), [suite], samples):
+    for test in of.tests(digit_list(str(digits)), [suite], samples).conditions():
         problems = of.problems(test)
         for prompt, bare, answer in zip(problems.prompts, problems.bare, problems.answers, strict=True):
             row = {"prompt": prompt, "bare": bare, "answer": answer, "digits": test.digits}

@@ -57,7 +57,7 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         super().__init__(config)
         self.experiment = experiment = Experiment.of(config_of(config.run))
         self.transformer = self._build()
-        self.prompts = Prompts(experiment.tested_task, experiment.tested_format)
+        self.prompts = Prompts(experiment.tests.task, experiment.tests.format)
         self.key, self.capacity = key_of(experiment), experiment.tokens
         self.post_init()
         if self.generation_config is not None:

@@ -11,7 +11,7 @@ import torch
 
 from arith.config.schema import RunConfig, TrainingConfig
 from arith.data.batch import Batch
-from arith.evaluation.exact_match import conditions, cost
+from arith.evaluation.exact_match import cost
 from arith.experiment.experiment import Experiment
 from arith.model.cost import STATE_BYTES, activation_bytes, seconds, training_flops
 from arith.model.transformer import Transformer
@@ -71,7 +71,7 @@ def estimate(experiment: Experiment) -> dict[str, Any]:
         "flops_per_step": step_flops,
         "seconds_per_step": seconds(step_flops, rate),
         "training_seconds": seconds(config.training.steps * step_flops, rate),
-        "test_seconds": seconds(test_flops(experiment, conditions(experiment)), rate),
+        "test_seconds": seconds(test_flops(experiment, experiment.tests.conditions()), rate),
     }
 
 
@@ -84,7 +84,7 @@ def test_flops(experiment: Experiment, sets: Sequence[Condition]) -> float:
     """FLOPs of these test sets, counted from the shapes."""
     with torch.device("meta"):
         model = experiment.model()
-    tokens = {test.digits: experiment.tested_format.longest(experiment.tested_task, test.digits)[0] for test in sets}
+    tokens = {test.digits: experiment.tests.format.longest(experiment.tests.task, test.digits)[0] for test in sets}
     return sum(test.n * cost(model, tokens[test.digits]) for test in sets)
 
 

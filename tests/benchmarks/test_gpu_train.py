@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from arith.config.recipe import load_config
-from arith.evaluation.exact_match import conditions, cost, grid_conditions
+from arith.evaluation.exact_match import cost
 from arith.experiment.experiment import Experiment
 from arith.model.cost import PASSES
 from arith.process.signals import Interrupted
@@ -106,7 +106,7 @@ def test_full_sizes_are_what_is_asked_for(benchmark: ModuleType) -> None:
         # 63 tokens go in of the 64 that a product of 15 digits has with its marks.
         assert experiment.training_data().longest == 64
     far = Experiment.of(load_config("structure-free:fixed-width").with_values(benchmark.FULL.addition))
-    assert max(test.digits for test in conditions(far)) >= 200
+    assert max(test.digits for test in far.tests.conditions()) >= 200
     assert far.train_lengths() == (1, 20)
     with torch.device("meta"):
         assert 9e6 < far.model().parameter_count() < 12e6
@@ -118,7 +118,7 @@ def test_a_grid_takes_less_than_a_twentieth_of_one_pass_over_300_thousand_sample
     experiment = Experiment.of(load_config("multiplication-paper:padded-reversed-15"))
     with torch.device("meta"):
         model = experiment.model()
-    tests = grid_conditions(experiment, "1-15", 100)
+    tests = experiment.tests.grid("1-15", 100)
     tokens = experiment.training_data().longest
     testing = sum(test.n for test in tests) * cost(model, tokens)
     assert 0 < testing / (300_000 * PASSES * cost(model, tokens)) < 0.05

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arith.catalogue.named import format_named, task_named
-from arith.config.schema import RunConfig
+from arith.config.schema import DataConfig, EvaluationConfig
+from arith.data.evaluation_sets import EvaluationSets
+from arith.data.problems import training_problems
 from arith.data.tokenized import texts
-from arith.evaluation.exact_match import conditions, every_suite, grid_conditions, jobs
-from arith.experiment.experiment import Experiment
 from arith.process.files import write_whole
 from arith.results.cell_key import CellKey
 from arith.results.schema import GRID, Cell, Condition
@@ -40,53 +40,33 @@ class TextTest:
     seed: int
     shots: int = 0
 
-    def experiment(self, digits: Sequence[int] = (1,), suites: Sequence[str] = (), samples: int = 100) -> Experiment:
-        """An experiment that draws the problems; its encoding belongs to no model."""
-        evaluation = {"digits": list(digits), "suites": list(suites), "seed": self.seed}
-        evaluation |= {"samples": samples, "long_samples": samples}
-        values = {"task": self.task, "format": self.format, "encoding": "nope", "evaluation": evaluation}
-        # Shots are training problems, of 1-4 digits unless the format is narrower: it could not write them.
-        if self._width() is not None:
-            values["data"] = {"digits": [1, min(4, self._width() or 4)]}
-        return Experiment.of(RunConfig.of(values))
-
-    def sets(self, digits: Sequence[int], suites: Sequence[str] | None, samples: int) -> list[Condition]:
-        """The test sets by lengths and suites; all suites that the task has, if `suites` is None."""
-        plain = self.experiment(digits, suites or (), samples)
-        if suites is None:
-            plain = self.experiment(digits, every_suite(plain), samples)
-        return conditions(plain)
-
-    def grid(self, lengths: str, samples: int) -> list[Condition]:
-        """A test set for each pair of operand lengths."""
-        return grid_conditions(self.experiment(), lengths, samples)
+    def tests(self, digits: Sequence[int] = (1,), suites: Sequence[str] = (), samples: int = 100) -> EvaluationSets:
+        """The test problems of some lengths and suites."""
+        values = {"digits": digits, "suites": suites, "samples": samples, "long_samples": samples, "seed": self.seed}
+        return EvaluationSets.of(self.task, self.format, EvaluationConfig.of(values))
 
     def problems(self, test: Condition) -> "PromptSet":
         """The problems of a test set, with their prompts."""
-        experiment = self.experiment((test.digits,), () if test.suite == GRID else (test.suite,), test.n)
-        (job,) = jobs(experiment, [test])
-        source, form = job.data.problems.sources[0], experiment.tested_format
-        exact = source.problems(0, test.n)
-        written = texts(job.data.problems, form, 0, test.n)
-        shots = self._write_shots(experiment)
+        tests = self.tests((test.digits,), () if test.suite == GRID else (test.suite,), test.n)
+        drawn = tests.problems([test])
+        exact = drawn.sources[0].problems(0, test.n)
+        written = texts(drawn, tests.format, 0, test.n)
         return PromptSet(
             self,
             test,
-            source.task,
-            form,
+            tests.task,
+            tests.format,
             tuple(prompt for prompt, _ in written),
             tuple(exact.answer.text(row) for row in range(test.n)),
-            shots,
+            self._write_shots(tests.format),
         )
 
-    def _width(self) -> int | None:
-        return format_named(self.format).width
-
-    def _write_shots(self, experiment: Experiment) -> str:
+    def _write_shots(self, form: Format) -> str:
         if not self.shots:
             return ""
-        solved = texts(experiment.training_data().problems, experiment.tested_format, 0, self.shots)
-        return "".join(f"{prompt}{answer}\n" for prompt, answer in solved)
+        # Training problems, of 1-4 digits unless the format is narrower: it could not write them.
+        problems = training_problems(self.task, DataConfig((1, min(4, form.width or 4))), "train")
+        return "".join(f"{prompt}{answer}\n" for prompt, answer in texts(problems, form, 0, self.shots))
 
 
 @dataclass(frozen=True)

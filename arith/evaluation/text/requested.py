@@ -38,5 +38,5 @@ def request_text_tests(
     )
     samples = SAMPLES if tests.samples is None else tests.samples
     suites = SUITES if tests.suites is None else tests.suites.split(",")
-    sets = of.sets(digit_list(tests.test_digits or DIGITS), suites, samples) if tests.by_suite else []
-    return of, sets + (of.grid(tests.grid, samples) if tests.grid is not None else [])
+    sets = of.tests(digit_list(tests.test_digits or DIGITS), suites, samples).conditions() if tests.by_suite else []
+    return of, sets + (of.tests().grid(tests.grid, samples) if tests.grid is not None else [])

@@ -9,7 +9,7 @@ import pytest
 from arith.config.schema import RunConfig
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
-from arith.evaluation.exact_match import evaluate, grid_conditions, jobs
+from arith.evaluation.exact_match import evaluate, jobs
 from arith.experiment.experiment import Experiment
 from arith.results.schema import Condition
 
@@ -40,7 +40,7 @@ def test_cells_of_up_to_four_digits_count_exactly_what_training_held() -> None:
         return [frozenset((first.text(row), second.text(row))) for row in range(count)]
 
     held = set(pairs(experiment.training_data(), 8000))
-    sets = grid_conditions(experiment, "1-2x2-3", 90)
+    sets = experiment.tests.grid("1-2x2-3", 90)
     asked = [pairs(next(jobs(experiment, [test])).data, test.n) for test in sets]
     found = list(evaluate(experiment, experiment.model(), sets, label="x", step=2, training_seconds=0))
     seen = {cell.operand_lengths: cell.seen for cell in found}
@@ -56,7 +56,7 @@ def untrained(**values: object) -> Experiment:
 def test_cells_of_a_grid_are_tested_together_as_they_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = untrained(encoding="rope@coupled")
     model = experiment.model().eval()
-    sets = grid_conditions(experiment, "1-4", 30)
+    sets = experiment.tests.grid("1-4", 30)
     assert [test.operand_lengths for test in sets[:4]] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert len(list(jobs(experiment, sets))) == 4
     facts = {"label": "x", "step": 1, "training_seconds": 0.0}
@@ -69,13 +69,13 @@ def test_cells_of_a_grid_are_tested_together_as_they_are_alone(monkeypatch: pyte
 
 def test_grids_that_cannot_be_are_refused() -> None:
     with pytest.raises(UsageError, match="two operands' lengths, and copy has 1"):
-        grid_conditions(untrained(task="copy", format="plain", encoding="rope"), "1-3", 5)
+        untrained(task="copy", format="plain", encoding="rope").tests.grid("1-3", 5)
     with pytest.raises(UsageError, match="a range rises"):
-        grid_conditions(untrained(), "3-1", 5)
+        untrained().tests.grid("3-1", 5)
 
 
 def test_conditions_are_told_from_cells() -> None:
     experiment = untrained()
-    sets = [Condition("random", 2, 9), *grid_conditions(experiment, "1-2", 9)]
+    sets = [Condition("random", 2, 9), *experiment.tests.grid("1-2", 9)]
     cells = evaluate(experiment, experiment.model().eval(), sets, label="x", step=1, training_seconds=0)
     assert [Condition.of(cell) for cell in cells] == sets

@@ -11,7 +11,6 @@ from click.testing import Result
 
 from arith.config.schema import EvaluationConfig, RunConfig
 from arith.evaluation import session as measuring
-from arith.evaluation.exact_match import conditions
 from arith.evaluation.session import cell_keys
 from arith.experiment.experiment import Experiment
 from arith.results.cell_key import CellKey
@@ -96,6 +95,6 @@ def test_every_evaluation_setting_is_in_the_key_of_a_cell(name: str) -> None:
 
     def keys(config: RunConfig) -> set[CellKey]:
         experiment = Experiment.of(config)
-        return set(cell_keys(experiment, "rope", 1, conditions(experiment)))
+        return set(cell_keys(experiment, "rope", 1, experiment.tests.conditions()))
 
     assert keys(base) != keys(base.with_values({"evaluation": {name: OTHER[name]}}))

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arith.catalogue.named import format_named, task_named
+from arith.config.schema import RunConfig
 from arith.data.tokenized import texts
 from arith.errors import UsageError
 from arith.evaluation.text.prompts import TextTest, last_number, write_prompts
 from arith.evaluation.text.replies import match_replies
+from arith.experiment.experiment import Experiment
 from arith.results.schema import Condition, Results
 
 TWO = [Condition("random", 1, 6), Condition("random", 3, 6)]
@@ -38,10 +40,11 @@ WRITTEN = [
 @pytest.mark.parametrize(("task", "form"), WRITTEN)
 def test_right_replies_are_right_and_wrong_ones_wrong(task: str, form: str) -> None:
     of = TextTest(task, form, 5)
-    (test,) = of.sets([3], ["random"], 12)
+    (test,) = of.tests([3], ["random"], 12).conditions()
     asked = of.problems(test)
-    experiment = of.experiment([3], ["random"], 12)
-    exact = [answer for _, answer in texts(experiment.test_data("random", 3).problems, experiment.tested_format, 0, 12)]
+    values = {"task": task, "format": form, "encoding": "nope", "data": {"digits": "1-3"}}
+    experiment = Experiment.of(RunConfig.of(values | {"evaluation": {"digits": "3", "seed": 5}}))
+    exact = [answer for _, answer in texts(experiment.test_data("random", 3).problems, experiment.format, 0, 12)]
     assert asked.right(exact) == [True] * 12
     assert asked.right([f" {answer} \n" for answer in exact]) == [True] * 12
     wrong = [answer.translate(str.maketrans("0123456789", "1234567890")) for answer in exact]

@@ -1,0 +1,145 @@
+"""Test sets: which of them a configuration has, and the problems in each, the same for every model. No torch."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from arith.catalogue.named import format_named, task_named
+from arith.config.ranges import check_ranges
+from arith.config.reading import grid_lengths
+from arith.config.schema import EvaluationConfig
+from arith.data.problems import find_suite
+from arith.errors import UsageError
+from arith.results.schema import GRID, Condition
+from arith.tasks.base import Task
+from arith.tasks.cells import Cells
+from arith.tasks.formats import Format
+from arith.tasks.mixture import Mixture
+from arith.tasks.sampling import Source
+from arith.tasks.suites import SUITES, Suite, SuiteName
+
+
+def longest(task: str, form: str, digits: int) -> tuple[int, int]:
+    """Tokens of the longest sequence, and digits of its longest number.
+
+    Raises:
+        UsageError: there is no such task or format, or the format cannot write the task's problems.
+
+    >>> longest("addition", "plain", 3)
+    (13, 4)
+    """
+    try:
+        return format_named(form).longest(task_named(task), digits)
+    except ValueError as error:
+        if isinstance(error, UsageError):  # a ValueError too, and already in a user's words
+            raise
+        raise UsageError(f"task '{task}' in format '{form}': {error}") from error
+
+
+@dataclass(frozen=True)
+class EvaluationSets:
+    """The test problems of a task in a format, whichever model is tested on them.
+
+    Args:
+        name: the task's name, with settings.
+        task, format: the task, and how its numbers are written.
+        config: the lengths, suites, sizes and seed of the tests.
+
+    >>> tests = EvaluationSets.of("addition", "plain", EvaluationConfig(digits=(4, 2), samples=9))
+    >>> [(test.suite, test.digits, test.n) for test in tests.conditions()]
+    [('random', 2, 9), ('unequal', 2, 9), ('random', 4, 9), ('unequal', 4, 9)]
+    """
+
+    name: str
+    task: Task
+    format: Format
+    config: EvaluationConfig
+
+    @staticmethod
+    def of(task: str, form: str, config: EvaluationConfig) -> "EvaluationSets":
+        """Find every mistake in tests, and load what they name. The configuration's own task and format are not used.
+
+        Raises:
+            UsageError: a number is outside its range, or a suite or length does not fit the task or its format.
+        """
+        check_ranges(config, "evaluation.")
+        longest(task, form, config.longest)  # what cannot be written is refused here, not in the middle of the tests
+        if not config.digits:
+            raise UsageError("evaluation.digits names one length or more, and is empty")
+        tests = EvaluationSets(task, task_named(task), format_named(form), config)
+        suites = tests.suites()  # refuses unknown names before the tests are looked at more closely
+        if config.grid:
+            tests._check_grid()
+        tests._check_suites(suites)
+        return tests
+
+    def suites(self) -> tuple[SuiteName, ...]:
+        """The suites of the tests: those configured, or random and, with two operands or more, unequal problems."""
+        default = ("random", "unequal")[: self.task.operands]  # one operand has no other to be unequal to
+        return tuple(map(find_suite, dict.fromkeys(self.config.suites or default)))
+
+    def every_suite(self) -> tuple[str, ...]:
+        """The suites of the tests, followed by all others that fit task and lengths: the adversarial ones."""
+        asked = self.suites()
+        return (*asked, *(name for name in SUITES if name not in asked and self._fits(name)))
+
+    def _fits(self, suite: str) -> bool:
+        try:
+            self._check_suites([suite])
+        except UsageError:
+            return False
+        return True
+
+    def _check_suites(self, suites: Iterable[str]) -> None:
+        try:
+            for digits, name in itertools.product(self.config.digits, suites):
+                Suite(find_suite(name), digits).check(self.task)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def conditions(self) -> list[Condition]:
+        """The test sets of the configuration: short lengths first, then the cells of its grid."""
+        found = [
+            Condition(suite, digits, self.config.samples_at(digits))
+            for digits in sorted(set(self.config.digits))
+            for suite in self.suites()
+        ]
+        return found + (self.grid(self.config.grid, self.config.grid_samples) if self.config.grid else [])
+
+    def grid(self, lengths: str, n: int) -> list[Condition]:
+        """A test set for each pair of operand lengths.
+
+        Args:
+            lengths: the lengths, such as "1-15" or "1-5,10"; "1-15x1-3" has other lengths for the second operand.
+            n: the problems in each cell.
+
+        Raises:
+            UsageError: the task has another number of operands, or n is below 1.
+
+        >>> tests = EvaluationSets.of("addition", "plain", EvaluationConfig())
+        >>> [test.operand_lengths for test in tests.grid("2x1-3", 10)]
+        [(2, 1), (2, 2), (2, 3)]
+        """
+        self._check_grid()
+        if n < 1:
+            raise UsageError(f"a cell of a grid has 1 problem or more, got {n}")
+        # Short cells first, as those with one longest operand are evaluated together.
+        found = [Condition(GRID, max(pair), n, pair) for pair in grid_lengths(lengths)]
+        return sorted(found, key=lambda test: (test.digits, test.operand_lengths))
+
+    def _check_grid(self) -> None:
+        if self.task.operands != 2:
+            raise UsageError(f"a grid is of two operands' lengths, and {self.name} has {self.task.operands}")
+
+    def problems(self, sets: Sequence[Condition]) -> Mixture | Cells:
+        """The problems of test sets, set after set: of one set, or of cells of a grid that have one size.
+
+        >>> tests = EvaluationSets.of("copy", "plain", EvaluationConfig())
+        >>> tests.problems(tests.conditions()[:1]).sources[0].problems(0, 1).answer.text(0)
+        '8'
+        """
+        # A seed of its own, not the training data's: models of all seeds meet the same problems.
+        first, seed = sets[0], self.config.seed
+        if first.suite != GRID:
+            return Mixture([Source(self.task, Suite(find_suite(first.suite), first.digits), seed, "test")])
+        return Cells(self.task, tuple(test.operand_lengths or () for test in sets), first.n, seed, "test")
