@@ -8,6 +8,9 @@ from arith.errors import UsageError, did_you_mean
 
 WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
+# Beyond the whole numbers of tensors and of most readers of JSON; far beyond, division ends in an OverflowError.
+LARGEST = 2**64
+
 
 def read_field(
     value: Any,
@@ -60,6 +63,8 @@ def read_field(
             # Python's bool is an int, and nobody who writes `steps = true` means one step.
             allowed = (int, float) if kind is float else kind
             if isinstance(value, allowed) and isinstance(value, bool) == (kind is bool):
+                if isinstance(value, int) and abs(value) >= LARGEST:
+                    raise UsageError(f"{name} is {words[kind]} of 64 bits at most, got one of {value.bit_length()}")
                 return value
         raise UsageError(f"{name} is {words.get(kind, _in_words(kind))}, got {value!r:.60}")
 

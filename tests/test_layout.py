@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,43 @@ def test_every_test_that_the_reliability_table_names_exists(root: Path) -> None:
     named = set(re.findall(r"`(test_\w+)`", table))
     assert len(named) > 25
     assert not {name for name in named if f"def {name}(" not in source}
+
+
+def test_text_files_are_opened_as_utf_8_whatever_the_locale(root: Path) -> None:
+    """Without `encoding=` a file is read as the machine's locale has it, cp1252 on many."""
+    found = [
+        f"{path.relative_to(root)}:{line}"
+        for part in ("arith", *PARTS)
+        for path in (root / part).rglob("*.py")
+        for line in _opened_by_locale(path.read_text(encoding="utf-8"))
+    ]
+    assert not found, found
+
+
+@pytest.mark.parametrize(
+    ("code", "by_locale"),
+    [
+        ("path.read_text()", True),
+        ("path.write_text(text, encoding='utf-8')", False),
+        ("open(path, 'a')", True),
+        ("path.open('rb')", False),
+        ("path.open(mode='wb')", False),
+        ("os.open(path, os.O_RDONLY)", False),
+        ("subprocess.run(command, text=True)", True),
+    ],
+)
+def test_files_that_the_locale_decides_on_are_seen(code: str, by_locale: bool) -> None:
+    assert bool(list(_opened_by_locale(code))) is by_locale
+
+
+def _opened_by_locale(code: str) -> Iterator[int]:
+    """Lines that open text without an encoding."""
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Call) or any(keyword.arg in ("encoding", None) for keyword in node.keywords):
+            continue
+        called, options = ast.unparse(node.func), {keyword.arg: keyword.value for keyword in node.keywords}
+        modes = [value.value for value in (*node.args, *options.values()) if isinstance(value, ast.Constant)]
+        binary = any(isinstance(mode, str) and re.fullmatch("[rwax+]*b[rwax+]*", mode) for mode in modes)
+        opens = re.search(r"(^|\.)open$", called) and called not in ("os.open", "Run.open") and not binary
+        if opens or called.endswith((".read_text", ".write_text")) or ("text" in options and "subprocess" in called):
+            yield node.lineno

@@ -1,6 +1,5 @@
 """The command line. Commands import torch only when they run, so that help is there at once."""
 
-import errno
 import io
 import os
 import sys
@@ -26,6 +25,7 @@ from arith.cli import (
 )
 from arith.cli.framework import click
 from arith.errors import RunError, UsageError
+from arith.process.files import is_misnamed
 from arith.process.signals import Interrupted
 
 LONG = 60  # characters of a name that a message shows
@@ -35,6 +35,13 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130  # as click and shells hav
 # RichGroup only exists where rich-click is installed; see `arith.cli.framework`.
 class ArithGroup(click.RichGroup if hasattr(click, "RichGroup") else click.Group):  # type: ignore[misc]
     """Turns a user's mistake into a message and an exit status; any other error, a bug, keeps its traceback."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal of another encoding shows a replacement for what it lacks: better than no output at all.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **options)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -49,10 +56,16 @@ class ArithGroup(click.RichGroup if hasattr(click, "RichGroup") else click.Group
             self._end(context, "Interrupted.", EXIT_INTERRUPTED)
         except BrokenPipeError:
             raise  # click ends quietly when whoever reads the output, such as `head`, has gone
+        except ValueError as error:
+            # Python's own refusals of a name with a null character, of half a character, and of a number of thousands
+            # of digits. Any place that handles names or numbers may raise them.
+            if not any(sign in str(error) for sign in ("embedded null", "surrogates not allowed", "Exceeds the limit")):
+                raise
+            self._end(context, f"{_rank()}Error: a name, text or number cannot be used: {error}", EXIT_USAGE)
         except OSError as error:
             # What the system refuses is no bug: a name that is too long, a folder in place of a file, a full disk.
             self._end(
-                context, f"{_rank()}Error: {_about_file(error)}", EXIT_USAGE if _is_misnamed(error) else EXIT_FAILED
+                context, f"{_rank()}Error: {_about_file(error)}", EXIT_USAGE if is_misnamed(error) else EXIT_FAILED
             )
 
     @staticmethod
@@ -66,12 +79,6 @@ def _about_file(error: OSError) -> str:
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
     shown = [name if len(name) <= LONG else f"{name[:LONG]}..." for name in names]
     return f"{' and '.join(shown)}: {error.strerror or error}".removeprefix(": ")
-
-
-def _is_misnamed(error: OSError) -> bool:
-    """Whether a file's name is the mistake, not the state of the machine."""
-    wrong = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
-    return isinstance(error, wrong) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 
 def _rank() -> str:
@@ -119,8 +126,4 @@ for module in (
 
 def main() -> None:
     """The entry point of the `arith` command."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal of another encoding shows a replacement for what it lacks: better than no output at all.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     cli(prog_name="arith", args=sys.argv[1:])

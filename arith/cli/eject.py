@@ -19,6 +19,7 @@ def command(encoding: str, kernel: bool, out: Path | None) -> None:
     """Print an encoding as one readable file: its code, its scheme's, and attention's, on torch alone."""
     from arith.eject.file import eject
     from arith.errors import UsageError
+    from arith.process.files import write_errors, write_whole
 
     # The whole text before any file is opened: a refusal must not leave half a module behind.
     file = eject(encoding, kernel)
@@ -28,8 +29,6 @@ def command(encoding: str, kernel: bool, out: Path | None) -> None:
     # Never over a file: people edit what they ejected.
     if out.exists():
         raise UsageError(f"{out} exists. Choose another --out, or remove it")
-    try:
-        out.write_text(file, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}. Choose another --out") from error
+    with write_errors(out):
+        write_whole(out, file)
     click.echo(f"file     {out}")

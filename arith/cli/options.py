@@ -147,9 +147,9 @@ def read_assignment(text: str) -> tuple[str, Any]:
     if not equals or not name:
         raise UsageError(f"--set takes NAME=VALUE, such as model.layers=6; got '{text}'")
     # The value of a recipe's line can be pasted: numbers, true, lists. A shell takes quotes away, so a bare text, which
-    # is no TOML, means itself.
+    # is no TOML, means itself. So does what only looks like it: further lines, or more digits than Python reads.
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    return name.strip(), parsed
+        parsed = tomllib.loads(f"value = {value}") if "\n" not in value else {}
+    except (ValueError, RecursionError):
+        parsed = {}
+    return name.strip(), parsed.get("value", value)

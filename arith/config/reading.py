@@ -8,9 +8,12 @@ from typing import Any
 
 from arith.config.presets import PRESETS
 from arith.errors import UsageError, did_you_mean
-from arith.fields import WORDS, read_field
+from arith.fields import LARGEST, WORDS, read_field
 
 Config = typing.TypeVar("Config")
+# Far beyond any test: attention over operands of 100,000 digits takes hours a problem.
+MOST_DIGITS = 100_000
+MOST_PAIRS = 10_000
 _NAMES = {kind: kind.__name__ for kind in WORDS}  # messages name types as Python does
 
 
@@ -68,6 +71,10 @@ def digit_range(text: str) -> tuple[int, int]:
         high = low
     if not low.strip().isdecimal() or not high.strip().isdecimal():
         raise UsageError(f"digits are a range such as 1-4, got '{text}'")
+    # By their texts first: Python reads no number of thousands of digits, and a typing error must not fill the memory
+    # with a list of a billion lengths.
+    if max(len(low), len(high)) > 9 or int(high) > MOST_DIGITS:
+        raise UsageError(f"operands have {MOST_DIGITS:,} digits at most, got '{text:.60}'")
     found = int(low), int(high)
     if not 1 <= found[0] <= found[1]:
         raise UsageError(f"operands have 1 digit or more, and a range rises: got '{text}'")
@@ -84,7 +91,10 @@ def grid_lengths(text: str) -> list[tuple[int, int]]:
     first, times, second = text.partition("x")
     if not first.strip() or (times and not second.strip()):
         raise UsageError(f"a grid is of operand lengths such as 1-15 or 1-15x1-3, got '{text}'")
-    return list(itertools.product(digit_list(first), digit_list(second if times else first)))
+    lengths = digit_list(first), digit_list(second if times else first)
+    if len(lengths[0]) * len(lengths[1]) > MOST_PAIRS:
+        raise UsageError(f"a grid has {MOST_PAIRS:,} pairs of lengths at most, got '{text}'")
+    return list(itertools.product(*lengths))
 
 
 def digit_list(text: str) -> tuple[int, ...]:
@@ -104,9 +114,9 @@ def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(model, Mapping) or "preset" not in model:
         return dict(values)
     name = model["preset"]
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise UsageError(
-            f"no model preset is called '{name}'.{did_you_mean(name, PRESETS)} Presets: {', '.join(PRESETS)}"
+            f"no model preset is called '{name}'.{did_you_mean(str(name), PRESETS)} Presets: {', '.join(PRESETS)}"
         )
     # A preset is where values start from, so settings beside it win; the resolved configuration names no preset.
     rest = {key: value for key, value in model.items() if key != "preset"}
@@ -154,4 +164,4 @@ def _prepare(value: Any, kind: Any, name: str) -> Any:
         if isinstance(value, list | tuple) and Ellipsis not in arguments and len(value) != len(arguments):
             raise UsageError(f"{name} has {len(arguments)} entries, got {value!r}")
     # run.json is compared with a later configuration, so 1 and 1.0 must be saved alike.
-    return float(value) if kind is float and type(value) is int else value
+    return float(value) if kind is float and type(value) is int and abs(value) < LARGEST else value

@@ -65,7 +65,9 @@ def git_commit() -> str:
     try:
         git = ["git", "-C", str(root)]
         # 12 digits name a commit for good; the 7 that git shows may be shared by another one in time.
-        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, encoding="utf-8", check=True
+        )
         changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -15,9 +15,10 @@ from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.inventory import FAILED
 from arith.experiment.provenance import provenance
+from arith.fields import read_field
 from arith.model.transformer import Transformer
 from arith.process import lock
-from arith.process.files import BUILDING, write_whole
+from arith.process.files import BUILDING, write_errors, write_whole
 from arith.process.progress import say
 from arith.process.reading import read_lines
 from arith.results.schema import METRICS
@@ -84,11 +85,9 @@ class Run:
                 (folder / FAILED).unlink(missing_ok=True)
                 return Run(folder, config)
             empty(folder)
-        try:
+        with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(described, json.dumps({"config": config.as_dict(), **provenance(config)}, indent=1) + "\n")
-        except OSError as error:
-            raise UsageError(f"{folder} cannot be written: {error.strerror}. Choose another --out") from error
         return Run(folder, config)
 
     @staticmethod
@@ -106,7 +105,8 @@ class Run:
             raise UsageError(f"{folder} holds no run (no run.json). {what}")
         try:
             values = json.loads(described.read_text(encoding="utf-8"))
-            config, imports = RunConfig.of(values["config"]), values["imports"]
+            config = RunConfig.of(values["config"])
+            imports = read_field(values["imports"], dict[str, str], "imports")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{described} describes no run: {error}") from error
         # A warning, not a refusal: a comment added to the user's file changes its hash too.
@@ -134,7 +134,17 @@ class Run:
         lines = read_lines(self.metrics)
         if lines and not lines[-1].endswith("}"):
             lines.pop()  # cut off when the machine went down
-        return [json.loads(line) for line in lines]
+        rows = []
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                good = isinstance(row["step"], int) and isinstance(row["seconds"], int | float)
+            except (ValueError, KeyError, TypeError):
+                good = False
+            if not good:
+                raise UsageError(f"{self.metrics}, line {number}: expected an object with step and seconds: {line:.60}")
+            rows.append(row)
+        return rows
 
     def remove_unused(self) -> None:
         """Remove what is in the folder if no step has been taken."""

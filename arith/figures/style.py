@@ -16,8 +16,8 @@ from matplotlib import colormaps, pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from arith.errors import RunError
-from arith.process.files import building
+from arith.errors import UsageError
+from arith.process.files import building, write_errors
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can distinguish, with grey in place of yellow, which
 # is lost on white. In print without colour, markers and dashes distinguish the curves.
@@ -103,29 +103,42 @@ def save_figure(figure: Figure, path: Path, dpi: int = 200) -> list[Path]:
         path: without an ending; its folder is created.
 
     Raises:
+        UsageError: the path is no file's name.
         RunError: a file cannot be written.
     """
     # A date in a file would make it differ each time it is drawn; png files carry none.
     dateless: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    files = [path.with_name(f"{path.name}.{ending}") for ending in FORMATS]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            ending = file.suffix[1:]
-            with building(file) as aside:
-                figure.savefig(aside, format=ending, dpi=dpi, metadata=dateless[ending])
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}. Choose another --out") from error
+        with write_errors(path):
+            files = [with_ending(path, ending) for ending in FORMATS]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for file, ending in zip(files, FORMATS, strict=True):
+                with building(file) as aside:
+                    figure.savefig(aside, format=ending, dpi=dpi, metadata=dateless[ending])
     finally:
         pyplot.close(figure)
     return files
 
 
+def with_ending(path: Path, ending: str) -> Path:
+    """A figure's path with one of its endings.
+
+    Raises:
+        UsageError: the path is a folder's, such as `.`, and names no figure.
+
+    >>> with_ending(Path("rope-0.5"), "csv").name
+    'rope-0.5.csv'
+    """
+    if path.name in ("", ".."):
+        raise UsageError(f"a figure is named without an ending, such as --out figure; got '{path}', which is a folder")
+    # `with_name`, as `with_suffix` would cut a name such as "rope-0.5" at its dot.
+    return path.with_name(f"{path.name}.{ending}")
+
+
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     """Write the numbers of a figure under the ending csv, with six significant digits."""
-    # `with_name`, as `with_suffix` would cut a name such as "rope-0.5" at its dot.
-    file = path.with_name(f"{path.name}.csv")
-    with building(file) as aside, aside.open("w", newline="", encoding="utf-8") as opened:
+    file = with_ending(path, "csv")
+    with write_errors(path), building(file) as aside, aside.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened, lineterminator="\n")
         writer.writerow(header)
         writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)

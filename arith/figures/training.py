@@ -83,7 +83,7 @@ def draw_training(runs: Sequence[Training], path: Path, title: str = "") -> list
         for row, name in enumerate(shown):
             bottom = BOTTOM + (len(shown) - 1 - row) * (height + BETWEEN)
             panel = page.panel(LEFT, bottom, width, height)
-            panel.set_xlim(0, last)
+            panel.set_xlim(0, max(last, 1))
             written = _draw_runs(panel, runs, name)
             panel.set_ylabel(NAMES[name], labelpad=2)
             # At one distance in both panels, however wide their numbers are.

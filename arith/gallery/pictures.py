@@ -23,6 +23,7 @@ from arith.figures.style import Canvas
 from arith.gallery import panels
 from arith.gallery.effects import Demonstration, Effect, demonstrate, demonstrate_scheme
 from arith.gallery.panels import PICTURE_STYLE, Line
+from arith.process.files import building
 from arith.process.progress import track
 
 WIDTH = 3.4  # inches, as all sizes here
@@ -72,7 +73,8 @@ def draw_scheme(name: str, path: Path) -> Path:
 def _save_svg(figure: Figure, path: Path) -> Path:
     """Save a figure without what differs from day to day and between versions of matplotlib, and close it."""
     # Widths in pixels, as of a strip of colours, follow from the resolution, in an svg too.
-    figure.savefig(path, dpi=200, metadata={"Date": None, "Creator": None})
+    with building(path) as aside:
+        figure.savefig(aside, format="svg", dpi=200, metadata={"Date": None, "Creator": None})
     pyplot.close(figure)
     return path
 

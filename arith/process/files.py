@@ -1,5 +1,6 @@
 """Writes files so that a reader finds the old content or the new, never a part."""
 
+import errno
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from arith.errors import RunError
+from arith.errors import RunError, UsageError
 
 BUILDING = "building"  # in the names of unfinished files, by which left-over ones are found
 
@@ -29,10 +30,14 @@ def write_whole(path: Path, text: str) -> None:
 def building(path: Path) -> Iterator[Path]:
     """Write a file or a folder under a temporary name, which this yields, and rename it to `path` at the end.
 
-    If anything is raised inside, the unfinished file or folder is removed and `path` stays as it was.
+    If anything is raised inside, the unfinished file or folder is removed and `path` stays as it was. A device or a
+    pipe, such as /dev/null, is written to itself.
 
     Args:
         path: the final name.
+
+    Raises:
+        OSError: it cannot be written, or is a folder where a file is built; named by its final name.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -51,6 +56,10 @@ def building(path: Path) -> Iterator[Path]:
     # Checkpoints do that; results can be made again from them, and fsync is slow on shared file systems.
     aside = path.with_name(f".{path.name}.{BUILDING}-{os.getpid()}")
     before = aside.with_name(f"{aside.name}-before")
+    # A file renamed over a device would replace it for the whole machine, where the user may do that.
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
     # Process numbers are reused: a killed process may have left files under this one's.
     _discard(aside, before)
     try:
@@ -58,13 +67,21 @@ def building(path: Path) -> Iterator[Path]:
         # A file is replaced in one step. A folder that holds something cannot be, so it first makes way.
         # In that moment neither is there; a process that is killed then leaves the old one under `before`.
         if path.is_dir():
+            # A folder makes way for a new version of itself only: whatever else is in it would be lost.
+            if not aside.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
             path.rename(before)
         aside.replace(path)
-    except BaseException:
-        if before.exists() and not path.exists():
-            before.rename(path)
+    except SafetensorError as error:
+        # safetensors reports a full disk as an error of its own, which is no OSError.
+        raise OSError(errno.EIO, str(error), str(path)) from error
+    except OSError as error:
+        if error.filename == str(aside):
+            error.filename, error.filename2 = str(path), None  # the name that the user knows
         raise
     finally:
+        if before.exists() and not path.exists():
+            before.rename(path)
         _discard(aside, before)
 
 
@@ -77,6 +94,34 @@ def _discard(*paths: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def is_misnamed(error: OSError) -> bool:
+    """Whether a file's name is the mistake, not the state of the machine.
+
+    >>> is_misnamed(IsADirectoryError()), is_misnamed(OSError(errno.ENOSPC, "No space left on device"))
+    (True, False)
+    """
+    wrong = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+    return isinstance(error, wrong) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+
+
+@contextmanager
+def write_errors(place: Path) -> Iterator[None]:
+    """Turn what the system refuses inside into words that name the place.
+
+    Args:
+        place: the file or folder that is written, as the user named it.
+
+    Raises:
+        UsageError: its name is the mistake.
+        RunError: anything else failed, such as a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        kind = UsageError if is_misnamed(error) else RunError
+        raise kind(f"{place} cannot be written: {error.strerror or error}. Choose another --out") from error
+
+
 @contextmanager
 def disk_errors(what: str, hint: str) -> Iterator[None]:
     """Turn failures to write inside into a RunError that says what to do.
@@ -85,11 +130,10 @@ def disk_errors(what: str, hint: str) -> Iterator[None]:
         what: the name of what is written, for the message.
         hint: the command that resumes.
     """
-    # safetensors reports a full disk as an error of its own, which is no OSError.
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    except OSError as error:
+        reason = error.strerror or error
         raise RunError(f"{what} could not be written: {reason}. Make room, then go on with: {hint}") from error
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from arith.errors import UsageError
+from arith.process.files import write_errors
 
 NAME = "lock"
 TRIES = 5  # 0.25 seconds in all: `in_use` holds a lock only for a moment
@@ -33,11 +34,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, and a run is a folder. Choose another --out")
     is_new = not folder.exists()
-    try:
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         opened = (folder / NAME).open("a+", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}. Choose another --out") from error
     with opened:
         if not _take(opened):
             opened.seek(0)

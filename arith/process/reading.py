@@ -45,9 +45,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: see `read_text`; or it is no TOML.
     """
+    text = read_text(path)
     try:
-        return tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # too many digits are a plain ValueError
         raise UsageError(f"{path} is no TOML: {error}") from error
 
 
@@ -57,7 +58,8 @@ def read_json(path: Path) -> Any:
     Raises:
         UsageError: see `read_text`; or it is no JSON.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON: {error}") from error

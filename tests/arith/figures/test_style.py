@@ -10,7 +10,7 @@ import pytest
 from matplotlib import image, pyplot
 from matplotlib.figure import Figure
 
-from arith.errors import RunError
+from arith.errors import UsageError
 from arith.figures import style
 from arith.figures.accuracy import draw_accuracy
 from arith.figures.attention import draw_attention
@@ -125,5 +125,5 @@ def test_a_figure_that_differs_is_seen(tmp_path: Path) -> None:
 
 def test_a_figure_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot be written"):
         style.save_figure(pyplot.figure(), tmp_path / "file" / "figure")
