@@ -1,7 +1,7 @@
-"""Random settings, files and names at the commands: an answer or a refusal in words, never a traceback or half a file.
+"""Random settings, files and names at the commands, which every room takes part in: docs/reliability.md says why.
 
-Each test draws the same examples every time. Inputs that once failed stand as cases of their own beside what they were
-about; docs/reliability.md names them.
+Whatever is given, a command answers or refuses in words: no traceback, and no half of a file. The examples are the same
+each time; inputs that once failed stand as cases of their own beside what they were about.
 """
 
 import dataclasses
