@@ -7,6 +7,8 @@ walks from a recipe's name to a finished run of one step, or through another com
 """
 
 import collections
+import functools
+import inspect
 import sys
 import tempfile
 from pathlib import Path
@@ -28,11 +30,19 @@ def file_of(code: CodeType) -> str | None:
     return None if name.partition("/")[0] in OUTSIDE else name
 
 
+def reads_as_field(frame: FrameType) -> bool:
+    """Whether a frame computes a property: `curve.seeds` sends no reader to another page, stored or computed."""
+    code = frame.f_code
+    owner = type(frame.f_locals.get(code.co_varnames[0])) if code.co_argcount else None
+    return isinstance(inspect.getattr_static(owner, code.co_name, None), property | functools.cached_property)
+
+
 class Walk:
     """Calls from one file of arith into another, each in the place where it first happens.
 
     A call that comes again is not walked again: else a loop over steps, cells or fields would be all of the walk. Nor
-    is what runs because a module is imported: which import comes first is chance.
+    is what runs because a module is imported, as which import comes first is chance; nor a property, though the calls
+    that it makes are.
     """
 
     def __init__(self) -> None:
@@ -48,7 +58,8 @@ class Walk:
             # Through click, torch and contextlib to whoever called them.
             while caller is not None and file_of(caller.f_code) is None:
                 caller = caller.f_back
-            if caller is not None and (before := file_of(caller.f_code)) not in (None, file):
+            before = None if caller is None else file_of(caller.f_code)
+            if caller is not None and before not in (None, file) and not reads_as_field(frame):
                 self.calls.setdefault((caller.f_code, frame.f_code), (str(before), file))
 
 
