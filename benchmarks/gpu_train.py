@@ -234,7 +234,7 @@ def routes(experiment: Experiment) -> list[str]:
         seen[": ".join(route(q, k, v, terms, backend))] = None
         return inner(q, k, v, terms=terms, **others)
 
-    from arith.training.environment import autocast
+    from arith.training.step import autocast
 
     device = find_device(experiment.config.training.device)
     with mock.patch("arith.model.block.attention", watched), autocast(device, experiment.config.training):

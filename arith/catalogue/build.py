@@ -106,12 +106,12 @@ def build_scheme(named: Named, facts: Mapping[str, int]) -> Scheme:
 
 
 def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
+    make = ENCODINGS.load(part.encoding.name)
     # The scheme first: it knows the highest id, which is the number of rows that a table needs.
     scheme = build_scheme(part.scheme, facts)
     with errors_about(part):
         highest = scheme.highest(facts["tokens"], facts["digits"])
     facts = dict(facts) | {"highest": highest, "levels": scheme.levels, "resolution": scheme.resolution}
-    make = ENCODINGS.load(part.encoding.name)
 
     def build() -> Encoding:
         built = construct(make, part.encoding, "encoding", facts, GIVEN)

@@ -88,13 +88,13 @@ def command(
 
 def _labels(recipe: "Recipe", only: tuple[str, ...], everything: bool) -> Sequence[str]:
     """The curves that are trained here; without --only and --all, the recipe's `live` ones."""
-    unknown = [label for label in only if label not in recipe.labels()]
+    unknown = [label for label in only if label not in recipe.labels]
     if unknown:
         raise UsageError(
-            f"recipe '{recipe.name}' has no curve '{unknown[0]}'.{did_you_mean(unknown[0], recipe.labels())} "
-            f"Curves: {', '.join(recipe.labels())}"
+            f"recipe '{recipe.name}' has no curve '{unknown[0]}'.{did_you_mean(unknown[0], recipe.labels)} "
+            f"Curves: {', '.join(recipe.labels)}"
         )
-    return only or (recipe.labels() if everything else recipe.live or recipe.labels())
+    return only or (recipe.labels if everything else recipe.live or recipe.labels)
 
 
 def _echo_estimates(plan: Sequence["Planned"], as_json: bool) -> None:

@@ -49,6 +49,7 @@ class Recipe:
         """The same recipe with the settings of published results."""
         return replace(self, values=merge_tables(self.values, self.published))
 
+    @property
     def labels(self) -> list[str]:
         """The labels of its curves; a recipe of one run has one curve, named like the recipe."""
         return [label for label, _ in self.curves] or [self.name]

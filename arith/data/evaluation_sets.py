@@ -19,21 +19,21 @@ from arith.tasks.sampling import Source
 from arith.tasks.suites import SUITES, Suite, SuiteName
 
 
-def longest(task: str, form: str, digits: int) -> tuple[int, int]:
+def longest(name: str, task: Task, form_name: str, form: Format, digits: int) -> tuple[int, int]:
     """Tokens of the longest sequence, and digits of its longest number.
 
     Raises:
-        UsageError: there is no such task or format, or the format cannot write the task's problems.
+        UsageError: the format cannot write the task's problems; the message names both.
 
-    >>> longest("addition", "plain", 3)
+    >>> longest("addition", task_named("addition"), "plain", format_named("plain"), 3)
     (13, 4)
     """
     try:
-        return format_named(form).longest(task_named(task), digits)
+        return form.longest(task, digits)
     except ValueError as error:
         if isinstance(error, UsageError):  # a ValueError too, and already in a user's words
             raise
-        raise UsageError(f"task '{task}' in format '{form}': {error}") from error
+        raise UsageError(f"task '{name}' in format '{form_name}': {error}") from error
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,21 @@ class EvaluationSets:
         Raises:
             UsageError: a number is outside its range, or a suite or length does not fit the task or its format.
         """
-        check_ranges(config, "evaluation.")
-        longest(task, form, config.longest)  # what cannot be written is refused here, not in the middle of the tests
-        if not config.digits:
-            raise UsageError("evaluation.digits names one length or more, and is empty")
         tests = EvaluationSets(task, task_named(task), format_named(form), config)
-        suites = tests.suites()  # refuses unknown names before the tests are looked at more closely
-        if config.grid:
-            tests._check_grid()
-        tests._check_suites(suites)
+        tests.check()
+        # What cannot be written is refused here, not in the middle of the tests.
+        longest(task, tests.task, form, tests.format, config.longest)
         return tests
+
+    def check(self) -> None:
+        """Refuse a number outside its range, and suites that there are not or that do not fit the task."""
+        check_ranges(self.config, "evaluation.")
+        if not self.config.digits:
+            raise UsageError("evaluation.digits names one length or more, and is empty")
+        suites = self.suites()  # refuses unknown names before the tests are looked at more closely
+        if self.config.grid:
+            self._check_grid()
+        self._check_suites(suites)
 
     def suites(self) -> tuple[SuiteName, ...]:
         """The suites of the tests: those configured, or random and, with two operands or more, unequal problems."""

@@ -1,5 +1,6 @@
 """Creates the problems of a split from a configuration. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arith.catalogue.named import task_named
@@ -79,8 +80,13 @@ def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
     Raises:
         UsageError: the configuration asks for problems that cannot be drawn.
     """
+    return mix_problems(shares(task, data), data, split)
+
+
+def mix_problems(trained: Sequence[Share], data: DataConfig, split: Split) -> Mixture:
+    """Create the problems of a split from its tasks and their shares, the main task first; see `training_problems`."""
     training = split == "train"
-    main, *mixed = shares(task, data)
+    main, *mixed = trained
     try:
         check_seed(data.seed)
     except ValueError as error:

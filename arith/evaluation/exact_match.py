@@ -1,7 +1,7 @@
 """Exact match by digit length and by operand lengths: a cell for each test set."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from arith.experiment.experiment import Experiment
 from arith.model.cost import forward_flops
 from arith.model.transformer import Transformer
 from arith.process.signals import Flag
+from arith.results.cell_key import CellKey
 from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
 from arith.tasks import vocabulary
@@ -65,6 +66,27 @@ def jobs(experiment: Experiment, sets: Sequence[Condition]) -> Iterator[Job]:
             yield Job(experiment.dataset(experiment.tests.problems(some), experiment.tests.format), some)
 
 
+def cell_keys(experiment: Experiment, label: str, step: int, sets: Sequence[Condition]) -> list[CellKey]:
+    """The keys that cells of some test sets have, or will have, of this experiment's model after a step."""
+    config, lengths, samples = experiment.config, experiment.train_lengths, experiment.config.samples_at(step)
+    return [
+        CellKey(
+            label=label,
+            task=config.tested_task,
+            format=config.tested_format,
+            encoding=config.encoding,
+            train_lengths=lengths,
+            model_seed=config.model.seed,
+            data_seed=config.data.seed,
+            test_seed=config.evaluation.seed,
+            step=step,
+            samples=samples,
+            condition=condition,
+        )
+        for condition in sets
+    ]
+
+
 def evaluate(
     experiment: Experiment,
     model: Transformer,
@@ -94,10 +116,10 @@ def evaluate(
         UsageError: a tested length is beyond what the model's encoding can place.
     """
     check_reach(experiment, model, sets)
-    seen = _seen(experiment, sets, experiment.config.samples_at(step))
+    keys = {key.condition: key for key in cell_keys(experiment, label, step, sets)}
+    seen = _seen(experiment, keys)
     for job in jobs(experiment, sets):
-        each = cost(model, job.data.longest)
-        found = judge_dataset(model, job.data, job.n, flag, lambda rows, each=each: advance(rows * each))  # type: ignore[misc]
+        found = judge_dataset(model, job.data, job.n, flag, advance, cost(model, job.data.longest))
         if flag is not None and flag.raised:
             return  # verdicts on the rest of this job mean nothing, so none of its cells is yielded
         for place, test in enumerate(job.sets):
@@ -105,37 +127,28 @@ def evaluate(
             if record is not None:
                 record(test, job.data, place * test.n, part)
             correct = int(part.right.sum())
-            yield _cell(experiment, model, test, correct, seen[test], label, step, training_seconds)
+            yield _cell(experiment, model, keys[test], correct, seen[test], training_seconds)
 
 
-def _cell(
-    experiment: Experiment,
-    model: Transformer,
-    test: Condition,
-    correct: int,
-    seen: int,
-    label: str,
-    step: int,
-    training_seconds: float,
-) -> Cell:
-    config = experiment.config
+def _cell(experiment: Experiment, model: Transformer, key: CellKey, correct: int, seen: int, seconds: float) -> Cell:
+    test = key.condition
     low, high = wilson(correct, test.n)
     return Cell(
-        label=label,
-        task=config.tested_task,
-        format=config.tested_format,
-        encoding=config.encoding,
+        label=key.label,
+        task=key.task,
+        format=key.format,
+        encoding=key.encoding,
         structure_aware=any(scheme.structure_aware for scheme in model.encoding.schemes),
         suite=test.suite,
         split="test",
-        train_lengths=experiment.train_lengths(),
+        train_lengths=key.train_lengths,
         digits=test.digits,
         operand_lengths=test.operand_lengths or _shared_lengths(test, experiment.tests.task.operands),
-        model_seed=config.model.seed,
-        data_seed=config.data.seed,
-        test_seed=config.evaluation.seed,
-        step=step,
-        samples=config.samples_at(step),
+        model_seed=key.model_seed,
+        data_seed=key.data_seed,
+        test_seed=key.test_seed,
+        step=key.step,
+        samples=key.samples,
         parameters=model.parameter_count(),
         n=test.n,
         correct=correct,
@@ -143,7 +156,7 @@ def _cell(
         low=low,
         high=high,
         seen=seen,
-        training_seconds=round(training_seconds, 1),
+        training_seconds=round(seconds, 1),
         supervision=experiment.supervised_by,
     )
 
@@ -158,21 +171,21 @@ def _shared_lengths(test: Condition, operands: int) -> tuple[int, ...] | None:
     return (test.digits,) * operands if test.suite in ("random", "chain", "sparse", "equal") else None
 
 
-def _seen(experiment: Experiment, sets: Sequence[Condition], samples: int) -> dict[Condition, int]:
-    """How many problems of each test set were seen in the first `samples` samples of training."""
+def _seen(experiment: Experiment, keys: Mapping[Condition, CellKey]) -> dict[Condition, int]:
+    """How many problems of each test set were seen in training."""
     # With SHARED_DIGITS digits or fewer there are too few problems to hold the test set out of training. Longer cells
     # of a grid are held out, so they need not be drawn, which for a large grid takes longer than the rest.
-    possible = [test for test in sets if test.suite != GRID or sum(test.operand_lengths or ()) <= SHARED_DIGITS]
+    possible = [test for test in keys if test.suite != GRID or sum(test.operand_lengths or ()) <= SHARED_DIGITS]
     if not possible:
-        return dict.fromkeys(sets, 0)
+        return dict.fromkeys(keys, 0)
     drawn = [(experiment.tests.problems([test]).sources[0], test.n) for test in possible]
-    counts = count_seen(drawn, experiment.training_data().problems, samples)
-    return dict.fromkeys(sets, 0) | dict(zip(possible, counts, strict=True))
+    counts = count_seen(drawn, experiment.training_data().problems, keys[possible[0]].samples)
+    return dict.fromkeys(keys, 0) | dict(zip(possible, counts, strict=True))
 
 
 def check_reach(experiment: Experiment, model: Transformer, sets: Sequence[Condition]) -> None:
     """Refuse tests that the model has no tokens or its encoding no ids for."""
-    known, needed = model.embedding.num_embeddings, experiment.vocabulary_size()
+    known, needed = model.embedding.num_embeddings, experiment.vocabulary_size
     if needed > known:
         missing = "".join(vocabulary.SYMBOLS[known:needed])
         raise UsageError(

@@ -169,7 +169,7 @@ class Requested:
             task=config.tested_task,
             format=config.tested_format,
             encoding=config.encoding,
-            train_lengths=self.experiment.train_lengths(),
+            train_lengths=self.experiment.train_lengths,
             model_seed=config.model.seed,
             data_seed=config.data.seed,
             test_seed=config.evaluation.seed,

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from arith.errors import UsageError
-from arith.evaluation.exact_match import Recorder, cost, evaluate
+from arith.evaluation.exact_match import Recorder, cell_keys, cost, evaluate
 from arith.evaluation.language import language
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance
@@ -166,27 +166,6 @@ def _costs(experiment: Experiment, model: Transformer, sets: Sequence[Condition]
     # Many cells of a grid share a length, and their longest line is found once.
     tokens = {digits: form.longest(task, digits)[0] for digits in {test.digits for test in sets}}
     return {test: test.n * cost(model, tokens[test.digits]) for test in sets}
-
-
-def cell_keys(experiment: Experiment, label: str, step: int, sets: Sequence[Condition]) -> list[CellKey]:
-    """The keys that cells of some test sets have, or will have, of this experiment's model after a step."""
-    config, lengths, samples = experiment.config, experiment.train_lengths(), experiment.config.samples_at(step)
-    return [
-        CellKey(
-            label=label,
-            task=config.tested_task,
-            format=config.tested_format,
-            encoding=config.encoding,
-            train_lengths=lengths,
-            model_seed=config.model.seed,
-            data_seed=config.data.seed,
-            test_seed=config.evaluation.seed,
-            step=step,
-            samples=samples,
-            condition=condition,
-        )
-        for condition in sets
-    ]
 
 
 def find_cells(

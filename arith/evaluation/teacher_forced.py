@@ -48,7 +48,8 @@ def judge_dataset(
     data: Dataset,
     n: int,
     flag: Flag | None = None,
-    advance: Callable[[int], None] = lambda rows: None,
+    advance: Callable[[float], None] = lambda done: None,
+    worth: float = 1,
 ) -> Verdicts:
     """Judge the first n samples of a dataset, in the order of the dataset.
 
@@ -57,7 +58,8 @@ def judge_dataset(
         data: the samples.
         n: the number of samples.
         flag: a flag that stops it once raised; verdicts on the samples not reached yet mean nothing.
-        advance: a callback for progress, called after each batch with its number of samples.
+        advance: a callback for progress, called after each batch with what its samples are worth.
+        worth: what each sample adds to the progress.
     """
     device = model.embedding.weight.device
     found = Verdicts(torch.zeros(n, dtype=torch.long), torch.zeros(n))
@@ -68,7 +70,7 @@ def judge_dataset(
         part = judge_batch(model, batch)
         found.first_wrong[torch.from_numpy(rows)] = part.first_wrong.cpu()
         found.margin[torch.from_numpy(rows)] = part.margin.cpu()
-        advance(len(rows))
+        advance(len(rows) * worth)
     return found
 
 

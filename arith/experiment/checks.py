@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from arith.catalogue.named import format_named
-from arith.config.pretrained import ENCODING as PRETRAINED
 from arith.config.ranges import check_ranges
 from arith.config.schema import RunConfig
 from arith.data.dataset import Dataset
@@ -43,30 +42,6 @@ def check_numbers(config: RunConfig) -> None:
             f"auxiliary.layer says how many layers are below the head of running sums: 1 or more, and fewer than the "
             f"model's. Got {config.auxiliary.layer}, with model.layers {model.layers}"
         )
-
-
-def check_origin(config: RunConfig) -> None:
-    """Refuse what a pretrained model cannot be combined with.
-
-    Raises:
-        UsageError: an encoding, loss or optimiser that only arith's own models have, or `pretrained` without a folder.
-    """
-    init = config.model.init
-    if (init is None) != (config.encoding != PRETRAINED):
-        raise UsageError(
-            f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
-            f"'{config.encoding}' and model.init {init or 'none'}. Give --init hf:FOLDER alone"
-        )
-    if init is None:
-        return
-    if config.trace.kind is not None:
-        raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
-    if config.auxiliary.kind is not None:
-        raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
-    if config.training.loss == "line":
-        raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
-    if config.training.optimizer == "muon":
-        raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
 
 
 def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision | None:

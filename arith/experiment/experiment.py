@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 import torch
 
 from arith.catalogue.build import encoding
-from arith.catalogue.named import format_named
+from arith.catalogue.named import format_named, task_named
 from arith.catalogue.registry import import_file
+from arith.config.pretrained import ENCODING as PRETRAINED
 from arith.config.schema import RunConfig
 from arith.data.batch import reading
 from arith.data.dataset import Dataset, Samples
 from arith.data.evaluation_sets import EvaluationSets, longest
-from arith.data.problems import Share, shares, training_problems
+from arith.data.problems import Share, mix_problems, shares
 from arith.data.traces import Supervision
 from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
-from arith.experiment.checks import check_numbers, check_origin, running_sums_of, supervision_of
+from arith.experiment.checks import check_numbers, running_sums_of, supervision_of
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
@@ -62,22 +63,25 @@ class Experiment:
         for path in config.imports:
             import_file(path)
         # Before the other checks: what they would say of a pretrained model's loops or formats would lead astray.
-        check_origin(config)
+        _check_origin(config)
         trained = shares(config.task, config.data)
-        tested = config.tested_task, config.tested_format
+        problems = mix_problems(trained, config.data, "train")
+        form, tested_form = format_named(config.format), format_named(config.tested_format)
+        data = Dataset(problems, form)
+        tests = EvaluationSets(config.tested_task, task_named(config.tested_task), tested_form, config.evaluation)
         # Every (task, format, digits) that is written: tables of positions are made for the longest sequence.
-        data = Dataset(training_problems(config.task, config.data, "train"), format_named(config.format))
-        pairs = zip(trained, data.problems.sources, strict=True)
-        lines = [(share.name, config.format, source.longest) for share, source in pairs]
-        lines += [(*tested, config.evaluation.longest)]
-        lines.sort(key=lambda line: line[2], reverse=True)  # a refusal names the longest
+        pairs = zip(trained, problems.sources, strict=True)
+        lines = [(share.name, share.task, config.format, form, source.longest) for share, source in pairs]
+        lines += [(tests.name, tests.task, config.tested_format, tests.format, config.evaluation.longest)]
+        lines.sort(key=lambda line: line[-1], reverse=True)  # a refusal names the longest
         tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
+        tests.check()
         kind = PretrainedExperiment if config.reads_text else Experiment
         experiment = kind(
             config,
             tuple(trained),
-            format_named(config.format),
-            EvaluationSets.of(*tested, config.evaluation),
+            form,
+            tests,
             tokens,
             digits,
             supervision_of(config, trained),
@@ -115,12 +119,14 @@ class Experiment:
                 raise UsageError(str(error).replace("this format", f"format '{name}'")) from error
         return built
 
+    @property
     def train_lengths(self) -> tuple[int, int]:
         """Digits of the tested task's training problems; of all, if it is not among the tasks of training."""
         digits = [share.digits for share in self.trained if _kind(share.task) == _kind(self.tests.task)]
         lows, highs = zip(*(digits or [share.digits for share in self.trained]), strict=True)
         return min(lows), max(highs)
 
+    @property
     def vocabulary_size(self) -> int:
         """The number of tokens in arith's vocabulary that training or tests can have."""
         # A symbol that only tests have needs a row in the embedding too, though it is never trained.
@@ -131,7 +137,7 @@ class Experiment:
         """The model as it is before training."""
         # Seeded here, so that a model's first weights depend on its configuration and on nothing that ran before.
         torch.manual_seed(self.config.model.seed)
-        parts = self.config.model, self.vocabulary_size(), self.encoding()
+        parts = self.config.model, self.vocabulary_size, self.encoding()
         if self.supervision is not None:
             return Looped(*parts, self.supervision.trace.parts)
         if self.sums is not None:
@@ -147,20 +153,20 @@ class Experiment:
 
     def training_data(self) -> Dataset:
         # With loss = line a model learns to write the problem as well, not the answer alone.
-        problems = training_problems(self.config.task, self.config.data, "train")
+        problems = mix_problems(self.trained, self.config.data, "train")
         whole = replace(problems, whole=self.config.training.loss == "line")
-        return replace(self.dataset(whole, self.format), supervision=self.supervision)
+        return self.dataset(whole, self.format, self.supervision)
 
     def validation_data(self) -> Dataset:
-        return self.dataset(training_problems(self.config.task, self.config.data, "validation"), self.format)
+        return self.dataset(mix_problems(self.trained, self.config.data, "validation"), self.format)
 
     def test_data(self, suite: str, digits: int) -> Dataset:
         # Any number of problems: a suite's are endless.
         return self.dataset(self.tests.problems([Condition(suite, digits, 1)]), self.tests.format)
 
-    def dataset(self, problems: Samples, form: Format) -> Dataset:
+    def dataset(self, problems: Samples, form: Format, supervision: Supervision | None = None) -> Dataset:
         """Problems as the model reads them."""
-        return Dataset(problems, form)
+        return Dataset(problems, form, supervision)
 
 
 class PretrainedExperiment(Experiment):
@@ -178,6 +184,7 @@ class PretrainedExperiment(Experiment):
         """Ids that nobody looks at: the model has positions of its own."""
         return Composed([Part(NoPE(), Sequential())])
 
+    @property
     def vocabulary_size(self) -> int:
         """None of the model's tokens are arith's."""
         return 0
@@ -187,9 +194,33 @@ class PretrainedExperiment(Experiment):
         torch.manual_seed(self.config.model.seed)  # weights that the folder lacks are drawn
         return self.folder.model()
 
-    def dataset(self, problems: Samples, form: Format) -> Dataset:
+    def dataset(self, problems: Samples, form: Format, supervision: Supervision | None = None) -> Dataset:
         """Problems as text, cut by the model's tokenizer."""
-        return Dataset(self.folder.tokenize(problems, form), form)
+        return Dataset(self.folder.tokenize(problems, form), form, supervision)
+
+
+def _check_origin(config: RunConfig) -> None:
+    """Refuse what a pretrained model cannot be combined with.
+
+    Raises:
+        UsageError: an encoding, loss or optimiser that only arith's own models have, or `pretrained` without a folder.
+    """
+    init = config.model.init
+    if (init is None) != (config.encoding != PRETRAINED):
+        raise UsageError(
+            f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
+            f"'{config.encoding}' and model.init {init or 'none'}. Give --init hf:FOLDER alone"
+        )
+    if init is None:
+        return
+    if config.trace.kind is not None:
+        raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
+    if config.auxiliary.kind is not None:
+        raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
+    if config.training.loss == "line":
+        raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
+    if config.training.optimizer == "muon":
+        raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
 
 
 def _kind(task: Task) -> tuple[str, int, str]:

@@ -1,62 +1,12 @@
-"""What a training writes while it runs: metrics.jsonl, its mirror in TensorBoard, and rates."""
+"""What a training writes while it runs: metrics.jsonl and its mirror in TensorBoard."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from arith.process.files import write_whole
 from arith.process.progress import say
 from arith.results.schema import METRICS
-
-
-class StepClock:
-    """Seconds spent in training steps, over all sittings.
-
-    Validation and saving do not count: how often they come would otherwise decide which of two runs trained longer.
-
-    Args:
-        seconds: what earlier sittings took.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def __enter__(self) -> None:
-        self._began = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._began
-
-
-class TokenMeter:
-    """Tokens per second that this process trains on, since the rates were last read.
-
-    Args:
-        seconds: what the clock shows at the start.
-
-    >>> meter = TokenMeter(seconds=10.0)
-    >>> meter.read(real=900, padded=1000)
-    >>> meter.rates(seconds=12.0)
-    {'tokens_per_second': 450, 'padded_tokens_per_second': 500}
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._since, self._real, self._padded = seconds, 0, 0
-
-    def read(self, real: int, padded: int) -> None:
-        """Add the tokens of one more step, without padding and with it."""
-        self._real, self._padded = self._real + real, self._padded + padded
-
-    def rates(self, seconds: float) -> dict[str, int]:
-        """The rates up to this time of the clock: of tokens that are learned from, and of those hardware works on."""
-        passed = max(seconds - self._since, 1e-9)  # a coarse clock may show no time between two steps
-        found = {
-            "tokens_per_second": round(self._real / passed),
-            "padded_tokens_per_second": round(self._padded / passed),
-        }
-        self._since, self._real, self._padded = seconds, 0, 0
-        return found
 
 
 class Log:

@@ -19,6 +19,7 @@ from arith.fields import read_field
 from arith.model.transformer import Transformer
 from arith.process import lock
 from arith.process.files import BUILDING, write_errors, write_whole
+from arith.process.hints import command_line
 from arith.process.progress import say
 from arith.process.reading import read_lines
 from arith.results.schema import METRICS
@@ -60,6 +61,11 @@ class Run:
     @property
     def results(self) -> Path:
         return self.folder / "results.json"
+
+    @property
+    def resume_hint(self) -> str:
+        """The command that resumes its training."""
+        return command_line("train", "--resume", "--out", str(self.folder))
 
     @staticmethod
     def begin(folder: Path, config: RunConfig, when_there: WhenThere = "refuse") -> "Run":

@@ -71,7 +71,7 @@ def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -
     exported = ArithForCausalLM(config)
     exported.transformer.load_state_dict(model.state_dict())
     exported.save_pretrained(folder)
-    character_tokenizer(experiment.vocabulary_size()).save_pretrained(folder)
+    character_tokenizer(experiment.vocabulary_size).save_pretrained(folder)
     (folder / STUB).write_text(STUB_TEXT, encoding="utf-8")
 
 

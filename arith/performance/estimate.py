@@ -17,7 +17,8 @@ from arith.model.cost import STATE_BYTES, activation_bytes, seconds, training_fl
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
 from arith.results.tables import align_columns
-from arith.training.environment import autocast, find_device, keep_freed_memory, matmul_precision
+from arith.training.environment import find_device, keep_freed_memory, matmul_precision
+from arith.training.step import autocast
 
 # FLOPs of one timed pass through a layer, forward and backward: 10 ms at 50 GFLOP/s, or at 100 TFLOP/s on a GPU. Much
 # longer than a clock's tick and the start of kernels, and short enough for a dry run that feels immediate.
@@ -94,7 +95,7 @@ def flops_per_step(experiment: Experiment) -> int:
     config, data = experiment.config, experiment.training_data()
     answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
     rows, tokens = config.training.batch, data.longest - 1  # the last token of a sample is a label only
-    return training_flops(config.model, experiment.vocabulary_size(), rows, tokens, answer)
+    return training_flops(config.model, experiment.vocabulary_size, rows, tokens, answer)
 
 
 def flops_per_second(experiment: Experiment) -> float:
@@ -126,7 +127,7 @@ def _measure_flops_per_second(config: RunConfig) -> float:
         keep_freed_memory()
         times = [_pass_seconds(model, batch, training) for _ in range(1 + PROBES)]
     rows, tokens = len(batch.tokens), batch.tokens.shape[1] - 1
-    shape, vocabulary = config.model, experiment.vocabulary_size()
+    shape, vocabulary = config.model, experiment.vocabulary_size
     flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.logits_per_row)
     return faster * flops / min(times[1:])  # the first pass warms caches up
 

@@ -18,7 +18,6 @@ from arith.model.transformer import Transformer
 from arith.performance.gpus import utilisation
 from arith.training.compiled import loss_for
 from arith.training.environment import (
-    autocast,
     explain_out_of_memory,
     find_device,
     frozen_gc,
@@ -27,7 +26,7 @@ from arith.training.environment import (
 )
 from arith.training.feed import Feed
 from arith.training.optimiser import build_optimizer
-from arith.training.step import LossOf, batch_loss, training_step
+from arith.training.step import LossOf, autocast, batch_loss, training_step
 
 Clock = Callable[[], float]  # seconds
 
@@ -226,7 +225,7 @@ def measure_throughput(
         parts: whether to time the parts of a step as well.
         clock: see `Laps`.
     """
-    config, shape, vocabulary = experiment.config.training, experiment.config.model, experiment.vocabulary_size()
+    config, shape, vocabulary = experiment.config.training, experiment.config.model, experiment.vocabulary_size
     device = find_device(config.device)
     before = _peak_memory(device, anew=True)
     with matmul_precision(config), explain_out_of_memory(config, experiment.tokens):

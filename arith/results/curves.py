@@ -117,10 +117,6 @@ class Curve:
             reached = point.digits
         return reached
 
-    def at(self, digits: int) -> Point | None:
-        """The point at a length, if that was tested."""
-        return next((point for point in self.points if point.digits == digits), None)
-
 
 def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
     """Group cells into one curve for each label, in the order in which the labels first appear.

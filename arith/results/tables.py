@@ -25,7 +25,8 @@ def accuracy_table(drawn: Sequence[Curve]) -> str:
         low, high = curve.first.train_lengths
         known = curve.in_distribution
         fitted = "-" if known is None else percent(known) + ("" if curve.fitted else " unfitted")
-        cells = [_entry(curve.at(digits)) for digits in lengths]
+        points = {point.digits: point for point in curve.points}
+        cells = [_entry(points.get(digits)) for digits in lengths]
         succeeded = f"{curve.succeeded}/{curve.seeds}"
         about = [curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted]
         rows.append([*about, *cells, str(curve.reaches or "-"), succeeded])

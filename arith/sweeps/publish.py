@@ -10,7 +10,8 @@ from pathlib import Path
 
 from arith.config.recipe import Recipe
 from arith.errors import UsageError
-from arith.evaluation.session import cell_keys, find_finished
+from arith.evaluation.exact_match import cell_keys
+from arith.evaluation.session import find_finished
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import results_folder
 from arith.figures.report import draw_report
@@ -54,7 +55,7 @@ def check_published(recipe: Recipe, published: Results, plan: Sequence[Planned])
     for label, seed in dict.fromkeys((cell.label, cell.model_seed) for cell in published.cells):
         if (label, seed) in planned:
             continue  # replaced by what is trained now
-        known = label in recipe.labels()
+        known = label in recipe.labels
         if not known or find_published(published, plan_run(recipe, label, seed, Path())) is None:
             stale.setdefault(label)
     if stale:
@@ -84,7 +85,7 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
         cells += part.cells
         language += part.language
         runs |= part.about["runs"]
-    labels, seeds = recipe.labels(), list(recipe.seeds)
+    labels, seeds = recipe.labels, list(recipe.seeds)
 
     def place(row: Cell | Language) -> tuple[int, int]:
         seed = row.model_seed
@@ -135,7 +136,7 @@ def draw_published(recipe: Recipe, published: Results) -> list[Path]:
 def count_seeds(recipe: Recipe, published: Results) -> dict[str, int]:
     """How many seeds of each of a recipe's curves are published."""
     seeds = {(cell.label, cell.model_seed) for cell in published.cells}
-    return {label: sum(published_label == label for published_label, _ in seeds) for label in recipe.labels()}
+    return {label: sum(published_label == label for published_label, _ in seeds) for label in recipe.labels}
 
 
 def describe_missing(recipe: Recipe, published: Results) -> list[str]:
@@ -147,11 +148,11 @@ def describe_missing(recipe: Recipe, published: Results) -> list[str]:
 
 def committed_cells(recipe: Recipe, planned: set[str]) -> tuple[Cell, ...]:
     """Published cells of the curves that are not trained here, if they are of the recipe as it is now."""
-    path = published_path(recipe)
     # Whole curves only: a curve with some seeds from here and some from there would mix two states of the code.
-    missing = [label for label in recipe.labels() if label not in planned]
+    missing = [label for label in recipe.labels if label not in planned]
     if not missing:
         return ()
+    path = published_path(recipe)
     if not path.is_file():
         say(f"{path} is not there, so the figure has only the curves that are trained here (--all trains every one)")
         return ()

@@ -65,7 +65,8 @@ def reproduce(
         RunError, Interrupted: runs failed, or a signal came; what did finish is kept and drawn.
     """
     published = load_published(recipe) if publishes else Results(())
-    check_published(recipe, published, plan)
+    if publishes:
+        check_published(recipe, published, plan)
     # After the check: a refused command has removed nothing.
     if overwrite:
         empty_runs(plan)
@@ -107,7 +108,7 @@ def _find_results(run: Planned, published: Results) -> tuple[Results | None, str
     """The results of a run that need not be trained, and a note on where they are from."""
     if (results := run.find_results()) is not None:
         return results, ": finished earlier"
-    if (results := find_published(published, run)) is not None:
+    if published.cells and (results := find_published(published, run)) is not None:
         return results, ": published earlier"
     return None, ""
 
@@ -128,7 +129,7 @@ def _draw(recipe: Recipe, joint: Results, committed: Sequence[Cell], path: Path)
     """The figure of what was trained here and of what was not."""
     everything = dataclasses.replace(joint, cells=(*joint.cells, *committed))
     notes = _notes(joint.cells, committed)
-    return draw_report(everything, path, recipe.title, notes, recipe.labels(), recipe.figure_plan)
+    return draw_report(everything, path, recipe.title, notes, recipe.labels, recipe.figure_plan)
 
 
 def _describe(joint: Results, curves: Sequence[Curve], committed: Sequence[Cell], files: Sequence[Path]) -> list[str]:

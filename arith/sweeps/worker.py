@@ -1,6 +1,7 @@
 """One run of a sweep, in a process of whichever executor."""
 
 import contextlib
+import dataclasses
 import os
 import traceback
 from collections.abc import Iterator
@@ -18,7 +19,6 @@ from arith.experiment.experiment import Experiment
 from arith.experiment.inventory import FAILED
 from arith.experiment.run import Run
 from arith.process.files import disk_errors
-from arith.process.hints import command_line
 from arith.process.lock import lock_folder
 from arith.process.progress import QUIET
 from arith.process.signals import Interrupted, catch_interrupts
@@ -105,8 +105,9 @@ class Planned:
 
 def plan_run(recipe: Recipe, label: str, seed: int, out: Path) -> Planned:
     """A run of a recipe, with one seed for model and data."""
-    config = recipe.config(label).with_values({"model": {"seed": seed}, "data": {"seed": seed}})
-    return Planned(label, Experiment.of(config), out / f"{label}-{seed}")
+    config = recipe.config(label)
+    model, data = dataclasses.replace(config.model, seed=seed), dataclasses.replace(config.data, seed=seed)
+    return Planned(label, Experiment.of(dataclasses.replace(config, model=model, data=data)), out / f"{label}-{seed}")
 
 
 def begin_or_resume(folder: Path, config: RunConfig) -> Run:
@@ -166,7 +167,6 @@ def run_and_test(run: Run, experiment: Experiment, label: str, world: World = AL
         Interrupted: a signal came; the run is saved, and can be resumed.
         RunError: training failed, memory ran out, or the results cannot be written.
     """
-    hint = command_line("train", "--resume", "--out", str(run.folder))
     # One flag for both: a signal that comes after the last step, before the first test, stops the tests.
     with catch_interrupts() as flag:
         model = train(run, experiment, world)
@@ -174,9 +174,9 @@ def run_and_test(run: Run, experiment: Experiment, label: str, world: World = AL
             with explain_out_of_memory(run.config.training, experiment.tokens):
                 results = evaluate_run(run, experiment, model, run.config.training.steps, label, run.results)
         except KeyboardInterrupt:
-            raise Interrupted(hint) from None
-        with disk_errors("the results", hint):
+            raise Interrupted(run.resume_hint) from None
+        with disk_errors("the results", run.resume_hint):
             save_results(results, run.results)
         if flag.raised:
-            raise Interrupted(hint)
+            raise Interrupted(run.resume_hint)
     return results

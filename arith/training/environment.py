@@ -62,11 +62,6 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def autocast(device: torch.device, config: TrainingConfig) -> torch.autocast:
-    """Mixed precision if the configuration says bfloat16; else a context that does nothing."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-
-
 @contextmanager
 def matmul_precision(config: TrainingConfig) -> Iterator[None]:
     """Within, a GPU multiplies 32-bit matrices as `training.precision` says: in full precision, or in tf32."""

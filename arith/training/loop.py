@@ -1,5 +1,6 @@
 """The training loop, with exact resume."""
 
+import time
 from typing import Any
 
 import torch
@@ -11,17 +12,15 @@ from arith.evaluation.teacher_forced import exact_matches
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
-from arith.experiment.metrics import Log, StepClock, TokenMeter
+from arith.experiment.metrics import Log
 from arith.experiment.run import Run
 from arith.model.transformer import Transformer
 from arith.process.files import disk_errors
-from arith.process.hints import command_line
 from arith.process.progress import progress, say
 from arith.process.signals import Flag, Interrupted, catch_interrupts
 from arith.training.compiled import loss_for
 from arith.training.distributed import ALONE, World, local_device
 from arith.training.environment import (
-    autocast,
     deterministic,
     explain_out_of_memory,
     find_device,
@@ -30,8 +29,57 @@ from arith.training.environment import (
     matmul_precision,
 )
 from arith.training.feed import Feed
-from arith.training.optimiser import build_optimizer, learning_rate, set_rates
-from arith.training.step import FiniteWatch, training_step
+from arith.training.optimiser import build_optimizer, set_rates
+from arith.training.step import FiniteWatch, autocast, training_step
+
+
+class StepClock:
+    """Seconds spent in training steps, over all sittings.
+
+    Validation and saving do not count: how often they come would otherwise decide which of two runs trained longer.
+
+    Args:
+        seconds: what earlier sittings took.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._began
+
+
+class TokenMeter:
+    """Tokens per second that this process trains on, since the rates were last read.
+
+    Args:
+        seconds: what the clock shows at the start.
+
+    >>> meter = TokenMeter(seconds=10.0)
+    >>> meter.read(real=900, padded=1000)
+    >>> meter.rates(seconds=12.0)
+    {'tokens_per_second': 450, 'padded_tokens_per_second': 500}
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._since, self._real, self._padded = seconds, 0, 0
+
+    def read(self, real: int, padded: int) -> None:
+        """Add the tokens of one more step, without padding and with it."""
+        self._real, self._padded = self._real + real, self._padded + padded
+
+    def rates(self, seconds: float) -> dict[str, int]:
+        """The rates up to this time of the clock: of tokens that are learned from, and of those hardware works on."""
+        passed = max(seconds - self._since, 1e-9)  # a coarse clock may show no time between two steps
+        found = {
+            "tokens_per_second": round(self._real / passed),
+            "padded_tokens_per_second": round(self._padded / passed),
+        }
+        self._since, self._real, self._padded = seconds, 0, 0
+        return found
 
 
 def train(run: Run, experiment: Experiment, world: World = ALONE) -> Transformer:
@@ -47,6 +95,7 @@ def train(run: Run, experiment: Experiment, world: World = ALONE) -> Transformer
         deterministic(config.deterministic),
         matmul_precision(config),
         explain_out_of_memory(config, experiment.tokens),
+        frozen_gc(),
     ):
         return _train(run, experiment, world)
 
@@ -73,33 +122,33 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     config = run.config.training
     _check_world(config, experiment, world)
     device = local_device(find_device(config.device))
+    data, validation = experiment.training_data(), experiment.validation_data()
     model = experiment.model().to(device)
     optimizer = build_optimizer(model, config)
     step = _restore(run, model, optimizer, world)
     # Steps after the checkpoint are computed again, and so are their rows.
     rows = [row for row in run.read_metrics() if row["step"] <= step]
-    hint = command_line("train", "--resume", "--out", str(run.folder))
     world.wait()  # all have read the checkpoint and the metrics before any are written
-    with disk_errors("the metrics", hint):
+    with disk_errors("the metrics", run.resume_hint):
         log = Log(run.folder, rows, config.tensorboard) if world.first else None
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
-    validation = experiment.validation_data()
-    data, meter = experiment.training_data(), TokenMeter(clock.seconds)
+    meter = TokenMeter(clock.seconds)
     loss_of = loss_for(model, run.config, data.longest, device)
     feed = Feed(data, model.encoding, config, device, world, static=loss_of is not None)
     watch = FiniteWatch(device)
 
-    shown = progress(f"train {run.config.encoding}", config.steps, step, shown=world.first)
-    with catch_interrupts() as flag, shown, frozen_gc():
+    title = f"train {run.config.encoding}"
+    with catch_interrupts() as flag, progress(title, config.steps, step, shown=world.first) as shown:
         while step < config.steps:
             with clock:
-                set_rates(optimizer, config, step)
-                loss, norm = training_step(model, optimizer, feed.batches(step), config, world, loss_of)
+                rate = set_rates(optimizer, config, step)
+                batches = feed.batches(step)
                 meter.read(*feed.tokens(step))
+                loss, norm = training_step(model, optimizer, batches, config, world, loss_of)
                 step += 1
-                watch.see(step, loss, norm)
                 # All processes stop at the same step, or those that train on would wait for the others for ever.
                 last, stopping = step == config.steps, world.any(flag.raised)
+                watch.see(step, loss, norm)
                 logs = last or step % config.log_every == 0
                 tests = last or step % config.evaluate_every == 0
                 saves = last or stopping or step % config.checkpoint_every == 0
@@ -110,7 +159,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 row |= {
                     "loss": loss.item(),
                     "gradient_norm": norm.item(),
-                    "learning_rate": learning_rate(config, step - 1),
+                    "learning_rate": rate,
                     **meter.rates(clock.seconds),
                 }
             if log is not None and tests and not stopping:
@@ -118,16 +167,17 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 row |= {} if accuracy is None else {"accuracy": accuracy}
             if log is not None:
                 if logs or tests or saves:
-                    with disk_errors("the metrics", hint):
+                    with disk_errors("the metrics", run.resume_hint):
                         log.write(row)
+                note = log.note()
                 if saves:
-                    with disk_errors(f"the checkpoint of step {step}", hint):
+                    with disk_errors(f"the checkpoint of step {step}", run.resume_hint):
                         checkpoints.save(run.checkpoints, Checkpoint.of(step, model, optimizer), config.keep)
-                shown.update(step, log.note())
+                shown.update(step, note)
             if saves or tests:
                 world.wait()  # for the first process, which alone writes and validates
             if stopping or (last and world.any(flag.raised)):
-                raise Interrupted(hint)
+                raise Interrupted(run.resume_hint)
     return model.eval()
 
 

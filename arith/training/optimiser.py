@@ -45,10 +45,12 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
     return Muon(groups, lr=config.learning_rate, betas=config.betas, fused=True)
 
 
-def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int) -> None:
-    """Set each group's learning rate for one step, counted from 0."""
+def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int) -> float:
+    """Set each group's learning rate for one step, counted from 0; returns the rate that groups have a multiple of."""
+    rate = learning_rate(config, step)
     for group in optimizer.param_groups:
-        group["lr"] = group["scale"] * learning_rate(config, step)
+        group["lr"] = group["scale"] * rate
+    return rate
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:

@@ -12,7 +12,6 @@ from arith.data.batch import Batch
 from arith.errors import RunError
 from arith.model.transformer import Transformer
 from arith.training.distributed import ALONE, World
-from arith.training.environment import autocast
 from arith.training.optimiser import learning_rate
 
 LossOf = Callable[[Transformer, Batch], Float[Tensor, ""]]
@@ -21,6 +20,11 @@ LossOf = Callable[[Transformer, Batch], Float[Tensor, ""]]
 def batch_loss(model: Transformer, batch: Batch) -> Float[Tensor, ""]:
     """The loss of a batch as each kind of model defines it."""
     return model.loss(batch)
+
+
+def autocast(device: torch.device, config: TrainingConfig) -> torch.autocast:
+    """Mixed precision if the configuration says bfloat16; else a context that does nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
 
 @runtime_checkable

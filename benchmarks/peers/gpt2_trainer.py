@@ -47,7 +47,7 @@ def gpt2(experiment: Experiment) -> GPT2LMHeadModel:
     torch.manual_seed(model.seed)
     built = GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=experiment.vocabulary_size(),
+            vocab_size=experiment.vocabulary_size,
             n_positions=experiment.tokens,
             n_embd=model.width,
             n_layer=model.layers * model.loops,

@@ -47,7 +47,7 @@ def test_peer_has_the_same_shape_and_loss(benchmark: ModuleType) -> None:
     model = experiment.config.model
     own = peer.model.config
     assert (own.n_layer, own.n_embd, own.n_head, own.n_inner) == (model.layers, model.width, model.heads, model.hidden)
-    assert own.vocab_size == experiment.vocabulary_size()
+    assert own.vocab_size == experiment.vocabulary_size
     rows = [peer.rows[row] for row in range(4)]
     inputs = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
     with torch.no_grad():

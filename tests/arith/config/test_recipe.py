@@ -15,7 +15,7 @@ Arith = Callable[..., Result]
 
 def test_a_recipe_names_contests_among_its_curves(tmp_path: Path) -> None:
     recipe = load("multiplication", "laptop")
-    labels = recipe.labels()
+    labels = recipe.labels
     assert all({own.of, own.over} <= set(labels) for own in recipe.figure_plan.contests)
     assert len(recipe.figure_plan.contests) == 6
     file = tmp_path / "own.toml"

@@ -59,9 +59,9 @@ def test_a_model_that_knows_nothing_gives_every_character_the_same() -> None:
     torch.nn.init.zeros_(model.head.weight)
     seen, held_out = language(experiment, model, "x")[::-1]
     assert (seen.wording, held_out.wording) == ("seen", "held-out")
-    assert seen.bits_a_character == pytest.approx(math.log2(experiment.vocabulary_size()), abs=1e-4)
+    assert seen.bits_a_character == pytest.approx(math.log2(experiment.vocabulary_size), abs=1e-4)
     assert held_out.perplexity_a_word == pytest.approx(
-        experiment.vocabulary_size() ** (held_out.characters / held_out.words), rel=1e-2
+        experiment.vocabulary_size ** (held_out.characters / held_out.words), rel=1e-2
     )
 
 

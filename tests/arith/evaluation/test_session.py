@@ -11,7 +11,7 @@ from click.testing import Result
 
 from arith.config.schema import EvaluationConfig, RunConfig
 from arith.evaluation import session as measuring
-from arith.evaluation.session import cell_keys
+from arith.evaluation.exact_match import cell_keys
 from arith.experiment.experiment import Experiment
 from arith.results.cell_key import CellKey
 from arith.results.schema import Results

@@ -42,7 +42,7 @@ def models(tmp_path: Path, encoding: str, task: str, form: str) -> tuple[ArithFo
     config = RunConfig.of({**values, "data": {"digits": "1-3"}, "evaluation": {"digits": "1-4"}})
     experiment = Experiment.of(config)
     ArithForCausalLM(ArithConfig(run=config.as_dict())).save_pretrained(tmp_path)
-    character_tokenizer(experiment.vocabulary_size()).save_pretrained(tmp_path)
+    character_tokenizer(experiment.vocabulary_size).save_pretrained(tmp_path)
     model = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     suite = "unequal" if experiment.tests.task.operands > 1 else "random"
     batch = experiment.test_data(suite, 4).batch(0, ROWS, torch.device("cpu"))

@@ -23,7 +23,7 @@ def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> N
     experiment = Experiment.of(RunConfig.of({"encoding": encoding, "model": shape, "data": {"digits": "2-5"}}))
     model = experiment.model()
     batch = experiment.training_data().batch(0, 6, torch.device("cpu"))
-    tokens, vocabulary = batch.tokens.shape[1] - 1, experiment.vocabulary_size()
+    tokens, vocabulary = batch.tokens.shape[1] - 1, experiment.vocabulary_size
     with FlopCounterMode(display=False) as counted:
         model.loss(batch).backward()
     assert counted.get_total_flops() == training_flops(
@@ -54,5 +54,5 @@ def test_palm_counts_little_more_where_all_is_asked_for() -> None:
     experiment = Experiment.of(RunConfig.of({"model": {"preset": "small"}, "encoding": "nope"}))
     parameters, model = experiment.model().parameter_count(), experiment.config.model
     # What differs: the embedding, which is no product, and norms.
-    ours = training_flops(model, experiment.vocabulary_size(), rows=1, tokens=64) / 64
+    ours = training_flops(model, experiment.vocabulary_size, rows=1, tokens=64) / 64
     assert 1 < palm_flops(model, parameters, 64) / ours < 1.02

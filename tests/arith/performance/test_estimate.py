@@ -72,7 +72,7 @@ def test_the_time_of_a_step_is_that_of_its_layers_on_a_quiet_machine(monkeypatch
     assert 0 < rows < 100
     batch = one.training_data().batch(0, rows, torch.device("cpu"))
     tokens, shape = batch.tokens.shape[1] - 1, one.config.model
-    flops = training_flops(shape, one.vocabulary_size(), rows, tokens, batch.queries, batch.logits_per_row)
+    flops = training_flops(shape, one.vocabulary_size, rows, tokens, batch.queries, batch.logits_per_row)
     gain = 1 + THREAD_GAIN * (threads - 1)
     assert flops_per_second(experiment) == pytest.approx(gain * flops / 2)
     assert torch.get_num_threads() == threads

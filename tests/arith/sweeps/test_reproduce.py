@@ -21,7 +21,7 @@ def test_a_recipe_has_scales(arith: Arith, tmp_path: Path) -> None:
         "[scales.long]\nseeds = [7]\ntraining = { steps = 3 }\ncurves = { b = { encoding = 'nope' } }\n"
     )
     first = recipe.load(str(tmp_path / "mini.toml"))
-    assert (first.name, first.title, first.labels()) == ("mini-short", "Short", ["a"])
+    assert (first.name, first.title, first.labels) == ("mini-short", "Short", ["a"])
     ran = arith("reproduce", "mini.toml", "--scale", "long", "--out", "out")
     assert ran.exit_code == 0, ran.output
     cells = Results.load(tmp_path / "out" / "results.json").cells
