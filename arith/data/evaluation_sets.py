@@ -26,7 +26,7 @@ def longest(name: str, task: Task, form_name: str, form: Format, digits: int) ->
         UsageError: the format cannot write the task's problems; the message names both.
 
     >>> longest("addition", task_named("addition"), "plain", format_named("plain"), 3)
-    (13, 4)
+    (14, 4)
     """
     try:
         return form.longest(task, digits)
