@@ -29,7 +29,7 @@ ROOMS["performance"] = ROOMS["training"] | {"training", "figures"}
 ROOMS["sweeps"] = ROOMS["performance"] | {"performance"}
 ROOMS["hf"] = ROOMS["evaluation"] | {"evaluation"}
 ROOMS["eject"] = {"process", "catalogue"} | FOLDERS
-ROOMS["harness"] = {"config", "evaluation", "experiment", "hf"}
+ROOMS["harness"] = {"catalogue", "config", "evaluation", "experiment", "hf"}
 ROOMS["cli"] = {*ROOMS, "figures", "gallery"} | FOLDERS
 
 

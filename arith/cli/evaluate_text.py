@@ -143,5 +143,7 @@ def _echo_results(results: "Results", kept: "Results", path: Path, as_json: bool
         click.echo(json.dumps({"cells": [dataclasses.asdict(cell) for cell in kept.cells]}))
         return
     click.echo(interval_table(results.cells))
-    click.echo("Right is a reply whose last number, in its first line for --hf, is the answer.")
+    click.echo(
+        "Right is a reply whose number, in its first line for --hf, is the answer; measures say how it was found."
+    )
     click.echo(f"results  {path}")

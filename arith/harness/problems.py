@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import arith.hf.model  # noqa: F401  registers arith's models
+from arith.catalogue.named import format_named, task_named
 from arith.config.reading import digit_list
-from arith.evaluation.text.prompts import TextTest, is_right
+from arith.evaluation.text.number import judge_reply
+from arith.evaluation.text.prompts import TextTest
 from arith.experiment.shipped import read_test_settings
 
 
@@ -49,11 +51,12 @@ def dataset(
 
 
 def results(doc: dict[str, Any], replies: list[str]) -> dict[str, float]:
-    """Whether the reply's first line ends in the answer, as `arith evaluate --hf` has it.
+    """Whether the reply's first line means the answer, as `arith evaluate --hf` reads it.
 
     Args:
         doc: a row of `dataset`.
         replies: the model's reply, in a list as the harness passes it.
     """
     reply = replies[0].lstrip().partition("\n")[0]
-    return {"exact_match": float(is_right(doc["task"], doc["format"], doc["bare"], reply, doc["answer"]))}
+    judged = judge_reply(task_named(doc["task"]), format_named(doc["format"]), doc["bare"], reply, doc["answer"])
+    return {"exact_match": float(judged.right)}

@@ -1,4 +1,4 @@
-"""The number that a reply means, and the rule that found it.
+"""The number that a reply means, the rule that found it, and whether it is the answer.
 
 A reply is read in this order; the first rule that finds a number decides:
 
@@ -10,17 +10,21 @@ A reply is read in this order; the first rule that finds a number decides:
 
 A wrong answer that counts as right is worse than a right one that counts as wrong, so whatever is no whole number as
 people write them (`1.246`, `1,24`) is read as it stands, and is no answer.
+
+In a format with a working the reply is read as the format writes it, and the rule is `working`. Replies in a file, as
+chat models give them, are read whole. A completion (`--hf`, the harness) has been cut at its first line break, behind
+which a base model writes problems of its own.
 """
 
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from arith.tasks.base import Task
+from arith.tasks.base import Task, Worded
 from arith.tasks.formats import Format
 
-Rule = Literal["boxed", "said", "opens", "equals", "last"]
+Rule = Literal["boxed", "said", "opens", "equals", "last", "working"]
 
 # Between groups of three digits: commas, also as LaTeX writes them, underscores, apostrophes, spaces, thin ones too.
 _GROUPING = r"(?:\{,\}|\\[,; ]|[,_' \u2019\u00a0\u2007\u2009\u202f])"
@@ -87,6 +91,38 @@ def find_number(reply: str, form: Format, task: Task) -> Found | None:
         return Found(_whole(first[0]), "equals")
     every = number.findall(text)
     return Found(_whole(every[-1]), "last") if every else None
+
+
+class Judged(NamedTuple):
+    """The judgement of a reply.
+
+    Args:
+        right: whether it gives the answer.
+        rule: the rule that found its number; None: it holds none.
+    """
+
+    right: bool
+    rule: Rule | None
+
+
+def judge_reply(task: Task, form: Format, prompt: str, reply: str, answer: str) -> Judged:
+    """Whether a reply to a prompt, without solved problems, gives the answer.
+
+    >>> from arith.catalogue.named import format_named
+    >>> from arith.tasks.addition import Addition
+    >>> judge_reply(Addition(), format_named("reversed"), "17+4=", " 12", "21")
+    Judged(right=True, rule='opens')
+    """
+    rule: Rule = "working"
+    if form.working is None:
+        found = find_number(reply, form, task)
+        if found is None:
+            return Judged(False, None)
+        reply, rule = f" {found.text}" if isinstance(task, Worded) else found.text, found.rule
+    try:
+        return Judged(form.read(task, prompt + (reply.strip() if rule == "working" else reply))[1] == answer, rule)
+    except ValueError:  # nothing that the format writes, such as a sign where there is none
+        return Judged(False, rule)
 
 
 def _pattern(form: Format, task: Task) -> re.Pattern[str]:

@@ -1,25 +1,25 @@
 """Tests of any model that reads text: prompts, and how replies to them are scored.
 
-A reply is right if its last number is the answer; in a format with a working, if it ends in the answer as the format
-writes it. Problems are the same as in every other test of that task, format and seed.
+A reply is right if the number that it means is the answer; see `arith.evaluation.text.number`. Problems are the same as
+in every other test of that task, format and seed.
 """
 
 import json
-import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arith.catalogue.named import format_named, task_named
 from arith.config.schema import DataConfig, EvaluationConfig
 from arith.data.evaluation_sets import EvaluationSets
 from arith.data.problems import training_problems
 from arith.data.tokenized import texts
+from arith.evaluation.text.number import Judged, judge_reply
 from arith.process.files import write_whole
 from arith.results.cell_key import CellKey
 from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
-from arith.tasks.base import Task, Worded
+from arith.tasks.base import Task
 from arith.tasks.formats import Format
 
 UNKNOWN = (0, 0)  # trained lengths of a model that arith did not train
@@ -111,19 +111,22 @@ class PromptSet:
         own = f"{of.task}/{of.format}/{of.seed}/{of.shots}/{test.suite}/{lengths}/{test.n}"
         return [f"{own}/{row}" for row in range(test.n)]
 
-    def right(self, replies: Sequence[str]) -> list[bool]:
-        """Which replies give the right answer."""
-        read = [read_answer(self.task, self.format, *own) for own in zip(self.bare, replies, strict=True)]
-        return [own == answer for own, answer in zip(read, self.answers, strict=True)]
+    def judge(self, replies: Sequence[str]) -> list[Judged]:
+        """Whether each reply gives the right answer, and how its number was found."""
+        rows = zip(self.bare, replies, self.answers, strict=True)
+        return [judge_reply(self.task, self.format, *row) for row in rows]
 
-    def cell(self, right: Sequence[bool], model: "Respondent") -> Cell:
+    def cell(self, judged: Sequence[Judged], model: "Respondent") -> Cell:
         """The cell of results.json.
 
         Args:
-            right: which replies are right.
+            judged: the judgement of each reply.
             model: the model that replied.
         """
-        test, correct = self.test, sum(right)
+        test, correct = self.test, sum(reply.right for reply in judged)
+        measures: dict[str, float] = {"shots": self.of.shots} if self.of.shots else {}
+        # Beside accuracy, as a number that merely came last is less sure to be the one that was meant.
+        measures.update(Counter(f"rule_{reply.rule}" for reply in judged if reply.rule is not None))
         low, high = wilson(correct, test.n)
         return Cell(
             label=model.label,
@@ -149,7 +152,7 @@ class PromptSet:
             high=high,
             seen=0,
             training_seconds=0.0,
-            measures={"shots": self.of.shots} if self.of.shots else {},
+            measures=measures,
         )
 
 
@@ -186,41 +189,6 @@ def cell_key(of: TextTest, model: Respondent, test: Condition) -> CellKey:
         condition=test,
         shots=of.shots,
     )
-
-
-def is_right(task: str, form: str, prompt: str, reply: str, answer: str) -> bool:
-    """Whether a reply gives the answer.
-
-    >>> is_right("addition", "reversed", "17+4=", " 12", "21")
-    True
-    """
-    return read_answer(task_named(task), format_named(form), prompt, reply) == answer
-
-
-def read_answer(task: Task, form: Format, prompt: str, reply: str) -> str | None:
-    """The number that a reply to a prompt, without solved problems, gives; None if it gives no number."""
-    try:
-        if form.working is not None:
-            return form.read(task, prompt + reply.strip())[1]
-        written = last_number(reply, form, task)
-        between = " " if isinstance(task, Worded) else ""
-        return None if written is None else form.read(task, prompt + between + written)[1]
-    except ValueError:
-        return None
-
-
-def last_number(reply: str, form: Format, task: Task) -> str | None:
-    """The last number that a reply holds, as the format writes numbers; commas between thousands are taken out.
-
-    >>> from arith.tasks.addition import Addition
-    >>> last_number("12 + 1,234 makes 1,246.", Format(), Addition())
-    '1246'
-    """
-    between = re.escape(form.decoration.symbols) if form.decoration is not None else ""
-    digits = f"[0-9](?:[{between}]*[0-9])*" if between else "[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+"
-    sign = ("(?:-)?", "") if form.answer == "msb" else ("", "(?:-)?")
-    found = re.findall(f"{sign[0]}(?:{digits}){sign[1]}" if task.signed else digits, reply)
-    return found[-1].replace(",", "") if found else None
 
 
 def write_prompts(path: Path, of: TextTest, sets: Sequence[Condition]) -> int:

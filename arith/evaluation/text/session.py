@@ -76,7 +76,7 @@ def ask_sets(
                     if transcript is not None:
                         _append(transcript, asked, replies)
                 # Saved after every set: replies are slow, and a file of results is written in milliseconds.
-                cells.append(asked.cell(asked.right(replies), who))
+                cells.append(asked.cell(asked.judge(replies), who))
                 kept.save([*known.values(), *cells])
             shown.update(sum(cell.n for cell in cells), f"{test.suite} {test.digits} digits {cells[-1].accuracy:.1%}")
             if flag.raised:
@@ -89,10 +89,10 @@ def _ask(replier: Replier, asked: PromptSet, at_once: int) -> list[str]:
 
 
 def _append(transcript: Path, asked: PromptSet, replies: Sequence[str]) -> None:
-    rows = zip(asked.ids(), asked.prompts, replies, asked.right(replies), strict=True)
+    rows = zip(asked.ids(), asked.prompts, replies, asked.judge(replies), strict=True)
     with transcript.open("a", encoding="utf-8") as opened:
-        for name, prompt, reply, right in rows:
-            row = {"id": name, "prompt": prompt, "reply": reply, "right": right}
+        for name, prompt, reply, judged in rows:
+            row = {"id": name, "prompt": prompt, "reply": reply, **judged._asdict()}
             opened.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -103,7 +103,7 @@ def score_replies(path: Path, who: Respondent) -> Results:
         path: the file.
         who: the model that replied, as the results describe it.
     """
-    cells = tuple(asked.cell(asked.right(replies), who) for asked, replies in match_replies(path))
+    cells = tuple(asked.cell(asked.judge(replies), who) for asked, replies in match_replies(path))
     return Results(cells, {"model": f"replies of {who.label}", "command": current_command()})
 
 

@@ -74,3 +74,5 @@ def test_an_interrupted_test_keeps_what_was_replied(
     assert SavedCells(results.about["model"], path).partial.exists()
     if transcript is not None:
         assert [len(replies) for _, replies in match_replies(transcript)] == [6, 6]
+        assert {json.loads(line)["rule"] for line in transcript.read_text().splitlines()} == {"opens"}
+    assert [cell.measures for cell in results.cells] == [{"rule_opens": 6}] * 2
