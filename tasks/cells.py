@@ -45,6 +45,7 @@ class Cells:
     split: Split
     held_out: ClassVar[bool] = True
     samples: ClassVar[int | None] = None  # no fixed set, gone through again and again
+    redraw: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

@@ -131,11 +131,14 @@ class Format:
             longest = (replace(nines, digits=nines.digits - np.eye(1, digits, dtype=np.uint8)), *longest[1:])
         return self.write(task, Problems(longest, answer), None)
 
-    def write(self, task: Task, problems: Problems, draws: Draws | None) -> Written:
+    def write(self, task: Task, problems: Problems, draws: Draws | None, decorating: Draws | None = None) -> Written:
         """The problems as tokens.
 
         Args:
+            task: the task that they are problems of.
+            problems: the problems.
             draws: for what is random about it; None: as long as it can be.
+            decorating: for the decoration, where it is drawn apart from the task's wording; None: `draws`.
         """
         self.check(task)
         padded = self.widths(np.stack([own.lengths for own in problems.operands]))
@@ -156,7 +159,7 @@ class Format:
         if self.decoration is None or line.significance is None:
             return written
         digits = np.maximum(task.answer_width(padded), padded)
-        return self.decoration.decorate(written, line.significance, digits, draws)
+        return self.decoration.decorate(written, line.significance, digits, decorating or draws)
 
     def _prompt(
         self, operands: Sequence[Numbers], widths: Sequence[Int[np.ndarray, " b"]], wording: Wording

@@ -22,12 +22,14 @@ class Part(NamedTuple):
 
     Args:
         source: its place among the mixture's.
+        decorating: the draws of decorations, others than `draws` where a fixed set is decorated anew.
         rows: the samples' places in the stretch.
     """
 
     source: int
     problems: Problems
     draws: Draws
+    decorating: Draws
     rows: Int[np.ndarray, " rows"]
 
 
@@ -40,6 +42,8 @@ class Mixture:
         shares: the probability of each source; they sum to 1.
         samples: size of a fixed set that is repeated again and again; None: every sample is new.
         whole: whether the model is trained to predict whole lines, prompts included.
+        redraw: whether decorations, such as random spaces, are drawn anew each time a fixed set comes round: problems
+            and wordings repeat then, and how they are written does not.
 
     >>> from arith.tasks.addition import Addition
     >>> from arith.tasks.multiplication import Multiplication
@@ -54,6 +58,7 @@ class Mixture:
     shares: Sequence[float] = (1.0,)
     samples: int | None = None
     whole: bool = False
+    redraw: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sources) != len(self.shares) or abs(sum(self.shares) - 1) > 1e-9:
@@ -81,7 +86,9 @@ class Mixture:
     def write(self, form: Format, start: int, count: int) -> Written:
         """Samples `start` to `start + count - 1` as tokens."""
         parts = self.parts(start, count)
-        written = [form.write(self.sources[part.source].task, part.problems, part.draws) for part in parts]
+        written = [
+            form.write(self.sources[part.source].task, part.problems, part.draws, part.decorating) for part in parts
+        ]
         return replace(_in_rows(written, [part.rows for part in parts]), whole=self.whole)
 
     def parts(self, start: int, count: int) -> list[Part]:
@@ -90,6 +97,7 @@ class Mixture:
         before = 0
         for run_start, run_count in self._runs(start, count):
             draws = Draws.at(self.seed, self.split, run_start, run_count)
+            decorating = self.draws(start + before, run_count)
             which = self._which(draws)
             # Each source counts all samples as if it were alone, and rows are picked after: a sample's problem depends
             # on its index and not on the shares.
@@ -97,15 +105,17 @@ class Mixture:
                 mine = which == place
                 if mine.all():
                     rows = np.arange(before, before + run_count)
-                    found.append(Part(place, source.problems(run_start, run_count), draws, rows))
+                    found.append(Part(place, source.problems(run_start, run_count), draws, decorating, rows))
                 elif mine.any():
                     problems = source.problems(run_start, run_count)[mine]
-                    found.append(Part(place, problems, draws[mine], before + np.flatnonzero(mine)))
+                    found.append(Part(place, problems, draws[mine], decorating[mine], before + np.flatnonzero(mine)))
             before += run_count
         return found
 
     def draws(self, start: int, count: int) -> Draws:
-        """The random draws of samples, which are the same each time a fixed set comes round."""
+        """The random draws of samples' decorations: the same in each pass over a fixed set, or new with `redraw`."""
+        if self.redraw:
+            return Draws(self.keys(start, count), self.split)
         keys = [Draws.at(self.seed, self.split, *run).keys for run in self._runs(start, count)]
         return Draws(np.concatenate(keys), self.split)
 

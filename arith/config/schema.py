@@ -25,6 +25,8 @@ class DataConfig:
         schedule: samples over which digits and carry_mix move to these values, from the next two; 0: no schedule.
         first_digits, first_carry_mix: the values at the start of a schedule; None: as at its end.
         samples: size of a fixed training set, which is repeated epoch by epoch; None: every sample is new.
+        redraw: whether what a format draws, such as random spaces, is drawn anew in each epoch of a fixed set; if not,
+            a sample is written alike in all of them. What encodings draw is new in each epoch in any case.
         mix: other tasks' shares of the samples, with or without digits of their own: `50% addition 1-5`.
         seed: the training data's random seed.
     """
@@ -36,6 +38,7 @@ class DataConfig:
     first_digits: tuple[Count, Count] | None = None
     first_carry_mix: Share | None = None
     samples: Count | None = None
+    redraw: bool = False
     mix: tuple[str, ...] = ()
     seed: Seed = 0
 

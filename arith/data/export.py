@@ -32,8 +32,8 @@ def rows(data: Mixture, form: Format, names: Sequence[str], samples: int) -> Ite
     for start in range(0, samples, CHUNK):
         # A mixture is drawn source by source, and put back into the order of its samples.
         chunk: dict[int, dict[str, Any]] = {}
-        for which, problems, draws, places in data.parts(start, min(CHUNK, samples - start)):
-            written = form.write(data.sources[which].task, problems, draws)
+        for which, problems, draws, decorating, places in data.parts(start, min(CHUNK, samples - start)):
+            written = form.write(data.sources[which].task, problems, draws, decorating)
             cuts = written.prompt_lengths
             for row, place in enumerate(places):
                 chunk[int(place)] = {

@@ -214,6 +214,10 @@ class TokenizedSamples:
     def samples(self) -> int | None:
         return self.problems.samples
 
+    @property
+    def redraw(self) -> bool:
+        return self.problems.redraw
+
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         return self.problems.hashes(start, count)
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from arith.catalogue.named import format_named, task_named
 from arith.config.schema import DataConfig
 from arith.data.problems import shares, training_problems
 from arith.errors import UsageError
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
-from arith.tasks.formats import NAMED
 from arith.tasks.mixture import Mixture
 from arith.tasks.multiplication import Multiplication
 from arith.tasks.samplers import Scheduled, Uniform
@@ -18,7 +18,7 @@ ADD = Addition()
 
 
 def texts(data: Mixture, start: int, count: int, form: str = "plain") -> list[str]:
-    return [vocabulary.decode(tokens) for tokens in data.write(NAMED[form], start, count).tokens]
+    return [vocabulary.decode(tokens) for tokens in data.write(format_named(form), start, count).tokens]
 
 
 def test_shares_are_kept_and_any_slice_can_be_had() -> None:
@@ -33,7 +33,7 @@ def test_shares_are_kept_and_any_slice_can_be_had() -> None:
 
 def test_padded_parts_keep_their_widths() -> None:
     sources = [Source(task, Uniform(1, 3), 0, "train") for task in (ADD, Multiplication())]
-    written = Mixture(sources, (0.5, 0.5)).write(NAMED["padded"], 0, 300)
+    written = Mixture(sources, (0.5, 0.5)).write(format_named("padded"), 0, 300)
     assert written.answer_widths is not None
     for row, tokens in enumerate(written.tokens):
         answer = vocabulary.decode(tokens).partition("=")[2]
@@ -53,7 +53,7 @@ def test_what_was_seen_is_counted_in_all_parts() -> None:
     data = training_problems("dialogue", DataConfig((1, 1), mix=("50% addition 1-2",)), "train")
     test = Source(ADD, Suite("random", 1), 0, "test")
     seen = set()
-    for _, problems, _, _ in data.parts(0, 60):
+    for _, problems, *_ in data.parts(0, 60):
         seen |= {
             frozenset((problems.operands[0].text(row), problems.operands[1].text(row))) for row in range(len(problems))
         }
@@ -115,3 +115,24 @@ def test_shares_say_what_they_are_of() -> None:
         (0.75, "dialogue", (2, 3)),
         (0.25, "addition:operands=3", (1, 9)),
     ]
+
+
+@pytest.mark.parametrize("form", ["plain+spaces", "reversed+hints"])
+def test_two_passes_over_a_fixed_set_are_decorated_alike_or_anew(form: str) -> None:
+    """With `redraw` problems and wordings repeat, and random spaces and hints do not."""
+    written = format_named(form)
+    for redraw in (False, True):
+        mixture = Mixture([Source(task_named("addition"), Uniform(1, 4), 0, "train")], samples=40, redraw=redraw)
+        first, second = (texts(mixture, start, 40, form) for start in (0, 40))
+        assert (first == second) == (not redraw)
+        assert first == texts(Mixture(mixture.sources, samples=40), 0, 40, form), "the first pass is as ever"
+        assert second == texts(mixture, 20, 60, form)[20:], "a sample depends on its index alone"
+        read = [[written.read(mixture.sources[0].task, text) for text in lines] for lines in (first, second)]
+        assert read[0] == read[1], "the same problems"
+
+
+def test_wordings_repeat_where_spaces_are_drawn_anew() -> None:
+    mixture = Mixture([Source(task_named("dialogue"), Uniform(1, 2), 0, "train")], samples=20, redraw=True)
+    passes = [texts(mixture, start, 20, "plain+spaces") for start in (0, 20)]
+    assert passes[0] != passes[1]
+    assert [text.replace(" ", "") for text in passes[0]] == [text.replace(" ", "") for text in passes[1]]

@@ -52,6 +52,7 @@ from arith.experiment.experiment import Experiment
             {"format": "padded:width=20", "data": {"schedule": 9, "first_digits": "1-25"}},
             "operand of 25 digits does not fit the format's width of 20",
         ),
+        ({"data": {"redraw": True}}, "data.redraw is of a fixed set"),
         ({"data": {"samples": 0}}, "a fixed set has 1 sample or more"),
         (
             {"format": "interleaved", "data": {"mix": "50% addition:operands=3"}},

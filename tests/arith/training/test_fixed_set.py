@@ -61,3 +61,9 @@ def test_a_fixed_set_is_written_once_and_gives_the_batches_of_one_written_anew(
 def test_only_what_comes_again_is_kept(samples: int | None, kept: bool) -> None:
     experiment = experiment_with(data={"samples": samples})  # 12 steps of 16
     assert (FixedSet.of(experiment.training_data(), 12 * 16, CPU) is not None) == kept
+
+
+def test_a_set_that_is_decorated_anew_is_not_kept() -> None:
+    for form, kept in (("plain+spaces", False), ("padded-reversed", True)):
+        experiment = experiment_with(format=form, data={"samples": 50, "redraw": True})
+        assert (FixedSet.of(experiment.training_data(), 192, CPU) is not None) == kept
