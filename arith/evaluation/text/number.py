@@ -130,7 +130,10 @@ def _pattern(form: Format, task: Task) -> re.Pattern[str]:
     marks = re.escape(form.decoration.symbols) if form.decoration is not None else ""
     if marks:
         digits = f"[0-9](?:[{marks}]*[0-9])*"
-        return re.compile(f"{_MINUS}?{digits}" if form.answer == "msb" else f"{digits}(?:{_MINUS}(?![0-9]))?")
+        # Index hints stand before each digit, the first one too: -ⓢ1. A space there would make a sign of a minus.
+        if form.answer == "msb":
+            return re.compile(rf"(?:{_MINUS}(?:(?!\s)[{marks}])?)?{digits}")
+        return re.compile(f"{digits}(?:{_MINUS}(?![0-9]))?")
     if form.answer == "lsb" and task.signed:
         return re.compile(rf"{_NUMBER}(?:{_MINUS}(?!\s*[0-9]))?")
     return re.compile(_NUMBER)

@@ -32,6 +32,8 @@ WRITTEN = [
     ("addition", "interleaved"),
     ("subtraction", "plain"),
     ("subtraction", "reversed"),
+    ("subtraction", "plain+hints"),
+    ("subtraction", "plain+groups"),
     ("multiplication", "padded:width=3"),
     ("copy", "plain"),
     ("dialogue", "plain"),
