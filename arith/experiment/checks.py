@@ -12,6 +12,9 @@ from arith.errors import UsageError
 from arith.model.summing import RunningSums
 from arith.tasks.base import Traced
 
+# Bounds for typing errors: torch overflows on larger tensors, and a stack of more layers takes hours to build.
+LARGEST = {"layers": 10_000, "loops": 10_000, "width": 2**20, "hidden": 2**20}
+
 
 def check_numbers(config: RunConfig) -> None:
     """Refuse numbers outside their ranges, and shapes that no model has.
@@ -24,6 +27,9 @@ def check_numbers(config: RunConfig) -> None:
     """
     check_ranges(config)
     model = config.model
+    for name, most in LARGEST.items():
+        if getattr(model, name) > most:
+            raise UsageError(f"model.{name} is {most:,} at most, got {getattr(model, name):,}")
     if not 1 <= model.in_loops <= model.layers:
         raise UsageError(
             f"model.looped says how many of the layers are in the loops: 1 to model.layers, which is "

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from arith.process.files import write_whole
+from arith.process.files import append_whole, write_whole
 from arith.process.progress import say
 from arith.results.schema import METRICS
 
@@ -28,8 +28,7 @@ class Log:
     def write(self, row: dict[str, Any]) -> None:
         self._latest |= row
         # Opened for each row, so that a process that is killed loses none: closing hands it to the system.
-        with self._path.open("a", encoding="utf-8") as opened:
-            opened.write(json.dumps(row) + "\n")
+        append_whole(self._path, json.dumps(row) + "\n")
         if self._mirror is not None:
             self._mirror.write(row)
 

@@ -17,7 +17,7 @@ from arith.model.cost import STATE_BYTES, activation_bytes, seconds, training_fl
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
 from arith.results.tables import align_columns
-from arith.training.environment import find_device, keep_freed_memory, matmul_precision
+from arith.training.environment import explain_out_of_memory, find_device, keep_freed_memory, matmul_precision
 from arith.training.step import autocast
 
 # FLOPs of one timed pass through a layer, forward and backward: 10 ms at 50 GFLOP/s, or at 100 TFLOP/s on a GPU. Much
@@ -122,7 +122,11 @@ def _measure_flops_per_second(config: RunConfig) -> float:
     # As many samples as come to that many FLOPs: more would time the same rate for longer.
     most = PROBED_FLOPS[device.type] / (flops_per_step(experiment) / training.batch)
     batch = experiment.training_data().batch(0, min(training.batch, max(1, int(most))), device)
-    with matmul_precision(training), _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster:
+    with (
+        explain_out_of_memory(training, experiment.tokens),
+        matmul_precision(training),
+        _one_thread() if device.type == "cpu" else nullcontext(1.0) as faster,
+    ):
         model = experiment.model().to(device)
         keep_freed_memory()
         times = [_pass_seconds(model, batch, training) for _ in range(1 + PROBES)]

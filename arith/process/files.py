@@ -26,6 +26,25 @@ def write_whole(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def append_whole(path: Path, text: str) -> None:
+    """Add lines to a file, all or none of them.
+
+    Args:
+        path: the file, which is created if it is not there.
+        text: the lines.
+
+    Raises:
+        OSError: they cannot be written, and the file is as it was.
+    """
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        os.truncate(path, before)  # a full disk would leave half a line
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+
+
 @contextmanager
 def building(path: Path) -> Iterator[Path]:
     """Write a file or a folder under a temporary name, which this yields, and rename it to `path` at the end.
@@ -76,8 +95,9 @@ def building(path: Path) -> Iterator[Path]:
         # safetensors reports a full disk as an error of its own, which is no OSError.
         raise OSError(errno.EIO, str(error), str(path)) from error
     except OSError as error:
-        if error.filename == str(aside):
-            error.filename, error.filename2 = str(path), None  # the name that the user knows
+        # Under the name that the user knows. A write that fails names no file at all, and pyarrow gives a text alone.
+        if error.filename in (None, str(aside)):
+            raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
         raise
     finally:
         if before.exists() and not path.exists():

@@ -44,11 +44,12 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 f"{folder} is in use by {opened.read().strip() or 'another process'}. "
                 "Wait until it has ended, or choose another --out"
             )
-        # Opened for appending, which empties nothing: only the holder may replace the name that the file holds.
-        opened.truncate(0)
-        opened.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        opened.flush()
         try:
+            # Opened for appending, which empties nothing: only the holder may replace the name that the file holds.
+            opened.truncate(0)
+            # Past Python's buffer, which would be written again, and fail again, when the file is closed.
+            with write_errors(folder):
+                os.write(opened.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
         finally:
             # The file of a run stays: removing it while another process has it open would let a third one lock a new

@@ -6,13 +6,12 @@ problem. Problems of a test set stand together, in the order in which they were 
 
 import dataclasses
 import json
-import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from arith.errors import UsageError
-from arith.process.files import write_whole
+from arith.process.files import append_whole, write_whole
 from arith.results.rows import read_row
 from arith.results.schema import Condition
 
@@ -163,13 +162,7 @@ class Writer:
     def write(self, rows: Sequence[Prediction]) -> None:
         """Append the predictions of one test set."""
         # Flushed before its cell is saved to results.json: a result whose predictions are missing is tested again.
-        before = self._path.stat().st_size
-        try:
-            with self._path.open("a", encoding="utf-8") as opened:
-                opened.write("".join(f"{_line(row)}\n" for row in rows))
-        except OSError:
-            os.truncate(self._path, before)  # a full disk leaves whole test sets, not half a line
-            raise
+        append_whole(self._path, "".join(f"{_line(row)}\n" for row in rows))
 
 
 def _line(row: Prediction) -> str:

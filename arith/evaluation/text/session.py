@@ -11,6 +11,7 @@ from arith.errors import UsageError
 from arith.evaluation.session import SavedCells, fingerprint, save_results
 from arith.evaluation.text.prompts import PromptSet, Respondent, TextTest, cell_key
 from arith.evaluation.text.replies import match_replies, read_replies
+from arith.process.files import append_whole
 from arith.process.hints import current_command
 from arith.process.progress import progress
 from arith.process.signals import catch_interrupts
@@ -90,10 +91,13 @@ def _ask(replier: Replier, asked: PromptSet, at_once: int) -> list[str]:
 
 def _append(transcript: Path, asked: PromptSet, replies: Sequence[str]) -> None:
     rows = zip(asked.ids(), asked.prompts, replies, asked.judge(replies), strict=True)
-    with transcript.open("a", encoding="utf-8") as opened:
-        for name, prompt, reply, judged in rows:
-            row = {"id": name, "prompt": prompt, "reply": reply, **judged._asdict()}
-            opened.write(json.dumps(row, ensure_ascii=False) + "\n")
+    lines = [
+        json.dumps({"id": name, "prompt": prompt, "reply": reply, **judged._asdict()}, ensure_ascii=False)
+        for name, prompt, reply, judged in rows
+    ]
+    # The whole set: half a line would be refused when the command is given again.
+    append_whole(transcript, "".join(f"{line}
+" for line in lines))
 
 
 def score_replies(path: Path, who: Respondent) -> Results:
