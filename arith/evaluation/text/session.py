@@ -96,8 +96,7 @@ def _append(transcript: Path, asked: PromptSet, replies: Sequence[str]) -> None:
         for name, prompt, reply, judged in rows
     ]
     # The whole set: half a line would be refused when the command is given again.
-    append_whole(transcript, "".join(f"{line}
-" for line in lines))
+    append_whole(transcript, "".join(f"{line}\n" for line in lines))
 
 
 def score_replies(path: Path, who: Respondent) -> Results:
