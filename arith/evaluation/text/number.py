@@ -113,16 +113,14 @@ def judge_reply(task: Task, form: Format, prompt: str, reply: str, answer: str) 
     >>> judge_reply(Addition(), format_named("reversed"), "17+4=", " 12", "21")
     Judged(right=True, rule='opens')
     """
-    rule: Rule = "working"
-    if form.working is None:
-        found = find_number(reply, form, task)
-        if found is None:
-            return Judged(False, None)
-        reply, rule = f" {found.text}" if isinstance(task, Worded) else found.text, found.rule
+    found = Found(reply.strip(), "working") if form.working is not None else find_number(reply, form, task)
+    if found is None:
+        return Judged(False, None)
+    between = " " if isinstance(task, Worded) else ""
     try:
-        return Judged(form.read(task, prompt + (reply.strip() if rule == "working" else reply))[1] == answer, rule)
+        return Judged(form.read(task, prompt + between + found.text)[1] == answer, found.rule)
     except ValueError:  # nothing that the format writes, such as a sign where there is none
-        return Judged(False, rule)
+        return Judged(False, found.rule)
 
 
 def _pattern(form: Format, task: Task) -> re.Pattern[str]:
