@@ -25,6 +25,7 @@ from arith.cli import (
 )
 from arith.cli.framework import click
 from arith.errors import RunError, UsageError
+from arith.process.cores import yield_idle_cores
 from arith.process.files import is_misnamed
 from arith.process.signals import Interrupted
 
@@ -126,4 +127,5 @@ for module in (
 
 def main() -> None:
     """The entry point of the `arith` command."""
+    yield_idle_cores()
     cli(prog_name="arith", args=sys.argv[1:])

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from arith.process.cores import CoreWait
 from arith.process.files import append_whole, write_whole
 from arith.process.progress import say
 from arith.results.schema import METRICS
+
+SHARED = 0.2  # share of its time that a run waits for a core, above which its progress line says so
 
 
 class Log:
@@ -21,6 +24,7 @@ class Log:
     def __init__(self, folder: Path, rows: list[dict[str, Any]], tensorboard: bool) -> None:
         self._path = folder / METRICS
         self._latest: dict[str, Any] = {}
+        self._wait = CoreWait()
         self._mirror = Mirror(folder / "tensorboard") if tensorboard else None
         # Anew and at once: rows beyond the checkpoint, and one that a kill cut off, would otherwise stay in between.
         write_whole(self._path, "".join(json.dumps(row) + "\n" for row in rows))
@@ -33,10 +37,12 @@ class Log:
             self._mirror.write(row)
 
     def note(self) -> str:
+        """What the progress line says beside the steps."""
         shown = {"loss": "{:.4f}", "accuracy": "{:.1%}"}
-        return ", ".join(
-            f"{name} {form.format(self._latest[name])}" for name, form in shown.items() if name in self._latest
-        )
+        parts = [f"{name} {form.format(self._latest[name])}" for name, form in shown.items() if name in self._latest]
+        waited = self._wait.share()
+        # Or a step that takes several times as long as yesterday would be a riddle.
+        return ", ".join(parts + [f"other processes hold the cores {waited:.0%} of the time"] * (waited > SHARED))
 
 
 class Mirror:
