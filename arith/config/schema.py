@@ -222,11 +222,6 @@ class EvaluationConfig:
         """The length of the longest operand tested."""
         return max((*self.digits, *itertools.chain(*(grid_lengths(self.grid) if self.grid else []))), default=1)
 
-    def samples_at(self, digits: int) -> int:
-        """The number of problems in a test set of some length."""
-        # Attention is quadratic in length: at full size the longest tests would cost more than all others together.
-        return self.samples if digits <= 100 else self.long_samples
-
 
 @dataclass(frozen=True)
 class RunConfig:

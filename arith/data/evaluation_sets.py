@@ -8,8 +8,7 @@ from arith.catalogue.named import format_named, task_named
 from arith.config.ranges import check_ranges
 from arith.config.reading import grid_lengths
 from arith.config.schema import EvaluationConfig
-from arith.data.problems import find_suite
-from arith.errors import UsageError
+from arith.errors import UsageError, did_you_mean
 from arith.results.schema import GRID, Condition
 from arith.tasks.base import Task
 from arith.tasks.cells import Cells
@@ -17,6 +16,21 @@ from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 from arith.tasks.sampling import Source
 from arith.tasks.suites import SUITES, Suite, SuiteName
+
+
+def find_suite(name: str) -> SuiteName:
+    """Check the name of a test suite.
+
+    Raises:
+        UsageError: no suite has this name.
+
+    >>> find_suite("chains")
+    Traceback (most recent call last):
+    arith.errors.UsageError: no test suite is called 'chains'. Did you mean 'chain'? Suites: random, unequal, ...
+    """
+    if name not in SUITES:
+        raise UsageError(f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}")
+    return name
 
 
 def longest(name: str, task: Task, form_name: str, form: Format, digits: int) -> tuple[int, int]:
@@ -105,7 +119,8 @@ class EvaluationSets:
     def conditions(self) -> list[Condition]:
         """The test sets of the configuration: short lengths first, then the cells of its grid."""
         found = [
-            Condition(suite, digits, self.config.samples_at(digits))
+            # Attention is quadratic in length: at full size the longest tests would cost more than all others together.
+            Condition(suite, digits, self.config.samples if digits <= 100 else self.config.long_samples)
             for digits in sorted(set(self.config.digits))
             for suite in self.suites()
         ]

@@ -7,13 +7,14 @@ from arith.catalogue.named import task_named
 from arith.catalogue.settings import errors_about
 from arith.config.reading import digit_range
 from arith.config.schema import DataConfig
-from arith.errors import UsageError, did_you_mean
+from arith.data.evaluation_sets import find_suite
+from arith.errors import UsageError
 from arith.tasks.base import Task
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Sampler, Scheduled, Uniform, UniformValues
 from arith.tasks.sampling import Source
 from arith.tasks.stream import Split, check_seed
-from arith.tasks.suites import SUITES, Suite, SuiteName
+from arith.tasks.suites import Suite
 
 
 @dataclass(frozen=True)
@@ -104,21 +105,6 @@ def mix_problems(trained: Sequence[Share], data: DataConfig, split: Split) -> Mi
         raise
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def find_suite(name: str) -> SuiteName:
-    """Check the name of a test suite.
-
-    Raises:
-        UsageError: no suite has this name.
-
-    >>> find_suite("chains")
-    Traceback (most recent call last):
-    arith.errors.UsageError: no test suite is called 'chains'. Did you mean 'chain'? Suites: random, unequal, ...
-    """
-    if name not in SUITES:
-        raise UsageError(f"no test suite is called '{name}'.{did_you_mean(name, SUITES)} Suites: {', '.join(SUITES)}")
-    return name
 
 
 def suite_problems(task: str, suite: str, data: DataConfig) -> Mixture:

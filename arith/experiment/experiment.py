@@ -28,6 +28,8 @@ from arith.results.schema import Condition
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
+from arith.tasks.mixture import Mixture
+from arith.tasks.stream import Split
 
 if TYPE_CHECKING:
     from arith.experiment.pretrained import PretrainedFolder
@@ -67,8 +69,8 @@ class Experiment:
         trained = shares(config.task, config.data)
         problems = mix_problems(trained, config.data, "train")
         form, tested_form = format_named(config.format), format_named(config.tested_format)
-        data = Dataset(problems, form)
         tests = EvaluationSets(config.tested_task, task_named(config.tested_task), tested_form, config.evaluation)
+        data = Dataset(problems, form)
         # Every (task, format, digits) that is written: tables of positions are made for the longest sequence.
         pairs = zip(trained, problems.sources, strict=True)
         lines = [(share.name, share.task, config.format, form, source.longest) for share, source in pairs]
@@ -153,12 +155,14 @@ class Experiment:
 
     def training_data(self) -> Dataset:
         # With loss = line a model learns to write the problem as well, not the answer alone.
-        problems = mix_problems(self.trained, self.config.data, "train")
-        whole = replace(problems, whole=self.config.training.loss == "line")
+        whole = replace(self._problems("train"), whole=self.config.training.loss == "line")
         return self.dataset(whole, self.format, self.supervision)
 
     def validation_data(self) -> Dataset:
-        return self.dataset(mix_problems(self.trained, self.config.data, "validation"), self.format)
+        return self.dataset(self._problems("validation"), self.format)
+
+    def _problems(self, split: Split) -> Mixture:
+        return mix_problems(self.trained, self.config.data, split)
 
     def test_data(self, suite: str, digits: int) -> Dataset:
         # Any number of problems: a suite's are endless.

@@ -30,7 +30,7 @@ def accuracy_table(drawn: Sequence[Curve]) -> str:
         succeeded = f"{curve.succeeded}/{curve.seeds}"
         about = [curve.label, curve.suite, f"{low}-{high}", str(curve.seeds), fitted]
         rows.append([*about, *cells, str(curve.reaches or "-"), succeeded])
-    # Lengths above 100 digits have fewer problems (see `EvaluationConfig.samples_at`), and the note must say so.
+    # Lengths above 100 digits have fewer problems (see `EvaluationSets.conditions`), and the note must say so.
     counts = sorted({(point.digits > 100, cell.n) for curve in drawn for point in curve.points for cell in point.cells})
     described = ", ".join(f"{n}{' above 100 digits' if long else ''}" for long, n in counts)
     note = f"Exact match in %, median over seeds (worst seed) by digits of the longer operand; n = {described} a seed."

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arith.config.schema import RunConfig
 from arith.data.batch import Batch
-from arith.data.problems import find_suite
+from arith.data.evaluation_sets import find_suite
 from arith.errors import UsageError
 from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
