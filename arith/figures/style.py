@@ -2,6 +2,9 @@
 
 import contextlib
 import csv
+import functools
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +21,7 @@ from matplotlib.figure import Figure
 
 from arith.errors import UsageError
 from arith.process.files import building, write_errors
+from arith.process.progress import say
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can distinguish, with grey in place of yellow, which
 # is lost on white. In print without colour, markers and dashes distinguish the curves.
@@ -41,6 +45,7 @@ STYLE: dict[Any, Any] = {
     "ytick.major.size": 2.5,
 }
 COLUMN, PAGE = 3.4, 7.0  # inches: the width of a column and of the text on a paper's page
+GLYPH = r"Glyph (\d+) .*missing from"  # how matplotlib's warning of a missing character begins
 TITLE = 0.22  # inches that a title adds at the top
 FORMATS = ("png", "pdf", "svg")
 
@@ -92,8 +97,28 @@ def canvas(
     >>> pyplot.close(page.figure)
     """
     # Saving must happen inside as well: some settings, the salt of svg among them, are read only then.
-    with pyplot.rc_context(STYLE | dict(changes)):
+    with pyplot.rc_context(STYLE | dict(changes)), _name_missing_glyphs():
         yield Canvas(width, height, title)
+
+
+@contextlib.contextmanager
+def _name_missing_glyphs() -> Iterator[None]:
+    """Name the characters that the font lacks in one line, where matplotlib warns of each one in each file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", GLYPH)
+        yield
+    found = [(re.match(GLYPH, str(one.message)), one) for one in caught]
+    lacking = dict.fromkeys(chr(int(match[1])) for match, _ in found if match)
+    if lacking:
+        _report_missing("".join(lacking))
+    for match, one in found:
+        if not match:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
+@functools.cache  # once a command, which may draw several figures with the same labels
+def _report_missing(characters: str) -> None:
+    say(f"the font of figures lacks {characters}: a box is drawn for each. Write titles and labels without them")
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 200) -> list[Path]:

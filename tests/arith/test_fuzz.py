@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import re
+import resource
 import shutil
 import typing
 from collections.abc import Iterator
@@ -82,7 +83,7 @@ def check(ended: Result, folder: Path, before: dict[Path, bytes | None]) -> None
 
 
 def is_whole(path: Path, content: bytes) -> bool:
-    ends = {".png": b"IEND\xaeB`\x82", ".pdf": b"%%EOF\n", ".svg": b"</svg>\n", ".parquet": b"PAR1"}
+    ends = {".png": b"IEND\xaeB`\x82", ".pdf": b"%%EOF\n", ".svg": b"</svg>\n"}
     if path.suffix in (".json", ".jsonl"):
         try:
             json.loads(content)
@@ -453,3 +454,53 @@ def test_any_damage(world: Path, place: Path, data: st.DataObject) -> None:
         content = content[:at] + data.draw(st.binary(max_size=3)) + content[at + data.draw(st.integers(0, 9)) :]
     (place / name).write_bytes(content)
     check(call(*command), place, listing(place) | {place / name: content})
+
+
+WRITERS = (
+    ("evaluate", "run", "--test-digits", "1", "--samples", "30", "--anatomy", "--out", "{}/out.json"),
+    ("evaluate", "run", "--test-digits", "1", "--samples", "30", "--predictions", "{}/out.jsonl"),
+    ("evaluate", "--prompts", "{}/out.jsonl", "--test-digits", "1,2", "--samples", "30"),
+    ("plot", "run", "--out", "{}/out"),
+    ("plot", "run", "--kind", "grid", "--out", "{}/out"),
+    ("plot", "run", "--kind", "training", "--out", "{}/out"),
+    ("eject", "rope", "--out", "{}/out.py"),
+    ("generate", "addition", "--samples", "900", "--out", "{}/out.jsonl"),
+    ("generate", "addition", "--samples", "900", "--out", "{}/out.txt"),
+    ("generate", "addition", "--samples", "900", "--out", "{}/out.parquet"),
+    ("show", "encoding", "nope", "--out", "{}/out"),
+    ("show", "attention", "run", "1+2", "--out", "{}/out"),
+    ("show", "gallery", "--pictures", "{}/out"),
+    ("export", "run", "--to", "{}/out"),
+    ("train", "addition", *TINY, "--out", "{}/out"),
+    ("reproduce", "one.toml", "--out", "{}/out"),
+    ("sweep", "grid.toml", "--out", "{}/out"),
+)
+
+
+@fixed
+@given(command=st.sampled_from(WRITERS[:-1]), size=st.integers(0, 5_000))
+def test_any_writing_on_a_full_disk(world: Path, place: Path, command: tuple[str, ...], size: int) -> None:
+    before, limits = refresh(world, place), resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A file that may not grow fails as on a full disk, within what writes it.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        ended = call(*(part.replace("{}", "empty") for part in command))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    check(ended, place, before)
+    assert ended.exit_code in (0, 1)
+
+
+@pytest.mark.parametrize("command", WRITERS, ids=" ".join)
+def test_no_writing_into_a_folder_that_is_read_only(world: Path, place: Path, command: tuple[str, ...]) -> None:
+    before = refresh(world, place)
+    (place / "empty").chmod(0o555)
+    try:
+        if os.access(place / "empty", os.W_OK):
+            pytest.skip("root may write anywhere")
+        ended = call(*(part.replace("{}", "empty") for part in command))
+    finally:
+        (place / "empty").chmod(0o755)
+    check(ended, place, before)
+    assert ended.exit_code == 1
+    assert "Permission denied" in ended.stderr

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -127,3 +128,24 @@ def test_a_figure_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UsageError, match="cannot be written"):
         style.save_figure(pyplot.figure(), tmp_path / "file" / "figure")
+
+
+def test_characters_that_the_font_lacks_are_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    style._report_missing.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("one", "other"):
+            draw_accuracy(curves([cell("\u6f22\u5b57", d) for d in (1, 4)], "random"), tmp_path / name, "\u6f22")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "lacks \u6f22\u5b57" in said
+
+
+@pytest.mark.parametrize("name", [".", "..", ""])
+def test_a_folder_is_no_figures_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="named without an ending"):
+        style.save_figure(pyplot.figure(), Path(name))
+    assert not [*tmp_path.iterdir()]

@@ -1,10 +1,15 @@
 """Files and folders that are whole or what they were before."""
 
+import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
-from arith.process.files import building, write_whole
+from arith.process.files import append_whole, building, write_whole
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -86,3 +91,54 @@ def test_a_text_is_replaced_at_once(tmp_path: Path) -> None:
     write_whole(tmp_path / "text", "one")
     write_whole(tmp_path / "text", "two")
     assert tree(tmp_path) == {"text": "two"}
+
+
+def test_a_file_takes_no_folders_place(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    write(target, "mine", as_folder=True)
+    with pytest.raises(IsADirectoryError, match="target"):
+        write_whole(target, "new")
+    assert tree(tmp_path) == {"target/inside": "mine"}
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_a_pipe_or_device_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        write_whole(pipe, "text")
+        assert os.read(reader, 9) == b"text"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo(), "a file in the place of /dev/null would be there for the whole machine"
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Files end at 100 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_an_error_names_the_file_that_the_user_knows(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File too large") as raised:
+        write_whole(tmp_path / "text", "x" * 200)
+    assert raised.value.filename == str(tmp_path / "text")
+    with pytest.raises(OSError, match="File too large"), building(tmp_path / "weights") as aside:
+        save_file({"weights": numpy.zeros(200)}, aside)
+    with pytest.raises(FileNotFoundError) as raised:
+        write_whole(tmp_path / "missing" / "text", "x")
+    assert raised.value.filename == str(tmp_path / "missing" / "text")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_lines_are_added_whole_or_not_at_all(tmp_path: Path) -> None:
+    append_whole(tmp_path / "lines", "one\n")
+    with pytest.raises(OSError, match="File too large"):
+        append_whole(tmp_path / "lines", "two\n" + "x" * 200 + "\n")
+    assert tree(tmp_path) == {"lines": "one\n"}
