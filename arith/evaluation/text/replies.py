@@ -44,11 +44,16 @@ def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
     """
     # A share of a test set is refused: an accuracy over the problems that a model chose to answer is no accuracy.
     replies = read_replies(path)
-    tests: dict[tuple[TextTest, Condition], None] = {}
+    tests: dict[tuple[TextTest, Condition], str] = {}
     for name in replies:
-        tests.setdefault(_parse_id(name, path))
-    for of, test in tests:
-        asked = of.problems(test)
+        tests.setdefault(_parse_id(name, path), name)
+    for (of, test), first in tests.items():
+        try:
+            asked = of.problems(test)
+        except UsageError:
+            raise
+        except ValueError as error:  # an id that reads well and names no problems, such as a grid's of one length
+            raise _unknown(first, path, error) from error
         missing = [name for name in asked.ids() if name not in replies]
         if missing:
             raise UsageError(f"{path} lacks {len(missing)} of {test.n} replies, the first to {missing[0]}")
@@ -64,4 +69,8 @@ def _parse_id(name: str, path: Path) -> tuple[TextTest, Condition]:
             raise ValueError("no such row")
         return TextTest(task, form, int(seed), int(shots)), test
     except ValueError as error:
-        raise UsageError(f"{path}: id {name!r} is none that arith evaluate --prompts wrote ({error})") from error
+        raise _unknown(name, path, error) from error
+
+
+def _unknown(name: str, path: Path, error: ValueError) -> UsageError:
+    return UsageError(f"{path}: id {name!r} is none that arith evaluate --prompts wrote ({error})")

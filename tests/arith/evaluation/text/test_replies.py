@@ -162,5 +162,11 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     refused("line 2: expected", whole[0], "{")
     refused("line 1: expected", json.dumps({"id": rows[0]["id"]}))
     refused("id and reply are texts", json.dumps({"id": rows[0]["id"], "reply": 12}))
-    refused("is none that arith evaluate --prompts wrote", json.dumps({"id": "17", "reply": "12"}))
+    for name in (
+        "17",
+        "addition/plain/1/0/grid/3/6/0",
+        "addition/plain/1/0/grid/0x2/6/0",
+        "addition/plain/1/-2/random/3/6/0",
+    ):
+        refused("is none that arith evaluate --prompts wrote", json.dumps({"id": name, "reply": "12"}))
     refused("holds no replies", "")
