@@ -53,7 +53,7 @@ def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
         except UsageError:
             raise
         except ValueError as error:  # an id that reads well and names no problems, such as a grid's of one length
-            raise _unknown(first, path, error) from error
+            raise _refusal(first, path, error) from error
         missing = [name for name in asked.ids() if name not in replies]
         if missing:
             raise UsageError(f"{path} lacks {len(missing)} of {test.n} replies, the first to {missing[0]}")
@@ -69,8 +69,8 @@ def _parse_id(name: str, path: Path) -> tuple[TextTest, Condition]:
             raise ValueError("no such row")
         return TextTest(task, form, int(seed), int(shots)), test
     except ValueError as error:
-        raise _unknown(name, path, error) from error
+        raise _refusal(name, path, error) from error
 
 
-def _unknown(name: str, path: Path, error: ValueError) -> UsageError:
+def _refusal(name: str, path: Path, error: ValueError) -> UsageError:
     return UsageError(f"{path}: id {name!r} is none that arith evaluate --prompts wrote ({error})")
