@@ -178,8 +178,9 @@ def _seen(experiment: Experiment, keys: Mapping[Condition, CellKey]) -> dict[Con
     possible = [test for test in keys if test.suite != GRID or sum(test.operand_lengths or ()) <= SHARED_DIGITS]
     if not possible:
         return dict.fromkeys(keys, 0)
+    trained = experiment.training_data().problems
     drawn = [(experiment.tests.problems([test]).sources[0], test.n) for test in possible]
-    counts = count_seen(drawn, experiment.training_data().problems, keys[possible[0]].samples)
+    counts = count_seen(drawn, trained, keys[possible[0]].samples)
     return dict.fromkeys(keys, 0) | dict(zip(possible, counts, strict=True))
 
 
