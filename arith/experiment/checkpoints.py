@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from arith.errors import RunError
+from arith.errors import RunError, UsageError
 from arith.process.files import BUILDING, building, step_folders
 
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -39,8 +39,17 @@ class Checkpoint:
         return Checkpoint(step, model.state_dict(), flat)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Load the weights into a model, and the moments into an optimiser if one is given."""
-        model.load_state_dict(self.model)
+        """Load the weights into a model, and the moments into an optimiser if one is given.
+
+        Raises:
+            UsageError: the weights are of a model of another shape.
+        """
+        try:
+            model.load_state_dict(self.model)
+        except RuntimeError as error:
+            # torch lists every tensor, one a line below a heading; the first says enough.
+            first = str(error).partition("\n")[2].strip().partition("\n")[0] or str(error)
+            raise UsageError(f"the weights are not of the model that the configuration describes: {first}") from error
         if optimizer is not None:
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in self.optimizer.items():

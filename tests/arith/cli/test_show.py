@@ -1,6 +1,9 @@
 """Batches, cards and attention, shown."""
 
 import csv
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +72,11 @@ def test_one_picture_as_files(arith: Callable[..., Result], tmp_path: Path) -> N
     rows = (tmp_path / "own" / "alibi.csv").read_text().splitlines()
     assert rows[1] == "alibi,scores,1,1,1,0"
     assert "figure   own/alibi.png" in shown.stdout
+
+
+def test_a_terminal_of_another_encoding_shows_a_replacement() -> None:
+    command = [sys.executable, "-m", "arith", "show", "batch", "addition", "--format", "reversed+hints", "--rows", "1"]
+    shown = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "cp1252"}, capture_output=True)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith(b"token ")
+    assert b"?" in shown.stdout

@@ -1,6 +1,7 @@
 """Values as they are written, and differences between configurations."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -38,3 +39,23 @@ def test_ranges_that_are_none_are_refused(text: str) -> None:
 def test_half_a_grid_is_refused_as_it_was_written(text: str) -> None:
     with pytest.raises(UsageError, match=f"1-15 or 1-15x1-3, got '{text}'"):
         grid_lengths(text)
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "1-9999999999", "1-2,100001"])
+def test_lengths_end_long_before_memory_does(text: str) -> None:
+    with pytest.raises(UsageError, match="100,000 digits at most"):
+        digit_list(text)
+    with pytest.raises(UsageError, match="10,000 pairs of lengths at most"):
+        grid_lengths("1-99999x1-99999")
+
+
+@pytest.mark.parametrize("preset", [math.inf, 3, ["nano"], {"a": 1}, None])
+def test_a_preset_that_is_no_text_is_refused(preset: object) -> None:
+    with pytest.raises(UsageError, match="no model preset is called"):
+        RunConfig.of({"model": {"preset": preset}})
+
+
+@pytest.mark.parametrize(("table", "name"), [("training", "clip"), ("training", "steps"), ("model", "width")])
+def test_whole_numbers_end_at_64_bits(table: str, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} is .* of 64 bits at most"):
+        RunConfig.of({table: {name: 10**400}})

@@ -18,6 +18,8 @@ from arith.experiment.experiment import Experiment
         ({"evaluation": {"suites": "chains"}}, "no test suite is called 'chains'. Did you mean 'chain'"),
         ({"data": {"carry_mix": 1.5}}, "carry_mix is a share between 0 and 1"),
         ({"model": {"heads": 3}}, "a model's width is a multiple of its heads"),
+        ({"model": {"hidden": 10**18}}, "model.hidden is 1,048,576 at most"),
+        ({"model": {"layers": 10**9}}, "model.layers is 10,000 at most"),
         ({"model": {"key_heads": 3}}, "model.heads is a multiple of model.key_heads"),
         ({"training": {"steps": 0}}, "training.steps is 1 or more, got 0"),
         ({"training": {"learning_rate": 0.0}}, "learning_rate is above 0"),

@@ -54,3 +54,25 @@ def test_what_a_kill_leaves_of_run_json_is_in_nobodys_way(arith: Arith, tmp_path
     (tmp_path / "run" / "lock").touch()
     (tmp_path / "run" / ".run.json.building-77").write_text("{")
     assert arith("train", *TINY, "--out", "run").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("run.json", {"imports": 3}, "imports is"),
+        ("run.json", {"imports": {"x.py": 3}}, "imports is"),
+        ("metrics.jsonl", {"seconds": ""}, "line 1: expected an object with step and seconds"),
+        ("metrics.jsonl", {"step": []}, "line 1: expected an object with step and seconds"),
+        ("run.json", {"config": {"model": {"width": 8}}}, "the weights are not of the model"),
+    ],
+)
+def test_a_run_that_was_edited_is_refused_in_words(
+    arith: Arith, tmp_path: Path, name: str, changes: dict[str, object], message: str
+) -> None:
+    assert arith("train", *TINY, "--out", "run").exit_code == 0
+    path = tmp_path / "run" / name
+    first, *others = path.read_text().splitlines() if name == "metrics.jsonl" else [path.read_text()]
+    path.write_text("\n".join([json.dumps({**json.loads(first), **changes}), *others, ""]))
+    refused = arith("evaluate", "run")
+    assert refused.exit_code == 2, refused.stderr
+    assert message in refused.stderr
