@@ -1,5 +1,6 @@
 """Replies to prompts, as they come back in a file of JSON lines, matched with the problems that their ids name."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,16 +45,22 @@ def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
     """
     # A share of a test set is refused: an accuracy over the problems that a model chose to answer is no accuracy.
     replies = read_replies(path)
-    tests: dict[tuple[TextTest, Condition], str] = {}
+    tests: dict[tuple[TextTest, Condition], list[str]] = {}
     for name in replies:
-        tests.setdefault(_parse_id(name, path), name)
-    for (of, test), first in tests.items():
+        tests.setdefault(_parse_id(name, path), []).append(name)
+    for (of, test), names in tests.items():
+        # Counted before the problems are drawn: an id can name a test set that no memory holds.
+        whole = len(names) >= test.n
         try:
-            asked = of.problems(test)
+            asked = of.problems(test if whole else dataclasses.replace(test, n=1))
         except UsageError:
             raise
         except ValueError as error:  # an id that reads well and names no problems, such as a grid's of one length
-            raise _refusal(first, path, error) from error
+            raise _refusal(names[0], path, error) from error
+        if not whole:
+            start, there = names[0].rpartition("/")[0], set(names)
+            first = next(name for row in range(test.n) if (name := f"{start}/{row}") not in there)
+            raise UsageError(f"{path} lacks {test.n - len(names)} of {test.n} replies, the first to {first}")
         missing = [name for name in asked.ids() if name not in replies]
         if missing:
             raise UsageError(f"{path} lacks {len(missing)} of {test.n} replies, the first to {missing[0]}")

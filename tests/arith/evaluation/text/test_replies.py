@@ -170,3 +170,10 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     ):
         refused("is none that arith evaluate --prompts wrote", json.dumps({"id": name, "reply": "12"}))
     refused("holds no replies", "")
+
+
+def test_an_id_of_a_test_set_that_no_memory_holds_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "said.jsonl"
+    path.write_text(json.dumps({"id": "addition/plain/1/0/random/3/100000000000/0", "reply": "1"}))
+    with pytest.raises(UsageError, match=r"lacks 99999999999 of 100000000000 replies, the first to .*/100000000000/1"):
+        list(match_replies(path))
