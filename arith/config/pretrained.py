@@ -1,9 +1,9 @@
 """The name of a pretrained model from which training starts: `hf:FOLDER`. No torch."""
 
-import json
 from pathlib import Path
 
 from arith.errors import UsageError
+from arith.process.reading import read_json
 
 ENCODING = "pretrained"  # the name of such a model's own encoding, in place of one from the catalogue
 PREFIX = "hf:"  # for what may come from elsewhere one day; a bare name would look like one on the Hugging Face hub
@@ -56,7 +56,7 @@ def folder_of(text: str) -> Path:
 def is_model(folder: Path) -> bool:
     """Whether `arith export` wrote the model in a folder."""
     try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = read_json(folder / CONFIG)
+    except UsageError:
         return False
     return isinstance(values, dict) and values.get("model_type") == "arith"

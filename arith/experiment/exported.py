@@ -19,6 +19,7 @@ from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.experiment.shipped import find_model
+from arith.fields import pop_field
 from arith.model.transformer import Transformer
 from arith.process.reading import read_json
 from arith.results.schema import Results
@@ -71,7 +72,8 @@ def open_model(place: Path, pretrained: bool = False) -> Run:
             )
         return run
     values = read_json(folder / CONFIG)
-    return ExportedRun(folder, config_of(values.get("run")), int(values.get("step", 0)))
+    step = pop_field(values, "step", int, 0, f"{folder / CONFIG}: ")
+    return ExportedRun(folder, config_of(values.get("run")), step)
 
 
 def config_of(run: Mapping[str, Any] | None) -> RunConfig:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from arith.config.pretrained import CONFIG, is_model
+from arith.config.schema import RunConfig
 from arith.errors import UsageError, did_you_mean
 from arith.experiment.inventory import claim
 from arith.process.reading import read_json
@@ -27,8 +28,11 @@ def read_test_settings(folder: Path) -> dict[str, str]:
     """The task and the format that a model of ours is tested on; nothing of another's."""
     if not is_model(folder):
         return {}
-    run = read_json(folder / CONFIG)["run"]
-    return {name: run["evaluation"][name] or run[name] for name in ("task", "format")}
+    run = read_json(folder / CONFIG).get("run")
+    if not isinstance(run, dict):
+        raise UsageError(f"{folder / CONFIG} holds no run. One is written by arith export")
+    config = RunConfig.of(run)
+    return {"task": config.tested_task, "format": config.tested_format}
 
 
 def find_model(place: Path) -> Path:

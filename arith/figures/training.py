@@ -1,7 +1,7 @@
 """Training curves from metrics.jsonl: loss and accuracy on validation problems against steps."""
 
 import json
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,16 +51,17 @@ def read_training(path: Path) -> Training:
             row = json.loads(line)
         except ValueError as error:
             raise UsageError(f"{file}, line {number}, is no JSON: {error}") from error
-        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+        step = row.get("step") if isinstance(row, dict) else None
+        if not isinstance(step, int) or not 0 <= step < 2**63:
             raise UsageError(f"{file}, line {number}: field 'step' is a whole number, got {line!r:.60}")
         # Loss is logged every few steps, accuracy far more rarely: a line need not have both.
         for name, points in series.items():
             if name in row:
                 value = row[name]
-                # Python's json reads NaN and Infinity, which no axis can show.
-                if not isinstance(value, int | float) or not math.isfinite(value):
+                # Python's json reads NaN and Infinity, and whole numbers beyond all floats: no axis can show them.
+                if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
                     raise UsageError(f"{file}, line {number}: field '{name}' is a number, got {value!r}")
-                points.append((row["step"], float(value)))
+                points.append((step, float(value)))
     if not any(series.values()):
         raise UsageError(f"{file} holds no {' and no '.join(NAMES)}")
     return Training(file.parent.name if file.name == METRICS else file.stem, series)

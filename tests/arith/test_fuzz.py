@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from arith.catalogue.entries import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS
 from arith.cli import cli
 from arith.config.schema import RunConfig
+from arith.experiment import shipped
 from arith.tasks import formats
 
 TINY = ("--steps", "2", "--batch", "4", "--digits", "1-2", "--test-digits", "2", "--samples", "5", "--model", "nano")
@@ -49,6 +50,7 @@ def build_world(folder: Path) -> Path:
         assert call("evaluate", "--prompts", "asked.jsonl", "--test-digits", "1", "--samples", "2").exit_code == 0
     finally:
         os.chdir(before)
+    shutil.copytree(shipped.FOLDER / "addition", folder / "exported")
     (folder / "empty").mkdir()
     (folder / "file.txt").write_text("text", encoding="utf-8")
     (folder / "one.toml").write_text('encoding = "rope"\ntraining.steps = 2\n', encoding="utf-8")
@@ -84,7 +86,7 @@ def check(ended: Result, folder: Path, before: dict[Path, bytes | None]) -> None
 
 def is_whole(path: Path, content: bytes) -> bool:
     ends = {".png": b"IEND\xaeB`\x82", ".pdf": b"%%EOF\n", ".svg": b"</svg>\n"}
-    if path.suffix in (".json", ".jsonl"):
+    if path.suffix in (".json", ".jsonl") and content.startswith(b"{"):
         try:
             json.loads(content)
         except ValueError:  # one a line: --prompts x.json holds lines too
@@ -392,6 +394,13 @@ DAMAGED = {
     ),
     "asked.jsonl": (("evaluate", "--replies", "asked.jsonl"),),
     "one.toml": (("train", "--recipe", "one.toml", "--dry-run"),),
+    "exported/config.json": (
+        ("ask", "exported", "1+2"),
+        ("evaluate", "exported", "--dry-run"),
+        ("evaluate", "--hf", "exported", "--dry-run"),
+    ),
+    "exported/model.safetensors": (("ask", "exported", "1+2"),),
+    "exported/results.json": (("plot", "exported", "--terminal"), ("evaluate", "exported", "--dry-run")),
 }
 WRONG: tuple[object, ...] = (
     None,

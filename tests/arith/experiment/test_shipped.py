@@ -1,6 +1,7 @@
 """Models that come along."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,3 +49,16 @@ def test_nothing_of_hugging_face_is_needed_to_ask(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert ran.stdout == "123+456 = 579   right\n", ran.stderr
+
+
+@pytest.mark.parametrize("changes", [{"run": 3}, {"run": {}, "step": []}, {"run": {"task": 3}}, {"step": 10**400}])
+@pytest.mark.parametrize("command", ["ask exported 1+2", "evaluate --hf exported --dry-run"])
+def test_an_exported_model_that_was_edited_is_refused_in_words(
+    arith: Callable[..., Result], tmp_path: Path, changes: dict[str, object], command: str
+) -> None:
+    shutil.copytree(shipped.FOLDER / "addition", tmp_path / "exported")
+    described = tmp_path / "exported" / "config.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | changes))
+    ended = arith(*command.split())
+    assert ended.exit_code == 2 or "--hf" in command
+    assert ended.exit_code == 0 or ended.stderr.startswith("Error: ")

@@ -3,7 +3,10 @@
 import warnings
 from pathlib import Path
 
-from arith.figures.training import Training, draw_training
+import pytest
+
+from arith.errors import UsageError
+from arith.figures.training import Training, draw_training, read_training
 
 
 def test_a_run_of_which_the_first_step_alone_is_logged_is_drawn(tmp_path: Path) -> None:
@@ -11,3 +14,10 @@ def test_a_run_of_which_the_first_step_alone_is_logged_is_drawn(tmp_path: Path) 
         warnings.simplefilter("error")
         files = draw_training([Training("run", {"loss": [(0, 1.0)], "accuracy": []})], tmp_path / "figure")
     assert all(file.is_file() for file in files)
+
+
+@pytest.mark.parametrize("row", ['{"step": 1, "loss": 1%s}', '{"step": 1%s, "loss": 1}', '{"step": -1, "loss": 1}'])
+def test_numbers_that_no_axis_shows_are_refused(tmp_path: Path, row: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(row.replace("%s", "0" * 400) + "\n")
+    with pytest.raises(UsageError, match=r"line 1: field '(loss|step)' is a"):
+        read_training(tmp_path)
