@@ -162,3 +162,12 @@ def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     train(Run.begin(folder, config), Experiment.of(config))
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """The files of a figure of each kind."""
+    # Here, or every test would wait for matplotlib.
+    from tests.arith.drawn import draw_each
+
+    return draw_each(tmp_path_factory.mktemp("drawn"))

@@ -10,6 +10,16 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from arith.encodings.base import Positions
 from arith.encodings.rope import RoPE
+from arith.encodings.rope_scaled import NTK, Interpolated, Llama3, LongRoPE, YaRN
+
+SCALED = [
+    Interpolated(8, highest=90, trained=30),
+    NTK(8, highest=90, trained=30),
+    NTK(8, highest=90, trained=30, alpha=2.0),
+    YaRN(8, highest=90, trained=30),
+    Llama3(8, highest=90, trained=30),
+    LongRoPE(8, highest=90, trained=30, factors=[1.0, 1.5, 2.0, 4.0]),
+]
 
 
 def random_ids(highest: int, levels: int = 1, tokens: int = 9) -> Tensor:

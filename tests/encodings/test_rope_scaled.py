@@ -12,6 +12,7 @@ from arith.encodings.rope import RoPE
 from arith.encodings.rope_scaled import NTK, Interpolated, Llama3, LongRoPE, Scaled, YaRN
 from arith.errors import UsageError
 from tests.encodings.rotating import (
+    SCALED,
     close,
     complex_scores,
     double,
@@ -21,15 +22,6 @@ from tests.encodings.rotating import (
     random_ids,
     scores,
 )
-
-SCALED = [
-    Interpolated(8, highest=90, trained=30),
-    NTK(8, highest=90, trained=30),
-    NTK(8, highest=90, trained=30, alpha=2.0),
-    YaRN(8, highest=90, trained=30),
-    Llama3(8, highest=90, trained=30),
-    LongRoPE(8, highest=90, trained=30, factors=[1.0, 1.5, 2.0, 4.0]),
-]
 
 
 def name(encoding: RoPE) -> str:

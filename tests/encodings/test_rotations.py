@@ -8,10 +8,11 @@ from arith.encodings.base import Positions
 from arith.encodings.compose import Part
 from arith.encodings.positions import Sequential
 from arith.encodings.rope import RoPE
-from arith.encodings.rope_scaled import NTK, Interpolated, Llama3, LongRoPE, YaRN
+from arith.encodings.rope_scaled import Interpolated, YaRN
 from arith.encodings.xpos import XPos
 from arith.errors import UsageError
 from tests.encodings.rotating import (
+    SCALED,
     close,
     double,
     random_heads,
@@ -19,14 +20,6 @@ from tests.encodings.rotating import (
     scores,
 )
 
-SCALED = [
-    Interpolated(8, highest=90, trained=30),
-    NTK(8, highest=90, trained=30),
-    NTK(8, highest=90, trained=30, alpha=2.0),
-    YaRN(8, highest=90, trained=30),
-    Llama3(8, highest=90, trained=30),
-    LongRoPE(8, highest=90, trained=30, factors=[1.0, 1.5, 2.0, 4.0]),
-]
 ROTATIONS = [
     RoPE(8),
     RoPE(8, share=0.5),

@@ -21,6 +21,7 @@ from arith.figures.training import Training, draw_training
 from arith.results.curves import curves
 from arith.results.error_classes import pool_anatomies
 from arith.results.grids import grids
+from tests.arith.drawn import draw_each
 from tests.arith.examples import anatomy, cell, grid_cells
 from tests.arith.figures.layout import check_layout
 
@@ -61,34 +62,6 @@ def test_titles_of_a_looped_models_maps_do_not_overlap(
     check_layout(kept[-1])
 
 
-def examples(folder: Path) -> dict[str, list[Path]]:
-    """A figure of each kind."""
-    shares = {"t5": 0.3, "coupled": 0.7, "nope": 0.0}
-    lines = [
-        cell(name, digits, 400 if digits < 5 else round(400 * share) - seed * 9 * (share > 0), seed=seed)
-        for name, share in shares.items()
-        for digits in (1, 4, 8, 20, 100)
-        for seed in range(2)
-    ]
-    steps = [(step, 2.0 ** (-step / 100)) for step in range(50, 850, 50)]
-    training = Training("run", {"loss": steps, "accuracy": [(step, 1 - loss) for step, loss in steps[::4]]})
-    map_of_head = np.tril(np.arange(64.0).reshape(1, 8, 8)) / 64
-    return {
-        "accuracy": draw_accuracy(curves(lines, "random"), folder / "accuracy", "Accuracy"),
-        "grid": draw_grids(grids(grid_cells("rope", 9, lambda a, b: 1 / max(a, b))), folder / "grid"),
-        "training": draw_training([training], folder / "training"),
-        "anatomy": draw_anatomy(
-            pool_anatomies([anatomy("t5", d, 20 * d) for d in (2, 5, 8)], "random"), folder / "anatomy"
-        ),
-        "attention": draw_attention("^12+3=51", (map_of_head,), folder / "attention", [(0, 0)]),
-    }
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    return examples(tmp_path_factory.mktemp("drawn"))
-
-
 def coarse(path: Path) -> np.ndarray:
     """A picture at a quarter of its size, so that how letters are smoothed does not matter."""
     pixels = image.imread(path)[..., :3]
@@ -109,7 +82,7 @@ def test_figures_look_as_they_did(drawn: dict[str, list[Path]], root: Path) -> N
 
 
 def test_figures_are_the_same_bytes_each_time(drawn: dict[str, list[Path]], tmp_path: Path) -> None:
-    second = examples(tmp_path)
+    second = draw_each(tmp_path)
     for name, files in drawn.items():
         assert [path.suffix for path in files] == [".png", ".pdf", ".svg", ".csv"]
         for one, other in zip(files, second[name], strict=True):

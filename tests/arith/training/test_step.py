@@ -15,13 +15,12 @@ from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.training.distributed import World
-from arith.training.feed import Feed
 from arith.training.loop import train
 from arith.training.optimiser import build_optimizer
 from arith.training.step import FiniteWatch, training_step
+from tests.arith.training.feeding import FORMATS, experiment_with, fed
 
 CPU = torch.device("cpu")
-FORMATS = ["padded-reversed", "reversed+hints", "plain+spaces"]  # the last with tokens that no model can know
 # Numbers on the host, or shapes that depend on numbers: a GPU would have to finish everything before.
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "unique2", "_unique2", "is_nonzero", "equal", "item"}
 SHORT = {
@@ -29,20 +28,6 @@ SHORT = {
     "model": {"width": 32, "hidden": 32},
     "evaluation": {"digits": [2], "samples": 10},
 }
-
-
-def experiment_with(**values: Any) -> Experiment:
-    base = {
-        "encoding": "t5",
-        "model": {"width": 32, "hidden": 32, "layers": 2},
-        "training": {"batch": 16, "steps": 12, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
-    }
-    return Experiment.of(RunConfig.of(base).with_values(values))
-
-
-def fed(experiment: Experiment, world: World | None = None, static: bool = False) -> Feed:
-    config = experiment.config.training
-    return Feed(experiment.training_data(), experiment.encoding(), config, CPU, world or World(), static)
 
 
 @pytest.mark.parametrize("form", FORMATS)
