@@ -23,6 +23,12 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
     if (folder is None) == (ship is None):  # both or neither
         raise UsageError("give the folder to make, --to DIR, or a name to ship it under, --ship NAME")
 
+    from arith.process.files import as_file_name
+
+    # A path would lead out of the folder of shipped models, or into one of them.
+    if ship is not None and (ship != as_file_name(ship) or not ship.strip(".")):
+        raise UsageError(f"--ship takes a name of letters, digits, dashes and dots, such as addition; got '{ship}'")
+
     from arith.config.pretrained import is_model
     from arith.experiment import shipped
     from arith.process.hints import command_line, require_package

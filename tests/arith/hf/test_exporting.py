@@ -33,6 +33,13 @@ def test_an_exported_run_answers_and_is_tested_like_the_run(arith: Callable[...,
     assert "exact match" in tables[0]
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../mine", "addition/mine", "a b"])
+def test_a_shipped_model_is_named_by_no_path(arith: Callable[..., Result], run: Path, name: str) -> None:
+    refused = arith("export", str(run), "--ship", name)
+    assert refused.exit_code == 2
+    assert "--ship takes a name" in refused.stderr
+
+
 def test_what_cannot_be_exported_is_refused(arith: Callable[..., Result], run: Path, tmp_path: Path) -> None:
     assert "--to DIR" in arith("export", str(run)).stderr
     (tmp_path / "mine").mkdir()
