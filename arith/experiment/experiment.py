@@ -195,7 +195,7 @@ class PretrainedExperiment(Experiment):
 
     def model(self) -> Transformer:
         """The model with its pretrained weights."""
-        torch.manual_seed(self.config.model.seed)  # weights that the folder lacks are drawn
+        torch.manual_seed(self.config.model.seed)  # whatever the model's own code draws
         return self.folder.model()
 
     def dataset(self, problems: Samples, form: Format, supervision: Supervision | None = None) -> Dataset:
