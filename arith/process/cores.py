@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 # How often an idle thread of GNU OpenMP, which torch brings along on Linux, looks for work before it sleeps. Its own
-# 300,000 keep a core busy for a millisecond, which another process, or another thread of this one, could have used:
-# beside two busy processes on two cores a step of the demo took 4 to 5 times its quiet time, and up to 40 times beside
-# five. With 2,000 it takes 2.5 times, its fair share being 2; a quiet machine loses nothing. Threads that never look
+# 300,000 keep a core busy for a millisecond, which another process, or another thread of this one, could have used.
+# Beside processes that do the same, such as tests and other trainings, steps of the demo then took up to 40 times
+# their quiet time, and 3 times with 2,000. A quiet machine loses nothing. Threads that never look
 # (OMP_WAIT_POLICY=passive) cost a quiet one half its speed: steps of small models wake them thousands of times a
-# second. Measured by benchmarks/shared_cores.py.
+# second. Fewer threads would be best on shared cores, but a run's last bits depend on their number. Measured by
+# benchmarks/shared_cores.py; docs/labbook.md has the numbers, also where 2,000 is not the better choice.
 SPINS = 2_000
 SCHEDSTAT = Path("/proc/self/schedstat")
 
