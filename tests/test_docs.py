@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from arith.config import recipe
 from tests.test_rooms import FOLDERS, ROOMS
 
 PAGES = {"CONTRIBUTING.md": 20, "docs/architecture.md": 20, "docs/adding.md": 8}
@@ -43,3 +44,10 @@ def test_folders_of_the_tree_are_there_and_none_is_left_out(root: Path) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
     there = {line.partition("/")[0] for line in tracked.splitlines() if "/" in line and not line.startswith(".")}
     assert folders == there
+
+
+def test_every_result_is_made_by_a_recipe_or_a_benchmark(root: Path) -> None:
+    """A file that a test once published by mistake stood among the results for days."""
+    programs = "".join(path.read_text() for path in (root / "benchmarks").rglob("*.py"))
+    made = {path.stem for path in (root / "results").glob("*.json")}
+    assert not {name for name in made - set(recipe.names()) if f"{name}.json" not in programs}
