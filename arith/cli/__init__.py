@@ -52,7 +52,7 @@ class ArithGroup(click.RichGroup if hasattr(click, "RichGroup") else click.Group
         except RunError as error:
             self._end(context, f"{_rank()}Error: {error}", EXIT_FAILED)
         except Interrupted as interrupted:
-            self._end(context, f"{_rank()}Interrupted and saved. Go on with: {interrupted.hint}", EXIT_INTERRUPTED)
+            self._end(context, f"{_rank()}Interrupted and saved. Resume with: {interrupted.hint}", EXIT_INTERRUPTED)
         except KeyboardInterrupt:
             self._end(context, "Interrupted.", EXIT_INTERRUPTED)
         except BrokenPipeError:

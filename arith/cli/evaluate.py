@@ -67,7 +67,7 @@ def command(
 
     RUN is a run, a folder that arith export wrote, or a name of `arith list shipped`. Without it, --hf tests a local
     model of Hugging Face by text, and --prompts and --replies any other. What the results file holds of the same model
-    and test is not measured again, so an interrupted command goes on.
+    and test is not measured again, so an interrupted command resumes.
     """
     tests = RequestedTests(task, format_name, test_digits, suites, grid, samples, seed)
     records = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("task", required=False)
 @run_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/TASK-ENCODING-SEED]")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--resume", is_flag=True, help="Resume the run in --out.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @click.option("--init", metavar="hf:FOLDER", help="A local pretrained causal model of Hugging Face to train on.")
 @click.option("--minutes", type=float, help="Train for so long: as many steps as fit are measured first.")
@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Train one model, test it by digit length, and draw its figure."""
     if resume and overwrite:
-        raise UsageError("--resume goes on with a run and --overwrite replaces it: give one of them")
+        raise UsageError("--resume continues a run and --overwrite replaces it: give one of them")
     if resume and out is None:
         raise UsageError("--resume needs --out, the folder of the run")
     if resume and minutes is not None:

@@ -78,7 +78,7 @@ class Run:
         if folder.exists() and any(not _is_leftover(path) for path in folder.iterdir()):
             if when_there == "refuse":
                 raise UsageError(
-                    f"{folder} exists. Go on with it by --resume, replace it by --overwrite, or choose --out"
+                    f"{folder} exists. Resume it by --resume, replace it by --overwrite, or choose --out"
                 )
             # Nothing is ever removed from a folder that is not known to be a run's.
             if not described.is_file():

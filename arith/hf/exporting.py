@@ -84,6 +84,6 @@ def _results_of(run: Run, step: int) -> Results:
     if steps != {step}:
         raise UsageError(
             f"{run.results} is about step {', '.join(map(str, sorted(steps)))}, and the model is of step {step}. "
-            "Go on with the run, which is tested at its end"
+            "Resume the run, which is tested at its end"
         )
     return results

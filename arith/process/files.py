@@ -154,7 +154,7 @@ def disk_errors(what: str, hint: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise RunError(f"{what} could not be written: {reason}. Make room, then go on with: {hint}") from error
+        raise RunError(f"{what} could not be written: {reason}. Make room, then resume with: {hint}") from error
 
 
 def step_folders(folder: Path) -> list[Path]:

@@ -68,7 +68,7 @@ class Compiled:
         """Switch to the eager loss for good; False if it is in use already, or memory ran out, which it cannot mend."""
         if self._compiled is None or isinstance(error, torch.OutOfMemoryError):
             return False
-        say(f"training goes on without compilation, which failed: {_first_line(error)}")
+        say(f"training continues without compilation, which failed: {_first_line(error)}")
         self._compiled = None
         return True
 

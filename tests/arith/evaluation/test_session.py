@@ -47,7 +47,7 @@ def test_an_interrupted_evaluation_goes_on(arith: Arith, tmp_path: Path, monkeyp
     monkeypatch.setattr(measuring, "evaluate", stopping)
     stopped = arith(*asked)
     assert stopped.exit_code == 130
-    assert "Go on with" in stopped.stderr
+    assert "Resume with" in stopped.stderr
     assert not (tmp_path / "run" / "evaluation.json").exists()
     before = len(tested)
     assert 5 <= before < 12
