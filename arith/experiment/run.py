@@ -77,9 +77,7 @@ class Run:
         described = folder / "run.json"
         if folder.exists() and any(not _is_leftover(path) for path in folder.iterdir()):
             if when_there == "refuse":
-                raise UsageError(
-                    f"{folder} exists. Resume it by --resume, replace it by --overwrite, or choose --out"
-                )
+                raise UsageError(f"{folder} exists. Resume it by --resume, replace it by --overwrite, or choose --out")
             # Nothing is ever removed from a folder that is not known to be a run's.
             if not described.is_file():
                 raise UsageError(f"{folder} holds no run (no run.json), so it is left alone. Choose another --out")
