@@ -30,7 +30,7 @@ from arith.experiment.provenance import provenance, results_folder
 from arith.experiment.run import Run
 from arith.figures import style
 from arith.kernels.attention import attention
-from arith.model import transformer as model_module
+from arith.model import block as model_module
 from arith.model.transformer import Transformer
 from arith.training.loop import train
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 # Asked for before anything imports Triton: the fused kernels run in its interpreter, without a GPU.
@@ -32,6 +33,18 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def environment_is_left_as_it_was() -> Iterator[None]:
+    """What a test leaves in the environment reaches the processes that later tests start."""
+    before = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    yield
+    after = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    changed = {name for name in {*before, *after} if before.get(name) != after.get(name) and name.startswith("ARITH")}
+    for name in changed:
+        del os.environ[name]
+    assert not changed
 
 
 @pytest.fixture(scope="session")

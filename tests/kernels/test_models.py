@@ -10,7 +10,7 @@ from arith.config.schema import ModelConfig
 from arith.data.dataset import Dataset
 from arith.kernels import windowed
 from arith.kernels.attention import attention
-from arith.model import transformer as model_module
+from arith.model import block as model_module
 from arith.model.cache import Cache
 from arith.model.transformer import Transformer
 from arith.tasks.addition import Addition

@@ -10,6 +10,7 @@ from click.testing import Result
 
 from arith.errors import RunError
 from arith.figures.report import draw_report
+from arith.process.progress import QUIET
 from arith.results.schema import Results
 from arith.sweeps.worker import RunOrder
 
@@ -120,6 +121,7 @@ def test_what_finished_beside_a_failed_run_is_published(
     arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arith.sweeps.publish.results_folder", lambda: tmp_path / "results")
+    monkeypatch.setenv(QUIET, "1")  # which the work sets for good
 
     def finish_one(orders: Sequence[RunOrder], *_: object) -> None:
         assert orders[0]().state == "finished"
