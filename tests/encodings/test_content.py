@@ -1,4 +1,7 @@
-"""Encodings whose scores depend on the content: against other implementations, and against loops over pairs."""
+"""Encodings whose scores depend on the content: against other implementations, and against loops over pairs.
+
+Long, as the five share their reference formulas.
+"""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Properties of every encoding of the catalogue: one is tested by being registered."""
+"""Properties of every encoding of the catalogue: one is tested by being registered.
+
+Long, as an encoding is held to all of them in one place, and few belong to one kind alone.
+"""
 
 import copy
 import math

@@ -1,3 +1,8 @@
+"""Position schemes: ids by hand, and what must hold for every scheme, format and task.
+
+Long, as one harness of decoding, shifts and pads serves all schemes, and each scheme's ids are written out.
+"""
+
 import itertools
 import math
 import re

@@ -1,4 +1,7 @@
-"""The fused kernels in Triton's interpreter, against float64."""
+"""The fused kernels in Triton's interpreter, against float64.
+
+Long, as every argument of one operator is varied with the same inputs.
+"""
 
 import dataclasses
 import functools

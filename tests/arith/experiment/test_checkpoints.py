@@ -10,20 +10,15 @@ import pytest
 import torch
 from click.testing import Result
 
-from arith.config.schema import RunConfig
 from arith.errors import RunError
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.training.loop import train
+from tests.arith.short import saved_often
 
 Arith = Callable[..., Result]
-SHORT = {
-    "training": {"steps": 12, "batch": 16, "checkpoint_every": 4, "evaluate_every": 6, "log_every": 1},
-    "model": {"width": 32, "hidden": 32},
-    "evaluation": {"digits": [2], "samples": 10},
-}
 TINY = ("--steps", "4", "--batch", "8", "--digits", "1-2", "--test-digits", "2", "--samples", "9", "--model", "nano")
 
 
@@ -119,10 +114,6 @@ def test_checkpoint_restores_weights_and_optimiser(tmp_path: Path) -> None:
         assert all(torch.equal(old[name], new[name]) for name in old)
 
 
-def short(**changes: object) -> RunConfig:
-    return RunConfig.of(SHORT).with_values(changes)
-
-
 class Attack:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch attacked",)
@@ -143,7 +134,7 @@ def test_a_pickle_offered_as_a_checkpoint_executes_nothing(arith: Arith, tmp_pat
 
 
 def test_a_checkpoint_of_another_version_is_refused_by_its_version(tmp_path: Path) -> None:
-    config = short()
+    config = saved_often()
     run = Run.begin(tmp_path / "run", config)
     train(run, Experiment.of(config))
     for folder in run.checkpoints.iterdir():

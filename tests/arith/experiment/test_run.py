@@ -11,17 +11,10 @@ from click.testing import Result
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
 from arith.experiment.run import Run
+from tests.arith.short import short
 
-SHORT = {
-    "training": {"steps": 12, "batch": 16, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
-    "model": {"width": 32, "hidden": 32},
-}
 Arith = Callable[..., Result]
 TINY = ("--steps", "4", "--batch", "8", "--digits", "1-2", "--test-digits", "2", "--samples", "9", "--model", "nano")
-
-
-def short(**changes: object) -> RunConfig:
-    return RunConfig.of(SHORT).with_values(changes)
 
 
 def test_folders_are_never_lost_by_accident(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Running sums of an answer's columns as an extra target of a standard model."""
+"""Running sums of an answer's columns as an extra target of a standard model.
+
+Long by its lists of refusals.
+"""
 
 import dataclasses
 import itertools

@@ -7,15 +7,12 @@ import pytest
 import torch
 from torch._dynamo.backends.common import aot_autograd
 
-from arith.config.schema import RunConfig
-from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.training.compiled import Compiled, loss_for, missing
-from arith.training.distributed import World
-from arith.training.feed import Feed
 from arith.training.loop import train
 from arith.training.optimiser import build_optimizer
 from arith.training.step import batch_loss, training_step
+from tests.arith.training.feeding import experiment_with, fed
 
 CPU = torch.device("cpu")
 COMPILED = [
@@ -24,20 +21,6 @@ COMPILED = [
     *("rope@randomized:span=400", "t5@pose:span=400", "learned@coupled:levels=2", "random-embedding:at=heads@tags"),
     "rope-yarn:trained=4@coupled",
 ]
-
-
-def experiment_with(**values: Any) -> Experiment:
-    base = {
-        "encoding": "t5",
-        "model": {"width": 32, "hidden": 32, "layers": 2},
-        "training": {"batch": 16, "steps": 12, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
-    }
-    return Experiment.of(RunConfig.of(base).with_values(values))
-
-
-def fed(experiment: Experiment, world: World | None = None, static: bool = False) -> Feed:
-    config = experiment.config.training
-    return Feed(experiment.training_data(), experiment.encoding(), config, CPU, world or World(), static)
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from arith.config.schema import RunConfig
 from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.training.loop import train
-
-SHORT = {
-    "training": {"steps": 12, "batch": 16, "checkpoint_every": 4, "evaluate_every": 6, "log_every": 1},
-    "model": {"width": 32, "hidden": 32},
-    "evaluation": {"digits": [2], "samples": 10},
-}
-
-
-def short(**changes: object) -> RunConfig:
-    return RunConfig.of(SHORT).with_values(changes)
+from tests.arith.short import saved_often
 
 
 def test_several_gpus_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +24,6 @@ def test_several_gpus_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_processes_than_samples_are_refused(tmp_path: Path) -> None:
     from arith.training.distributed import World
 
-    config = short(training={"batch": 1})
+    config = saved_often(training={"batch": 1})
     with pytest.raises(UsageError, match="each of 2 processes takes 1 sample"):
         train(Run.begin(tmp_path / "run", config), Experiment.of(config), World(0, 2))

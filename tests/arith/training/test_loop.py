@@ -17,11 +17,8 @@ from arith.experiment.run import Run
 from arith.process.signals import Interrupted
 from arith.training.loop import train
 from arith.training.step import training_step
+from tests.arith.short import short
 
-SHORT = {
-    "training": {"steps": 12, "batch": 16, "checkpoint_every": 5, "evaluate_every": 6, "log_every": 3},
-    "model": {"width": 32, "hidden": 32},
-}
 GOLDEN = Path(__file__).parents[2] / "golden"
 GOLDEN_RUNS = {
     "coupled-window": {"encoding": "coupled-window"},
@@ -47,10 +44,6 @@ GOLDEN_RUNS = {
         "model": {"layers": 4, "activation": "gelu", "norm_after": False},
     },
 }
-
-
-def short(**changes: object) -> RunConfig:
-    return RunConfig.of(SHORT).with_values(changes)
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

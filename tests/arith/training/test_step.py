@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from arith.config.schema import RunConfig
 from arith.errors import RunError
 from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
@@ -18,16 +17,12 @@ from arith.training.distributed import World
 from arith.training.loop import train
 from arith.training.optimiser import build_optimizer
 from arith.training.step import FiniteWatch, training_step
+from tests.arith.short import saved_often
 from tests.arith.training.feeding import FORMATS, experiment_with, fed
 
 CPU = torch.device("cpu")
 # Numbers on the host, or shapes that depend on numbers: a GPU would have to finish everything before.
 WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "unique2", "_unique2", "is_nonzero", "equal", "item"}
-SHORT = {
-    "training": {"steps": 12, "batch": 16, "checkpoint_every": 4, "evaluate_every": 6, "log_every": 1},
-    "model": {"width": 32, "hidden": 32},
-    "evaluation": {"digits": [2], "samples": 10},
-}
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -119,13 +114,9 @@ def test_of_several_bad_steps_the_first_is_told() -> None:
         watch.check(experiment_with().config.training)
 
 
-def short(**changes: object) -> RunConfig:
-    return RunConfig.of(SHORT).with_values(changes)
-
-
 @pytest.mark.parametrize("broken", ["loss", "gradient"])
 def test_a_step_that_is_no_number_changes_nothing(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    config = short()
+    config = saved_often()
     experiment = Experiment.of(config)
     model = experiment.model()
     optimizer = build_optimizer(model, config.training)
