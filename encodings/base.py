@@ -31,14 +31,28 @@ class Positions:
     def level(self, level: int) -> Ids:
         return Ids(self.q[level], self.k[level])
 
-    def last(self, queries: int) -> "Positions":
-        """The same keys, with the last tokens alone as queries."""
+    def last(self, queries: int, keys: int | None = None) -> "Positions":
+        """The last tokens alone as queries, and as keys the last ones too; all of them if None."""
         # Not `-queries`, which would keep all tokens if none asked.
-        return Positions(self.q[:, :, self.q.shape[2] - queries :], self.k)
+        k = self.k if keys is None else self.k[:, :, self.k.shape[2] - keys :]
+        return Positions(self.q[:, :, self.q.shape[2] - queries :], k)
 
     def slide(self, loop: int | Int[Tensor, "#b 1"]) -> "Positions":
         """In a loop counted from 0, of each sample: the second level is what every loop adds to the first."""
         return Positions((self.q[0] + loop * self.q[1])[None], (self.k[0] + loop * self.k[1])[None])
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Heads whose attention is decided: each query takes the value of one token, with weight 1.
+
+    Args:
+        heads: the heads that it is about.
+        token: the index, among all tokens so far, of the one that each query takes.
+    """
+
+    heads: slice
+    token: Int[Tensor, "b q"]
 
 
 # What one layer's content-dependent terms keep while decoding, beside the cache: tensors with a row a sample, or, under
@@ -79,6 +93,10 @@ class LayerEncoding(nn.Module):
         """
         return ()
 
+    def lookups(self, positions: Positions) -> tuple[Lookup, ...]:
+        """The heads that take one token's value each, whatever queries and keys are; of one layer all heads or none."""
+        return ()
+
 
 class TableEncoding(LayerEncoding, ABC):
     """One term, decided by the ids alone: a table of scores or keys by distance, a window, a function of distance.
@@ -115,6 +133,7 @@ class Encoding(LayerEncoding):
         reads_queries: whether its terms multiply queries with vectors of their own.
         counts_tokens: whether its terms count the tokens between a query and a key.
         hides_keys: whether it masks some keys.
+        lanes: how many tokens a token takes in the first layer, where heads of this encoding look up; see `Lookup`.
     """
 
     reach: int | None = None
@@ -126,6 +145,7 @@ class Encoding(LayerEncoding):
     reads_queries: bool = False
     counts_tokens: bool = False
     hides_keys: bool = False
+    lanes: int = 0
 
     def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
         """Once, at the input."""

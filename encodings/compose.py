@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from arith.encodings.base import Encoding, LayerEncoding, Memory, Positions
+from arith.encodings.base import Encoding, LayerEncoding, Lookup, Memory, Positions
 from arith.encodings.fitting import check_on, check_together
 from arith.encodings.positions import Prompt, Reading, Scheme, State
 from arith.kernels.terms import Term
@@ -115,6 +115,11 @@ class Composed(nn.Module):
             found.append(further)
         return tuple(found)
 
+    @property
+    def lanes(self) -> int:
+        """How many tokens a token takes in the first layer, if ids decide which ones; 0: scores decide."""
+        return max(encoding.lanes for encoding, _ in self.encodings())
+
     def at(self, layer: int, loop: int = 0) -> "ComposedLayer":
         return ComposedLayer([(encoding.at(layer, loop), which) for encoding, which in self.encodings()])
 
@@ -154,3 +159,7 @@ class ComposedLayer:
             # A memory of its own for each part: two parts may keep something under the same name.
             found += encoding.terms(x, q, k, positions[which], memory.setdefault(str(place), {}))
         return tuple(found)
+
+    def lookups(self, positions: Sequence[Positions]) -> tuple[Lookup, ...]:
+        """Those of all parts, which are about different heads."""
+        return tuple(lookup for encoding, which in self.parts for lookup in encoding.lookups(positions[which]))

@@ -24,6 +24,10 @@ ALIASES = {
         "(lanes:lane=1+window:left=1)@multiplicand:ahead=true+(lanes:lane=2+window:left=0)@multiplier:ahead=true",
         "for loops that are summed: half of the heads of the first layer begin at one digit of each factor",
     ),
+    "sliding-lookup": (
+        "lookup:lane=1,lanes=2@multiplicand:ahead=true+lookup:lane=2,lanes=2@multiplier:ahead=true+relative",
+        "for loops that are summed: half of the heads of the first layer take one digit of each factor; bias after it",
+    ),
     "random-tags": (
         "random-embedding@tags",
         "the random embedding of Shen et al.: fresh random vectors for each sequence",
@@ -43,6 +47,10 @@ ENCODINGS = Catalogue(
         "lanes": ("arith.encodings.lanes:Lanes", "a learned score for each small distance, sharp from the start"),
         "learned": ("arith.encodings.learned:Learned", "a trained vector for each position, added to the token's"),
         "nope": ("arith.encodings.nope:NoPE", "nothing: only the causal mask tells positions"),
+        "lookup": (
+            "arith.encodings.lookup:LookupHeads",
+            "each head takes the first token with the query's id, in the first layers",
+        ),
         "random-embedding": (
             "arith.encodings.random_embedding:RandomEmbedding",
             "a random vector for each id, at the input, in every layer or in queries and keys",

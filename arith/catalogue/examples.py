@@ -15,6 +15,7 @@ EXAMPLES = {
     "factors": "1-1-1.2-1.4-1.6-1.8-2-2",
     "scale_base": "32",
 }
+ON = {"lookup": "@coupled"}  # where every token has an id of its own, there is nothing to look up
 OTHERWISE = "8"  # for any other setting without a default: small enough to show within SHOWN tokens
 
 
@@ -57,4 +58,5 @@ def example(name: str) -> str:
         for setting, default in encoding_settings(name).items()
         if setting in EXAMPLES or default is inspect.Parameter.empty
     }
-    return name + (":" if given else "") + ",".join(f"{setting}={value}" for setting, value in given.items())
+    settings = ",".join(f"{setting}={value}" for setting, value in given.items())
+    return name + (":" if given else "") + settings + ON.get(name, "")

@@ -57,6 +57,8 @@ class ModelConfig:
         looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
         loop_input: what a loop starts from: the state that the loop before it has left, or the embeddings, so that
             what all loops add is summed.
+        prompt_layers: how many of the layers, the first ones, the prompt's tokens pass through; above them the answer's
+            tokens attend to one another alone. All, if None.
         seed: the random seed of the initial parameters.
         init: `hf:FOLDER`, a pretrained model of Hugging Face to train in place of one of arith's. It brings its shape,
             tokens and positions; all other fields here are ignored, and the encoding is `pretrained`.
@@ -73,6 +75,7 @@ class ModelConfig:
     loops: Count = 1
     looped: Count | None = None
     loop_input: Literal["state", "embeddings"] = "state"
+    prompt_layers: Count | None = None
     # Apart from the data's seed, so that a study can vary one of the two; --seed sets both.
     seed: Seed = 0
     init: str | None = None
@@ -96,6 +99,11 @@ class ModelConfig:
         """
         looped = [(loop, layer) for loop in range(self.loops) for layer in range(self.in_loops)]
         return looped + [(self.loops, layer) for layer in range(self.in_loops, self.layers)]
+
+    @property
+    def sums_one_layer(self) -> bool:
+        """Whether what loops add is summed, each of them one run through the first layer."""
+        return self.loop_input == "embeddings" and self.in_loops == 1
 
     @property
     def matrices(self) -> int:

@@ -8,6 +8,7 @@ import torch
 from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from arith.data.batch import Batch
 from arith.data.typed import write_typed
@@ -15,6 +16,7 @@ from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
 from arith.kernels.reference import add_term, visibility
 from arith.model.block import Attention, LayerContext
+from arith.model.cache import Cache
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
@@ -69,11 +71,22 @@ def record_attention(model: Transformer, batch: Batch) -> list[Float[Tensor, "b 
 
     hooks = [module.register_forward_pre_hook(keep) for module in model.modules() if isinstance(module, Attention)]
     try:
-        model(batch.tokens, batch.placed_by(model.encoding))
+        # With a cache, as loops that are summed are then computed one by one.
+        queries = None if model.config.prompt_layers is None else batch.queries + 1
+        model(batch.tokens, batch.placed_by(model.encoding), queries=queries, cache=Cache())
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    # Above `prompt_layers` the prompt's tokens, the first ones, neither see nor are seen.
+    return [functional.pad(own, (batch.tokens.shape[1] - own.shape[3], 0) * 2) for own in found]
+
+
+def _weights_of_lookups(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b h q k"]:
+    n = x.shape[1]
+    weights = x.new_zeros(len(x), layer.heads, n, n)
+    for lookup in context.encoding.lookups(tuple(own.last(n, n) for own in context.everything)):
+        weights[:, lookup.heads] = functional.one_hot(lookup.token, n).to(x.dtype)[:, None]
+    return weights
 
 
 def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b h q k"]:
@@ -84,11 +97,13 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
         x: the layer's input.
         context: the encoding, the positions and the rest that the layer gets beside it.
     """
+    if layer.query is None or layer.key is None:
+        return _weights_of_lookups(layer, x, context)
     q = rearrange(layer.query(x), "b q (h d) -> b h q d", h=layer.heads)
     k = rearrange(layer.key(x), "b n (g d) -> b g n d", g=layer.key_heads)
     q, k = context.encoding.rotate(q, k, context.new)
-    terms = context.encoding.terms(x, q, k, context.everything, {})
     scale, n = 1 / math.sqrt(q.shape[3]), x.shape[1]
+    terms = context.encoding.terms(x, q, k, tuple(own.last(n, n) for own in context.everything), {})
     # Grouped-query attention: each of the g key heads serves h / g query heads, neighbours of each other.
     k = repeat(k, "b g k d -> b (g copies) k d", copies=layer.heads // layer.key_heads)
     scores = (q * scale) @ k.transpose(-1, -2)

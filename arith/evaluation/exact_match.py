@@ -21,6 +21,7 @@ from arith.tasks.sampling import SHARED_DIGITS, count_seen
 # Problems of a grid that are tested together. Cells have a hundred problems or so: one by one their batches would be
 # nearly empty, and all at once an interrupted evaluation would have saved nothing.
 TOGETHER = 2**14
+TESTED_ROWS = 128  # about as many samples as a batch of tests has on a CPU, which share the sets of tokens that meet
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def _cell(experiment: Experiment, model: Transformer, key: CellKey, correct: int
 
 def cost(model: Transformer, tokens: int) -> float:
     """FLOPs of one sample of at most so many tokens, an upper bound: as if logits were computed at every token."""
-    return forward_flops(model.config, model.embedding.num_embeddings, tokens - 1)
+    lanes = model.encoding.lanes
+    return forward_flops(model.config, model.embedding.num_embeddings, tokens - 1, rows=TESTED_ROWS, lanes=lanes)
 
 
 def _shared_lengths(test: Condition, operands: int) -> tuple[int, ...] | None:

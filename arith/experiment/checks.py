@@ -40,6 +40,8 @@ def check_numbers(config: RunConfig) -> None:
             f"with model.loop_input=embeddings loops are summed, and layers after the loops read the sums: "
             f"model.looped is below model.layers, got {model.layers} for both"
         )
+    if model.prompt_layers is not None:
+        _check_prompt_layers(config, model.prompt_layers)
     if model.heads % (model.key_heads or model.heads):
         raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
     if config.data.redraw and config.data.samples is None:
@@ -49,6 +51,29 @@ def check_numbers(config: RunConfig) -> None:
         raise UsageError(
             f"auxiliary.layer says how many layers are below the head of running sums: 1 or more, and fewer than the "
             f"model's. Got {config.auxiliary.layer}, with model.layers {model.layers}"
+        )
+
+
+def _check_prompt_layers(config: RunConfig, layers: int) -> None:
+    model = config.model
+    above = model.in_loops if model.loops > 1 else 1
+    if not above <= layers < model.layers:
+        raise UsageError(
+            f"model.prompt_layers says how many layers the prompt's tokens pass through, those in the loops included: "
+            f"{above} to {model.layers - 1} of {model.layers} layers. Got {layers}; or leave it out"
+        )
+    for name in {config.format, config.tested_format}:
+        form = format_named(name)
+        if form.width is None or not form.pad_operands or form.decoration is not None or form.working is not None:
+            raise UsageError(
+                f"with model.prompt_layers all prompts are of one length, or a longer one would reach into the layers "
+                f"above: got '{name}'. Use padded-all-reversed:width=10 or another padded format with a width"
+            )
+    if config.data.mix or config.training.loss != "answer" or config.trace.kind or config.auxiliary.kind:
+        raise UsageError(
+            f"with model.prompt_layers one task is learned from its answers: leave data.mix, trace.kind and "
+            f"auxiliary.kind out and training.loss at answer. Got {list(config.data.mix)}, {config.trace.kind}, "
+            f"{config.auxiliary.kind} and {config.training.loss}"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from arith.catalogue.build import build_scheme, encoding
 from arith.catalogue.examples import SHOWN, example
@@ -232,7 +233,7 @@ def _score_terms(
     vectors: Float[Tensor, "1 h n d"],
     before: float = 0.0,
 ) -> Float[Tensor, "h n n"]:
-    """What terms add to scores; NaN where they hide the key.
+    """What terms add to scores; NaN where they hide the key, or another token's value is taken.
 
     Args:
         content: the layer's input, the same for all tokens.
@@ -246,6 +247,8 @@ def _score_terms(
         scores = add_term(term, scores, vectors, scale=(WIDTH // HEADS) ** -0.5)
     visible = visibility(n, n, terms, True, None, None, scores.device)
     assert visible is not None
+    for lookup in composed.at(0).lookups(positions):
+        scores[:, lookup.heads].masked_fill_(~functional.one_hot(lookup.token, n).bool()[:, None], 2 * LOWEST)
     return (scores - before).masked_fill(~visible | (scores < LOWEST), torch.nan)[0]
 
 

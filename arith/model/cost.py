@@ -10,6 +10,12 @@ and the head 2 n w v for v tokens of vocabulary. In the last layer only q of the
 computed for the answer's tokens alone. A backward pass costs twice the forward pass: one product for the gradient of
 the input, one for that of the weights. Norms, activations, softmax and the optimiser are not products and do not count,
 nor do the products inside an encoding (FIRE's function of distance, Transformer-XL's projected keys).
+
+A first layer in which positions decide which tokens are taken (`arith.encodings.lookup`) has neither queries nor keys
+nor products of them. If it is in loops that are summed, it is computed once for each set of tokens that meets in a
+batch (`arith.model.meetings`): for a set of s tokens
+
+    2 w (s k + w)            values, output; and the MLP as above
 """
 
 from arith.config.schema import ModelConfig
@@ -17,11 +23,20 @@ from arith.config.schema import ModelConfig
 STATE_BYTES = 16  # per parameter: weight, gradient and two moments, in float32 in every precision
 # Per activation kept, on average: autocast leaves norms and residuals in float32, and multiplies in bfloat16.
 KEPT_BYTES = {"float32": 4, "tf32": 4, "bfloat16": 3}
+# Tokens that meet tokens in numbers: the ten digits, and the sign that stands before a number or where none is.
+MEETING_TOKENS = 11
 PASSES = 3  # a training step costs three forward passes: one forward, and a backward pass worth two
 
 
 def forward_flops(
-    model: ModelConfig, vocabulary: int, tokens: int, queries: int | None = None, logits: int | None = None
+    model: ModelConfig,
+    vocabulary: int,
+    tokens: int,
+    queries: int | None = None,
+    logits: int | None = None,
+    *,
+    rows: int = 1,
+    lanes: int = 0,
 ) -> int:
     """FLOPs of a forward pass on one sequence.
 
@@ -31,23 +46,42 @@ def forward_flops(
         tokens: the number of input tokens.
         queries: how many of the last tokens attend in the last layer; all if None.
         logits: how many of those get logits; all if None.
+        rows: the number of sequences in the batch, which share the sets of tokens that meet.
+        lanes: tokens that a token takes in the first layer, if positions decide which ones; 0: it attends to all.
 
     >>> forward_flops(ModelConfig(layers=1, width=64, heads=4, hidden=256), vocabulary=20, tokens=10)
     1361920
     """
     queries = tokens if queries is None else queries
     logits = queries if logits is None else logits
-    # The last layer computes only what the logits need, each layer before it every token.
-    whole = (model.depth - 1) * _layer(model, tokens, tokens, tokens)
-    return whole + _layer(model, tokens, queries, logits) + 2 * logits * model.width * vocabulary
+    flops = 2 * logits * model.width * vocabulary
+    here = tokens
+    for layer in range(model.layers):
+        looks_up = lanes > 0 and layer == 0
+        if layer == model.prompt_layers:
+            here = queries
+        if looks_up and model.sums_one_layer:
+            flops += _meetings(model, tokens, rows, lanes)
+        else:
+            flops += (model.loops if layer < model.in_loops else 1) * _layer(model, here, here, here, looks_up)
+    # The last run through the last layer computes only what the logits need, each one before it every token.
+    return flops - _layer(model, here, here, here, looks_up) + _layer(model, here, queries, logits, looks_up)
 
 
-def _layer(model: ModelConfig, tokens: int, queries: int, logits: int) -> int:
+def _meetings(model: ModelConfig, tokens: int, rows: int, lanes: int) -> int:
+    # As many as there can be: in most batches some sets of tokens are not among them.
+    sets: int = min(rows * tokens * model.loops, MEETING_TOKENS**lanes)
+    keys = model.width * (model.key_heads or model.heads) // model.heads
+    each = 2 * model.width * (lanes * keys + model.width + model.hidden * model.matrices)
+    return sets * each // rows
+
+
+def _layer(model: ModelConfig, tokens: int, queries: int, logits: int, looks_up: bool) -> int:
     width, keys = model.width, model.width * (model.key_heads or model.heads) // model.heads
     # Queries are projected for the tokens that attend, outputs for those with logits, keys and values for all.
-    projections = 2 * (queries + logits) * width * width + 2 * tokens * width * 2 * keys
-    attention = 2 * 2 * queries * tokens * width
-    return projections + attention + 2 * logits * width * model.hidden * model.matrices
+    values = 2 * logits * width * width + 2 * tokens * width * keys
+    compared = 0 if looks_up else 2 * width * (queries * width + tokens * keys + 2 * queries * tokens)
+    return values + compared + 2 * logits * width * model.hidden * model.matrices
 
 
 def block_parameters(model: ModelConfig) -> int:
@@ -68,14 +102,16 @@ def training_flops(
     tokens: int,
     queries: int | None = None,
     logits: int | None = None,
+    *,
+    lanes: int = 0,
 ) -> int:
-    """FLOPs of one training step on `rows` sequences.
+    """FLOPs of one training step on `rows` sequences; for the arguments see `forward_flops`.
 
     >>> config = ModelConfig(layers=1, width=64, heads=4, hidden=256)
     >>> training_flops(config, 20, rows=2, tokens=10) == 2 * 3 * forward_flops(config, 20, 10)
     True
     """
-    return PASSES * rows * forward_flops(model, vocabulary, tokens, queries, logits)
+    return PASSES * rows * forward_flops(model, vocabulary, tokens, queries, logits, rows=rows, lanes=lanes)
 
 
 def palm_flops(model: ModelConfig, parameters: int, tokens: int) -> int:
@@ -103,7 +139,7 @@ def seconds(flops: float, flops_per_second: float, *, at_least: float = 0) -> fl
     return max(flops / flops_per_second, at_least)
 
 
-def activation_bytes(model: ModelConfig, precision: str, rows: int, tokens: int) -> int:
+def activation_bytes(model: ModelConfig, precision: str, rows: int, tokens: int, lanes: int = 0) -> int:
     """Bytes that a forward pass keeps for the backward pass.
 
     For each token and layer about 10 vectors of the model's width, the MLP's inner vectors, and three copies of the
@@ -111,4 +147,6 @@ def activation_bytes(model: ModelConfig, precision: str, rows: int, tokens: int)
     """
     inner = model.matrices * model.hidden
     each = 10 * model.width + inner + 3 * model.heads * tokens
-    return KEPT_BYTES[precision] * rows * tokens * model.depth * each
+    # Loops that are summed by the sets of tokens that meet keep less than one layer.
+    depth = model.layers if lanes and model.sums_one_layer else model.depth
+    return KEPT_BYTES[precision] * rows * tokens * depth * each

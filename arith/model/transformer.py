@@ -14,6 +14,7 @@ from arith.encodings.positions import Prompt
 from arith.model.block import Block, LayerContext, select
 from arith.model.cache import Cache
 from arith.model.loss import count_learned_tokens, inputs_of, sum_nats
+from arith.model.meetings import sum_meetings
 from arith.model.norm import RMSNorm
 from arith.tasks import vocabulary
 
@@ -48,9 +49,13 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed) -> None:
         super().__init__()
         self.config = config
+        if config.sums_one_layer and encoding.lanes:
+            self.eager_because = "the sets of tokens that meet differ from batch to batch"
         self.embedding = nn.Embedding(vocabulary, config.width)
         self.encoding = encoding
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            Block(config, looks_up=layer == 0 and encoding.lanes > 0) for layer in range(config.layers)
+        )
         self.norm = RMSNorm(config.width)
         self.head = nn.Linear(config.width, vocabulary, bias=False)
         self._initialise()
@@ -91,10 +96,20 @@ class Transformer(nn.Module):
         """
         new = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
         everything = new if cache is None else cache.place(new)
-        x = embedded = self.encoding.embed(self.embedding(tokens), new)
+        found = self.embedding(tokens)
+        x = embedded = self.encoding.embed(found, new)
         loops, summed = self.config.loops, self.config.loop_input == "embeddings"
         looped, after = range(self.config.in_loops), range(self.config.in_loops, self.config.layers)
-        for loop in range(loops):
+        # What summed loops add to a token depends on the tokens that meet there alone, if positions decide which do and
+        # nothing else tells one place from another.
+        alike = embedded is found and self.encoding.at(0).hidden(embedded, new) is embedded
+        by_meeting = cache is None and self.config.sums_one_layer and self.encoding.lanes > 0 and alike
+        if by_meeting:
+            wanted = self._above_prompt(tokens.shape[1], queries) if self.config.prompt_layers == 1 else tokens.shape[1]
+            block = self.blocks[0]
+            assert isinstance(block, Block)
+            x = select(x, wanted, None) + sum_meetings(block, self.embedding, self.encoding, tokens, new, loops, wanted)
+        for loop in range(0 if by_meeting else loops):
             own, all_own = self.encoding.slide(new, loop), self.encoding.slide(everything, loop)
             if summed:
                 x = x + (self.stack(embedded, loop, None, None, own, all_own, cache, looped) - embedded)
@@ -126,11 +141,20 @@ class Transformer(nn.Module):
         layers = self.config.layers
         for layer in range(layers) if some is None else some:
             block = self.blocks[layer]
+            if layer == self.config.prompt_layers:
+                x = select(x, self._above_prompt(x.shape[1], queries), None)
             # The same layer in another loop has keys and values of its own in the cache.
             last, place, encoding = layer == layers - 1, loop * layers + layer, self.encoding.at(layer, loop)
             asking = queries if last and queries is not None else x.shape[1]
-            x = block(x, LayerContext(place, encoding, asking, picked if last else None, new, everything, cache))
+            own = tuple(positions.last(x.shape[1], x.shape[1]) for positions in new)
+            x = block(x, LayerContext(place, encoding, asking, picked if last else None, own, everything, cache))
         return x
+
+    def _above_prompt(self, tokens: int, queries: int | None) -> int:
+        """How many of the last tokens take part above `prompt_layers`: those that predict the answer."""
+        if queries is None and tokens > 1:  # a single one is the answer's last, while decoding
+            raise ValueError("with model.prompt_layers `queries` says which tokens predict the answer: got None")
+        return tokens if queries is None else queries
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
         """Cross entropy of the learned tokens: their sum over the batch, divided by their number in the whole step."""

@@ -68,7 +68,7 @@ def estimate(experiment: Experiment) -> dict[str, Any]:
         "longest_sequence_tokens": experiment.tokens,
         "tokens_per_step": rows * tokens,
         "state_bytes": STATE_BYTES * parameters + tables,
-        "activation_bytes": activation_bytes(model, precision, rows, tokens),
+        "activation_bytes": activation_bytes(model, precision, rows, tokens, model_shapes.encoding.lanes),
         "flops_per_step": step_flops,
         "seconds_per_step": seconds(step_flops, rate),
         "training_seconds": seconds(config.training.steps * step_flops, rate),
@@ -95,7 +95,9 @@ def flops_per_step(experiment: Experiment) -> int:
     config, data = experiment.config, experiment.training_data()
     answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
     rows, tokens = config.training.batch, data.longest - 1  # the last token of a sample is a label only
-    return training_flops(config.model, experiment.vocabulary_size, rows, tokens, answer)
+    with torch.device("meta"):
+        lanes = experiment.encoding().lanes
+    return training_flops(config.model, experiment.vocabulary_size, rows, tokens, answer, lanes=lanes)
 
 
 def flops_per_second(experiment: Experiment) -> float:
@@ -103,11 +105,11 @@ def flops_per_second(experiment: Experiment) -> float:
 
     Its encoding and everything else that is not a product take part, so that FLOPs over this rate are whole seconds.
     """
-    # One layer is enough: all are alike, and several would take longer to time. Running sums are left out, as their
-    # head needs a layer below another one.
+    # One layer is enough: all are alike, and several would take longer to time. A first one that looks up is not: there
+    # are two then. Running sums are left out, as their head needs a layer below another one.
     config = experiment.config
     changes: dict[str, Any] = {
-        "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state"},
+        "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state", "prompt_layers": None},
         "auxiliary": {"kind": None},
     }
     if config.reads_text:  # a pretrained layer has the shape of one of ours
@@ -131,8 +133,8 @@ def _measure_flops_per_second(config: RunConfig) -> float:
         keep_freed_memory()
         times = [_pass_seconds(model, batch, training) for _ in range(1 + PROBES)]
     rows, tokens = len(batch.tokens), batch.tokens.shape[1] - 1
-    shape, vocabulary = config.model, experiment.vocabulary_size
-    flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.logits_per_row)
+    shape, vocabulary, lanes = config.model, experiment.vocabulary_size, model.encoding.lanes
+    flops = training_flops(shape, vocabulary, rows, tokens, batch.queries, batch.logits_per_row, lanes=lanes)
     return faster * flops / min(times[1:])  # the first pass warms caches up
 
 

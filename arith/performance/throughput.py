@@ -238,7 +238,7 @@ def measure_throughput(
         timed = trial.seconds(steps)
         peak = _peak_memory(device) - before
         by_part = trial.part_seconds(min(steps, 20)) if parts else {}
-    feed, parameters = trial.feed, trial.model.parameter_count()
+    feed, parameters, lanes = trial.feed, trial.model.parameter_count(), trial.model.encoding.lanes
     real = sum(feed.tokens(step)[0] - config.batch for step in range(steps)) / steps  # the last token is not read
     batches = [batch for step in range(steps) for batch in feed.batches(step)]
     inputs = [
@@ -257,7 +257,7 @@ def measure_throughput(
         waits_for_data=device.type == "cpu",
         tokens=real,
         padded_tokens=sum(rows * tokens for rows, tokens, *_ in inputs) / steps,
-        flops=sum(training_flops(shape, vocabulary, *sizes) for sizes in inputs) / steps,
+        flops=sum(training_flops(shape, vocabulary, *sizes, lanes=lanes) for sizes in inputs) / steps,
         palm=palm_flops(shape, parameters, round(real / config.batch)),
         peak_bytes=peak,
         parts=by_part,

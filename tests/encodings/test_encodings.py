@@ -79,6 +79,8 @@ SPECS = [
     "t5@pose:span=64",
     "shaw@randomized:span=64,tested=even+relative@segments",
     "sinusoidal@cape:tested=fixed",
+    "lookup@coupled+rope",
+    "learned@abacus+lookup:lane=1,lanes=2@coupled+lookup:lane=2,lanes=2@segments+rope",
 ]
 
 
@@ -121,9 +123,10 @@ def test_later_tokens_never_change_earlier_logits(spec: str) -> None:
     assert not torch.allclose(after[:, 9:], before[:, 9:])
 
 
+SLIDING = ("sliding-lanes", "sliding-lookup", "learned@abacus+sliding-lookup", "sliding-window", "t5", "cope")
 WITH_LOOPS = [
     *((spec, loops) for spec in SPECS for loops in ("once", "in turn")),
-    *((spec, loops) for spec in ("sliding-lanes", "sliding-window", "t5", "cope") for loops in list(LOOPS)[2:]),
+    *((spec, loops) for spec in SLIDING for loops in list(LOOPS)[2:]),
 ]
 
 

@@ -20,6 +20,7 @@ SHARDS, CAP, EVERY = 3, 3000, 250
 WANTED = 0.95  # on 500 problems; chance is 1%
 SETTINGS = {
     "window": "window:left=6",
+    "lookup": "lookup@coupled+relative@coupled",
     "rope-interpolated": "rope-interpolated:trained=6",
     "rope-llama3": "rope-llama3:trained=6",
     "rope-long": "rope-long:trained=6,factors=1-1-1-1-1-1-1-1",
@@ -28,7 +29,7 @@ SETTINGS = {
 }
 # In a loop it sees one digit of each number, which is enough for products of digits.
 PRODUCTS = {"task": "multiplication", "data": {"digits": "1"}, "evaluation": {"digits": "1"}}
-OTHERWISE: dict[str, dict[str, object]] = {"sliding-lanes": PRODUCTS}
+OTHERWISE: dict[str, dict[str, object]] = {"sliding-lanes": PRODUCTS, "sliding-lookup": PRODUCTS}
 NAMES = [
     SETTINGS.get(name, name) for name in (*ENCODINGS.names(), *ALIASES) if not name.startswith(("test-", "doctest"))
 ]

@@ -5,7 +5,7 @@ import torch
 from einops import rearrange, repeat
 
 from arith.config.schema import RunConfig
-from arith.evaluation.attention import record_attention, weights_of
+from arith.evaluation.attention import attention_maps, record_attention, weights_of
 from arith.experiment.experiment import Experiment
 from arith.model.block import Attention
 
@@ -15,6 +15,22 @@ CPU = torch.device("cpu")
 def untrained(encoding: str, **values: object) -> Experiment:
     config = {"encoding": encoding, "evaluation": {"digits": "20"}, "model": {"layers": 2, "key_heads": 2}}
     return Experiment.of(RunConfig.of(config | values))
+
+
+@pytest.mark.parametrize("prompt_layers", [None, 1])
+def test_maps_of_lookups_and_above_the_prompt(prompt_layers: int | None) -> None:
+    summed = {"layers": 3, "loops": 2, "looped": 1, "loop_input": "embeddings", "prompt_layers": prompt_layers}
+    products = {"task": "multiplication", "format": "padded-all-reversed:width=2", "data": {"digits": "1-2"}}
+    experiment = untrained("sliding-lookup", **products, model=summed, evaluation={"digits": "2"})
+    maps = attention_maps(experiment, experiment.model().eval(), "12*34").weights
+    # ^ 2 1 * 4 3 = 8 0 4 0 $: the equals sign predicts the first column, where the units meet.
+    assert [own.shape for own in maps] == [(4, 12, 12)] * 4
+    for loop, (first, second) in enumerate([(1, 4), (0, 5)]):
+        assert maps[loop][:, 6].argmax(1).tolist() == [first, first, second, second]
+    for own in maps[2:]:
+        seen = own[:, 6:, :6].sum()
+        assert (seen == 0) == (prompt_layers == 1)
+        torch.testing.assert_close(own[:, 6:].sum(-1), torch.ones(4, 6))
 
 
 @pytest.mark.parametrize("encoding", ["rope", "t5@coupled", "coupled-window", "fire", "cope", "forgetting", "shaw"])

@@ -34,6 +34,41 @@ def test_a_step_is_counted_exactly(encoding: str, shape: dict[str, object]) -> N
     assert counted.get_total_flops() == 6 * forward_flops(model.config, vocabulary, tokens, batch.queries)
 
 
+PRODUCTS = {"task": "multiplication", "format": "padded-all-reversed:width=5", "data": {"digits": "1-5"}}
+LOOPS = {"layers": 4, "width": 32, "heads": 4, "hidden": 48, "loops": 5, "looped": 1}
+
+
+@pytest.mark.parametrize("encoding", ["lookup", "rope"])
+@pytest.mark.parametrize("prompt_layers", [None, 1, 3])
+def test_layers_that_look_up_or_see_the_answer_alone_are_counted_exactly(
+    encoding: str, prompt_layers: int | None
+) -> None:
+    values = {"encoding": encoding, "model": {**LOOPS, "prompt_layers": prompt_layers}, "evaluation": {"digits": [5]}}
+    experiment = Experiment.of(RunConfig.of(PRODUCTS).with_values(values))
+    model, batch = experiment.model(), experiment.training_data().batch(0, 6, torch.device("cpu"))
+    tokens, lanes = batch.tokens.shape[1] - 1, model.encoding.lanes
+    with FlopCounterMode(display=False) as counted:
+        model.loss(batch).backward()
+    sizes = (experiment.vocabulary_size, 6, tokens, batch.queries, batch.logits_per_row)
+    assert counted.get_total_flops() == training_flops(model.config, *sizes, lanes=lanes)
+    assert lanes == (encoding == "lookup")
+
+
+@pytest.mark.parametrize(("rows", "share"), [(4, 0.1), (1000, 0.9)])
+def test_sets_of_tokens_that_meet_are_counted_as_many_as_there_can_be(rows: int, share: float) -> None:
+    model = {**LOOPS, "loop_input": "embeddings", "prompt_layers": 1}
+    values = {"encoding": "sliding-lookup", "model": model, "evaluation": {"digits": [5]}}
+    experiment = Experiment.of(RunConfig.of(PRODUCTS).with_values(values))
+    built, batch = experiment.model(), experiment.training_data().batch(0, rows, torch.device("cpu"))
+    with FlopCounterMode(display=False) as counted:
+        built.loss(batch).backward()
+    sizes = (experiment.vocabulary_size, rows, batch.tokens.shape[1] - 1, batch.queries, batch.logits_per_row)
+    foretold = training_flops(built.config, *sizes, lanes=2)
+    assert share * foretold < counted.get_total_flops() < foretold
+    loop_by_loop = training_flops(built.config, *sizes)
+    assert loop_by_loop > (1 if rows == 4 else 2) * foretold
+
+
 @pytest.mark.parametrize("shape", SHAPES[::3], ids=["one layer", "grouped"])
 def test_weights_of_blocks_are_what_is_multiplied(shape: dict[str, object]) -> None:
     config = RunConfig.of({"encoding": "nope", "model": shape})

@@ -1,6 +1,7 @@
 """A transformer: its loss, its loops, and layers after them."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from arith.evaluation.attention import record_attention
 from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
+from arith.tasks import vocabulary
 
 CPU = torch.device("cpu")
 DIGITS = 3
@@ -155,3 +157,59 @@ def test_without_a_norm_after_them_what_blocks_add_does_not_grow_with_depth() ->
             expected = one.get_submodule(last).weight / math.sqrt(2 * 3 * 2)
             torch.testing.assert_close(other.get_submodule(last).weight, expected)
         assert torch.equal(one.mlp.up.weight, other.mlp.up.weight)
+
+
+def test_above_prompt_layers_answers_see_answers_alone() -> None:
+    experiment = Experiment.of(summed(prompt_layers=1, layers=3, loops=1, loop_input="state", looped=None))
+    model, batch = experiment.model().double(), experiment.training_data().batch(0, 8, CPU)
+    tokens, ids = batch.tokens[:, :-1], tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
+    found = model(tokens, ids, queries=batch.queries)
+    positions = tuple(Positions(own, own) for own in ids)
+    x = model.stack(
+        model.encoding.embed(model.embedding(tokens), positions), 0, None, None, positions, positions, None, range(1)
+    )
+    above = tuple(own.last(batch.queries, batch.queries) for own in positions)
+    x = model.stack(x[:, -batch.queries :], 0, batch.queries, None, above, above, None, range(1, 3))
+    torch.testing.assert_close(found, model.head(model.norm(x)))
+    whole = Experiment.of(summed(layers=3, loops=1, loop_input="state", looped=None)).model().double()
+    whole.load_state_dict(model.state_dict())
+    assert not torch.allclose(whole(tokens, ids, queries=batch.queries), found)
+    with pytest.raises(ValueError, match="which tokens predict the answer"):
+        model(tokens, ids)
+
+
+@pytest.mark.parametrize(
+    "model", [{"prompt_layers": 1}, {"prompt_layers": 2}, {"prompt_layers": 2, "layers": 4}], ids=str
+)
+@pytest.mark.parametrize("encoding", ["sliding-lookup", "sliding-lanes", "rope", "learned"])
+def test_decoding_above_prompt_layers_is_what_is_judged(encoding: str, model: dict[str, Any]) -> None:
+    experiment = Experiment.of(summed(**model).with_values({"encoding": encoding}))
+    built, batch = experiment.model().eval(), experiment.training_data().batch(0, 16, CPU)
+    cut = batch.shortest_prompt
+    prompt = replace(batch.prompt, tokens=batch.tokens[:, :cut])
+    written = built.answer(prompt, batch.key, 2 * DIGITS + 1, batch.capacity)
+    # Judged on what it wrote itself, every token is the likeliest one.
+    own = replace(batch, samples=batch.samples._replace(tokens=torch.cat([prompt.tokens, written], 1).to(torch.uint8)))
+    logits = built(own.tokens[:, :-1], tuple(i[:, :, :-1] for i in own.placed_by(built.encoding)), queries=own.queries)
+    ends = (written == vocabulary.token(vocabulary.END)).long()
+    kept = ends.cumsum(1) - ends == 0
+    assert (logits.argmax(-1) == written)[kept].all()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model": {"prompt_layers": 3}}, "1 to 2 of 3 layers. Got 3"),
+        ({"model": {"prompt_layers": 1, "looped": 2}}, "2 to 2 of 3 layers. Got 1"),
+        ({"model": {"prompt_layers": 1}, "format": "padded-all-reversed"}, "all prompts are of one length"),
+        (
+            {"model": {"prompt_layers": 1}, "evaluation": {"format": "padded-all-reversed"}},
+            "all prompts are of one length",
+        ),
+        ({"model": {"prompt_layers": 1}, "training": {"loss": "line"}}, "training.loss at answer"),
+        ({"model": {"prompt_layers": 1}, "data": {"mix": ["50% addition"]}}, "one task is learned"),
+    ],
+)
+def test_prompts_that_would_reach_further_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Experiment.of(RunConfig.of(SUMMED).with_values(values))
