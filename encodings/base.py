@@ -42,19 +42,6 @@ class Positions:
         return Positions((self.q[0] + loop * self.q[1])[None], (self.k[0] + loop * self.k[1])[None])
 
 
-@dataclass(frozen=True)
-class Lookup:
-    """Heads whose attention is decided: each query takes the value of one token, with weight 1.
-
-    Args:
-        heads: the heads that it is about.
-        token: the index, among all tokens so far, of the one that each query takes.
-    """
-
-    heads: slice
-    token: Int[Tensor, "b q"]
-
-
 # What one layer's content-dependent terms keep while decoding, beside the cache: tensors with a row a sample, or, under
 # names that begin so, what all samples share.
 Memory = dict[str, Any]
@@ -93,9 +80,12 @@ class LayerEncoding(nn.Module):
         """
         return ()
 
-    def lookups(self, positions: Positions) -> tuple[Lookup, ...]:
-        """The heads that take one token's value each, whatever queries and keys are; of one layer all heads or none."""
-        return ()
+    def taken(self, positions: Positions) -> Int[Tensor, "#b q"] | None:
+        """The token, among all so far, that each query takes in a first layer that looks up; -1 where there is none.
+
+        None: this encoding does not decide it.
+        """
+        return None
 
 
 class TableEncoding(LayerEncoding, ABC):
@@ -133,7 +123,7 @@ class Encoding(LayerEncoding):
         reads_queries: whether its terms multiply queries with vectors of their own.
         counts_tokens: whether its terms count the tokens between a query and a key.
         hides_keys: whether it masks some keys.
-        lanes: how many tokens a token takes in the first layer, where heads of this encoding look up; see `Lookup`.
+        looks_up: whether the first layer does not attend: each token takes one other, which this encoding chooses.
     """
 
     reach: int | None = None
@@ -145,7 +135,7 @@ class Encoding(LayerEncoding):
     reads_queries: bool = False
     counts_tokens: bool = False
     hides_keys: bool = False
-    lanes: int = 0
+    looks_up: bool = False
 
     def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
         """Once, at the input."""

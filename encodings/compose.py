@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from arith.encodings.base import Encoding, LayerEncoding, Lookup, Memory, Positions
+from arith.encodings.base import Encoding, LayerEncoding, Memory, Positions
 from arith.encodings.fitting import check_on, check_together
 from arith.encodings.positions import Prompt, Reading, Scheme, State
 from arith.kernels.terms import Term
@@ -117,8 +117,8 @@ class Composed(nn.Module):
 
     @property
     def lanes(self) -> int:
-        """How many tokens a token takes in the first layer, if ids decide which ones; 0: scores decide."""
-        return max(encoding.lanes for encoding, _ in self.encodings())
+        """How many tokens a token takes in the first layer, if ids decide which ones; 0: it attends."""
+        return sum(encoding.looks_up for encoding, _ in self.encodings())
 
     def at(self, layer: int, loop: int = 0) -> "ComposedLayer":
         return ComposedLayer([(encoding.at(layer, loop), which) for encoding, which in self.encodings()])
@@ -160,6 +160,9 @@ class ComposedLayer:
             found += encoding.terms(x, q, k, positions[which], memory.setdefault(str(place), {}))
         return tuple(found)
 
-    def lookups(self, positions: Sequence[Positions]) -> tuple[Lookup, ...]:
-        """Those of all parts, which are about different heads."""
-        return tuple(lookup for encoding, which in self.parts for lookup in encoding.lookups(positions[which]))
+    def taken(self, positions: Sequence[Positions]) -> Int[Tensor, "#b q lanes"]:
+        """The tokens that each query takes in a first layer that looks up, one a lane; -1 where there is none."""
+        lanes = [encoding.taken(positions[which]) for encoding, which in self.parts]
+        found = [own for own in lanes if own is not None]
+        rows = max(len(own) for own in found)
+        return torch.stack([own.expand(rows, -1) for own in found], dim=2)

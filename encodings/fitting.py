@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from arith.encodings.base import Encoding
-from arith.encodings.lookup import LookupHeads
 from arith.encodings.positions import Scheme
 
 
@@ -40,15 +39,6 @@ def check_together(parts: Sequence[tuple[Encoding, Scheme]]) -> None:
             f"{one} turns queries by their positions and {other} meets the turned ones: its scores would depend on "
             f"where a query stands and not on distances. Leave one of the two out; biases such as t5, and forgetting, "
             f"go with rotations"
-        )
-    looking = [encoding for encoding in encodings if isinstance(encoding, LookupHeads)]
-    lanes = sorted(encoding.lane for encoding in looking)
-    if looking and lanes != list(range(1, looking[0].lanes + 1)):
-        wanted = looking[0].lanes
-        example = "+".join(f"lookup:lane={lane},lanes={wanted}@SCHEME" for lane in range(1, wanted + 1))
-        raise ValueError(
-            f"lookup decides all heads of a layer, and takes one part for each of its {wanted} lanes: got "
-            f"{' and '.join(f'lane={lane}' for lane in lanes)}. Write for example {example}"
         )
     hiding = [encoding for encoding, scheme in parts if encoding.hides_keys and scheme.structure_aware]
     counting = [encoding for encoding in encodings if encoding.counts_tokens]

@@ -52,29 +52,20 @@ class Lanes(PerLayer):
         radius: int = 1,
         gain: float = 10.0,
     ) -> None:
+        if not 1 <= lane <= lanes:
+            raise ValueError(f"lane is one of 1 to {lanes}, as there are {lanes} lanes: got {lane}")
+        if heads < lanes:
+            raise ValueError(f"each lane takes a head or more: got {lanes} lanes and {heads} heads")
         if sharp < 0 or radius < 1 or not gain > 0:
             raise ValueError(
                 f"sharp is 0 or more layers, radius a distance of 1 or more and gain above 0: "
                 f"got sharp={sharp}, radius={radius}, gain={gain}"
             )
         start = torch.full((heads, 2 * radius + 2), HIDDEN)
-        own = heads_of_lane(heads, lane, lanes)
-        start[:, -1] = 0.0
-        start[own, radius], start[own, -1] = 0.0, SIGNS
+        # Heads in runs, one run a lane, of sizes that differ by one at most.
+        own = torch.arange(heads) * lanes // heads == lane - 1
+        start[own, radius], start[own, -1], start[~own, -1] = 0.0, SIGNS, 0.0
         super().__init__(LanesLayer(start * (layer < sharp), gain) for layer in range(layers))
-
-
-def heads_of_lane(heads: int, lane: int, lanes: int) -> slice:
-    """A lane's share of the heads: runs, one after the other, of sizes that differ by one at most.
-
-    >>> [heads_of_lane(5, lane, lanes=2) for lane in (1, 2)]
-    [slice(0, 3, None), slice(3, 5, None)]
-    """
-    if not 1 <= lane <= lanes:
-        raise ValueError(f"lane is one of 1 to {lanes}, as there are {lanes} lanes: got {lane}")
-    if heads < lanes:
-        raise ValueError(f"each lane takes a head or more: got {lanes} lanes and {heads} heads")
-    return slice(*(-(-bound * heads // lanes) for bound in (lane - 1, lane)))
 
 
 class LanesLayer(TableEncoding):

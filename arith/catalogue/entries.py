@@ -25,8 +25,8 @@ ALIASES = {
         "for loops that are summed: half of the heads of the first layer begin at one digit of each factor",
     ),
     "sliding-lookup": (
-        "lookup:lane=1,lanes=2@multiplicand:ahead=true+lookup:lane=2,lanes=2@multiplier:ahead=true+relative",
-        "for loops that are summed: half of the heads of the first layer take one digit of each factor; bias after it",
+        "lookup@multiplicand:ahead=true+lookup@multiplier:ahead=true+relative:radius=64,gain=1",
+        "for loops that are summed: the first layer takes the two digits that meet; a bias by distance after it",
     ),
     "random-tags": (
         "random-embedding@tags",
@@ -47,10 +47,7 @@ ENCODINGS = Catalogue(
         "lanes": ("arith.encodings.lanes:Lanes", "a learned score for each small distance, sharp from the start"),
         "learned": ("arith.encodings.learned:Learned", "a trained vector for each position, added to the token's"),
         "nope": ("arith.encodings.nope:NoPE", "nothing: only the causal mask tells positions"),
-        "lookup": (
-            "arith.encodings.lookup:LookupHeads",
-            "each head takes the first token with the query's id, in the first layers",
-        ),
+        "lookup": ("arith.encodings.lookup:Lookup", "in the first layer a token takes the first one with its id"),
         "random-embedding": (
             "arith.encodings.random_embedding:RandomEmbedding",
             "a random vector for each id, at the input, in every layer or in queries and keys",

@@ -17,6 +17,7 @@ from arith.experiment.experiment import Experiment
 from arith.kernels.reference import add_term, visibility
 from arith.model.block import Attention, LayerContext
 from arith.model.cache import Cache
+from arith.model.lookup import LookupBlock
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
@@ -61,15 +62,18 @@ def attention_maps(experiment: Experiment, model: Transformer, problem: str) -> 
 
 @torch.no_grad()
 def record_attention(model: Transformer, batch: Batch) -> list[Float[Tensor, "b h q k"]]:
-    """The attention weights of every layer of every loop, computed beside the model from the inputs of its layers."""
+    """The attention weights of every layer of every loop, computed beside the model from the inputs of its layers.
+
+    A layer that looks up has a map for each lane, with a weight of 1 for the token that is taken.
+    """
     # The kernels never hand out weights, so a hook sees each layer's input and computes them again in plain torch.
     found: list[Tensor] = []
 
     def keep(module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
-        assert isinstance(module, Attention)
-        found.append(weights_of(module, *arguments))
+        found.append(weights_of(module, *arguments) if isinstance(module, Attention) else _taken(*arguments))
 
-    hooks = [module.register_forward_pre_hook(keep) for module in model.modules() if isinstance(module, Attention)]
+    layers = [module for module in model.modules() if isinstance(module, Attention | LookupBlock)]
+    hooks = [module.register_forward_pre_hook(keep) for module in layers]
     try:
         # With a cache, as loops that are summed are then computed one by one.
         queries = None if model.config.prompt_layers is None else batch.queries + 1
@@ -81,12 +85,11 @@ def record_attention(model: Transformer, batch: Batch) -> list[Float[Tensor, "b 
     return [functional.pad(own, (batch.tokens.shape[1] - own.shape[3], 0) * 2) for own in found]
 
 
-def _weights_of_lookups(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b h q k"]:
+def _taken(x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b lanes n n"]:
     n = x.shape[1]
-    weights = x.new_zeros(len(x), layer.heads, n, n)
-    for lookup in context.encoding.lookups(tuple(own.last(n, n) for own in context.everything)):
-        weights[:, lookup.heads] = functional.one_hot(lookup.token, n).to(x.dtype)[:, None]
-    return weights
+    taken = context.encoding.taken(tuple(own.last(n, n) for own in context.everything))
+    by_lane = rearrange(taken.expand(len(x), -1, -1), "b q lanes -> b lanes q 1")
+    return (by_lane == torch.arange(n, device=x.device)).to(x.dtype)
 
 
 def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b h q k"]:
@@ -97,8 +100,6 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
         x: the layer's input.
         context: the encoding, the positions and the rest that the layer gets beside it.
     """
-    if layer.query is None or layer.key is None:
-        return _weights_of_lookups(layer, x, context)
     q = rearrange(layer.query(x), "b q (h d) -> b h q d", h=layer.heads)
     k = rearrange(layer.key(x), "b n (g d) -> b g n d", g=layer.key_heads)
     q, k = context.encoding.rotate(q, k, context.new)

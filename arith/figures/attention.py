@@ -27,7 +27,7 @@ def draw_attention(
         path: the figure's path, without an ending.
         passes: the loop and the layer of each array, see `ModelConfig.passes`.
     """
-    n, heads = len(symbols), len(weights[0])
+    n, heads = len(symbols), max(map(len, weights))
     # Only layers that run more than once name their loop.
     loops = [any((other, layer) in passes for other in (loop - 1, loop + 1)) for loop, layer in passes]
     names = [

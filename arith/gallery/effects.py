@@ -10,7 +10,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from arith.catalogue.build import build_scheme, encoding
 from arith.catalogue.examples import SHOWN, example
@@ -247,8 +246,10 @@ def _score_terms(
         scores = add_term(term, scores, vectors, scale=(WIDTH // HEADS) ** -0.5)
     visible = visibility(n, n, terms, True, None, None, scores.device)
     assert visible is not None
-    for lookup in composed.at(0).lookups(positions):
-        scores[:, lookup.heads].masked_fill_(~functional.one_hot(lookup.token, n).bool()[:, None], 2 * LOWEST)
+    if composed.lanes:
+        # All that is seen is what one of the lanes takes.
+        taken = composed.at(0).taken(positions)
+        visible = visible & (taken[:, None, :, None] == torch.arange(n)[:, None]).any(-1)
     return (scores - before).masked_fill(~visible | (scores < LOWEST), torch.nan)[0]
 
 

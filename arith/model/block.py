@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
@@ -74,52 +74,32 @@ def at(x: Float[Tensor, "b q w"], places: Int[Tensor, "b a"]) -> Float[Tensor, "
 class Attention(nn.Module):
     """Grouped-query attention with the encoding's rotations and terms."""
 
-    def __init__(self, width: int, heads: int, key_heads: int, looks_up: bool = False) -> None:
+    def __init__(self, width: int, heads: int, key_heads: int) -> None:
         super().__init__()
         self.heads, self.key_heads = heads, key_heads
         head_width = width // heads
-        # Where positions decide which token each head takes, there is nothing to compare.
-        self.query = None if looks_up else nn.Linear(width, heads * head_width, bias=False)
-        self.key = None if looks_up else nn.Linear(width, key_heads * head_width, bias=False)
+        self.query = nn.Linear(width, heads * head_width, bias=False)
+        self.key = nn.Linear(width, key_heads * head_width, bias=False)
         self.value = nn.Linear(width, key_heads * head_width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b a w"]:
-        v = rearrange(self.value(x), "b n (g d) -> b g n d", g=self.key_heads)
-        mixed = self._look_up(v, context) if self.query is None else self._attend(x, v, context)
-        # Selected first, so that the output map and the MLP run on the wanted tokens alone.
-        out: Tensor = self.out(context.select(rearrange(mixed, "b h q d -> b q (h d)")))
-        return out
-
-    def _attend(
-        self, x: Float[Tensor, "b n w"], v: Float[Tensor, "b g n d"], context: LayerContext
-    ) -> Float[Tensor, "b h q d"]:
-        assert self.query is not None
-        assert self.key is not None
         # Queries are computed for the tokens that attend, keys and values for all: in the last layer of training only
         # the answer's tokens attend, and the prompt's are there to be attended to.
         asking = x[:, x.shape[1] - context.queries :]
         q = rearrange(self.query(asking), "b q (h d) -> b h q d", h=self.heads)
         k = rearrange(self.key(x), "b n (g d) -> b g n d", g=self.key_heads)
+        v = rearrange(self.value(x), "b n (g d) -> b g n d", g=self.key_heads)
         q, k = context.encoding.rotate(q, k, tuple(new.last(context.queries) for new in context.new))
         memory: Memory = {}
         # Rotated before they are cached: a key's rotation depends on its own position and on no later token.
         if context.cache is not None:
             k, v = context.cache.extend(context.place, k, v)
             memory = context.cache.memory(context.place)
-        return attention(q, k, v, terms=context.encoding.terms(x, q, k, context.asked(k.shape[2]), memory))
-
-    def _look_up(self, v: Float[Tensor, "b g n d"], context: LayerContext) -> Float[Tensor, "b h q d"]:
-        if context.cache is not None:
-            _, v = context.cache.extend(context.place, v[..., :0], v)
-        values = repeat(v, "b g k d -> b (g copies) k d", copies=self.heads // self.key_heads)
-        found = []
-        for lookup in context.encoding.lookups(context.asked(v.shape[2])):
-            of_heads = values[:, lookup.heads]
-            token = lookup.token.expand(len(v), -1)
-            index = repeat(token, "b q -> b h q d", h=of_heads.shape[1], d=of_heads.shape[3])
-            found.append((lookup.heads.start, of_heads.gather(2, index)))
-        return torch.cat([part for _, part in sorted(found, key=lambda own: own[0])], dim=1)
+        mixed = attention(q, k, v, terms=context.encoding.terms(x, q, k, context.asked(k.shape[2]), memory))
+        # Selected first, so that the output map and the MLP run on the wanted tokens alone.
+        out: Tensor = self.out(context.select(rearrange(mixed, "b h q d -> b q (h d)")))
+        return out
 
 
 class MLP(nn.Module):
@@ -142,18 +122,11 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each with a norm before it and, with `norm_after`, one after it.
+    """Attention and MLP, each with a norm before it and, with `norm_after`, one after it."""
 
-    Args:
-        config: the model's shape.
-        looks_up: whether positions decide what attention takes. What the block adds to a token is then made of what it
-            takes alone: the MLP does not read the token itself.
-    """
-
-    def __init__(self, config: ModelConfig, looks_up: bool = False) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.looks_up = looks_up
-        self.attention = Attention(config.width, config.heads, config.key_heads or config.heads, looks_up)
+        self.attention = Attention(config.width, config.heads, config.key_heads or config.heads)
         self.mlp = MLP(config.width, config.hidden, config.activation)
         self.before_attention, self.before_mlp = RMSNorm(config.width), RMSNorm(config.width)
         self.after_attention: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
@@ -161,7 +134,7 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b a w"]:
         x = context.encoding.hidden(x, context.new)
-        taken = self.after_attention(self.attention(self.before_attention(x), context))
-        x = context.select(x) + taken
-        out: Tensor = x + self.after_mlp(self.mlp(self.before_mlp(taken if self.looks_up else x)))
+        mixed = self.attention(self.before_attention(x), context)
+        x = context.select(x) + self.after_attention(mixed)
+        out: Tensor = x + self.after_mlp(self.mlp(self.before_mlp(x)))
         return out

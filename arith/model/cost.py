@@ -11,11 +11,11 @@ computed for the answer's tokens alone. A backward pass costs twice the forward 
 the input, one for that of the weights. Norms, activations, softmax and the optimiser are not products and do not count,
 nor do the products inside an encoding (FIRE's function of distance, Transformer-XL's projected keys).
 
-A first layer in which positions decide which tokens are taken (`arith.encodings.lookup`) has neither queries nor keys
-nor products of them. If it is in loops that are summed, it is computed once for each set of tokens that meets in a
-batch (`arith.model.meetings`): for a set of s tokens
+A first layer in which positions decide which tokens are taken (`arith.model.lookup`) has one map in place of four:
 
-    2 w (s k + w)            values, output; and the MLP as above
+    2 w s w                  for s tokens that are taken; and the MLP as above
+
+In loops that are summed it is computed once for each set of tokens that meets in a batch.
 """
 
 from arith.config.schema import ModelConfig
@@ -57,31 +57,28 @@ def forward_flops(
     flops = 2 * logits * model.width * vocabulary
     here = tokens
     for layer in range(model.layers):
-        looks_up = lanes > 0 and layer == 0
         if layer == model.prompt_layers:
             here = queries
-        if looks_up and model.sums_one_layer:
-            flops += _meetings(model, tokens, rows, lanes)
+        lookups = lanes if layer == 0 else 0
+        if lookups and model.sums_one_layer:
+            # As many sets as there can be: in most batches some are not among them.
+            sets: int = min(rows * tokens * model.loops, MEETING_TOKENS**lanes)
+            flops += _layer(model, 1, 1, 1, lookups) * sets // rows
         else:
-            flops += (model.loops if layer < model.in_loops else 1) * _layer(model, here, here, here, looks_up)
+            flops += (model.loops if layer < model.in_loops else 1) * _layer(model, here, here, here, lookups)
     # The last run through the last layer computes only what the logits need, each one before it every token.
-    return flops - _layer(model, here, here, here, looks_up) + _layer(model, here, queries, logits, looks_up)
+    return flops - _layer(model, here, here, here, lookups) + _layer(model, here, queries, logits, lookups)
 
 
-def _meetings(model: ModelConfig, tokens: int, rows: int, lanes: int) -> int:
-    # As many as there can be: in most batches some sets of tokens are not among them.
-    sets: int = min(rows * tokens * model.loops, MEETING_TOKENS**lanes)
-    keys = model.width * (model.key_heads or model.heads) // model.heads
-    each = 2 * model.width * (lanes * keys + model.width + model.hidden * model.matrices)
-    return sets * each // rows
-
-
-def _layer(model: ModelConfig, tokens: int, queries: int, logits: int, looks_up: bool) -> int:
+def _layer(model: ModelConfig, tokens: int, queries: int, logits: int, lookups: int) -> int:
     width, keys = model.width, model.width * (model.key_heads or model.heads) // model.heads
+    mlp = 2 * width * model.hidden * model.matrices
+    if lookups:
+        return queries * (2 * lookups * width * width + mlp)
     # Queries are projected for the tokens that attend, outputs for those with logits, keys and values for all.
-    values = 2 * logits * width * width + 2 * tokens * width * keys
-    compared = 0 if looks_up else 2 * width * (queries * width + tokens * keys + 2 * queries * tokens)
-    return values + compared + 2 * logits * width * model.hidden * model.matrices
+    projections = 2 * (queries + logits) * width * width + 2 * tokens * width * 2 * keys
+    attention = 2 * 2 * queries * tokens * width
+    return projections + attention + logits * mlp
 
 
 def block_parameters(model: ModelConfig) -> int:

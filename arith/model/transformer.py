@@ -13,8 +13,8 @@ from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Prompt
 from arith.model.block import Block, LayerContext, select
 from arith.model.cache import Cache
+from arith.model.lookup import LookupBlock, sum_loops
 from arith.model.loss import count_learned_tokens, inputs_of, sum_nats
-from arith.model.meetings import sum_meetings
 from arith.model.norm import RMSNorm
 from arith.tasks import vocabulary
 
@@ -53,9 +53,8 @@ class Transformer(nn.Module):
             self.eager_because = "the sets of tokens that meet differ from batch to batch"
         self.embedding = nn.Embedding(vocabulary, config.width)
         self.encoding = encoding
-        self.blocks = nn.ModuleList(
-            Block(config, looks_up=layer == 0 and encoding.lanes > 0) for layer in range(config.layers)
-        )
+        first = LookupBlock(config, encoding.lanes) if encoding.lanes else Block(config)
+        self.blocks = nn.ModuleList([first, *(Block(config) for _ in range(1, config.layers))])
         self.norm = RMSNorm(config.width)
         self.head = nn.Linear(config.width, vocabulary, bias=False)
         self._initialise()
@@ -69,9 +68,9 @@ class Transformer(nn.Module):
         if not self.config.norm_after:
             # Without a norm after them, what the blocks add must not grow with depth (GPT-2).
             for block in self.blocks:
-                assert isinstance(block, Block)
-                for last in (block.attention.out, block.mlp.down):
-                    last.weight.data /= math.sqrt(2 * self.config.depth)
+                if isinstance(block, Block):
+                    for last in (block.attention.out, block.mlp.down):
+                        last.weight.data /= math.sqrt(2 * self.config.depth)
         # Small, so that training begins from nearly uniform predictions: the loss starts at log(vocabulary).
         nn.init.normal_(self.head.weight, std=0.02)
 
@@ -106,9 +105,9 @@ class Transformer(nn.Module):
         by_meeting = cache is None and self.config.sums_one_layer and self.encoding.lanes > 0 and alike
         if by_meeting:
             wanted = self._above_prompt(tokens.shape[1], queries) if self.config.prompt_layers == 1 else tokens.shape[1]
-            block = self.blocks[0]
-            assert isinstance(block, Block)
-            x = select(x, wanted, None) + sum_meetings(block, self.embedding, self.encoding, tokens, new, loops, wanted)
+            first = self.blocks[0]
+            assert isinstance(first, LookupBlock)
+            x = select(x, wanted, None) + sum_loops(first, self.embedding, self.encoding, tokens, new, loops, wanted)
         for loop in range(0 if by_meeting else loops):
             own, all_own = self.encoding.slide(new, loop), self.encoding.slide(everything, loop)
             if summed:

@@ -1,4 +1,4 @@
-"""Summed loops by the tokens that meet: the same numbers as loop by loop, and gradients."""
+"""A first layer that looks up: loops by the tokens that meet are the same numbers as loop by loop."""
 
 import pytest
 import torch
@@ -11,10 +11,9 @@ from arith.data.batch import Batch
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed
 from arith.experiment.experiment import Experiment
-from arith.model.block import Block
 from arith.model.cache import Cache
+from arith.model.lookup import LookupBlock, sum_loops
 from arith.model.loss import inputs_of
-from arith.model.meetings import sum_meetings
 from arith.model.transformer import Transformer
 from tests.arith.model.test_transformer import CPU, DIGITS, summed
 
@@ -37,7 +36,6 @@ SHAPES: list[dict[str, object]] = [
     {"norm_after": False},
     {"prompt_layers": 1},
     {"prompt_layers": 2, "layers": 4},
-    {"key_heads": 2},
     {"loops": 1},
 ]
 
@@ -59,16 +57,16 @@ def test_all_loops_in_one_pass_are_loop_by_loop(shape: dict[str, object]) -> Non
 
 def test_a_set_of_tokens_is_computed_once() -> None:
     model, batch = parts(rows=256)
-    rows = []
-    block = model.blocks[0]
-    block.register_forward_pre_hook(lambda _, arguments: rows.append(arguments[0].shape))
+    rows: list[int] = []
+    first = model.blocks[0]
+    assert isinstance(first, LookupBlock)
+    first.take.register_forward_pre_hook(lambda _, arguments: rows.append(arguments[0].shape[:-1].numel()))
     logits(model, batch, None)
-    [(sets, tokens, _)] = rows
-    places = 256 * batch.tokens.shape[1] * DIGITS
-    assert tokens == 2
-    assert sets < places / 50
+    # A pair of digits each, and where a lane has none to take.
+    assert rows == [101]
     logits(model, batch, Cache())
-    assert len(rows) == 1 + DIGITS
+    tokens = batch.tokens.shape[1] - 1
+    assert rows[1:] == [256 * tokens] * DIGITS
 
 
 def test_what_tells_places_apart_goes_loop_by_loop() -> None:
@@ -85,7 +83,7 @@ def test_what_tells_places_apart_goes_loop_by_loop() -> None:
 def test_gradients_are_those_of_the_sum() -> None:
     encoding = arith.encoding("sliding-lookup", width=8, heads=2, layers=2, digits=8)
     torch.manual_seed(0)
-    block = Block(ModelConfig(width=8, heads=2, hidden=4), looks_up=True).double()
+    block = LookupBlock(ModelConfig(width=8, heads=2, hidden=4), lanes=2).double()
     embedding = nn.Embedding(7, 8).double()
     tokens, ids = torch.randint(0, 7, (2, 6)), torch.tensor([[[0, 2, 3, 2, 3, 4]], [[0, 1, 1, 0, 0, 0]]])
     positions = tuple(Positions(ids, ids) for _ in encoding.schemes)
@@ -105,9 +103,9 @@ def test_gradients_are_those_of_the_sum() -> None:
 class Summed(nn.Module):
     """The sum as a module, whose weights gradcheck can move."""
 
-    def __init__(self, block: Block, embedding: nn.Embedding) -> None:
+    def __init__(self, block: LookupBlock, embedding: nn.Embedding) -> None:
         super().__init__()
         self.block, self.embedding = block, embedding
 
     def forward(self, encoding: Composed, tokens: torch.Tensor, positions: tuple[Positions, ...]) -> torch.Tensor:
-        return sum_meetings(self.block, self.embedding, encoding, tokens, positions, 3, 4)
+        return sum_loops(self.block, self.embedding, encoding, tokens, positions, 3, 4)
