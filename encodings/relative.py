@@ -20,20 +20,27 @@ class Relative(TableEncoding, Encoding):
         heads: attention heads.
         radius: distances beyond share the outermost slot.
         gain: multiplies the table, which acts as a higher learning rate for it.
+        spread: the score that each head begins with at a distance of its own, the first at the query's own id, the second
+            at the id before it, and so on, the last ones at `radius`; 0: all begin alike.
 
-    >>> Relative(heads=4, radius=1).table.shape
-    torch.Size([4, 4])
+    >>> Relative(heads=3, radius=2, gain=1.0, spread=3.0).term(None).values.detach()
+    tensor([[0., 0., 3., 0., 0., 0.],
+            [0., 3., 0., 0., 0., 0.],
+            [3., 0., 0., 0., 0., 0.]])
     """
 
     relative = True
 
-    def __init__(self, heads: int, radius: int = 16, gain: float = 10.0) -> None:
+    def __init__(self, heads: int, radius: int = 16, gain: float = 10.0, spread: float = 0.0) -> None:
         super().__init__()
-        if radius < 1:
-            raise ValueError(f"radius is a distance of 1 or more, got {radius}")
+        if radius < 1 or not gain > 0:
+            raise ValueError(f"radius is a distance of 1 or more and gain above 0, got {radius} and {gain}")
         self.gain = gain
         # 2 radius + 1 distances, and pairs without a position. Zeros: it starts as a model without it.
-        self.table = nn.Parameter(torch.zeros(heads, 2 * radius + 2))
+        table = torch.zeros(heads, 2 * radius + 2)
+        head = torch.arange(heads)
+        table[head, radius - head.clamp(max=radius)] = spread / gain
+        self.table = nn.Parameter(table)
 
     def term(self, ids: Ids) -> DistanceTable:
         return DistanceTable(self.gain * self.table, ids)

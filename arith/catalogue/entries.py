@@ -25,7 +25,7 @@ ALIASES = {
         "for loops that are summed: half of the heads of the first layer begin at one digit of each factor",
     ),
     "sliding-lookup": (
-        "lookup@multiplicand:ahead=true+lookup@multiplier:ahead=true+relative:radius=64,gain=1",
+        "lookup@multiplicand:ahead=true+lookup@multiplier:ahead=true+relative:radius=64,gain=1,spread=3",
         "for loops that are summed: the first layer takes the two digits that meet; a bias by distance after it",
     ),
     "random-tags": (
