@@ -20,8 +20,8 @@ class Relative(TableEncoding, Encoding):
         heads: attention heads.
         radius: distances beyond share the outermost slot.
         gain: multiplies the table, which acts as a higher learning rate for it.
-        spread: the score that each head begins with at a distance of its own, the first at the query's own id, the second
-            at the id before it, and so on, the last ones at `radius`; 0: all begin alike.
+        spread: the score that each head begins with at a distance of its own, the first at the query's own id, the
+            second at the id before it, and so on, the last ones at `radius`; 0: all begin alike.
 
     >>> Relative(heads=3, radius=2, gain=1.0, spread=3.0).term(None).values.detach()
     tensor([[0., 0., 3., 0., 0., 0.],

@@ -145,7 +145,12 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         if beyond is not None:
             # As in decoding: an answer that never ends runs out of ids.
             ids = tuple(levels.masked_fill(beyond, 0) for levels in ids)
-        logits: Tensor = self.transformer(moved, ids)
+        # Prompts are of one length with `prompt_layers`, above which their tokens have no logits: zeros say as much.
+        alone = self.transformer.config.prompt_layers is not None
+        queries = 1 + tokens.shape[1] - int(lengths.min()) if alone else None
+        logits: Tensor = functional.pad(
+            self.transformer(moved, ids, queries=queries), (0, 0, tokens.shape[1] - (queries or tokens.shape[1]), 0)
+        )
         back = ((index - start) % tokens.shape[1])[..., None].expand(-1, -1, logits.shape[2])
         return logits.gather(1, back)
 

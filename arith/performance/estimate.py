@@ -108,8 +108,10 @@ def flops_per_second(experiment: Experiment) -> float:
     # One layer is enough: all are alike, and several would take longer to time. A first one that looks up is not: there
     # are two then. Running sums are left out, as their head needs a layer below another one.
     config = experiment.config
+    with torch.device("meta"):
+        layers = 2 if experiment.encoding().lanes else 1
     changes: dict[str, Any] = {
-        "model": {"layers": 1, "loops": 1, "looped": None, "loop_input": "state", "prompt_layers": None},
+        "model": {"layers": layers, "loops": 1, "looped": None, "loop_input": "state", "prompt_layers": None},
         "auxiliary": {"kind": None},
     }
     if config.reads_text:  # a pretrained layer has the shape of one of ours

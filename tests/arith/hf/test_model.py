@@ -19,7 +19,12 @@ from arith.tasks import vocabulary
 
 ROWS, NEW = 12, 9
 SHAPE = {"layers": 2, "width": 32, "heads": 2, "hidden": 64}
-FAST = [("coupled-window", "addition", "padded-reversed"), ("rope+forgetting", "addition", "plain")]
+SUMMED = SHAPE | {"loops": 4, "looped": 1, "loop_input": "embeddings", "prompt_layers": 1}
+FAST = [
+    ("coupled-window", "addition", "padded-reversed"),
+    ("rope+forgetting", "addition", "plain"),
+    ("sliding-lookup", "multiplication", "padded-all-reversed:width=4"),
+]
 SLOW = [
     ("t5@coupled", "multiplication", "padded"),
     ("alibi@coupled:levels=2", "addition", "padded:width=6"),
@@ -38,7 +43,7 @@ SLOW = [
 
 def models(tmp_path: Path, encoding: str, task: str, form: str) -> tuple[ArithForCausalLM, Any, Batch]:
     """A model that was saved and loaded, its tokenizer likewise, and test problems of several lengths."""
-    values = {"encoding": encoding, "task": task, "format": form, "model": SHAPE}
+    values = {"encoding": encoding, "task": task, "format": form, "model": SUMMED if "sliding" in encoding else SHAPE}
     config = RunConfig.of({**values, "data": {"digits": "1-3"}, "evaluation": {"digits": "1-4"}})
     experiment = Experiment.of(config)
     ArithForCausalLM(ArithConfig(run=config.as_dict())).save_pretrained(tmp_path)
