@@ -70,6 +70,10 @@ class Attachment(nn.Module):
         self.encoding = self.shape.encoding(settings.encoding, settings.tokens, settings.digits)
         if self.encoding.slides:
             raise UsageError(f"'{settings.encoding}' moves ids from loop to loop, and {self.shape.family} has no loops")
+        if self.encoding.lanes:
+            raise UsageError(
+                f"'{settings.encoding}' stands for a first layer's attention, and {self.shape.family} keeps its own"
+            )
         self.looks_at_digits = any(scheme.structure_aware for scheme in self.encoding.schemes)
         # Nothing in a text tells how wide its answers are padded.
         self.reading = replace(reading(format_named(settings.format), operands=2), fixed_width=False)

@@ -101,6 +101,8 @@ def test_what_cannot_run_says_why(tiny: Callable[..., Any], digit_tokenizer: Cal
         detach(tiny("llama"))
     with pytest.raises(UsageError, match="from loop to loop, and llama has no loops"):
         attach(tiny("llama"), "sliding-window", tokenizer=digit_tokenizer())
+    with pytest.raises(UsageError, match="a first layer's attention, and llama keeps its own"):
+        attach(tiny("llama"), "lookup@coupled+rope", tokenizer=digit_tokenizer())
     with pytest.raises(UsageError, match=r"format plain, where no width is known'.*known width"):
         attach(tiny("llama"), "coupled-window", tokenizer=digit_tokenizer(), format="plain")
     with pytest.raises(UsageError, match="the tokenizer has 120 tokens and the model 20"):
