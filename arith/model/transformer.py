@@ -32,7 +32,8 @@ class Transformer(nn.Module):
                                       +-> f_1 -+-> e + sum_t (f_t(e) - e) -> g -> logits
                                       +-> ... -+                               loops do not see one another
 
-    With an encoding that looks up, the first layer does not attend; see `arith.model.lookup`, also for the sum of loops.
+    With an encoding that looks up, the first layer does not attend; see `arith.model.lookup`, also for the sum of
+    loops.
 
     Args:
         config: the model's shape.
