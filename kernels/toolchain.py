@@ -32,8 +32,8 @@ def ptxas_version(capability: int = HOPPER) -> str | None:
 
         # It looks at TRITON_PTXAS_PATH, or at TRITON_PTXAS_BLACKWELL_PATH where it takes the newer one.
         path = get_ptxas(capability).path
-        told = subprocess.run([path, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+        done = subprocess.run([path, "--version"], capture_output=True, check=True, timeout=30)
     except (ImportError, OSError, RuntimeError, subprocess.SubprocessError):
         return None
-    found = re.search(r"\bV(\d+(?:\.\d+)+)", told)
+    found = re.search(r"\bV(\d+(?:\.\d+)+)", done.stdout.decode("utf-8", "replace"))
     return found[1] if found else None
