@@ -16,6 +16,7 @@ from kernel_checks import proof
 
 import arith
 from arith.data.dataset import Dataset
+from arith.kernels.attention import attention as arith_attention
 from arith.kernels.terms import DistanceTable
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED
@@ -44,6 +45,17 @@ def test_every_peer_that_a_cpu_can_run_is_right(benchmark: ModuleType) -> None:
     for peer in benchmark.PEERS:
         if "Flex" not in peer.name and "flash" not in peer.name and "compiled" not in peer.name:
             assert benchmark.is_right(peer, shape, CPU), peer.name
+
+
+def test_a_case_is_drawn_once_and_may_run_more_than_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing the largest inputs anew for each of four runs took longer than the kernels have."""
+    proof.drawn.cache_clear()
+    ran = []
+    monkeypatch.setattr(proof, "attention", lambda *given, **how: ran.append(how) or arith_attention(*given, **how))
+    found = proof.findings(proof.Case(5, 5, terms=("table", "ids")), CPU, runs=4)
+    assert all(finding.right for finding in found)
+    assert len(ran) == 2 + 4
+    assert proof.drawn.cache_info().misses == 1
 
 
 def test_wrong_and_failing_peers_get_no_speed(benchmark: ModuleType) -> None:
