@@ -25,12 +25,12 @@ lint: $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	for benchmark in $(filter-out $(addprefix benchmarks/,attention.py gpu_train.py scaling.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
 
-# On a machine with a GPU, whose own Python has torch, triton and what arith needs; nothing is installed.
+# On a machine with a GPU, whose own Python has torch, triton and what arith needs; nothing is installed. OUT: folder of the results.
 gpu-kernels:
-	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/attention.py
+	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/attention.py $(if $(OUT),--out $(OUT))
 
 gpu-train:
-	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/gpu_train.py
+	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/gpu_train.py $(if $(OUT),--out $(OUT))
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("arith needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'

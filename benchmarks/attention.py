@@ -19,42 +19,34 @@ No speed is printed for a case that is not right.
 """
 
 import argparse
-import contextlib
 import functools
 import itertools
 import json
-import multiprocessing
 import os
-import platform
-import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import coupled_window
 import torch
-import triton
-from kernel_checks import proof
+from kernel_checks.gates import BACKWARD_PASSES, CLAMPED, FORWARD_PASSES, long_gates, short_gates, size
+from kernel_checks.machine import describe_machine, use_one_stage
+from kernel_checks.proof import Case
+from kernel_checks.proving import Proof, all_cases, proven
 from peers.attention import LONG_PEERS, PEERS, Peer
 from timing import Timer, gradients, timed
 from torch import Tensor
 from triton.testing import do_bench
 
-from arith.experiment.provenance import git_commit
 from arith.kernels.attention import attention
 from arith.kernels.configs import LONGEST
-from arith.kernels.routing import Backend
 from arith.kernels.terms import DistanceTable
+from arith.process.files import write_whole
 
-FORWARD_PASSES, BACKWARD_PASSES = 4, 7  # tensors of the size of q to and from memory, at least
-DENSE, FLEX = "SDPA, dense learnable bias", "FlexAttention, learnable"
 Part = tuple[slice, slice]  # of samples and heads
-# That the proof may take, and the sanitizer beside it. It compiles 500 kernels, each a second or two of a core.
-PROOF_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -72,37 +64,49 @@ class Shape:
     radius: int | None = None
 
     @property
-    def bytes(self) -> int:
-        """Of one of q, k, v, output."""
-        return 2 * self.batch * self.heads * self.n * self.width
-
-    @property
     def flop(self) -> int:
         """Of the forward pass, half of the pairs being hidden; the backward pass does 2.5 times as many."""
         return 2 * self.batch * self.heads * self.n**2 * self.width
 
 
-# The first are what the gates are about: should time run out, the rest is missing.
-SHAPES = tuple(
-    Shape(tokens // n, n, width)
-    for tokens, width in ((262_144, 64), (32_768, 64), (262_144, 128), (131_072, 64), (32_768, 128))
-    for n in (64, 128, 96, 32)
-)
-CLAMPED = 128
-LONG_SHAPES = tuple(
-    Shape(32_768 // n, n, radius=radius) for n in (8192, 2048, 16_384, 4096) for radius in (None, CLAMPED)
-)
+@dataclass(frozen=True)
+class Plan:
+    """What is measured. The first two of each are what gates are about, and are timed beside slow peers.
+
+    Args:
+        copied: bytes of the copy whose speed is the measure of all.
+    """
+
+    short: tuple[Shape, ...]
+    long: tuple[Shape, ...]
+    problems: tuple[coupled_window.Problem, ...]
+    copied: int = 2**29
 
 
-QUICK = tuple(peer for peer in PEERS if not peer.slow_to_compile)
+FULL = Plan(
+    tuple(
+        Shape(tokens // n, n, width)
+        for tokens, width in ((262_144, 64), (32_768, 64), (262_144, 128), (131_072, 64), (32_768, 128))
+        for n in (64, 128, 96, 32)
+    ),
+    tuple(Shape(32_768 // n, n, radius=radius) for n in (8192, 2048, 16_384, 4096) for radius in (None, CLAMPED)),
+    coupled_window.PROBLEMS,
+)
+HEADLINE = Plan(FULL.short[:2], FULL.long[:4], FULL.problems[:2])
+TINY = Plan(
+    (Shape(2, 64, heads=2), Shape(2, 128, heads=2)),
+    (Shape(1, 140, width=16, heads=2), Shape(1, 140, width=16, heads=2, radius=8)),
+    (coupled_window.Problem(30, batch=1, heads=1, width=16),),
+    copied=1000,
+)
 
 
 def tensors(shape: Shape, device: torch.device) -> tuple[list[Tensor], Tensor, Tensor]:
     """q, k, v, the output's gradient, and a table of scores by distance."""
     generator = torch.Generator(device).manual_seed(0)
-    size = (shape.batch, shape.n, shape.heads, shape.width)
+    sizes = (shape.batch, shape.n, shape.heads, shape.width)
     q, k, v, dout = (
-        torch.randn(size, generator=generator, device=device, dtype=torch.bfloat16).transpose(1, 2) for _ in range(4)
+        torch.randn(sizes, generator=generator, device=device, dtype=torch.bfloat16).transpose(1, 2) for _ in range(4)
     )
     slots = 2 * (shape.radius or shape.n - 1) + 2
     table = torch.randn(shape.heads, slots, generator=generator, device=device)
@@ -155,7 +159,7 @@ def is_right(peer: Peer, shape: Shape, device: torch.device) -> bool:
     return right
 
 
-def measured(peer: Peer, shape: Shape, device: torch.device, timer: Timer) -> dict[str, float]:
+def measured(peer: Peer, shape: Shape, device: torch.device, timer: Timer) -> dict[str, Any]:
     """What a peer takes."""
     inputs, dout, table = tensors(shape, device)
     run = peer.make(inputs, table if peer.biased else None)
@@ -186,146 +190,11 @@ def rows(
                 yield {**row, "skipped": f"{type(error).__name__}: {str(error)[:200]}"}
 
 
-def copy_bandwidth(device: torch.device, timer: Timer, size: int) -> float:
+def copy_bandwidth(device: torch.device, timer: Timer, copied: int) -> float:
     """Bytes a second that a copy reads and writes."""
-    source = torch.empty(size, dtype=torch.uint8, device=device).random_()
+    source = torch.empty(copied, dtype=torch.uint8, device=device).random_()
     target = torch.empty_like(source)
-    return 2 * size / (timer(lambda: target.copy_(source)) / 1000)
-
-
-def gates(found: list[dict[str, Any]], bandwidth: float) -> list[dict[str, Any]]:
-    """Each bar with its value, at 64 and 128 tokens and head width 64."""
-    lines = []
-    for n in (64, 128):
-        by_peer = {
-            row["peer"]: row for row in reversed(found) if row["n"] == n and row["width"] == 64 and "both_ms" in row
-        }
-        ours = by_peer.get("arith, learnable")
-        if ours is None:
-            lines.append({"gate": f"n={n}: no right result of ours", "bar": 1, "value": None, "passed": False})
-            continue
-        size = Shape(ours["batch"], n).bytes
-        share = {
-            "forward": FORWARD_PASSES * size / (ours["forward_ms"] / 1000) / bandwidth,
-            "both": (FORWARD_PASSES + BACKWARD_PASSES) * size / (ours["both_ms"] / 1000) / bandwidth,
-        }
-        bars = [(f"n={n}: share of copy bandwidth, forward and backward", 0.7, share["both"])]
-        if n == 64:
-            bars.append(("n=64: share of copy bandwidth, forward", 0.8, share["forward"]))
-        for peer, bar in (
-            ("SDPA, dense learnable bias", 2.0),
-            ("FlexAttention, learnable", 4.0),
-            ("FlexAttention, frozen", 1.5),
-            ("FlexAttention, no bias", 1.5),
-        ):
-            other = by_peer.get(peer)
-            bars.append((f"n={n}: times as fast as {peer}", bar, other and other["both_ms"] / ours["both_ms"]))
-        lines += [
-            {"gate": gate, "bar": bar, "value": value, "passed": value is not None and value >= bar}
-            for gate, bar, value in bars
-        ]
-    return lines
-
-
-def long_gates(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each bar of long sequences with its value; one that is a limit from above says so."""
-    lines: list[dict[str, Any]] = []
-    for n in sorted({shape.n for shape in LONG_SHAPES}):
-        for radius, forward, backward in ((None, 0.75, 1.4), (CLAMPED, 0.9, 1.1)):
-            by_peer = {row["peer"]: row for row in found if row["n"] == n and row["radius"] == radius}
-
-            def ratio(one: str, other: str, what: str, own: dict[str, Any] = by_peer) -> float | None:
-                values = [own.get(name, {}).get(what) for name in (one, other)]
-                return None if None in values else values[0] / values[1]
-
-            ours, plain = "arith, learnable", "arith, no bias"
-            bars = [
-                ("forward, times as fast as without a bias", forward, ratio(plain, ours, "forward_ms"), False),
-                ("table's gradient, backward's time", backward, ratio(ours, "arith, frozen", "backward_ms"), True),
-                ("times as fast as SDPA, dense learnable bias", 2.5, ratio(DENSE, ours, "both_ms"), False),
-            ]
-            if n == 8192:
-                bars += [
-                    ("memory beside SDPA, dense learnable bias", 0.05, ratio(ours, DENSE, "peak_bytes"), True),
-                    ("backward, FlexAttention, learnable", 3.0, ratio(FLEX, ours, "backward_ms"), False),
-                ]
-                bars += [
-                    (
-                        f"forward, FlexAttention, {kind}",
-                        0.9,
-                        ratio(f"FlexAttention, {kind}", f"arith, {kind}", what),
-                        False,
-                    )
-                    for kind, what in (("frozen", "forward_ms"), ("no bias", "forward_ms"))
-                ]
-            name = f"n={n}, {'all distances' if radius is None else f'up to {radius}'}"
-            lines += [
-                {
-                    "gate": f"{name}: {gate}",
-                    "bar": bar,
-                    "value": value,
-                    "passed": value is not None and (value <= bar if above else value >= bar),
-                }
-                for gate, bar, value, above in bars
-            ]
-    return lines
-
-
-def wrong_cases(part: tuple[int, int, str]) -> list[str]:
-    """Cases of the proof that fail, of every `step`-th from `start` on."""
-    start, step, device = part
-    wrong = []
-    small = device == "cpu"
-    for case in [*proof.cases(small), *proof.long_cases(small)][start::step]:
-        try:
-            backend: Backend = "triton" if device == "cuda" else "auto"
-            bad = [finding for finding in proof.findings(case, torch.device(device), backend) if not finding.right]
-            wrong += [f"{case}: {finding}" for finding in bad]
-        except Exception as error:
-            wrong.append(f"{case}: {type(error).__name__}: {str(error)[:200]}")
-        if device == "cuda":  # which other processes need too
-            with contextlib.suppress(RuntimeError):  # after an illegal access, nothing can be said to a device
-                torch.cuda.empty_cache()
-    return wrong
-
-
-def sanitized() -> str:
-    """What compute-sanitizer finds in a few small cases, where it is installed."""
-    if shutil.which("compute-sanitizer") is None:
-        return "compute-sanitizer is not installed"
-    script = (
-        "import torch; from kernel_checks import proof; from kernel_checks.proof import Case\n"
-        "terms = ('table', 'ids', 'id-window')\n"
-        "for case in (Case(17, 17, terms=terms), Case(70, 70, terms=terms, dtype=torch.bfloat16)):\n"
-        "    assert all(f.right for f in proof.findings(case, torch.device('cuda')))\n"
-    )
-    command = ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", "9", sys.executable, "-c", script]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # `-c` does not look beside this file
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    except subprocess.TimeoutExpired:
-        return "not finished in 2 minutes"
-    return "no errors" if done.returncode == 0 else f"exit {done.returncode}: {(done.stdout + done.stderr)[-500:]}"
-
-
-def proven(device: torch.device, seconds: float = PROOF_SECONDS) -> tuple[list[str], str]:
-    """Cases of the proof that fail, and what the sanitizer says, worked out side by side."""
-    if device.type != "cuda":
-        return wrong_cases((0, 1, device.type)), "needs a GPU"
-    limit = time.monotonic() + seconds
-    workers = min(8, os.cpu_count() or 1)
-    wrong, sanitizer = [], "not finished"
-    with multiprocessing.get_context("spawn").Pool(workers + 1) as pool:
-        told = pool.apply_async(sanitized)
-        parts = [pool.apply_async(wrong_cases, ((start, workers, device.type),)) for start in range(workers)]
-        for start, part in enumerate(parts):
-            try:
-                wrong += part.get(max(0.0, limit - time.monotonic()))
-            except multiprocessing.TimeoutError:  # a process that dies says nothing
-                wrong.append(f"cases {start}, {start + workers}, ...: not finished in {seconds:.0f} s")
-        with contextlib.suppress(multiprocessing.TimeoutError):
-            sanitizer = told.get(max(0.0, limit - time.monotonic()))
-    return wrong, sanitizer
+    return 2 * copied / (timer(lambda: target.copy_(source)) / 1000)
 
 
 def drawn(found: list[dict[str, Any]], path: Path) -> None:
@@ -352,83 +221,134 @@ def drawn(found: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
-def report(
+def measurements(
+    plan: Plan, peers: tuple[Peer, ...], device: torch.device, timer: Timer, deadline: float
+) -> Iterator[dict[str, Any]]:
+    """All rows: what the gates of any length are about before the rest, and what is slow to compile last."""
+    quick = tuple(peer for peer in peers if not peer.slow_to_compile)
+    slow = tuple(peer for peer in peers if peer.slow_to_compile)
+    long = tuple(peer for peer in peers if peer in LONG_PEERS)
+    return itertools.chain(
+        rows(plan.short[:2], quick, device, timer, deadline),
+        coupled_window.rows(plan.problems, device, timer, deadline),
+        rows(plan.long, tuple(peer for peer in long if peer in quick), device, timer, deadline),
+        rows(plan.short[2:], quick, device, timer, deadline),
+        rows(plan.short[:2], slow, device, timer, deadline),
+        rows(plan.long[:2], tuple(peer for peer in long if peer in slow), device, timer, deadline),
+    )
+
+
+def with_rates(row: dict[str, Any], bandwidth: float) -> dict[str, Any]:
+    """A row with arithmetic and bytes a second, and their share of a copy's."""
+    if "both_ms" not in row or row["peer"] == coupled_window.NAME:
+        return row
+    shape = Shape(row["batch"], row["n"], row["width"], row["heads"])
+    row["both_tflops"] = 3.5 * shape.flop / row["both_ms"] / 1e9
+    passes = {"forward": FORWARD_PASSES, "backward": BACKWARD_PASSES}
+    for part, count in (*passes.items(), ("both", sum(passes.values()))):
+        moved = count * size(row) / (row[f"{part}_ms"] / 1000)
+        row |= {f"{part}_gbs": moved / 1e9, f"{part}_share": moved / bandwidth}
+    return row
+
+
+def measure(
+    path: Path,
+    about: dict[str, Any],
+    plan: Plan,
+    peers: tuple[Peer, ...],
     device: torch.device,
-    name: str,
-    shapes: tuple[Shape, ...],
-    long_shapes: tuple[Shape, ...],
-    problems: tuple[coupled_window.Problem, ...],
     timer: Timer,
     deadline: float,
-    out: Path,
-    copied: int,
-) -> list[str]:
-    """Prove, measure, write the JSON and the figure, and print it all; what is wrong comes back."""
+) -> None:
+    """Print every row, then the gates; the JSON is whole after each, as a machine that is lent may be gone."""
     began = time.monotonic()
-    wrong, sanitizer = proven(device)
-    print(f"proof: {len(wrong)} wrong, {time.monotonic() - began:.0f} s", *wrong[:20], sep="\n  ")
-    print(f"compute-sanitizer: {sanitizer}", flush=True)
-    if sanitizer.startswith("exit"):
-        wrong.append(f"compute-sanitizer: {sanitizer}")
-    bandwidth = copy_bandwidth(device, timer, copied)
+    bandwidth = copy_bandwidth(device, timer, plan.copied)
     print(f"a copy moves {bandwidth / 1e9:.0f} GB/s", flush=True)
-    about = {
-        "device": name,
-        "commit": git_commit(),
-        "versions": {"torch": torch.__version__, "triton": triton.__version__, "python": platform.python_version()},
-        "wrong": wrong,
-        "sanitizer": sanitizer,
-        "copy_gbs": bandwidth / 1e9,
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"kernels-{name.replace('NVIDIA ', '').replace(' ', '-')}.json"
     found: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
-    # What the gates of either are about comes before the rest.
-    measurements = itertools.chain(
-        rows(shapes[:2], PEERS, device, timer, deadline),
-        coupled_window.rows(problems, device, timer, deadline),
-        rows(long_shapes, LONG_PEERS, device, timer, deadline),
-        rows(shapes[2:], QUICK, device, timer, deadline),
-    )
-    for row in measurements:
-        if "both_ms" in row and row["peer"] != coupled_window.NAME:
-            shape = Shape(row["batch"], row["n"], row["width"], row["heads"])
-            row["both_tflops"] = 3.5 * shape.flop / row["both_ms"] / 1e9
-            passes = {"forward": FORWARD_PASSES, "backward": BACKWARD_PASSES}
-            for part, count in (*passes.items(), ("both", sum(passes.values()))):
-                moved = count * shape.bytes / (row[f"{part}_ms"] / 1000)
-                row |= {f"{part}_gbs": moved / 1e9, f"{part}_share": moved / bandwidth}
-        found.append(row)
+    for row in measurements(plan, peers, device, timer, deadline):
+        found.append(with_rates(row, bandwidth))
         shown = (f"{key}={value:.3g}" if isinstance(value, float) else str(value) for key, value in row.items())
         print(" ".join(shown), flush=True)
-        # Whole after every row: a machine that is lent may be gone before the last.
-        lines = [] if wrong else [*gates(found, bandwidth), *long_gates(found), *coupled_window.gates(found)]
-        seconds = round(time.monotonic() - began)
-        path.write_text(json.dumps({**about, "seconds": seconds, "gates": lines, "rows": found}, indent=1) + "\n")
+        lines = short_gates(found, bandwidth) + long_gates(found, sorted({shape.n for shape in plan.long}))
+        lines += coupled_window.gates(found)
+        told = about | {"copy_gbs": bandwidth / 1e9, "seconds": round(time.monotonic() - began)}
+        write_whole(path, json.dumps({**told, "gates": lines, "rows": found}, indent=1) + "\n")
+    for line in lines:
+        value = "no result" if line["value"] is None else f"{line['value']:.2f}"
+        by = f", {line['by']}" if line["by"] else ""
+        print(
+            f"{'passed' if line['passed'] else 'MISSED'}  {line['gate']}: {value} (bar {line['bar']}{by})", flush=True
+        )
     drawn(found, path.with_suffix(".svg"))
-    for gate in lines:
-        value = "no result" if gate["value"] is None else f"{gate['value']:.2f}"
-        print(f"{'passed' if gate['passed'] else 'MISSED'}  {gate['gate']}: {value} (bar {gate['bar']})")
-    return wrong
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results/gpu"), help="folder for the JSON and the figure")
-    parser.add_argument("--minutes", type=float, default=8.0, help="measurements stop then; what is missing is named")
-    arguments = parser.parse_args()
-    if not torch.cuda.is_available():
-        sys.exit("benchmarks/attention.py needs a CUDA GPU, and torch sees none. On a CPU, the kernels are only tested")
+def prove(cases: Sequence[Case], device: torch.device, seconds: float, workers: int) -> Proof:
+    """Check all cases, and say what came of them."""
+    began = time.monotonic()
+    found = proven(cases, device, seconds, workers)
+    print(
+        f"proof: {found.right} right, {len(found.wrong)} wrong, {len(found.unfinished)} not finished, "
+        f"{time.monotonic() - began:.0f} s",
+        *found.faults[:20],
+        sep="\n  ",
+    )
+    print(f"compute-sanitizer: {found.sanitizer}", flush=True)
+    return found
 
-    def timer(run: Callable[[], Any]) -> float:
-        return float(do_bench(run, warmup=20, rep=80, return_mode="median"))
 
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--out", type=Path, default=Path("results/gpu"), help="folder for the JSON and the figure")
+    made.add_argument("--minutes", type=float, default=8.0, help="measurements stop then; what is missing is named")
+    made.add_argument("--only-proof", action="store_true", help="measure no speed")
+    made.add_argument("--no-proof", action="store_true", help="measure speed alone, each result checked as it is timed")
+    made.add_argument("--seconds", type=float, default=240.0, help="for the proof; what it does not reach is named")
+    made.add_argument("--workers", type=int, default=min(14, os.cpu_count() or 1), help="processes of the proof")
+    made.add_argument("--headline", action="store_true", help="eight shapes that say most, in place of all")
+    made.add_argument("--peers", action="append", metavar="PART", help="of a name: whom to time, all by default")
+    made.add_argument("--tiny", action="store_true", help="sizes that a CPU finishes in seconds")
+    return made
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    arguments = parser().parse_args(given)
+    if not (arguments.tiny or torch.cuda.is_available()):
+        sys.exit("benchmarks/attention.py needs a CUDA GPU, and torch sees none. --tiny runs it on a CPU")
+    use_one_stage()
     deadline = time.monotonic() + 60 * arguments.minutes
-    name = torch.cuda.get_device_name()
-    device, problems = torch.device("cuda"), coupled_window.PROBLEMS
-    wrong = report(device, name, SHAPES, LONG_SHAPES, problems, timer, deadline, arguments.out, 2**29)
-    sys.exit(1 if wrong else 0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    about = describe_machine()
+    name = about["device"].replace("NVIDIA ", "").replace(",", "").replace(" ", "-")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / f"kernels-{name}.json"
+    cases = [Case(5, 5, terms=("table",)), Case(130, 130, heads=1, key_heads=1)] if arguments.tiny else all_cases()
+    faults = []
+    if not arguments.no_proof:
+        found = prove(cases, device, arguments.seconds, arguments.workers)
+        faults, about["proof"] = found.faults, found.as_dict()
+        write_whole(path, json.dumps(about, indent=1) + "\n")
+    if not arguments.only_proof:
+        plan = TINY if arguments.tiny else HEADLINE if arguments.headline else FULL
+        asked = [
+            name
+            for name in (coupled_window.NAME, *(peer.name for peer in PEERS))
+            if any(part in name for part in arguments.peers or [""])
+        ]
+        peers = tuple(peer for peer in PEERS if peer.name in asked)
+        plan = plan if coupled_window.NAME in asked else replace(plan, problems=())
+        measure(path, about, plan, peers, device, cuda_timer if device.type == "cuda" else cpu_timer, deadline)
+    sys.exit(1 if faults else 0)
+
+
+def cuda_timer(run: Callable[[], Any]) -> float:
+    return float(do_bench(run, warmup=20, rep=80, return_mode="median"))
+
+
+def cpu_timer(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return 1000 * (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from kernel_checks.gates import compare, gate
 from timing import Timer, gradients, timed
 from torch import Tensor
 
@@ -96,17 +97,10 @@ def rows(
 def gates(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """How much more each digit takes in a long problem than in a short one."""
     by_digits = {row["digits"]: row for row in found if row["peer"] == NAME and "both_ms" in row}
-    long, short = by_digits.get(LONG, {}), by_digits.get(SHORT, {})
     lines = []
-    for what, name in (("both_ms", "time"), ("peak_bytes", "memory")):
-        known = what in long and what in short
-        value = long[what] / LONG / (short[what] / SHORT) if known else None
-        lines.append(
-            {
-                "gate": f"coupled window: {name} of a digit among {LONG:,}, times that among {SHORT:,}",
-                "bar": BAR,
-                "value": value,
-                "passed": value is not None and value <= BAR,
-            }
-        )
+    for what, name in (("both", "time"), ("peak_bytes", "memory")):
+        value, by = compare(what, by_digits.get(LONG), by_digits.get(SHORT))
+        value = value and value * SHORT / LONG
+        title = f"coupled window: {name} of a digit among {LONG:,}, times that among {SHORT:,}"
+        lines.append(gate(title, BAR, value, by, at_most=True))
     return lines

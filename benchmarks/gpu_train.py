@@ -9,8 +9,8 @@
    15. Goal: the test takes less than 5% of the training.
 3. Addition of 1-20 digits by 10M parameters that are told nothing of digits but a fixed width, tested to 205.
 
-Each part keeps its own time and writes results/gpu/train-DEVICE.json as soon as it is done, beside the others' results
-that stand there. `--tiny` runs everything at sizes that a CPU finishes in seconds, to see that it works.
+Each part keeps its own time and writes results/gpu/train-DEVICE.json as it goes, beside the others' results that stand
+there. `--tiny` runs everything at sizes that a CPU finishes in seconds, to see that it works.
 """
 
 import argparse
@@ -23,12 +23,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+from kernel_checks.machine import describe_machine, use_one_stage
 from torch import Tensor
 
 from arith.config import recipe
@@ -45,6 +46,7 @@ from arith.kernels.terms import Term
 from arith.model.transformer import Transformer
 from arith.performance.throughput import measure_throughput
 from arith.performance.throughput_report import as_json, describe
+from arith.process.files import write_whole
 from arith.process.signals import Interrupted
 from arith.results.curves import curves
 from arith.results.grids import grids, summary
@@ -71,7 +73,7 @@ class Case:
 
 
 MULTIPLICATION = "multiplication-paper:padded-reversed-15"  # the recipe of parts 1 and 2
-LEARNED = tuple(Case(model, "learned", compiled) for compiled in (True, False) for model in ("85M", "10M"))
+LEARNED = tuple(Case(model, "learned", compiled) for compiled in (False, True) for model in ("85M", "10M"))
 BIASED = tuple(
     Case("85M", encoding, compiled, fused)
     for compiled in (False, True)
@@ -93,6 +95,7 @@ class Scale:
         minutes: for the cases of part 1, and of training in parts 2 and 3.
         multiplication, addition: what is changed in the recipes of parts 2 and 3.
         grid, tested: lengths, and problems a cell, of part 2.
+        cases: of part 1.
     """
 
     models: dict[str, dict[str, Any]]
@@ -102,6 +105,7 @@ class Scale:
     addition: dict[str, Any]
     grid: str
     tested: int
+    cases: tuple[Case, ...] = CASES
 
 
 FULL = Scale(
@@ -167,9 +171,8 @@ class Report:
     def write(self, part: str, config: RunConfig, found: dict[str, Any]) -> None:
         path = self.stem.with_name(f"{self.stem.name}.json")
         kept = json.loads(path.read_text()) if path.is_file() else {}
-        kept[part] = {"about": provenance(config), **found}
-        path.write_text(json.dumps(kept, indent=1) + "\n")
-        print(f"written  {path}: {part}", flush=True)
+        kept[part] = {"about": provenance(config) | {"machine": describe_machine()}, **found}
+        write_whole(path, json.dumps(kept, indent=1) + "\n")
 
     def figure(self, part: str) -> Path:
         return self.stem.with_name(f"{self.stem.name}-{part}")
@@ -180,11 +183,12 @@ def speed(scale: Scale, report: Report, device: str) -> None:
     deadline = time.monotonic() + 60 * scale.minutes[0]
     base = recipe.load_config(MULTIPLICATION).with_values({"training": {"device": device}})
     rows: list[dict[str, Any]] = []
-    for case in CASES:
+    for case in scale.cases:
         row: dict[str, Any] = {"case": case.name, "goal": GOALS.get(case.name)}
         rows.append(row)
         if time.monotonic() > deadline:
             row["skipped"] = "out of time"
+            report.write("throughput", base, {"rows": rows, "fused_attention": fused_effects(rows)})
             continue
         config = base.with_values({**scale.models[case.model], "encoding": case.encoding})
         compiled = case.compiled and device != "cpu"
@@ -199,12 +203,11 @@ def speed(scale: Scale, report: Report, device: str) -> None:
         except Exception as error:  # one that fails must not end the others
             row["skipped"] = f"{type(error).__name__}: {str(error)[:500]}"
             print(f"{case.name}: {row['skipped']}\n", flush=True)
+        report.write("throughput", base, {"rows": rows, "fused_attention": fused_effects(rows)})
         torch.compiler.reset()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    effects = fused_effects(rows)
-    report.write("throughput", base, {"rows": rows, "fused_attention": effects})
-    for effect in effects:
+    for effect in fused_effects(rows):
         print(f"{effect['step']}: fused attention makes the whole step {effect['times_as_fast']:.2f} times as fast")
     for row in rows:
         if row["goal"] is not None:
@@ -280,14 +283,15 @@ def multiplication(scale: Scale, report: Report, device: str) -> None:
     config = recipe.load_config(MULTIPLICATION).with_values(scale.multiplication)
     config = config.with_values({"training": {"device": device}})
     run, experiment, model, step, seconds = trained_for(config, scale.minutes[1], "multiplication")
+    found = {"config": experiment.config.as_dict(), "step": step, "samples": experiment.config.samples_at(step)}
+    found |= {"training_seconds": seconds, "metrics": run.read_metrics()}
+    report.write("multiplication", experiment.config, found)  # should the test not finish
     sets = experiment.tests.grid(scale.grid, scale.tested)
     results, took = tested(run, experiment, model, step, "multiplication", sets)
     drawn = grids(results.cells)
     print(summary(drawn[0]), flush=True)
-    found = {"config": experiment.config.as_dict(), "step": step, "samples": experiment.config.samples_at(step)}
-    found |= {"training_seconds": seconds, "test_seconds": took, "test_share": took / seconds}
+    found |= {"test_seconds": took, "test_share": took / seconds}
     found["rows"] = [cell_row(cell) for cell in results.cells]
-    found["metrics"] = run.read_metrics()
     report.write("multiplication", experiment.config, found)
     told("time of the tests beside the training's", took / seconds, 0.05, at_most=True)
     draw_grids(drawn, report.figure("multiplication"))
@@ -368,15 +372,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", type=int, choices=list(PARTS), action="append", help="one or some; all by default")
     parser.add_argument("--out", type=Path, default=Path("results/gpu"), help="folder for the JSON and the figures")
+    parser.add_argument("--minutes", type=float, help="of each part; it has its own by default")
+    parser.add_argument("--cases", action="append", metavar="PART", help="of a name: what part 1 times, all by default")
     parser.add_argument("--tiny", action="store_true", help="sizes that a CPU finishes in seconds")
     given = parser.parse_args(arguments)
     if not given.tiny and not torch.cuda.is_available():
         sys.exit("benchmarks/gpu_train.py needs a CUDA GPU, and torch sees none. --tiny runs it on a CPU")
+    use_one_stage()
+    scale = TINY if given.tiny else FULL
+    if given.minutes is not None:
+        scale = replace(scale, minutes=(given.minutes,) * 3)
+    asked = given.cases or [""]
+    scale = replace(scale, cases=tuple(case for case in CASES if any(part in case.name for part in asked)))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     report = Report(given.out, device_description())
     for part in given.part or PARTS:
         began = time.monotonic()
-        PARTS[part](TINY if given.tiny else FULL, report, device)
+        PARTS[part](scale, report, device)
         print(f"part {part}: {(time.monotonic() - began) / 60:.1f} minutes\n", flush=True)
 
 

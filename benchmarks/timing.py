@@ -1,6 +1,5 @@
 """What attention takes on a GPU: milliseconds forward and backward, and memory."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,12 +16,12 @@ def gradients(out: Tensor, inputs: Sequence[Tensor], dout: Tensor, keep: bool = 
 
 def timed(
     run: Callable[[], Tensor], wanted: Sequence[Tensor], dout: Tensor, timer: Timer, graph: bool
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Milliseconds, forward, backward and both; and the most memory beyond the inputs.
 
     Args:
         wanted: what has a gradient.
-        graph: both once more as a replayed CUDA graph.
+        graph: forward and both once more as replayed CUDA graphs, free of what the host takes to launch.
     """
 
     def both() -> None:
@@ -32,9 +31,9 @@ def timed(
         with torch.no_grad():
             run()
 
-    found = {"forward_ms": timer(forward), "both_ms": timer(both)}
+    found: dict[str, Any] = {"forward_ms": timer(forward), "both_ms": timer(both)}
     if dout.is_cuda and graph:
-        found["graph_both_ms"] = graphed(both)
+        found |= {"graph_forward_ms": graphed(forward), "graph_both_ms": graphed(both)}
     out = run()
     found["backward_ms"] = timer(lambda: gradients(out, wanted, dout, keep=True))
     if dout.is_cuda:
@@ -47,12 +46,12 @@ def timed(
     return found
 
 
-def graphed(run: Callable[[], Any]) -> float:
-    """Milliseconds of a replayed CUDA graph, free of what the host takes to launch; NaN where none can be made."""
+def graphed(run: Callable[[], Any]) -> float | None:
+    """Milliseconds of a replayed CUDA graph; None where none can be made."""
     try:
         stream = torch.cuda.Stream()
         with torch.cuda.stream(stream):
             return float(do_bench_cudagraph(run, rep=40, return_mode="median"))
     except Exception:  # a peer that synchronises cannot be captured
         torch.cuda.synchronize()
-        return math.nan
+        return None

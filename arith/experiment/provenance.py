@@ -57,11 +57,12 @@ def device_description() -> str:
 
 
 def git_commit() -> str:
-    """The commit this code is at, `+` if it was changed since; unknown outside a checkout."""
+    """The commit this code is at, `+` if it was changed since; outside a checkout ARITH_COMMIT says it, or nothing."""
+    unknown = os.environ.get("ARITH_COMMIT", "unknown")
     root = Path(arith.__file__).parent.parent
     # Asked of this folder alone: an installed arith may lie inside somebody else's repository, which git would find.
     if not (root / ".git").exists():
-        return "unknown"
+        return unknown
     try:
         git = ["git", "-C", str(root)]
         # 12 digits name a commit for good; the 7 that git shows may be shared by another one in time.
@@ -70,5 +71,5 @@ def git_commit() -> str:
         )
         changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return unknown
     return commit.stdout.strip() + ("+" if changed else "")

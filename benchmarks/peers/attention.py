@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from arith.kernels import reference
 from arith.kernels.attention import attention
@@ -52,8 +53,17 @@ def ours_by_ids(inputs: list[Tensor], table: Tensor | None) -> Run:
     return lambda: attention(*inputs, terms=(DistanceTable(table, Ids(ids, ids)),))
 
 
-def sdpa(inputs: list[Tensor], table: Tensor | None) -> Run:
-    return lambda: functional.scaled_dot_product_attention(*inputs, is_causal=True)
+def sdpa(backend: SDPBackend) -> Callable[[list[Tensor], Tensor | None], Run]:
+    """Torch's attention by one of its backends: which it takes by itself changes with its version."""
+
+    def make(inputs: list[Tensor], table: Tensor | None) -> Run:
+        def run() -> Tensor:
+            with sdpa_kernel(backend):
+                return functional.scaled_dot_product_attention(*inputs, is_causal=True)
+
+        return run
+
+    return make
 
 
 def sdpa_dense(inputs: list[Tensor], table: Tensor | None) -> Run:
@@ -77,6 +87,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled afresh: peers share functions, and past a limit of graphs torch would quietly run them uncompiled."""
     torch.compiler.reset()
     torch._dynamo.config.fail_on_recompile_limit_hit = True
+    # With buffers that it may overwrite, a backward pass cannot run twice, as it must to be timed alone.
+    torch._functorch.config.donated_buffer = False
     return torch.compile(function, dynamic=False)
 
 
@@ -124,7 +136,8 @@ PEERS = (
     Peer("arith, frozen", ours_frozen, biased=True, learns=False),
     Peer("arith, no bias", ours, biased=False, learns=False),
     Peer("arith, learnable by ids", ours_by_ids, biased=True, learns=True),
-    Peer("SDPA, no bias", sdpa, biased=False, learns=False),
+    Peer("SDPA with cuDNN, no bias", sdpa(SDPBackend.CUDNN_ATTENTION), biased=False, learns=False),
+    Peer("SDPA with its flash kernel, no bias", sdpa(SDPBackend.FLASH_ATTENTION), biased=False, learns=False),
     Peer("SDPA, dense learnable bias", sdpa_dense, biased=True, learns=True),
     Peer("compiled math, learnable", compiled_math, biased=True, learns=True, slow_to_compile=True),
     Peer("FlexAttention, learnable", flex, biased=True, learns=True, slow_to_compile=True),

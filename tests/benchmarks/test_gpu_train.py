@@ -58,6 +58,29 @@ def test_every_part_writes_its_own_and_keeps_the_others(benchmark: ModuleType, t
     assert pictures == {"throughput.png", "multiplication.png", "addition.png"}
 
 
+def test_a_case_is_on_disk_before_the_next(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = []
+
+    def noting(experiment: Experiment, **_: Any) -> None:
+        before.append(len(report_of(tmp_path / "out")["throughput"]["rows"]) if before else 0)
+        raise RuntimeError
+
+    monkeypatch.setattr(benchmark, "measure_throughput", noting)
+    benchmark.main(["--tiny", "--part", "1", "--out", "out", "--cases", "85M learned", "--cases", "10M learned, eager"])
+    assert before == [0, 1, 2]
+    found = report_of(tmp_path / "out")["throughput"]
+    assert [row["case"] for row in found["rows"]] == [
+        "85M learned, eager",
+        "10M learned, eager",
+        "85M learned, compiled",
+    ], "what compiles comes last"
+    assert {"torch", "triton", "ptxas"} <= set(found["about"]["machine"]["versions"])
+    benchmark.main(["--tiny", "--part", "1", "--out", "out", "--cases", "85M learned", "--minutes", "-1"])
+    assert {row["skipped"] for row in report_of(tmp_path / "out")["throughput"]["rows"]} == {"out of time"}
+
+
 def test_attention_in_plain_torch_is_only_where_it_is_asked_for(benchmark: ModuleType) -> None:
     experiment = Experiment.of(load_config("coupled-window"))
     with benchmark.attention_by(fused=False):

@@ -2,17 +2,17 @@
 
 import importlib
 import json
-import math
-import multiprocessing
 import sys
 import time
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from kernel_checks import proof
+from kernel_checks.gates import DENSE
+from kernel_checks.proving import Proof
 
 import arith
 from arith.data.dataset import Dataset
@@ -43,7 +43,7 @@ def timer(run: Any) -> float:
 def test_every_peer_that_a_cpu_can_run_is_right(benchmark: ModuleType) -> None:
     shape = benchmark.Shape(batch=3, n=8, width=16, heads=2)
     for peer in benchmark.PEERS:
-        if "Flex" not in peer.name and "flash" not in peer.name and "compiled" not in peer.name:
+        if not any(word in peer.name for word in ("Flex", "flash-attn", "cuDNN", "compiled")):
             assert benchmark.is_right(peer, shape, CPU), peer.name
 
 
@@ -84,80 +84,21 @@ def test_wrong_and_failing_peers_get_no_speed(benchmark: ModuleType) -> None:
     assert [row["skipped"] for row in late] == ["out of time"]
 
 
-def test_gates_compare_the_largest_batch(benchmark: ModuleType) -> None:
-    def row(peer: str, n: int, ms: float, batch: int = 1000) -> dict[str, Any]:
-        return {"peer": peer, "batch": batch, "n": n, "width": 64, "heads": 12, "forward_ms": ms / 3, "both_ms": ms}
-
-    ours = [row("arith, learnable", 64, 1.0), row("arith, learnable", 64, 9.0, batch=10)]
-    peers = [row("SDPA, dense learnable bias", 64, 3.0), row("FlexAttention, learnable", 64, 3.0)]
-    bandwidth = 11 * benchmark.Shape(1000, 64).bytes / 0.001 / 0.75
-    by_name = {gate["gate"]: gate for gate in benchmark.gates([*ours, *peers], bandwidth)}
-    both = by_name["n=64: share of copy bandwidth, forward and backward"]
-    assert math.isclose(both["value"], 0.75)
-    assert both["passed"]
-    assert by_name["n=64: times as fast as SDPA, dense learnable bias"]["value"] == 3.0
-    assert not by_name["n=64: times as fast as FlexAttention, learnable"]["passed"]
-    assert by_name["n=64: times as fast as FlexAttention, frozen"] == {
-        "gate": "n=64: times as fast as FlexAttention, frozen",
-        "bar": 1.5,
-        "value": None,
-        "passed": False,
-    }
-    assert not by_name["n=128: no right result of ours"]["passed"]
-
-
-def test_long_gates_compare_like_with_like(benchmark: ModuleType) -> None:
-    def row(peer: str, radius: int | None, forward: float, backward: float, peak: int) -> dict[str, Any]:
-        times = {"forward_ms": forward, "backward_ms": backward, "both_ms": forward + backward}
-        return {"peer": peer, "n": 8192, "radius": radius, **times, "peak_bytes": peak}
-
-    found = [
-        row("arith, learnable", 128, 1.0, 2.0, 100),
-        row("arith, frozen", 128, 1.0, 1.6, 100),
-        row("arith, no bias", 128, 0.95, 1.6, 100),
-        row("SDPA, dense learnable bias", 128, 4.0, 6.0, 2100),
-        row("FlexAttention, learnable", 128, 1.0, 5.0, 100),
-        row("FlexAttention, learnable", None, 1.0, 500.0, 100),
-        {"peer": "FlexAttention, frozen", "n": 8192, "radius": 128, "skipped": "wrong"},
-    ]
-    by_name = {gate["gate"].removeprefix("n=8192, up to 128: "): gate for gate in benchmark.long_gates(found)}
-    told = {name: (gate["value"], gate["passed"]) for name, gate in by_name.items() if not name.startswith("n=")}
-    assert told == {
-        "forward, times as fast as without a bias": (0.95, True),
-        "table's gradient, backward's time": (1.25, False),
-        "times as fast as SDPA, dense learnable bias": (pytest.approx(10 / 3), True),
-        "memory beside SDPA, dense learnable bias": (pytest.approx(1 / 21), True),
-        "backward, FlexAttention, learnable": (2.5, False),
-        "forward, FlexAttention, frozen": (None, False),
-        "forward, FlexAttention, no bias": (None, False),
-    }
-
-
 def test_long_peers_are_right_at_small_sizes(benchmark: ModuleType) -> None:
     for radius in (None, 8):
         shape = benchmark.Shape(batch=2, n=140, width=16, heads=3, radius=radius)
         for peer in benchmark.LONG_PEERS:
-            if "Flex" not in peer.name and "flash" not in peer.name:
+            if not any(word in peer.name for word in ("Flex", "flash-attn", "cuDNN")):
                 assert benchmark.is_right(peer, shape, CPU), peer.name
 
 
 def test_shapes_cover_what_was_asked(benchmark: ModuleType) -> None:
-    tokens = [shape.batch * shape.n for shape in benchmark.SHAPES]
+    tokens = [shape.batch * shape.n for shape in benchmark.FULL.short]
     assert min(tokens) < 33_000
     assert max(tokens) > 262_000
-    assert {shape.width for shape in benchmark.SHAPES} == {64, 128}
-    assert {32, 64, 128} <= {shape.n for shape in benchmark.SHAPES}
-    assert {shape.heads for shape in benchmark.SHAPES} == {12}
-
-
-def test_wrong_cases_are_named(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = [proof.Case(5, 5), proof.Case(6, 6)]
-    monkeypatch.setattr(proof, "cases", lambda small: few[:1])
-    monkeypatch.setattr(proof, "long_cases", lambda small: few[1:])
-    assert benchmark.wrong_cases((0, 1, "cpu")) == []
-    bad = proof.Finding("out", 1.0, 0.1)
-    monkeypatch.setattr(proof, "findings", lambda case, device, backend: [bad])
-    assert benchmark.wrong_cases((1, 2, "cpu")) == [f"{few[1]}: {bad}"]
+    assert {shape.width for shape in benchmark.FULL.short} == {64, 128}
+    assert {32, 64, 128} <= {shape.n for shape in benchmark.FULL.short}
+    assert {shape.heads for shape in benchmark.FULL.short} == {12}
 
 
 def test_figure_is_drawn(benchmark: ModuleType, tmp_path: Path) -> None:
@@ -168,36 +109,76 @@ def test_figure_is_drawn(benchmark: ModuleType, tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").stat().st_size > 1000
 
 
-def test_report_is_written_whole(benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "cases", lambda small: [proof.Case(5, 5)])
-    monkeypatch.setattr(proof, "long_cases", lambda small: [proof.Case(130, 130, batch=1, heads=1, key_heads=1)])
-    monkeypatch.setattr(benchmark, "PEERS", benchmark.PEERS[:2])
-    monkeypatch.setattr(benchmark, "LONG_PEERS", benchmark.PEERS[:1])
-    shapes = (benchmark.Shape(batch=3, n=64, width=64, heads=2), benchmark.Shape(batch=3, n=128, width=64, heads=2))
-    long = (benchmark.Shape(batch=2, n=140, width=16, heads=2, radius=8),)
-    problems = (benchmark.coupled_window.Problem(90, batch=1, heads=1, width=16),)
-    deadline = time.monotonic() + 60
-    path = tmp_path / "new" / "kernels-Tiny-GPU.json"
+def test_every_row_is_on_disk_before_the_next(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "kernels-Tiny-GPU.json"
+    peers = benchmark.PEERS[:2]
     before = []
 
     def noting(run: Any) -> float:
         before.append(len(json.loads(path.read_text())["rows"]) if path.exists() else 0)
         return timer(run)
 
-    wrong = benchmark.report(CPU, "NVIDIA Tiny GPU", shapes, long, problems, noting, deadline, path.parent, 1000)
-    assert wrong == []
+    benchmark.measure(path, {"device": "Tiny"}, benchmark.TINY, peers, CPU, noting, time.monotonic() + 60)
     told = json.loads(path.read_text())
     ours = ["arith, learnable", "arith, frozen"]
-    assert [row["peer"] for row in told["rows"]] == [*ours * 2, benchmark.coupled_window.NAME, ours[0]]
-    assert set(before) == set(range(6)), "each row is on disk before the next is measured"
+    assert [row["peer"] for row in told["rows"]] == [*ours * 2, benchmark.coupled_window.NAME, *ours * 2]
+    assert set(before) == set(range(9))
+    assert told["device"] == "Tiny"
     assert told["copy_gbs"] == pytest.approx(2e-3)
     assert told["rows"][0]["both_share"] == pytest.approx(told["rows"][0]["both_gbs"] / told["copy_gbs"])
-    assert len(told["gates"]) == 11 + 4 * 6 + 2 * 4 + 2
-    assert (tmp_path / "new" / "kernels-Tiny-GPU.svg").exists()
+    assert len(told["gates"]) == 11 + 2 * 3 + 2
+    assert path.with_suffix(".svg").exists()
+
+
+def test_quick_rows_come_before_peers_that_compile(benchmark: ModuleType) -> None:
+    """Four slow peers took the time that coupled windows and long sequences were to have."""
+    late = time.monotonic() - 1
+    found = list(benchmark.measurements(benchmark.HEADLINE, benchmark.PEERS, CPU, timer, late))
+    slow = [row["peer"] in {peer.name for peer in benchmark.PEERS if peer.slow_to_compile} for row in found]
+    assert slow == sorted(slow)
+    assert any(slow)
+    shapes = {(row["peer"], row["n"], row.get("radius")) for row in found if row["peer"] == "arith, learnable"}
+    windows = [row for row in found if row["peer"] == benchmark.coupled_window.NAME]
+    assert len(shapes) + len(windows) == 8, "the headline"
+    names = {row["peer"] for row in found}
+    assert {"SDPA with cuDNN, no bias", "SDPA with its flash kernel, no bias", "FlexAttention, learnable"} <= names
+
+
+@pytest.mark.slow
+def test_a_compiled_peer_can_be_timed_backward_alone(benchmark: ModuleType) -> None:
+    (peer,) = (peer for peer in benchmark.PEERS if peer.name == "compiled math, learnable")
+    (row,) = benchmark.rows((benchmark.TINY.short[0],), (peer,), CPU, timer, time.monotonic() + 200)
+    assert row["backward_ms"] == 1.0
+
+
+def test_only_what_is_asked_for_runs(benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = Proof(wrong=["1x1x16: v"], unfinished=["2x2x16"])
+    monkeypatch.setattr(benchmark, "proven", lambda *given: faults)
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(["--tiny", "--out", str(tmp_path / "proof"), "--only-proof"])
+    assert ended.value.code == 1
+    (path,) = (tmp_path / "proof").glob("*.json")
+    told = json.loads(path.read_text())
+    assert told["proof"]["wrong"] == ["1x1x16: v"]
+    assert told["proof"]["unfinished"] == ["2x2x16"]
+    assert {"torch", "triton", "ptxas", "python"} <= set(told["versions"])
+    assert "rows" not in told
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(
+            ["--tiny", "--out", str(tmp_path / "speed"), "--no-proof", "--peers", "arith, f", "--peers", "dense"]
+        )
+    assert ended.value.code == 0
+    (path,) = (tmp_path / "speed").glob("*.json")
+    told = json.loads(path.read_text())
+    assert "proof" not in told
+    assert {row["peer"] for row in told["rows"]} == {"arith, frozen", DENSE}
+    assert told["gates"], "beside whatever is wrong"
 
 
 def test_what_the_dense_peer_adds_is_the_table(benchmark: ModuleType) -> None:
-    peer = next(peer for peer in benchmark.PEERS if peer.name == benchmark.DENSE)
+    peer = next(peer for peer in benchmark.PEERS if peer.name == DENSE)
     for radius in (None, 3):
         inputs, _, table = benchmark.tensors(benchmark.Shape(batch=1, n=9, width=16, heads=2, radius=radius), CPU)
         exact = benchmark.attention(*inputs, terms=(DistanceTable(table),))
@@ -241,38 +222,8 @@ def test_gates_of_a_coupled_window_are_about_growth(benchmark: ModuleType) -> No
     assert [gate["passed"] for gate in window.gates([short])] == [False, False]
 
 
-def test_a_proof_that_hangs_or_dies_is_wrong(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of processes: one that answers, one that never does."""
-
-    class Told:
-        def __init__(self, value: Any) -> None:
-            self.value = value
-
-        def get(self, timeout: float) -> Any:
-            if self.value is None:
-                raise multiprocessing.TimeoutError
-            return self.value
-
-    class Pool:
-        def __enter__(self) -> "Pool":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def apply_async(self, function: Any, arguments: Any = None) -> Told:
-            return Told("no errors" if arguments is None else [] if arguments[0][0] else None)
-
-    monkeypatch.setattr(benchmark.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: SimpleNamespace(Pool=lambda count: Pool()))
-    wrong, sanitizer = benchmark.proven(torch.device("cuda"), seconds=5)
-    assert wrong == ["cases 0, 2, ...: not finished in 5 s"]
-    assert sanitizer == "no errors"
-
-
-def test_needs_a_gpu_and_says_so(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_needs_a_gpu_and_says_so(benchmark: ModuleType) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    monkeypatch.setattr(sys, "argv", ["attention.py"])
     with pytest.raises(SystemExit, match="needs a CUDA GPU, and torch sees none"):
-        benchmark.main()
+        benchmark.main([])

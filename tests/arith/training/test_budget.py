@@ -1,10 +1,15 @@
 """Training for some minutes."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
+
+from arith.config.recipe import load_config
+from arith.training import budget
 
 Arith = Callable[..., Result]
 TINY = ("--steps", "4", "--batch", "8", "--digits", "1-2", "--test-digits", "2", "--samples", "9", "--model", "nano")
@@ -24,3 +29,13 @@ def test_minutes_fix_the_steps_and_the_run_replays(arith: Arith, tmp_path: Path)
     assert [cell["correct"] for cell in first] == [cell["correct"] for cell in second]
     for wrong in (("--minutes", "0"), ("--minutes", "1", "--resume", "--out", "run")):
         assert arith("train", *TINY, *wrong).exit_code == 2
+
+
+def test_a_validation_is_timed_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timed cold, with what a GPU compiles, and counted for every validation, it would cost steps that had time."""
+    waits = [0.5]
+    monkeypatch.setattr(budget, "validation_accuracy", lambda *given: time.sleep(waits.pop() if waits else 0))
+    config = load_config("coupled-window").with_values({"training": {"batch": 2, "device": "cpu"}})
+    _, validation = budget.seconds_of(config)
+    assert not waits
+    assert validation < 0.4
