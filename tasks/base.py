@@ -11,7 +11,8 @@ from arith.tasks.digits import Numbers
 from arith.tasks.lines import Piece
 from arith.tasks.stream import Draws
 
-Alphabet = Literal["number", "string", "distinct"]  # distinct: a string in which no digit comes twice
+# What operands are made of: a number; a string of digits; one in which no digit comes twice; one of zeros and ones.
+Alphabet = Literal["number", "string", "distinct", "bits"]
 # How the digits of the answer follow from those of the operands: column by column, with carries.
 Operation = Literal["sum", "difference", "product"]
 

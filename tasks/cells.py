@@ -78,7 +78,7 @@ class Cells:
         """The operands of these problems."""
         lengths, words = self.lengths_of(start, count), self._words(start, count)
         digits = self._digits(words, lengths)
-        wrong = np.flatnonzero(~too_few_to_split(lengths))
+        wrong = np.flatnonzero(~too_few_to_split(lengths, self.task.alphabet))
         # A bound in place of an endless loop, and never reached: after 500 attempts less than one row in 10**28 is
         # left.
         for attempt in range(1, 10_000):

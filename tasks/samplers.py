@@ -211,7 +211,7 @@ def random_digits(
         digits = order[..., :width].astype(np.uint8)
     else:
         halves = stream.halves((*lengths.shape, width))
-        digits = scale(halves, 10).astype(np.uint8)
+        digits = scale(halves, 2 if alphabet == "bits" else 10).astype(np.uint8)
     if alphabet == "number":
         _lead_without_zero(digits, halves, lengths)
     if (lengths < width).any():

@@ -4,8 +4,8 @@ Problems are drawn in blocks of 1,024 rows, each from its own random stream, so 
 data set can be had at once and in any order: nothing needs to be stored to resume.
 
 Splits cannot share a problem: a hash of the operands, the same for a+b and b+a, gives 1/8 of all problems to
-the test set, 1/8 to validation and the rest to training. Cells of at most four digits in all (10,000 problems
-or fewer) are too small for that, and are in every split; evaluation counts what was seen in training.
+the test set, 1/8 to validation and the rest to training. Cells of at most four digits in all, or thirteen bits
+(10,000 problems or fewer) are too small for that, and are in every split; evaluation counts what was seen in training.
 """
 
 import functools
@@ -22,6 +22,7 @@ from arith.tasks.stream import BLOCK, SPLITS, Split, Stream, check_seed, mix, sc
 
 # Digits of all operands together. Of the 100 problems of 1 + 1 digits an eighth would be 12: too few to test on.
 SHARED_DIGITS = 4
+SHARED_BITS = 13  # as many zeros and ones have 8,192 strings
 
 
 def hash_operands(
@@ -49,9 +50,9 @@ def owner(hashes: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     return np.maximum((hashes >> np.uint64(61)).astype(np.int64) - 5, 0)
 
 
-def too_few_to_split(lengths: Int[np.ndarray, "m n"]) -> Bool[np.ndarray, " n"]:
+def too_few_to_split(lengths: Int[np.ndarray, "m n"], alphabet: Alphabet) -> Bool[np.ndarray, " n"]:
     """Whether problems of these lengths are too few to be kept apart."""
-    few: np.ndarray = lengths.sum(axis=0) <= SHARED_DIGITS
+    few: np.ndarray = lengths.sum(axis=0) <= (SHARED_BITS if alphabet == "bits" else SHARED_DIGITS)
     return few
 
 
@@ -107,7 +108,7 @@ class Source:
             # Lengths are kept and only digits drawn anew, or small cells, which are never refused, would be favoured.
             # Seven in eight draws of a test set are refused. Later rounds draw on from the block's own stream, so that
             # a block stays a function of its key.
-            wrong = np.flatnonzero(~too_few_to_split(lengths) & ~self._is_ours(digits, lengths))
+            wrong = np.flatnonzero(~too_few_to_split(lengths, self.task.alphabet) & ~self._is_ours(digits, lengths))
             while len(wrong):
                 redrawn = self.sampler.operands(stream, lengths[:, wrong], self.task.alphabet)
                 # Narrower than the block if its longest numbers were accepted; what stands beyond is zero already.
@@ -180,7 +181,7 @@ def count_seen(tests: Sequence[tuple[Tests, int]], training: Training, samples: 
     for test, n in tests:
         operands = test.operands(0, n)
         hashes, lengths = hash_problems(test.task, operands), np.stack([number.lengths for number in operands])
-        can_be = too_few_to_split(lengths)
+        can_be = too_few_to_split(lengths, test.task.alphabet)
         # Held-out problems are never in training, but for those of cells too small to split.
         if not test.held_out:
             can_be |= owner(_operand_hashes(test.task, operands)) == SPLITS.index(training.split)

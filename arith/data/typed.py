@@ -104,7 +104,7 @@ def example_problem(task: Task) -> str:
     >>> example_problem(Addition(operands=3))
     '12+34+56'
     """
-    return task.symbol.join(str(22 * place + 12) for place in range(task.operands))
+    return "1011" if task.alphabet == "bits" else task.symbol.join(str(22 * n + 12) for n in range(task.operands))
 
 
 def plain_text(problem: str) -> str:
@@ -132,7 +132,8 @@ def read_operands(problem: str, task: Task) -> list[str]:
         raise UsageError(f"operands are typed without a sign, such as {example_problem(task)}; got '{problem}'")
     numbers = text.split(task.symbol) if task.symbol else [text]
     # isdigit alone takes digits of every script, and superscripts.
-    if len(numbers) != task.operands or not all(number.isascii() and number.isdigit() for number in numbers):
+    digits = all(number.isascii() and number.isdigit() for number in numbers)
+    if len(numbers) != task.operands or not digits or (task.alphabet == "bits" and set(text) - set("01")):
         raise UsageError(f"ask {task.name} for problems such as {example_problem(task)}; got '{problem}'")
     # The digits of a string to copy or reverse are symbols: there a leading zero counts.
     return [number.lstrip("0") or "0" for number in numbers] if task.alphabet == "number" else numbers

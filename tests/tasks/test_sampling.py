@@ -5,6 +5,7 @@ import pytest
 
 from arith.tasks.addition import Addition
 from arith.tasks.formats import NAMED
+from arith.tasks.modular import Parity
 from arith.tasks.samplers import Uniform, UniformValues
 from arith.tasks.sampling import Source, count_seen, hash_operands, owner, too_few_to_split
 from arith.tasks.stream import BLOCK, SPLITS, Draws, Stream, sample_keys
@@ -36,7 +37,7 @@ def test_splits_share_no_large_problem() -> None:
     held = {}
     for split in SPLITS:
         a, b = Source(ADD, Uniform(1, 4), 0, split).operands(0, 20_000)
-        large = ~too_few_to_split(np.stack([a.lengths, b.lengths]))
+        large = ~too_few_to_split(np.stack([a.lengths, b.lengths]), "number")
         held[split] = {tuple(sorted((a.text(row), b.text(row)))) for row in np.flatnonzero(large)}
     assert not held["train"] & held["test"]
     assert not held["train"] & held["validation"]
@@ -122,6 +123,17 @@ def test_nothing_is_drawn_where_nothing_can_have_been_seen(monkeypatch: pytest.M
     training = Source(ADD, Uniform(1, 4), 0, "train")
     monkeypatch.setattr(training, "hashes", lambda *_: pytest.fail("drawn for nothing"))
     assert count_seen([(Source(ADD, Suite("chain", 5), 0, "test"), 50)], training, 10**9) == [0]
+
+
+def test_strings_of_bits_are_held_out_from_fourteen_on() -> None:
+    for length, apart in ((13, False), (14, True)):
+        drawn = {
+            split: {bits.text(row) for row in range(3000)}
+            for split in ("train", "test")
+            for (bits,) in [Source(Parity(), Uniform(length, length), 0, split).operands(0, 3000)]  # type: ignore[arg-type]
+        }
+        assert set("".join(drawn["train"])) == {"0", "1"}
+        assert drawn["train"].isdisjoint(drawn["test"]) == apart
 
 
 def test_seen_strings_are_counted_with_their_zeros() -> None:
