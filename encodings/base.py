@@ -15,12 +15,16 @@ from arith.kernels.terms import Ids, Term
 class Positions:
     """Position ids of the queries' tokens and of the keys'; 0 means "no position". `b` may be 1.
 
+    Args:
+        indexes_tokens: whether ids of the first level index tokens; see `Ids`.
+
     Attributes:
         ids: ids of the first level; always the same tensors, by which kernels recognise terms that share their ids.
     """
 
     q: Int[Tensor, "levels b q"]
     k: Int[Tensor, "levels b k"]
+    indexes_tokens: bool = False
 
     ids: Ids = field(init=False)
 
@@ -29,13 +33,13 @@ class Positions:
         object.__setattr__(self, "ids", self.level(0))
 
     def level(self, level: int) -> Ids:
-        return Ids(self.q[level], self.k[level])
+        return Ids(self.q[level], self.k[level], self.indexes_tokens and level == 0)
 
     def last(self, queries: int, keys: int | None = None) -> "Positions":
         """The last tokens alone as queries, and as keys the last ones too; all of them if None."""
         # Not `-queries`, which would keep all tokens if none asked.
         k = self.k if keys is None else self.k[:, :, self.k.shape[2] - keys :]
-        return Positions(self.q[:, :, self.q.shape[2] - queries :], k)
+        return Positions(self.q[:, :, self.q.shape[2] - queries :], k, self.indexes_tokens)
 
     def slide(self, loop: int | Int[Tensor, "#b 1"]) -> "Positions":
         """In a loop counted from 0, of each sample: the second level is what every loop adds to the first."""

@@ -85,6 +85,11 @@ class Composed(nn.Module):
         ids, after = zip(*stepped, strict=True)
         return ids, after
 
+    def place(self, ids: Ids) -> tuple[Positions, ...]:
+        """The positions of tokens whose ids the schemes gave, as queries and as keys."""
+        pairs = zip(ids, self.schemes, strict=True)
+        return tuple(Positions(own, own, indexes_tokens(scheme)) for own, scheme in pairs)
+
     def beyond(self, ids: Ids) -> Bool[Tensor, "#b n"] | None:
         """Where ids are larger than can be encoded, as a number that never ends gets; None: nowhere."""
         # Ids are looked at, not lengths: a model that never writes its end goes beyond any length that was checked.
@@ -122,6 +127,11 @@ class Composed(nn.Module):
 
     def at(self, layer: int, loop: int = 0) -> "ComposedLayer":
         return ComposedLayer([(encoding.at(layer, loop), which) for encoding, which in self.encodings()])
+
+
+def indexes_tokens(scheme: Scheme) -> bool:
+    """Whether a scheme says that its ids index tokens."""
+    return getattr(scheme, "indexes_tokens", False)  # as below
 
 
 def _slides(scheme: Scheme) -> bool:

@@ -80,7 +80,11 @@ State = Any  # what a scheme carries from token to token: a NamedTuple of tensor
 
 
 class Scheme(Protocol):
-    """Frozen and without parameters; what it draws, it draws from a per-sample key."""
+    """Frozen and without parameters; what it draws, it draws from a per-sample key.
+
+    One whose ids index tokens, as `arith.kernels.terms.Ids` has it, may say so by `indexes_tokens = True`: biases by
+    distance then take the fastest kernels.
+    """
 
     @property
     def levels(self) -> int:
@@ -179,6 +183,11 @@ class Sequential:
     @property
     def cyclic(self) -> bool:
         return self.origin == "cyclic"
+
+    @property
+    def indexes_tokens(self) -> bool:
+        # Not a class derived from this one, which may give other ids; it can say so itself.
+        return type(self) is Sequential and not self.cyclic
 
     def highest(self, tokens: int, digits: int) -> int:
         if self.origin == "cyclic" and tokens > self.tokens:

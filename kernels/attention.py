@@ -56,7 +56,7 @@ def attention(
         raise ValueError(f"query heads share key heads evenly: got {q.shape[1]} query and {k.shape[1]} key heads")
     _check(q, k, v, terms, valid, documents)
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
-    chosen, why = route(q, k, v, terms, backend, dropout)
+    chosen, _, why = route(q, k, v, terms, backend, dropout)
     if chosen != "triton":
         if q.device.type == "cuda" and backend == "auto" and not torch.compiler.is_compiling():
             _say_once(why)

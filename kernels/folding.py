@@ -10,6 +10,7 @@ from torch import Tensor
 
 from arith.kernels.gathering import gather
 from arith.kernels.reference import slots, visibility
+from arith.kernels.routing import drop_token_ids
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
 
 HIDDEN = -1e30  # as in the kernels, whose own may be added to it: twice as low is still finite
@@ -53,7 +54,7 @@ def fold(terms: Sequence[Term], heads: int, queries: int, keys: int, device: tor
         terms: such as the fused kernels can take; see `arith.kernels.routing`.
     """
     folded = Folded()
-    for term in terms:
+    for term in drop_token_ids(terms):
         assert isinstance(term, DistanceTable | PairTable | Window)
         # What is the same in every sample becomes part of the tile, whatever it is.
         shared = term.ids is None or term.ids.shared
@@ -128,7 +129,7 @@ def fold_long(terms: Sequence[Term], heads: int, keys: int, causal: bool) -> Lon
     left, right = keys, 0 if causal else keys
     ids: Ids | None = None
     window: Window | None = None
-    for term in terms:
+    for term in drop_token_ids(terms):
         match term:
             case DistanceTable(values, None):
                 by_token = by_token.with_table(values, heads)

@@ -24,7 +24,7 @@ from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_
 from arith.kernels.long_gradients import long_backward_keys, long_backward_queries, long_delta
 from arith.kernels.long_table import long_id_table_gradient, long_table_gradient
 from arith.kernels.operators import by_distance, dense, differentiable, per_sample, sizes
-from arith.kernels.tiling import Masks, spans, visible_tiles, visit_lists
+from arith.kernels.tiling import Masks, begin_at_block, spans, visible_tiles, visit_lists
 
 AT_ONCE = 2  # programs of a table's gradient for each multiprocessor, so that one computes while another waits
 
@@ -214,10 +214,12 @@ def _id_table_gradient(
     ids_q, ids_k = given[2:4]  # a table by ids has ids
     assert ids_q is not None
     assert ids_k is not None
-    blocks = [torch.stack(spans(ids, LONG_TABLE), dim=2) // LONG_TABLE for ids in (ids_q, ids_k)]
+    # Ids that rise with the tokens then have one block in a tile and not two, which meet on three diagonals.
+    ids = begin_at_block(ids_q, ids_k, LONG_TABLE)
+    blocks = [torch.stack(spans(own, LONG_TABLE), dim=2) // LONG_TABLE for own in ids]
     run(
         long_id_table_gradient, (diagonals * chunks * b * h,),
-        *rows, near, *given[:4], *(own.to(torch.int32).contiguous() for own in blocks), *given[4:],
+        *rows, near, *given[:2], *ids, *(own.to(torch.int32).contiguous() for own in blocks), *given[4:],
         *_lists(masks, launch), *strides(*rows[:4]), *numbers, diagonals, chunks,
         SPLIT=q.dtype.itemsize == 2, **_table_constants(q, launch),
     )  # fmt: skip

@@ -2,19 +2,40 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from arith.kernels import windowed
-from arith.kernels.configs import LONGEST, WIDEST, capability, too_large, unfit
-from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
+from arith.kernels.configs import LONGEST, capability, too_large, unfit
+from arith.kernels.terms import DistanceTable, Ids, KeyTable, PairTable, Term, Window
 
 Backend = Literal["auto", "triton", "reference"]
 Route = Literal["triton", "windowed", "reference"]
+# Where the fused kernels find the scores that terms add; see README.md.
+PLAIN = "plain", "nothing is added to scores"
+TILE = "tile", "all samples have the same scores to add"
+TOKEN_TABLE = "token table", "scores go by distance between tokens"
+ID_TABLE = "id table", "scores go by distance between ids"
+
+
+class Choice(NamedTuple):
+    """What runs a call of attention.
+
+    Args:
+        route: which implementation.
+        kernel: by what the fused kernels add scores: "plain", "tile", "token table", "id table", or two of them, joined
+            by "and"; otherwise the route again.
+        why: the reason.
+    """
+
+    route: Route
+    kernel: str
+    why: str
 
 
 def route(
@@ -24,8 +45,8 @@ def route(
     terms: Sequence[Term] = (),
     backend: Backend = "auto",
     dropout: float = 0,
-) -> tuple[Route, str]:
-    """Which implementation runs a call, and why.
+) -> Choice:
+    """Which implementation runs a call, by which kernel, and why.
 
     "windowed" is the reference without most of the pairs that windows hide.
 
@@ -34,21 +55,63 @@ def route(
 
     >>> import torch
     >>> q = torch.zeros(1, 2, 8, 16)
-    >>> route(q, q, q)
-    ('reference', 'tensors on a cpu run in plain torch')
+    >>> route(q, q, q).why
+    'tensors on a cpu run in plain torch'
     """
     if backend not in ("auto", "triton", "reference"):
         raise ValueError(f"no attention backend is called {backend!r}. Backends: auto, triton, reference")
     if backend == "reference":
-        return "reference", "asked for"
+        return Choice("reference", "reference", "asked for")
     why_not = _obstacle(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
     if dropout:
         why_not = "weights are dropped in plain torch"
     if why_not is None:
-        return "triton", f"the fused kernels run head widths up to {WIDEST}"
+        return Choice("triton", *choose_kernel(terms, k.shape[2]))
     if backend == "triton":
         raise ValueError(f"the fused kernels cannot run this: {why_not}. Use backend='auto' or 'reference'")
-    return "windowed" if not dropout and windowed.takes(terms, k.shape[2]) else "reference", why_not
+    fallback: Route = "windowed" if not dropout and windowed.takes(terms, k.shape[2]) else "reference"
+    return Choice(fallback, fallback, why_not)
+
+
+def choose_kernel(terms: Sequence[Term], keys: int) -> tuple[str, str]:
+    """The kernel that a device on which the fused kernels run takes for these terms, and why; as in `Choice`.
+
+    >>> import torch
+    >>> choose_kernel([DistanceTable(torch.zeros(2, 8))], keys=300)
+    ('token table', 'scores go by distance between tokens')
+    """
+    terms = drop_token_ids(terms)
+    why_not = _obstacle_in_terms(terms, keys)
+    if why_not is not None:
+        return "reference", why_not
+    found = set()
+    for term in terms:
+        ids: Ids | None = getattr(term, "ids", None)
+        if keys <= LONGEST and (ids is None or ids.shared):
+            found.add(TILE)
+        elif isinstance(term, DistanceTable):
+            found.add(TOKEN_TABLE if ids is None else ID_TABLE)
+    kernels, reasons = zip(*([own for own in (TILE, TOKEN_TABLE, ID_TABLE) if own in found] or [PLAIN]), strict=True)
+    return " and ".join(kernels), ", ".join(reasons)
+
+
+def drop_token_ids(terms: Sequence[Term]) -> tuple[Term, ...]:
+    """The same terms, those on distances without ids that index tokens.
+
+    A table by pairs keeps them: it looks at the ids themselves, which may be moved.
+
+    >>> import torch
+    >>> ids = Ids(torch.tensor([[9]]), torch.tensor([[8, 9]]), indexes_tokens=True)
+    >>> drop_token_ids([Window(1, 0, ids)])
+    (Window(left=1, right=0, ids=None),)
+    """
+    # A flag says it, not the ids: to look at these would wait for the device.
+    return tuple(
+        replace(term, ids=None)
+        if isinstance(term, DistanceTable | Window | KeyTable) and term.ids is not None and term.ids.indexes_tokens
+        else term
+        for term in terms
+    )
 
 
 def _obstacle(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:
@@ -73,7 +136,7 @@ def _obstacle(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interprete
         if dtype == torch.float32 and capability(q.device) < 90:
             return "numbers of 32 bits need a GPU of compute capability 9.0 for the fused kernels"
     in_a_tile = k.shape[2] if k.shape[2] <= LONGEST else 1  # longer ones go tile by tile, and are never too many
-    return too_large(in_a_tile, q.shape[3], dtype.itemsize) or _obstacle_in_terms(terms, k.shape[2])
+    return too_large(in_a_tile, q.shape[3], dtype.itemsize) or _obstacle_in_terms(drop_token_ids(terms), k.shape[2])
 
 
 def working_dtype(q: Tensor, k: Tensor, v: Tensor) -> torch.dtype | None:

@@ -16,10 +16,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ids:
-    """Integer positions of queries and keys; `b` may be 1. A term whose ids are None goes by token index + 1."""
+    """Integer positions of queries and keys; `b` may be 1. A term whose ids are None goes by token index + 1.
+
+    Args:
+        indexes_tokens: whether a sample's ids are its token indices, all moved by the same number, and none is 0. Then
+            `k - q` is `j - i`, and fused kernels need no ids for what looks at distances.
+    """
 
     q: Int[Tensor, "b q"]
     k: Int[Tensor, "b k"]
+    indexes_tokens: bool = False
 
     @property
     def shared(self) -> bool:

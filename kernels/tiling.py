@@ -83,6 +83,20 @@ def spans(ids: Int[Tensor, "b n"], block: int) -> tuple[Int[Tensor, "b t"], Int[
     return low, tiles(ids.masked_fill(ids == 0, -FARTHEST), block).amax(2)
 
 
+def begin_at_block(
+    q: Int[Tensor, "b q"], k: Int[Tensor, "b k"], block: int
+) -> tuple[Int[Tensor, "b q"], Int[Tensor, "b k"]]:
+    """Ids of each sample moved so that the lowest begins a block of ids; 0, which is no position, stays.
+
+    >>> begin_at_block(torch.tensor([[6]]), torch.tensor([[0, 5, 6]]), block=4)
+    (tensor([[5]], dtype=torch.int32), tensor([[0, 4, 5]], dtype=torch.int32))
+    """
+    lowest = torch.minimum(*(spans(ids, ids.shape[1])[0] for ids in (q, k)))
+    # At the first block and not at 0, which would lose the position.
+    moved_q, moved_k = (torch.where(ids == 0, 0, ids - lowest + block).to(torch.int32) for ids in (q, k))
+    return moved_q, moved_k
+
+
 def _extremes(x: Int[Tensor, "b n"], block: int) -> tuple[Int[Tensor, "b t"], Int[Tensor, "b t"]]:
     by_tile = tiles(x, block)
     return by_tile.amin(2), by_tile.amax(2)

@@ -27,6 +27,14 @@ def gallery(pictures: Path | None) -> None:
     click.echo(render_page(), nl=False)
 
 
+@command.command("kernels", epilog="Example: arith show kernels, as in kernels/README.md")
+def kernels() -> None:
+    """Which fused kernel of attention each encoding takes on a GPU, and why, as Markdown."""
+    from arith.gallery.kernels import render_kernels
+
+    click.echo(render_kernels(), nl=False)
+
+
 @command.command("encoding", epilog="Example: arith show encoding rope --out rope")
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")

@@ -140,7 +140,7 @@ In a model of yours, with tokens "b n", their embeddings x "b n width" and a pro
 
     encoding = make_encoding(width=64, heads=4, layers=2)            # a module of your model
     ids = encoding.full(prompt, tokens, key, capacity=128)           # once for a batch
-    positions = [Positions(own, own) for own in ids]
+    positions = encoding.place(ids)
     x = encoding.embed(x, positions)                                 # once, at the input
     layer = encoding.at(0)                                           # in each layer: what it adds to its input,
     x = layer.hidden(x, positions)                                   # to queries and keys, and to the scores
@@ -251,7 +251,7 @@ DEMONSTRATION = '''def demonstration() -> None:
     print("tokens", *(f"{own:>3}" for own in text))
     for level in (level for own in ids for level in own):
         print("ids   ", *(f"{own:3}" for own in level[0].tolist()))
-    positions = [Positions(own, own) for own in ids]
+    positions = encoding.place(ids)
     x = encoding.embed(torch.randn(1, len(text), width), positions)
     layer = encoding.at(0)
     x = layer.hidden(x, positions)

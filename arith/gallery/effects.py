@@ -148,7 +148,7 @@ def demonstrate(name: str) -> Demonstration:
     prompt, tokens = (addition().prompt, addition().tokens) if aware else _plain_tokens()
     composed.check(prompt.reading)
     ids = composed.full(prompt, tokens, torch.zeros(1, dtype=torch.long), tokens.shape[1])
-    positions = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
+    positions = composed.place(ids)
     content = content.expand(-1, tokens.shape[1], -1)
     vectors = vectors.expand(-1, -1, tokens.shape[1], -1)
     found = [

@@ -68,7 +68,9 @@ class Cache:
 
     def place(self, positions: tuple[Positions, ...]) -> tuple[Positions, ...]:
         """The new tokens' positions, with those of earlier tokens among the keys."""
-        return tuple(Positions(new.q, self.ids[scheme].extend(new.k)) for scheme, new in enumerate(positions))
+        return tuple(
+            Positions(new.q, self.ids[scheme].extend(new.k), new.indexes_tokens) for scheme, new in enumerate(positions)
+        )
 
     def extend(
         self, layer: int, k: Float[Tensor, "b g n d"], v: Float[Tensor, "b g n d"]

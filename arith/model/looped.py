@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from arith.config.schema import ModelConfig
 from arith.data.batch import Batch
-from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Prompt
 from arith.model.block import at
@@ -72,7 +71,7 @@ class Looped(Transformer):
         offset = 10 * torch.arange(self.parts, device=tokens.device)
         inside = self.state(state + offset).sum(2)
         x = torch.where(columns(tokens)[..., None], inside, self.embedding(tokens))
-        positions = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
+        positions = self.encoding.place(ids)
         x = self.encoding.embed(x, positions)
         slid = self.encoding.slide(positions, loop)
         x = self.stack(x, 0, queries, None, slid, slid, None)

@@ -22,7 +22,6 @@ from torch.nn import functional
 
 from arith.config.schema import ModelConfig
 from arith.data.batch import Batch
-from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.model.block import at
 from arith.model.loss import count_learned_tokens, inputs_of, sum_nats
@@ -133,7 +132,7 @@ class Summing(Transformer):
         places: Int[Tensor, "b columns"],
     ) -> tuple[Float[Tensor, "b a v"], Float[Tensor, "b columns classes"]]:
         """Logits of the next tokens, as `forward` has them, and those of the running sums at places of each sample."""
-        positions = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
+        positions = self.encoding.place(ids)
         x = self.encoding.embed(self.embedding(tokens), positions)
         slid = self.encoding.slide(positions, 0)
         x = self.stack(x, 0, None, None, slid, slid, None, range(self.layer))

@@ -90,13 +90,13 @@ class Transformer(nn.Module):
 
         Args:
             tokens: new tokens; those before them are in the cache, if there is one.
-            ids: the new tokens' position ids, for each scheme of the encoding.
+            ids: the new tokens' position ids, as each scheme of the encoding gives them, or all of them moved.
             queries: the number of last tokens that attend in the last layer; None: all. Nothing is computed there for
                 the others.
             picked: places among the queries that get logits, for each sample; None: all.
             cache: keys and values of earlier tokens while decoding, extended in place.
         """
-        new = tuple(Positions(scheme_ids, scheme_ids) for scheme_ids in ids)
+        new = self.encoding.place(ids)
         everything = new if cache is None else cache.place(new)
         found = self.embedding(tokens)
         x = embedded = self.encoding.embed(found, new)

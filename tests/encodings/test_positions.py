@@ -23,7 +23,7 @@ from arith.catalogue.named import format_named
 from arith.data.batch import Batch, as_batch, reading
 from arith.data.dataset import Dataset
 from arith.encodings.by_token import CAPE, Tags
-from arith.encodings.compose import Composed, Part
+from arith.encodings.compose import Composed, Part, indexes_tokens
 from arith.encodings.coupled import Coupled
 from arith.encodings.digit_positions import Abacus
 from arith.encodings.learned import Learned
@@ -31,6 +31,7 @@ from arith.encodings.origins import Origin
 from arith.encodings.pose import PoSE
 from arith.encodings.positions import Kind, Prompt, Scheme, Sequential
 from arith.encodings.randomized import Randomized
+from arith.encodings.relative import Relative
 from arith.encodings.segments import Segments
 from arith.encodings.sliding import Multiplicand, Multiplier
 from arith.tasks import vocabulary
@@ -102,6 +103,34 @@ def levels_of(scheme: Scheme, name: str, *operands: int) -> list[list[int]]:
 
 def ids_of(scheme: Scheme, name: str, a: int, b: int) -> list[int]:
     return levels_of(scheme, name, a, b)[0]
+
+
+@pytest.mark.parametrize("scheme", [*SCHEMES, Sequential(origin="random", span=9)], ids=str)
+@pytest.mark.parametrize("tested", [False, True])
+def test_a_scheme_that_says_so_indexes_tokens(scheme: Scheme, tested: bool) -> None:
+    if not indexes_tokens(scheme):
+        assert type(scheme) is not Sequential or scheme.cyclic
+        return
+    batch = data_of(Addition(), "reversed", Uniform(2, 5)).batch(0, 20, CPU)
+    composed = Composed([Part(Relative(heads=1, radius=3), scheme)])
+    ids = scheme.full(replace(batch.prompt, tested=tested), batch.tokens, batch.key, LONGEST)
+    index = torch.arange(batch.tokens.shape[1])
+    prompt = replace(batch.prompt, tokens=batch.tokens[:, :3], length=torch.full_like(batch.prompt.length, 3))
+    started, state = scheme.start(replace(prompt, tested=tested), batch.key, LONGEST)
+    stepped, _ = scheme.step(batch.tokens[:, 3], state)
+    for own in (ids, *composed.move((ids,), 7), torch.cat([started.expand(-1, 20, -1), stepped], dim=2)):
+        assert (own > 0).all()
+        assert ((own - own[..., :1]) == index[: own.shape[2]]).all()
+    assert composed.place((ids,))[0].ids.indexes_tokens
+
+
+def test_a_class_derived_from_sequential_does_not_index_tokens_by_itself() -> None:
+    class Pairs(Sequential):
+        def full(self, *arguments: Any) -> Int[Tensor, "1 #b n"]:
+            return (super().full(*arguments) + 1) // 2
+
+    assert indexes_tokens(Sequential())
+    assert not indexes_tokens(Pairs())
 
 
 def test_ids_of_the_card() -> None:

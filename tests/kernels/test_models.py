@@ -1,15 +1,22 @@
 """Whole models through the fused kernels: which encodings take them, and that nothing but rounding differs."""
 
 import functools
+from typing import Any
 
 import pytest
 import torch
 
 import arith
+from arith.catalogue.entries import ALIASES, ENCODINGS
+from arith.catalogue.examples import example
 from arith.config.schema import ModelConfig
+from arith.data.batch import Batch
 from arith.data.dataset import Dataset
+from arith.encodings import compose
+from arith.gallery.kernels import kernels_of
 from arith.kernels import windowed
 from arith.kernels.attention import attention
+from arith.kernels.routing import route
 from arith.model import block as model_module
 from arith.model.cache import Cache
 from arith.model.transformer import Transformer
@@ -31,12 +38,14 @@ PLAIN = {
     "dape": "ScoreMod",
     "forgetting": "Decay",
 }
+# Biases by distance, on sequential positions.
+BY_TOKEN = ("alibi", "hard-alibi", "kerple", "relative", "sandwich", "t5", "t5@sequential:origin=random,span=9")
 
 
-def built(spec: str) -> Transformer:
+def built(spec: str, tokens: int = 40, digits: int = 8) -> Transformer:
     torch.manual_seed(0)
     config = ModelConfig(layers=2, width=32, heads=2, key_heads=1, hidden=48)
-    encoding = arith.encoding(spec, width=32, heads=2, layers=2, tokens=40, digits=8)
+    encoding = arith.encoding(spec, width=32, heads=2, layers=2, tokens=tokens, digits=digits)
     made = Transformer(config, 17, encoding)
     for parameter in made.encoding.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -85,15 +94,82 @@ def test_narrow_windows_change_nothing_far_beyond_a_tile(spec: str, monkeypatch:
     torch.testing.assert_close(torch.cat(parts, dim=1), plain, rtol=1e-4, atol=1e-4)
 
 
+def additions(digits: int, rows: int = 2) -> Batch:
+    data = Dataset(Mixture([Source(Addition(), Uniform(digits, digits), 0, "train")]), NAMED["padded-reversed"])
+    return data.batch(0, rows, torch.device("cpu"))
+
+
+def kernels_in(made: Transformer, batch: Batch, decoded: int, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The kernels that the last layer takes in training, or for the last tokens alone with all others in a cache."""
+    seen: list[str] = []
+
+    def watched(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, **options: Any) -> torch.Tensor:
+        try:
+            seen.append(route(q, k, v, options["terms"], "triton").kernel)
+        except ValueError:
+            seen.append("reference")
+        return attention(q, k, v, **options)
+
+    monkeypatch.setattr(model_module, "attention", watched)
+    if not decoded:
+        made.loss(batch)
+        return {seen[-1]}
+    cache, ids = Cache(), batch.placed_by(made.encoding)
+    for part in (slice(None, -decoded), slice(-decoded, None)):
+        seen.clear()
+        made(batch.tokens[:, part], tuple(own[:, :, part] for own in ids), cache=cache)
+    return {seen[-1]}
+
+
+@pytest.mark.parametrize("spec", [*ENCODINGS.names(), *ALIASES, *BY_TOKEN[-1:]])
+def test_every_encoding_takes_the_kernel_that_the_table_says(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = example(spec)
+    for digits, (listed, _) in zip((4, 60), kernels_of(spec), strict=True):
+        batch = additions(digits)
+        made = built(spec, int(batch.capacity), digits + 1)
+        for decoded in (0, 1, 3):
+            assert kernels_in(made, batch, decoded, monkeypatch) == {listed}
+        if spec in BY_TOKEN:
+            assert listed == ("tile" if digits == 4 else "token table")
+
+
+@pytest.mark.parametrize("spec", ["t5", "(kerple+window:left=20)@sequential:origin=random,span=9"])
+def test_long_models_by_token_and_by_id_are_the_same(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits and gradients, in float64, and logits of decoding with a cache."""
+    batch = additions(42, rows=1)
+    assert batch.tokens.shape[1] > 128
+    made = built(spec, int(batch.capacity), 43).double()
+    found = []
+    for backend, by_token in (("reference", True), ("triton", True), ("triton", False)):
+        monkeypatch.setattr(model_module, "attention", functools.partial(attention, backend=backend))
+        monkeypatch.setattr(compose, "indexes_tokens", lambda scheme, by_token=by_token: by_token)
+        ids = batch.placed_by(made.encoding)
+        logits = made(batch.tokens, ids, queries=50)
+        gradients = torch.autograd.grad(logits.square().sum(), list(made.parameters()))
+        cache, cut = Cache(), batch.tokens.shape[1] - 2
+        with torch.no_grad():
+            steps = [
+                made(batch.tokens[:, part], tuple(own[:, :, part] for own in ids), cache=cache)[:, -1]
+                for part in (slice(None, cut), slice(cut, cut + 1), slice(cut + 1, None))
+            ]
+        torch.testing.assert_close(torch.stack(steps, 1), logits[:, -3:])
+        found.append([logits, *gradients])
+    for ours in found[1:]:
+        for own, truth in zip(ours, found[0], strict=True):
+            assert (own - truth).norm() <= 1e-7 * truth.norm()
+
+
 @pytest.mark.parametrize("spec", PLAIN)
 def test_other_encodings_say_why_they_are_not_fused(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=PLAIN[spec]):
         ran(spec, "triton", monkeypatch)
 
 
-def test_fused_model_compiles_as_one_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("spec", ["(t5+kerple)@randomized:span=64", "t5"])
+def test_fused_model_compiles_as_one_graph(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_module, "attention", functools.partial(attention, backend="triton"))
-    made = built("(t5+kerple)@randomized:span=64")
-    tokens, ids = torch.randint(0, 17, (3, 12)), torch.randint(1, 64, (1, 3, 12)).sort(2)[0]
+    made = built(spec)
+    tokens, drawn = torch.randint(0, 17, (3, 12)), torch.randint(1, 64, (1, 3, 12)).sort(2)[0]
+    ids = torch.arange(1, 13)[None, None] if spec == "t5" else drawn
     compiled = torch.compile(made, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(tokens, (ids,)), made(tokens, (ids,)))

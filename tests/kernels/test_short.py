@@ -415,7 +415,7 @@ def test_one_set_of_ids_may_have_two_tables() -> None:
 
 def test_a_cpu_runs_plain_torch_without_a_word() -> None:
     q = q_of(1, 1, 8, 16)
-    assert routing.route(q, q, q) == ("reference", "tensors on a cpu run in plain torch")
+    assert routing.route(q, q, q) == ("reference", "reference", "tensors on a cpu run in plain torch")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         attention(q, q, q)

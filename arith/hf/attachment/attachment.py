@@ -178,6 +178,9 @@ class Attachment(nn.Module):
         # Only ids of new tokens are used. Earlier ones stay what they were when the cached keys were computed.
         new = self._within_reach(tuple(levels[..., earlier:] for levels in ids), decoding=earlier > 0)
         positions = tuple(map(Positions, new, new)) if remembered is None else remembered.extend(tokens, key, new)
+        if not earlier and text.plain:
+            # No padding inside, and no id beyond reach yet: ids are what the schemes say of them.
+            positions = self.encoding.place(new)
         return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
 
     def _check_call(self, base: Any, call: dict[str, Any]) -> None:

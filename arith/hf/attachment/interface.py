@@ -69,7 +69,7 @@ class Pass:
             return self.positions
         # One object for all layers: kernels fold terms once for ids that are the same tensor.
         if keys not in self._last:
-            self._last[keys] = tuple(Positions(ids.q, ids.k[..., -keys:]) for ids in self.positions)
+            self._last[keys] = tuple(own.last(own.q.shape[2], keys) for own in self.positions)
         return self._last[keys]
 
     def check_mask(self, mask: Bool[Tensor, "b 1 q k"] | None, window: int | None, module: nn.Module) -> None:

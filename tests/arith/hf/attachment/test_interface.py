@@ -226,6 +226,36 @@ def test_attention_is_that_of_the_kernels(tiny: Callable[..., Any], monkeypatch:
     assert masked["terms"][0].ids.shared  # padding after the tokens moves none of them
 
 
+def test_ids_index_tokens_where_rows_are_whole(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Padding before or inside a row, packed documents and what a cache holds are for the ids to tell."""
+    seen: list[bool] = []
+
+    def watched(*inputs: Tensor, **others: Any) -> Tensor:
+        seen.append(others["terms"][0].ids.indexes_tokens)
+        return attention(*inputs, **others)
+
+    monkeypatch.setattr(interface, "attention", watched)
+    model, ids = tiny("llama"), torch.arange(3, 19).reshape(2, 8)
+    attach(model, "t5@sequential:origin=random,span=5", tokens=32)
+
+    def index_tokens(**call: Any) -> bool:
+        seen.clear()
+        model(**{"input_ids": ids, "use_cache": False, **call})
+        assert len(set(seen)) == 1
+        return seen[0]
+
+    behind, before, inside = (torch.ones_like(ids) for _ in range(3))
+    behind[0, 5:] = before[0, :3] = inside[0, 4] = 0
+    assert index_tokens()
+    assert index_tokens(attention_mask=behind)
+    assert not index_tokens(attention_mask=before)
+    assert not index_tokens(attention_mask=inside)
+    assert not index_tokens(position_ids=torch.tensor([[0, 1, 2, 3, 0, 1, 2, 3]] * 2))
+    cache = model(ids, use_cache=True)[CACHE]
+    assert seen[-1]
+    assert not index_tokens(input_ids=ids[:, :1], use_cache=True, **{CACHE: cache})
+
+
 def test_the_fused_kernels_serve_it(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     model, ids = tiny("llama", hidden_size=64), torch.arange(3, 19).reshape(2, 8)
     added(model, "t5+rope", None)
