@@ -234,7 +234,7 @@ def routes(experiment: Experiment) -> list[str]:
 
     def watched(q: Tensor, k: Tensor, v: Tensor, *, terms: Sequence[Term] = (), **others: Any) -> Tensor:
         backend = inner.keywords["backend"] if isinstance(inner, functools.partial) else "auto"
-        seen[": ".join(route(q, k, v, terms, backend))] = None
+        seen[": ".join(route(q, k, v, terms, backend)[1:])] = None
         return inner(q, k, v, terms=terms, **others)
 
     from arith.training.step import autocast
