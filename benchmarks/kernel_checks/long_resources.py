@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import triton.language as tl
-from kernel_checks.resources import ROWS, Resources, compile_kernel, print_table, source_hash
+from kernel_checks.resources import ROWS, Resources, compile_kernel, print_table, read, source_hash
 
 from arith.kernels import long, long_gradients, long_table
 from arith.kernels.configs import SIZES
-from arith.kernels.long_configs import LONG_TABLE, LongKernel, long_config
+from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_config
 
 Feature = Literal["TABLE", "IDS", "WINDOW", "VALID", "DOCUMENTS"]
 POINTERS: dict[Feature, tuple[str, ...]] = {
@@ -83,9 +83,18 @@ def cases(capability: int) -> Iterator[Case]:
 
 
 def compiled(case: Case, capability: int) -> Resources:
+    """Compile one case for GPUs of a compute capability, and read what it takes."""
+    return read(build(case, capability))
+
+
+def launch_of(case: Case, capability: int) -> LongConfig:
+    """How a case is launched."""
+    return long_config(KERNELS[case.kernel][0], case.width, 4 if case.dtype == "fp32" else 2, capability)
+
+
+def build(case: Case, capability: int) -> Any:
     """Compile one case for GPUs of a compute capability."""
-    name, kernel = KERNELS[case.kernel]
-    launch = long_config(name, case.width, 4 if case.dtype == "fp32" else 2, capability)
+    kernel, launch = KERNELS[case.kernel][1], launch_of(case, capability)
     constants: dict[str, Any] = {
         "WIDTH": case.width,
         "BOTH": case.both,

@@ -142,7 +142,7 @@ def compiled(case: Case, capability: int) -> Resources:
     full = case.kernel == "backward" and "TABLE" in case.features
     launch = config("backward and tile" if full else case.kernel, tile, 4 if case.dtype == "fp32" else 2, capability)
     types = {name: _type(name, case) for name in kernel.arg_names}
-    return compile_kernel(kernel, constants, given, types, launch, capability, case.aligned)
+    return read(compile_kernel(kernel, constants, given, types, launch, capability, case.aligned))
 
 
 def sources() -> str:
@@ -163,8 +163,8 @@ def compile_kernel(
     launch: Config | LongConfig,
     capability: int,
     aligned: bool = True,
-) -> Resources:
-    """Compile a kernel as a call from torch would, and read its machine code.
+) -> Any:
+    """Compile a kernel as a call from torch would.
 
     Args:
         constants: arguments known at compile time.
@@ -183,8 +183,7 @@ def compile_kernel(
             if aligned and (name.isupper() or name[-2:] in ("_b", "_h", "_n")):
                 attributes[index,] = [["tt.divisibility", 16]]
     source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
-    binary = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options(launch))
-    return read(binary.asm["cubin"], binary.metadata.shared)
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options(launch))
 
 
 def source_hash(*names: str) -> str:
@@ -214,19 +213,23 @@ def _type(name: str, case: Case) -> str:
     return "*fp32" if name in ("TILE", "DTILE", "TABLE", "NEAR", "FAR") else "*i32"
 
 
-def read(cubin: bytes, shared: int) -> Resources:
-    """Read registers, stack and instructions off the machine code.
-
-    Args:
-        shared: bytes of shared memory, which Triton reports beside the code.
-    """
+def run_tool(name: str, option: str, cubin: bytes) -> str:
+    """What one of NVIDIA's tools, which come with Triton, says about machine code."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "kernel.cubin")
         Path(path).write_bytes(cubin)
-        usage = subprocess.run(
-            [TOOLS / "cuobjdump", "-res-usage", path], capture_output=True, text=True, check=True
-        ).stdout
-        code = subprocess.run([TOOLS / "nvdisasm", "-c", path], capture_output=True, text=True, check=True).stdout
+        return subprocess.run([TOOLS / name, option, path], capture_output=True, text=True, check=True).stdout
+
+
+def disassemble(cubin: bytes) -> str:
+    """The instructions of machine code, a line each, with labels."""
+    return run_tool("nvdisasm", "-c", cubin)
+
+
+def read(binary: Any) -> Resources:
+    """Read registers, stack and instructions off a compiled kernel's machine code."""
+    cubin, shared = binary.asm["cubin"], binary.metadata.shared
+    usage, code = run_tool("cuobjdump", "-res-usage", cubin), disassemble(cubin)
     found = {name: re.search(rf"{name}:(\d+)", usage) for name in ("REG", "STACK")}
     registers, stack = (int(match[1]) if match else -1 for match in found.values())
     return Resources(
