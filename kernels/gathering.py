@@ -10,7 +10,8 @@ import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor
 
-BLOCK_SLOTS, BLOCK_PAIRS = 32, 128
+# Few slots and many pairs at a time: a program waits for memory once for each block of pairs.
+BLOCK_SLOTS, BLOCK_PAIRS = 8, 1024
 
 
 def gather(values: Float[Tensor, "h s"], slots: Int[Tensor, "q k"]) -> Float[Tensor, "h q k"]:

@@ -22,9 +22,14 @@ def token_major(x: Tensor, heads: int | None = None, dtype: torch.dtype | None =
     return torch.empty(b, n, heads or h, d, dtype=dtype or x.dtype, device=x.device).transpose(1, 2)
 
 
+def sum_type(q: Tensor) -> torch.dtype:
+    """The type of sums: float32 however short the inputs are, float64 for float64."""
+    return torch.float64 if q.dtype == torch.float64 else torch.float32
+
+
 def empty_sums(q: Tensor, *shape: int) -> Tensor:
-    """An uninitialised tensor for sums: float32 however short the inputs are, float64 for float64."""
-    return q.new_empty(shape, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
+    """An uninitialised tensor for sums."""
+    return q.new_empty(shape, dtype=sum_type(q))
 
 
 def strides(*tensors: Tensor) -> tuple[int, ...]:

@@ -10,8 +10,10 @@ README.md beside this file has the mathematics.
 import triton
 import triton.language as tl
 
+from arith.kernels import long_configs
 from arith.kernels.short import HIDDEN, LOG2E, SEEN
 
+EDGE = tl.constexpr(long_configs.EDGE)
 NOTHING = tl.constexpr(1e30)  # logarithm of the sum of a row without keys: backward, every exponential less it is 0
 
 
@@ -74,9 +76,20 @@ def far_scores(TABLE, head, radius, ACC: tl.constexpr):
 
     The other three look scores up, and leave theirs unused.
     """
-    row = TABLE + head * (2 * radius + 2)
-    behind, ahead = tl.load(row).to(ACC) * LOG2E, tl.load(row + 2 * radius).to(ACC) * LOG2E
+    row = TABLE + head * (2 * (radius + EDGE) + 1)
+    behind, ahead = tl.load(row).to(ACC), tl.load(row + 2 * (radius + EDGE)).to(ACC)
     return behind, behind, behind, ahead, ahead
+
+
+@triton.jit
+def near_scores(TABLE, head, radius, first, further, ACC: tl.constexpr):
+    """The scores of a tile's distances, which are `first` and how much `further` each pair is apart.
+
+    The place of `first` in the table is limited, and the others lie at fixed offsets from it, which cost no
+    instruction: a tile wholly beyond the radius finds copies of the table's end wherever it is put.
+    """
+    row = TABLE + head * (2 * (radius + EDGE) + 1) + radius + EDGE
+    return tl.load(row + clamp(first, -radius - EDGE // 2, radius + EDGE // 2) + further).to(ACC)
 
 
 @triton.jit
@@ -88,13 +101,13 @@ def ids_at(pointer, sample, token, tokens):
 # `sizes` and `terms` are tuples since every function below hands them on: Triton has no structs.
 @triton.jit
 def tile_scores(
-    q, k, i, j, constant, terms, sizes, factor,
+    q, k, i, j, i_start, j_start, constant, terms, sizes, factor,
     NEAR: tl.constexpr, MASKED: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Scores of a tile as exponents of two, HIDDEN or below where a query must not attend.
 
     Args:
-        i, j: indices of queries and keys.
+        i, j: indices of queries and keys, from `i_start` and `j_start` on.
         constant: added to all scores if not NEAR; otherwise scores are looked up in the table.
         MASKED: some pairs do not exist or lie outside `left` and `right`, causality included.
     """
@@ -106,8 +119,8 @@ def tile_scores(
     distance = j[None, :] - (i + keys - queries)[:, None]
     if TABLE is not None:
         if NEAR:
-            slot = clamp(distance, -radius, radius) + radius
-            scores += tl.load(TABLE + head * (2 * radius + 2) + slot).to(ACC) * LOG2E
+            first = j_start - (i_start + keys - queries)
+            scores += near_scores(TABLE, head, radius, first, distance - first, ACC)
         else:
             scores += constant
     if ID_TABLE is not None:
@@ -125,14 +138,17 @@ def tile_scores(
         own = ids_at(DOCUMENTS, sample, i + keys - queries, keys)[:, None]
         scores = tl.where(own == ids_at(DOCUMENTS, sample, j, keys)[None, :], scores, HIDDEN)
     if MASKED:
-        fits = (i < queries)[:, None] & (j < keys)[None, :] & (distance >= -left) & (distance <= right)
+        # The first and the last key that each query sees: a pair takes two comparisons. What is no query sees none.
+        place = i + keys - queries
+        last = tl.where(i < queries, tl.minimum(place + right, keys - 1), -1)
+        fits = (j[None, :] >= (place - left)[:, None]) & (j[None, :] <= last[:, None])
         scores = tl.where(fits, scores, HIDDEN)
     return scores
 
 
 @triton.jit
 def forward_tiles(
-    state, q, i, first, end, constant, K, V, k_n, v_n, LIST, terms, sizes, factor,
+    state, q, i, i_start, first, end, constant, K, V, k_n, v_n, LIST, terms, sizes, factor,
     NEAR: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
     ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -146,7 +162,7 @@ def forward_tiles(
         start = tile * BLOCK_K
         k = load_tile(K, start, keys, k_n, WIDTH, BLOCK_K, BLOCK_D, MASKED)
         j = start + tl.arange(0, BLOCK_K)
-        scores = tile_scores(q, k, i, j, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
+        scores = tile_scores(q, k, i, j, i_start, start, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
         higher = tl.maximum(highest, tl.max(scores, 1))
         powers = tl.exp2(scores - higher[:, None])
         fading = tl.exp2(highest - higher)  # what was summed so far was relative to a lower maximum
@@ -199,8 +215,9 @@ def long_forward(
     for segment in tl.static_range(5):
         if (segment == 4) | ((LIST is None) & (TABLE is not None or segment % 2 == 0) & (BOTH or segment != 3)):
             highest, total, out = forward_tiles(
-                (highest, total, out), q, i, bounds[segment], bounds[segment + 1], constants[segment], K, V, k_n, v_n,
-                LIST, terms, sizes, factor, segment % 2 == 0, segment % 4 == 0, WIDTH, BLOCK_K, BLOCK_D, ACC, PRECISION,
+                (highest, total, out), q, i, start, bounds[segment], bounds[segment + 1], constants[segment],
+                K, V, k_n, v_n, LIST, terms, sizes, factor, segment % 2 == 0, segment % 4 == 0,
+                WIDTH, BLOCK_K, BLOCK_D, ACC, PRECISION,
             )  # fmt: skip
     sees = highest > SEEN
     out = out * tl.where(sees, 1.0 / total, 0.0)[:, None]

@@ -21,6 +21,9 @@ class LongConfig:
     stages: int
 
 
+# Copies of a token table's first and last score beside them, twice the tokens of the largest tile's side: a lookup
+# inside a tile then needs no limits of its own.
+EDGE = 256
 LONG_TABLE = 64  # tokens along either side of the tiles whose diagonals make a table's gradient
 # By kernel and whether heads are wider than 64, for 16 bits. What they compile to is in
 # tests/golden/long-kernel-resources.txt; how fast they are is not yet measured.

@@ -47,7 +47,7 @@ def both_sums(products, weights, chosen):
 
 @triton.jit
 def query_tiles(
-    state, q, dout, logsum, delta, i, first, end, constant, K, V, k_n, v_n, LIST, terms, sizes, factor,
+    state, q, dout, logsum, delta, i, i_start, first, end, constant, K, V, k_n, v_n, LIST, terms, sizes, factor,
     EXACT: tl.constexpr, FAR: tl.constexpr, FAR_IDS: tl.constexpr, NEAR: tl.constexpr, MASKED: tl.constexpr,
     WIDTH: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -63,12 +63,13 @@ def query_tiles(
         j = start + tl.arange(0, BLOCK_K)
         k = load_tile(K, start, keys, k_n, WIDTH, BLOCK_K, BLOCK_D, MASKED)
         v = load_tile(V, start, keys, v_n, WIDTH, BLOCK_K, BLOCK_D, MASKED)
-        scores = tile_scores(q, k, i, j, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
+        scores = tile_scores(q, k, i, j, i_start, start, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
         weights, dweights = weights_of(scores, logsum, dout, v, ACC, PRECISION)
-        dscores = weights * (dweights - delta[:, None])
+        # With the products at hand, the compiler makes one instruction of the rest; without, of neither.
+        products = weights * dweights
+        dscores = products - weights * delta[:, None] if EXACT else weights * (dweights - delta[:, None])
         dq = tl.dot(dscores.to(k.dtype), k, dq, out_dtype=ACC, input_precision=PRECISION)
         if EXACT:
-            products = weights * dweights
             exact += tl.sum(products, 1)
             if FAR:
                 far += both_sums(products, weights, j[None, :] - (i + keys - queries)[:, None] <= -radius)
@@ -131,7 +132,7 @@ def long_backward_queries(
     for segment in tl.static_range(5):
         if (segment == 4) | ((LIST is None) & (TABLE is not None or segment % 2 == 0) & (BOTH or segment != 3)):
             dq, exact, far, far_ids = query_tiles(
-                (dq, exact, far, far_ids), q, dout, logsum, delta, i, bounds[segment], bounds[segment + 1],
+                (dq, exact, far, far_ids), q, dout, logsum, delta, i, start, bounds[segment], bounds[segment + 1],
                 constants[segment], K, V, k_n, v_n, LIST, terms, sizes, factor,
                 EXACT is not None, FAR is not None, FAR_IDS is not None, segment % 2 == 0, segment % 4 == 0,
                 WIDTH, BLOCK_K, BLOCK_D, ACC, PRECISION,
@@ -177,7 +178,7 @@ def query_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_
 
 @triton.jit
 def key_tiles(
-    state, k, v, j, first, end, constant, Q, DOUT, LOGSUM, DELTA, q_n, dout_n, LIST, terms, sizes, factor,
+    state, k, v, j, j_start, first, end, constant, Q, DOUT, LOGSUM, DELTA, q_n, dout_n, LIST, terms, sizes, factor,
     NEAR: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_D: tl.constexpr,
     ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -193,7 +194,7 @@ def key_tiles(
         q = load_tile(Q, start, queries, q_n, WIDTH, BLOCK_Q, BLOCK_D, MASKED)
         dout = load_tile(DOUT, start, queries, dout_n, WIDTH, BLOCK_Q, BLOCK_D, MASKED)
         own = tl.minimum(i, queries - 1)
-        scores = tile_scores(q, k, i, j, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
+        scores = tile_scores(q, k, i, j, start, j_start, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
         weights, dweights = weights_of(scores, tl.load(LOGSUM + own), dout, v, ACC, PRECISION)
         dscores = weights * (dweights - tl.load(DELTA + own)[:, None])
         dv = tl.dot(tl.trans(weights.to(dout.dtype)), dout, dv, out_dtype=ACC, input_precision=PRECISION)
@@ -243,7 +244,7 @@ def long_backward_keys(
         for segment in tl.static_range(5):
             if (segment == 4) | ((LIST is None) & (TABLE is not None or segment % 2 == 0) & (BOTH or segment != 1)):
                 dk, dv = key_tiles(
-                    (dk, dv), k, v, j, bounds[segment], bounds[segment + 1], constants[segment],
+                    (dk, dv), k, v, j, start, bounds[segment], bounds[segment + 1], constants[segment],
                     Q + sample * q_b + head * q_h, DOUT + sample * dout_b + head * dout_h, LOGSUM + sums, DELTA + sums,
                     q_n, dout_n, LIST, terms, sizes, factor, segment % 2 == 0, segment % 4 == 0,
                     WIDTH, BLOCK_Q, BLOCK_D, ACC, PRECISION,

@@ -1,5 +1,6 @@
 """The kernels for any number of tokens as torch operators, differentiable and known to `torch.compile`."""
 
+import math
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import triton
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from arith.kernels.configs import SIZES, capability
 from arith.kernels.folding import Long, radius_of
@@ -17,14 +19,15 @@ from arith.kernels.launching import (
     options,
     run,
     strides,
+    sum_type,
     token_major,
 )
 from arith.kernels.long import long_forward
-from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_config
+from arith.kernels.long_configs import EDGE, LONG_TABLE, LongConfig, LongKernel, long_config
 from arith.kernels.long_gradients import long_backward_keys, long_backward_queries, long_delta
 from arith.kernels.long_table import long_id_table_gradient, long_table_gradient
 from arith.kernels.operators import by_distance, dense, differentiable, per_sample, sizes
-from arith.kernels.tiling import Masks, begin_at_block, spans, visible_tiles, visit_lists
+from arith.kernels.tiling import Masks, Visits, begin_at_block, spans
 
 AT_ONCE = 2  # programs of a table's gradient for each multiprocessor, so that one computes while another waits
 
@@ -70,9 +73,9 @@ def long_attention(
     out = token_major(q)
     logsum = empty_sums(q, *q.shape[:3])
     launch = _config("long forward", q)
-    given = (table, id_table, ids_q, ids_k, window_q, window_k, valid, documents)
+    given = (_edged(table, q), id_table, ids_q, ids_k, window_q, window_k, valid, documents)
     limits = (left, right, id_left, id_right)
-    listed = _lists(_masks(q, k, given, limits), launch)
+    listed = Visits(_masks(q, k, given, limits)).lists(launch.queries, launch.keys)
     run(
         long_forward, (triton.cdiv(q.shape[2], launch.queries) * q.shape[0] * q.shape[1],),
         q, k, v, out, logsum, *given, *listed,
@@ -115,9 +118,9 @@ def long_attention_backward(
     dout, out = dense(dout), dense(out)
     q, k, v = dense(q), dense(k), dense(v)
     b, h, queries, _ = q.shape
-    given = (table, id_table, ids_q, ids_k, window_q, window_k, valid, documents)
+    given = (_edged(table, q), id_table, ids_q, ids_k, window_q, window_k, valid, documents)
     limits = (left, right, id_left, id_right)
-    masks = _masks(q, k, given, limits)
+    visits = Visits(_masks(q, k, given, limits))
     numbers = (h, *sizes(q, k, table, id_table), *limits, scale)
     delta = empty_sums(q, b, h, queries)
     launch = _config("long queries", q)
@@ -135,39 +138,48 @@ def long_attention_backward(
     far_ids = empty_sums(q, b, h, tiles, 4) if id_table_gradient else None
     run(
         long_backward_queries, (tiles * b * h,),
-        q, k, v, dout, dq, logsum, delta, exact_delta, behind, far_ids, *given, *_lists(masks, launch),
-        *strides(q, k, v, dout, dq), *numbers, BOTH=right > 0, **constants,
+        q, k, v, dout, dq, logsum, delta, exact_delta, behind, far_ids, *given,
+        *visits.lists(launch.queries, launch.keys), *strides(q, k, v, dout, dq), *numbers, BOTH=right > 0, **constants,
     )  # fmt: skip
     launch = _config("long keys", q)
     run(
         long_backward_keys, (triton.cdiv(k.shape[2], launch.keys) * b * k.shape[1],),
-        q, k, v, dout, dk, dv, logsum, delta, *given, *_lists(masks, launch, by_key=True),
+        q, k, v, dout, dk, dv, logsum, delta, *given, *visits.lists(launch.queries, launch.keys, by_key=True),
         *strides(q, k, v, dout, dk), *numbers, BOTH=right > 0, **_constants(q, launch),
     )  # fmt: skip
     rows = (q, k, v, dout, logsum, delta if exact_delta is None else exact_delta)
     dtable, did_table = empty_sums(q, 0), empty_sums(q, 0)
     if table_gradient:
         assert table is not None
-        dtable = _table_gradient(rows, given, table, masks, numbers, behind)
+        dtable = _table_gradient(rows, given, table, visits, numbers, behind)
     if far_ids is not None:
         assert id_table is not None
-        did_table = _id_table_gradient(rows, given, id_table, masks, numbers, far_ids)
+        did_table = _id_table_gradient(rows, given, id_table, visits, numbers, far_ids)
     return dq, dk, dv, dtable, did_table
 
 
 differentiable(long_attention, long_attention_backward, outputs=2)
 
 
+def _edged(table: Tensor | None, q: Tensor) -> Float[Tensor, "h 2(r+e)+1"] | None:
+    """A table by token distance as the kernels read it: exponents of two, its ends repeated EDGE times."""
+    if table is None:
+        return None
+    scores = table[:, :-1].to(sum_type(q)) * math.log2(math.e)  # without the slot of ids that are 0
+    return functional.pad(scores[None], (EDGE, EDGE), mode="replicate")[0]
+
+
 def _table_gradient(
     rows: tuple[Tensor, ...],
     given: tuple[Tensor | None, ...],
     table: Float[Tensor, "h 2r+2"],
-    masks: Masks,
+    visits: Visits,
     numbers: tuple[Any, ...],
     behind: Float[Tensor, "b h t"] | None,
 ) -> Float[Tensor, "h 2r+2"]:
     q = rows[0]
-    radius, earlier = radius_of(table), masks.keys - masks.queries
+    masks, radius = visits.masks, radius_of(table)
+    earlier = masks.keys - masks.queries
     # Distances within the radius that a query can see, and the diagonals of tiles that hold them. Diagonal t
     # pairs query tile i with key tile i + t, at a distance of t tiles less `earlier` tokens.
     span = max(1 - radius, -masks.left, 1 - masks.keys), min(radius - 1, masks.right, masks.keys - 1)
@@ -176,10 +188,11 @@ def _table_gradient(
     chunks = _chunks(masks, q, diagonals)
     near = empty_sums(q, q.shape[0], q.shape[1], chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
-    visible = visible_tiles(masks, LONG_TABLE, LONG_TABLE).expand(q.shape[0], -1, -1) if masks.by_sample else None
+    visible = visits.visible(LONG_TABLE, LONG_TABLE)
     run(
         long_table_gradient, (diagonals * chunks * q.shape[0] * q.shape[1],),
-        *rows, near, *given, None if visible is None else visible.to(torch.int8).contiguous(),
+        *rows, near, *given,
+        None if visible is None else visible.expand(q.shape[0], -1, -1).to(torch.int8).contiguous(),
         *strides(*rows[:4]), *numbers, lowest, diagonals, chunks, **_table_constants(q, launch),
     )  # fmt: skip
     within = by_distance(near.sum(2), LONG_TABLE * lowest - earlier, radius)
@@ -199,7 +212,7 @@ def _id_table_gradient(
     rows: tuple[Tensor, ...],
     given: tuple[Tensor | None, ...],
     table: Float[Tensor, "h 2r+2"],
-    masks: Masks,
+    visits: Visits,
     numbers: tuple[Any, ...],
     far: Float[Tensor, "b h t 4"],
 ) -> Float[Tensor, "h 2r+2"]:
@@ -208,7 +221,7 @@ def _id_table_gradient(
     radius = radius_of(table)
     side = (radius + LONG_TABLE - 2) // LONG_TABLE
     diagonals = 2 * side + 1
-    chunks = _chunks(masks, q, diagonals)
+    chunks = _chunks(visits.masks, q, diagonals)
     near = empty_sums(q, b, h, chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
     ids_q, ids_k = given[2:4]  # a table by ids has ids
@@ -220,7 +233,7 @@ def _id_table_gradient(
     run(
         long_id_table_gradient, (diagonals * chunks * b * h,),
         *rows, near, *given[:2], *ids, *(own.to(torch.int32).contiguous() for own in blocks), *given[4:],
-        *_lists(masks, launch), *strides(*rows[:4]), *numbers, diagonals, chunks,
+        *visits.lists(launch.queries, launch.keys), *strides(*rows[:4]), *numbers, diagonals, chunks,
         SPLIT=q.dtype.itemsize == 2, **_table_constants(q, launch),
     )  # fmt: skip
     within = by_distance(near.sum(2), -LONG_TABLE * side, radius)
@@ -240,14 +253,6 @@ def _masks(q: Tensor, k: Tensor, given: tuple[Tensor | None, ...], limits: tuple
     window = None if window_q is None or window_k is None else (window_q, window_k)
     left, right, id_left, id_right = limits
     return Masks(q.shape[2], k.shape[2], left, right, window, id_left, id_right, valid, documents)
-
-
-def _lists(masks: Masks, launch: LongConfig, by_key: bool = False) -> tuple[Tensor | None, Tensor | None]:
-    """Which tiles of keys each tile of queries visits, or the other way around; None where a range says it all."""
-    if not masks.by_sample:
-        return None, None
-    visible = visible_tiles(masks, launch.queries, launch.keys)
-    return visit_lists(visible.transpose(1, 2) if by_key else visible)
 
 
 def _config(kernel: LongKernel, q: Tensor) -> LongConfig:

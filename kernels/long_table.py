@@ -10,7 +10,7 @@ By ids of each sample, pairs are first sorted by products with one-hot matrices,
 import triton
 import triton.language as tl
 
-from arith.kernels.long import ids_at, key_segments, load_tile, tile_scores
+from arith.kernels.long import ids_at, key_segments, load_tile, near_scores, tile_scores
 from arith.kernels.long_gradients import weights_of
 from arith.kernels.short import LOG2E
 from arith.kernels.short_table import pick_columns, pick_rows, store_diagonals
@@ -20,18 +20,19 @@ NOWHERE = tl.constexpr(-(2**31))  # in place of an id of 0, which lies inside a 
 
 @triton.jit
 def tile_gradients(
-    Q, K, V, DOUT, LOGSUM, DELTA, q_n, k_n, v_n, dout_n, i_start, j_start, terms, sizes, factor,
-    WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+    Q, K, V, DOUT, LOGSUM, DELTA, q_n, k_n, v_n, dout_n, i_start, j_start, constant, terms, sizes, factor,
+    NEAR: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dS of one tile; 0 where a pair is hidden or does not exist."""
+    """dS of one tile; 0 where a pair is hidden or does not exist. For `constant`, NEAR and MASKED see `tile_scores`."""
     queries, keys = sizes[0], sizes[1]
     i, j = i_start + tl.arange(0, BLOCK), j_start + tl.arange(0, BLOCK)
-    q = load_tile(Q, i_start, queries, q_n, WIDTH, BLOCK, BLOCK_D, True)
-    dout = load_tile(DOUT, i_start, queries, dout_n, WIDTH, BLOCK, BLOCK_D, True)
-    k = load_tile(K, j_start, keys, k_n, WIDTH, BLOCK, BLOCK_D, True)
-    v = load_tile(V, j_start, keys, v_n, WIDTH, BLOCK, BLOCK_D, True)
+    q = load_tile(Q, i_start, queries, q_n, WIDTH, BLOCK, BLOCK_D, MASKED)
+    dout = load_tile(DOUT, i_start, queries, dout_n, WIDTH, BLOCK, BLOCK_D, MASKED)
+    k = load_tile(K, j_start, keys, k_n, WIDTH, BLOCK, BLOCK_D, MASKED)
+    v = load_tile(V, j_start, keys, v_n, WIDTH, BLOCK, BLOCK_D, MASKED)
     own = tl.minimum(i, queries - 1)
-    scores = tile_scores(q, k, i, j, 0.0, terms, sizes, factor, True, True, ACC, PRECISION)
+    scores = tile_scores(q, k, i, j, i_start, j_start, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
     weights, dweights = weights_of(scores, tl.load(LOGSUM + own), dout, v, ACC, PRECISION)
     return weights * (dweights - tl.load(DELTA + own)[:, None])
 
@@ -67,16 +68,26 @@ def long_table_gradient(
     if SHOWN is not None:
         SHOWN += sample * tiles_q * tiles_k
     near = tl.zeros((BLOCK, BLOCK), ACC)
-    # Tile i of queries meets tile i + diagonal of keys, where there are both; chunks take turns.
-    for tile in tl.range(tl.maximum(0, -diagonal) + chunk, tl.minimum(tiles_q, tiles_k - diagonal), chunks):
-        shown = True
-        if SHOWN is not None:
-            shown = tl.load(SHOWN + tile * tiles_k + tile + diagonal) != 0
-        if shown:
-            near += tile_gradients(
-                Q, K, V, DOUT, LOGSUM, DELTA, q_n, k_n, v_n, dout_n, tile * BLOCK, (tile + diagonal) * BLOCK,
-                terms, sizes, factor, WIDTH, BLOCK, BLOCK_D, ACC, PRECISION,
-            )  # fmt: skip
+    # All tiles of a diagonal hold the same distances, and so the same scores to add.
+    distance = diagonal * BLOCK - (keys - queries)
+    further = tl.arange(0, BLOCK)[None, :] - tl.arange(0, BLOCK)[:, None]
+    constant = near_scores(TABLE, head, radius, distance, further, ACC)
+    # Tile i of queries meets tile i + diagonal of keys, where there are both; chunks take turns. First those that are
+    # whole: all but a last one that is cut short, or none where the diagonal crosses the edge of what is visible.
+    first, end = tl.maximum(0, -diagonal) + chunk, tl.minimum(tiles_q, tiles_k - diagonal)
+    whole = tl.minimum(queries // BLOCK, keys // BLOCK - diagonal)
+    whole = tl.where((distance - BLOCK >= -left - 1) & (distance + BLOCK <= right + 1), whole, first)
+    ragged = first + tl.cdiv(tl.maximum(whole - first, 0), chunks) * chunks
+    for masked in tl.static_range(2):
+        for tile in tl.range(ragged if masked else first, end if masked else whole, chunks):
+            shown = True
+            if SHOWN is not None:
+                shown = tl.load(SHOWN + tile * tiles_k + tile + diagonal) != 0
+            if shown:
+                near += tile_gradients(
+                    Q, K, V, DOUT, LOGSUM, DELTA, q_n, k_n, v_n, dout_n, tile * BLOCK, (tile + diagonal) * BLOCK,
+                    constant, terms, sizes, factor, False, masked == 1, WIDTH, BLOCK, BLOCK_D, ACC, PRECISION,
+                )  # fmt: skip
     store_diagonals(NEAR, near, tl.program_id(0).to(tl.int64), BLOCK)
 
 
@@ -129,7 +140,7 @@ def long_id_table_gradient(
             if low <= high:
                 dscores = tile_gradients(
                     Q, K, V, DOUT, LOGSUM, DELTA, q_n, k_n, v_n, dout_n, tile * BLOCK, other * BLOCK,
-                    terms, sizes, factor, WIDTH, BLOCK, BLOCK_D, ACC, PRECISION,
+                    0.0, terms, sizes, factor, True, True, WIDTH, BLOCK, BLOCK_D, ACC, PRECISION,
                 )  # fmt: skip
                 place_q = ids_at(IDS_Q, sample, tile * BLOCK + id_, queries)
                 place_k = ids_at(IDS_K, sample, other * BLOCK + id_, keys)

@@ -69,6 +69,34 @@ def visible_tiles(masks: Masks, block_q: int, block_k: int) -> Bool[Tensor, "b q
     return visible
 
 
+class Visits:
+    """The tiles that show anything, searched for once for each size of tile.
+
+    Args:
+        masks: what hides keys from queries.
+    """
+
+    def __init__(self, masks: Masks) -> None:
+        self.masks = masks
+        self._found: dict[tuple[int, int], Bool[Tensor, "b q k"]] = {}
+
+    def visible(self, block_q: int, block_k: int) -> Bool[Tensor, "b q k"] | None:
+        """Tiles that may hold a visible pair; None where a range of tiles says it, the same for all samples."""
+        if not self.masks.by_sample:
+            return None
+        size = block_q, block_k
+        if size not in self._found:
+            self._found[size] = visible_tiles(self.masks, *size)
+        return self._found[size]
+
+    def lists(self, block_q: int, block_k: int, by_key: bool = False) -> tuple[Tensor | None, Tensor | None]:
+        """The tiles of keys that each tile of queries visits, or the other way around, and how many; see `visible`."""
+        visible = self.visible(block_q, block_k)
+        if visible is None:
+            return None, None
+        return visit_lists(visible.transpose(1, 2) if by_key else visible)
+
+
 def visit_lists(visible: Bool[Tensor, "b q k"]) -> tuple[Int[Tensor, "b q k"], Int[Tensor, "b q"]]:
     """For each tile of queries the tiles of keys to visit, in order, and how many."""
     # A stable sort puts visible tiles first, in their order: no shape depends on values, so that nothing waits.
