@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from kernel_checks import proof
+from kernel_checks import instructions, proof
 from kernel_checks.gates import DENSE
 from kernel_checks.proving import Proof
 
@@ -227,3 +227,22 @@ def test_needs_a_gpu_and_says_so(benchmark: ModuleType) -> None:
         pytest.skip("there is one")
     with pytest.raises(SystemExit, match="needs a CUDA GPU, and torch sees none"):
         benchmark.main([])
+
+
+def test_loops_are_found_in_machine_code() -> None:
+    code = """
+.L_x_1:
+        /*0010*/                   LDG.E R2, [R4] ;
+        /*0020*/              @!P0 BRA `(.L_x_9) ;
+.L_x_2:
+        /*0030*/                   HGMMA.64x64x16.F32.BF16 R24, gdesc[UR4], R24 ;
+        /*0040*/                   FSEL R1, R2, R3, P0 ;
+        /*0050*/               @P1 BRA `(.L_x_2) ;
+        /*0060*/                   FADD R1, R1, R2 ;
+        /*0070*/               @P2 BRA `(.L_x_1) ;
+.L_x_9:
+        /*0080*/                   EXIT ;
+"""
+    (inner,) = instructions.loops(code)
+    assert inner.instructions == 3
+    assert {kind: count for kind, count in inner.counts.items() if count} == {"HGMMA": 1, "FSEL": 1}

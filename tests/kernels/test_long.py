@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+import triton.language as tl
 from kernel_checks import proof
 from kernel_checks.proof import Case
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from arith.kernels import attention as op
-from arith.kernels import long_op, routing, tiling
+from arith.kernels import long, long_op, routing, tiling
 from arith.kernels.attention import attention
 from arith.kernels.long_configs import LongConfig
 from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
@@ -44,6 +45,9 @@ def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "LONGEST", 0)
     monkeypatch.setattr(long_op, "long_config", lambda *_: LongConfig(16, 16, warps=4, stages=1))
     monkeypatch.setattr(long_op, "LONG_TABLE", 16)
+    # As many copies of a table's ends as such tiles need: lookups far beyond the radius are limited, as in large tiles.
+    monkeypatch.setattr(long, "EDGE", tl.constexpr(32))
+    monkeypatch.setattr(long_op, "EDGE", 32)
 
 
 SMALL: dict[str, Any] = {"batch": 1, "heads": 1, "key_heads": 1}
