@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Bytecode is written even where a container says not to: else each process that a test starts compiles every file.
 TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2
 
-.PHONY: demo test test-slow bench gpu-kernels gpu-train lint clean
+.PHONY: demo test test-slow bench gpu-first gpu-kernels gpu-train lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -23,9 +23,12 @@ lint: $(VENV)/installed-test
 
 # All but those for a GPU, and benchmarks/scaling.py, which times sizes rather than us beside a peer.
 bench: $(VENV)/installed-bench
-	for benchmark in $(filter-out $(addprefix benchmarks/,attention.py gpu_train.py scaling.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
+	for benchmark in $(filter-out $(addprefix benchmarks/,attention.py gpu_first.py gpu_train.py scaling.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
 
 # On a machine with a GPU, whose own Python has torch, triton and what arith needs; nothing is installed. OUT: folder of the results.
+gpu-first:
+	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/gpu_first.py $(if $(OUT),--out $(OUT)) $(if $(PTXAS),--ptxas $(PTXAS))
+
 gpu-kernels:
 	PYTHONPATH=.:$$PYTHONPATH $(PYTHON) benchmarks/attention.py $(if $(OUT),--out $(OUT))
 

@@ -135,7 +135,7 @@ PEERS = (
     Peer("arith, learnable", ours, biased=True, learns=True),
     Peer("arith, frozen", ours_frozen, biased=True, learns=False),
     Peer("arith, no bias", ours, biased=False, learns=False),
-    Peer("arith, learnable by ids", ours_by_ids, biased=True, learns=True),
+    Peer("arith by ids, learnable", ours_by_ids, biased=True, learns=True),
     Peer("SDPA with cuDNN, no bias", sdpa(SDPBackend.CUDNN_ATTENTION), biased=False, learns=False),
     Peer("SDPA with its flash kernel, no bias", sdpa(SDPBackend.FLASH_ATTENTION), biased=False, learns=False),
     Peer("SDPA, dense learnable bias", sdpa_dense, biased=True, learns=True),

@@ -104,7 +104,7 @@ def test_what_is_wrong_with_a_case_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     case = Case(5, 5)
     assert proving.faults_of(case, CPU) == []
     bad = proof.Finding("out", 1.0, 0.1)
-    monkeypatch.setattr(proof, "findings", lambda case, device, backend: [bad])
+    monkeypatch.setattr(proof, "findings", lambda case, device, backend, runs: [bad])
     assert proving.faults_of(case, CPU) == [f"{case}: {bad}"]
 
 
