@@ -283,10 +283,16 @@ def measure(
     drawn(found, path.with_suffix(".svg"))
 
 
-def prove(cases: Sequence[Case], device: torch.device, seconds: float, workers: int) -> Proof:
-    """Check all cases, and say what came of them."""
+def prove(path: Path, about: dict[str, Any], device: torch.device, arguments: argparse.Namespace) -> Proof:
+    """Check all cases, and say what came of them; what came so far stands in the JSON."""
     began = time.monotonic()
-    found = proven(cases, device, seconds, workers)
+    cases = [Case(5, 5, terms=("table",)), Case(130, 130, heads=1, key_heads=1)] if arguments.tiny else all_cases()
+
+    def keep(found: Proof) -> None:
+        about["proof"] = {"cases": len(cases)} | found.as_dict()
+        write_whole(path, json.dumps(about, indent=1) + "\n")
+
+    found = proven(cases, device, arguments.seconds, arguments.workers, keep)
     print(
         f"proof: {found.right} right, {len(found.wrong)} wrong, {len(found.unfinished)} not finished, "
         f"{time.monotonic() - began:.0f} s",
@@ -322,12 +328,7 @@ def main(given: Sequence[str] | None = None) -> None:
     name = about["device"].replace("NVIDIA ", "").replace(",", "").replace(" ", "-")
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"kernels-{name}.json"
-    cases = [Case(5, 5, terms=("table",)), Case(130, 130, heads=1, key_heads=1)] if arguments.tiny else all_cases()
-    faults = []
-    if not arguments.no_proof:
-        found = prove(cases, device, arguments.seconds, arguments.workers)
-        faults, about["proof"] = found.faults, found.as_dict()
-        write_whole(path, json.dumps(about, indent=1) + "\n")
+    faults = [] if arguments.no_proof else prove(path, about, device, arguments).faults
     if not arguments.only_proof:
         plan = TINY if arguments.tiny else HEADLINE if arguments.headline else FULL
         asked = [

@@ -341,8 +341,9 @@ def trained_for(config: RunConfig, minutes: float, name: str) -> tuple[Run, Expe
 
 @contextlib.contextmanager
 def stopped_after(seconds: float) -> Iterator[None]:
-    """Within, training is interrupted then as if by Ctrl-C: it saves, and says so."""
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    """Within, training is interrupted then: it saves, and says so."""
+    # Not as by Ctrl-C: what a shell starts in the background ignores that.
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     try:
         yield

@@ -129,11 +129,9 @@ def add(packed: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def bound_to_parent() -> None:
-    """Between fork and exec: be killed if the parent is, as sessions of their own outlive it; and heed SIGINT."""
+    """Between fork and exec: be killed if the parent is, as a session of its own outlives it otherwise."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
-    # Shells have what they start in the background ignore it, and trainings are ended by it in time.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from kernel_checks.proof import Case
 
 from arith.kernels.routing import Backend
 
+KEEP_SECONDS = 5.0  # between two times that results so far are handed on
 ERRORS = 9  # status of compute-sanitizer where it finds something
 SANITIZED = """
 import torch
@@ -114,8 +115,18 @@ class Worker:
         self.process.join()
 
 
-def proven(cases: Sequence[Case], device: torch.device, seconds: float, workers: int) -> Proof:
-    """Check cases in `workers` processes, and beside them what compute-sanitizer says of some."""
+def proven(
+    cases: Sequence[Case],
+    device: torch.device,
+    seconds: float,
+    workers: int,
+    keep: Callable[[Proof], None] = lambda found: None,
+) -> Proof:
+    """Check cases in `workers` processes, and beside them what compute-sanitizer says of some.
+
+    Args:
+        keep: is given what was found so far, again and again.
+    """
     deadline = time.monotonic() + seconds
     waiting, found = deque(cases), Proof()
 
@@ -144,8 +155,11 @@ def proven(cases: Sequence[Case], device: torch.device, seconds: float, workers:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(KEEP_SECONDS)
+            keep(found)
     found.unfinished += map(str, waiting)
+    keep(found)
     return found
 
 

@@ -90,8 +90,12 @@ def test_a_case_that_is_wrong_or_dies_or_is_late_hides_no_other(monkeypatch: pyt
         return ask(worker, case, time.monotonic() if case.keys == 10 else deadline)
 
     monkeypatch.setattr(proving.Worker, "ask", troubled)
+    monkeypatch.setattr(proving, "KEEP_SECONDS", 0.05)
     strange = Case(7, 7, width=0)
-    found = proving.proven([Case(n, n) if n != 7 else strange for n in range(5, 12)], CPU, seconds=60, workers=1)
+    given = [Case(n, n) if n != 7 else strange for n in range(5, 12)]
+    kept: list[int] = []
+    found = proving.proven(given, CPU, seconds=60, workers=1, keep=lambda found: kept.append(found.right))
+    assert {0, 3} <= set(kept), "a kill at any time leaves what was found"
     assert found.right == 3
     assert [fault.split(":")[0] for fault in found.wrong] == [str(Case(6, 6)), str(strange)]
     assert found.wrong[0].endswith("its process died, exit -9")
