@@ -23,7 +23,7 @@ lint: $(VENV)/installed-test
 
 # All but those for a GPU, and benchmarks/scaling.py, which times sizes rather than us beside a peer.
 bench: $(VENV)/installed-bench
-	for benchmark in $(filter-out $(addprefix benchmarks/,attention.py gpu_first.py gpu_train.py scaling.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
+	for benchmark in $(filter-out $(addprefix benchmarks/,attention.py forward_configs.py gpu_first.py gpu_train.py scaling.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
 
 # On a machine with a GPU, whose own Python has torch, triton and what arith needs; nothing is installed. OUT: folder of the results.
 gpu-first:

@@ -10,7 +10,6 @@ at 4,096 and 8,192 tokens of 12 heads of 64, for each configuration that gives t
 
 import argparse
 import json
-import math
 from pathlib import Path
 
 import torch
@@ -38,10 +37,10 @@ HEADS, WIDTH = 12, 64
 ALLOWED = 1e-2  # of the largest output, beside float32: bfloat16 has 8 bits
 
 
-def measure(launch: LongConfig, device: torch.device) -> dict[str, float]:
-    """Milliseconds of each shape; NaN where the output is wrong."""
+def measure(launch: LongConfig, device: torch.device) -> dict[str, float | None]:
+    """Milliseconds of each shape; None where the output is wrong or no graph can be made."""
     long_configs.LONG[FORWARD] = launch
-    found = {}
+    found: dict[str, float | None] = {}
     for samples, tokens in SHAPES:
         generator = torch.Generator(device).manual_seed(0)
         q, k, v = (
@@ -53,7 +52,7 @@ def measure(launch: LongConfig, device: torch.device) -> dict[str, float]:
             *(x[:1, :2].float() for x in (q, k, v)), is_causal=True
         )
         wrong = (out[:1, :2].float() - right).abs().max() > ALLOWED * right.abs().max()
-        milliseconds = math.nan if bool(wrong) else graphed(lambda q=q, k=k, v=v: attention(q, k, v, backend="triton"))
+        milliseconds = None if bool(wrong) else graphed(lambda q=q, k=k, v=v: attention(q, k, v, backend="triton"))
         found[f"{tokens} tokens"] = milliseconds
     return found
 
@@ -76,7 +75,8 @@ def main() -> None:
     for launch in CONFIGS:
         found = compile_only(launch) if options.compile else measure(launch, torch.device("cuda"))
         rows.append({**vars(launch), **found})
-        print("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()), flush=True)
+        shown = (f"{name} {'no result' if value is None else format(value, '.4g')}" for name, value in rows[-1].items())
+        print("  ".join(shown), flush=True)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
         whole = {"triton": triton_version(), "ptxas": ptxas_version(), "rows": rows}
