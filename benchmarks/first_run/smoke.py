@@ -12,7 +12,6 @@ asked. The first settings that are right are left for later steps; kernels/READM
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from typing import Any
 
 import torch
 from first_run.running import ENVIRONMENT
-from kernel_checks.machine import ONE_STAGE, describe_machine, use_one_stage
+from kernel_checks.machine import ONE_STAGE, cuda_tools, describe_machine, use_one_stage
 from kernel_checks.proof import Case
 from kernel_checks.proving import faults_of, sanitized
 
@@ -67,7 +66,7 @@ class Attempt:
 
 
 def attempts(ptxas: Path | None, caches: Path) -> list[Attempt]:
-    """Settings to try, the fastest first."""
+    """Settings to try, in order: those that come with Triton, slower kernels by the same compiler, other compilers."""
     settings: list[tuple[str, dict[str, str | None]]] = [("as Triton comes", {}), ("one stage", {ONE_STAGE: "1"})]
     settings += [(f"ptxas {path}", {PTXAS: str(path)}) for path in other_ptxas(ptxas)]
     return [
@@ -78,18 +77,16 @@ def attempts(ptxas: Path | None, caches: Path) -> list[Attempt]:
 
 def other_ptxas(given: Path | None) -> list[Path]:
     """Every ptxas beside Triton's own that can be run: the one asked for, the environment's, an installed CUDA's."""
-    named = [given, os.environ.get(PTXAS), shutil.which("ptxas")]
-    named += [Path(home) / "bin" / "ptxas" for home in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if home]
-    paths = [Path(path).resolve() for path in named if path and os.access(path, os.X_OK)]
-    return list(dict.fromkeys(paths))
+    named = [Path(path).resolve() for path in (given, os.environ.get(PTXAS)) if path and os.access(path, os.X_OK)]
+    return list(dict.fromkeys([*named, *cuda_tools("ptxas")]))
 
 
 def try_all(attempt: Attempt, names: Sequence[str], options: Sequence[str], seconds: float) -> None:
     """Run every configuration, as many at a time as there are cores, and note what comes of each."""
     began = time.monotonic()
     deadline = began + seconds
-    environment = {**os.environ, **attempt.environment}
-    environment = {name: value for name, value in environment.items() if value is not None}
+    merged = {**os.environ, **attempt.environment}
+    environment = {name: value for name, value in merged.items() if value is not None}
     slots = threading.Semaphore(os.cpu_count() or 1)
 
     def one(number: int) -> None:

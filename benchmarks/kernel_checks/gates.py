@@ -22,9 +22,9 @@ def compare(what: str, one: Row | None, other: Row | None) -> tuple[float | None
         what: `forward`, `backward` or `both` for times, which are of graphs where both rows have them; or a row's name.
     """
     for by in ("graph", "eager", ""):
-        values = [row and value_of(row, what, by) for row in (one, other)]
-        if values[0] is not None and values[1]:
-            return values[0] / values[1], by
+        mine, theirs = (None if row is None else value_of(row, what, by) for row in (one, other))
+        if mine is not None and theirs:
+            return mine / theirs, by
     return None, ""
 
 

@@ -2,8 +2,10 @@
 
 import os
 import platform
+import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,6 +41,13 @@ def driver() -> str:
         return subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.split()[0]
     except (OSError, subprocess.SubprocessError, IndexError):
         return "unknown"
+
+
+def cuda_tools(name: str) -> list[Path]:
+    """A program of CUDA wherever it is installed, which need not be where a shell looks."""
+    homes = [os.environ.get("CUDA_HOME"), "/usr/local/cuda"]
+    places = [shutil.which(name), *(Path(home) / "bin" / name for home in homes if home)]
+    return list(dict.fromkeys(Path(place).resolve() for place in places if place and os.access(place, os.X_OK)))
 
 
 def use_one_stage() -> None:

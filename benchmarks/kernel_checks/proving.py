@@ -3,7 +3,6 @@
 import itertools
 import multiprocessing
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from typing import Any
 
 import torch
 from kernel_checks import proof
-from kernel_checks.machine import use_one_stage
+from kernel_checks.machine import cuda_tools, use_one_stage
 from kernel_checks.proof import Case
 
 from arith.kernels.routing import Backend
@@ -165,9 +164,10 @@ def proven(
 
 def sanitized(seconds: float, environment: Mapping[str, str] = os.environ) -> str:
     """What compute-sanitizer finds in a few small cases, where it is installed; what it finds begins with `errors`."""
-    if shutil.which("compute-sanitizer") is None:
+    installed = cuda_tools("compute-sanitizer")
+    if not installed:
         return "compute-sanitizer is not installed"
-    command = ["compute-sanitizer", "--tool", "memcheck", "--error-exitcode", str(ERRORS)]
+    command = [str(installed[0]), "--tool", "memcheck", "--error-exitcode", str(ERRORS)]
     environment = {**environment, "PYTHONPATH": os.pathsep.join(sys.path)}  # `-c` does not look beside this file
     command += [sys.executable, "-c", SANITIZED]
     try:

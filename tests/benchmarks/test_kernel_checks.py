@@ -134,8 +134,19 @@ def test_only_what_the_sanitizer_finds_is_wrong(
     found = proving.sanitized(30)
     assert found.startswith(said)
     assert bool(proving.Proof(sanitizer=found).faults) == wrong
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setattr(proving, "cuda_tools", lambda name: [])
     assert proving.sanitized(30) == "compute-sanitizer is not installed"
+
+
+def test_tools_of_cuda_are_found_where_no_shell_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    tool = tmp_path / "bin" / "ptxas"
+    tool.parent.mkdir()
+    tool.write_text("")
+    assert tool not in machine.cuda_tools("ptxas"), "it cannot be run"
+    tool.chmod(0o755)
+    assert machine.cuda_tools("ptxas")[0] == tool.resolve()
 
 
 def test_one_stage_reaches_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
