@@ -37,8 +37,8 @@ def attention(
         k, v: keys and values of g heads, each shared by h / g query heads.
         terms: what is added to the scores, in order, and windows on distance.
         causal: whether a token attends to itself and earlier tokens alone.
-        valid: False marks padding among the keys.
-        documents: the document of each key; tokens attend within their own.
+        valid: False, or 0, marks padding among the keys.
+        documents: the document of each key, any whole number; tokens attend within their own.
         scale: factor on the product of query and key; 1 / sqrt(d) if None.
         dropout: share of the weights that are dropped, drawn from torch's generator; the others grow in turn.
         backend: where it runs; see `route`.
@@ -55,6 +55,7 @@ def attention(
     if q.shape[1] % k.shape[1]:
         raise ValueError(f"query heads share key heads evenly: got {q.shape[1]} query and {k.shape[1]} key heads")
     _check(q, k, v, terms, valid, documents)
+    valid = None if valid is None else valid.bool()  # as integers, they could not be negated
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
     chosen, _, why = route(q, k, v, terms, backend, dropout)
     if chosen != "triton":
@@ -88,8 +89,15 @@ def _check(
     for name, mask in (("valid", valid), ("documents", documents)):
         if mask is not None and mask.shape not in ((b, keys), (1, keys)):
             raise ValueError(f"{name} has a number for each of {b} x {keys} keys, got {tuple(mask.shape)}")
+    if documents is not None and (documents.is_floating_point() or documents.is_complex()):
+        raise ValueError(f"documents are whole numbers, got {documents.dtype}")
     for term in terms:
         ids: Ids | None = getattr(term, "ids", None)
+        # Differences of narrower ones would wrap around.
+        if ids is not None and not {ids.q.dtype, ids.k.dtype} <= {torch.int32, torch.int64}:
+            raise ValueError(
+                f"ids of {type(term).__name__} are whole numbers of 32 or 64 bits, got {ids.q.dtype} and {ids.k.dtype}"
+            )
         if ids is not None and not (
             ids.q.shape in ((b, queries), (1, queries)) and ids.k.shape in ((b, keys), (1, keys))
         ):

@@ -1,12 +1,14 @@
 """How each kernel is launched: warps, stages of loads in flight, and programs that fit on one multiprocessor."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 
 Kernel = Literal["forward", "backward", "backward and tile", "table"]
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -116,22 +118,34 @@ def too_large(keys: int, width: int, itemsize: int) -> str | None:
 
 
 @cache
+def _properties(device: torch.device) -> Any:
+    return torch.cuda.get_device_properties(device)
+
+
+def constant_in_graphs(function: AnyFunction) -> AnyFunction:
+    """Have `torch.compile` call a function while it traces and keep the answer, not trace or break at the question."""
+    marked: AnyFunction = torch.compiler.assume_constant_result(function)  # type: ignore[no-untyped-call]
+    return marked
+
+
+@constant_in_graphs
 def unfit(device: torch.device) -> str | None:
     """Why a GPU cannot run the kernels; None if it can."""
     if torch.version.hip is not None:
         return "the fused kernels are for NVIDIA's GPUs"
-    properties = torch.cuda.get_device_properties(device)
+    properties = _properties(device)
     if properties.major < 8 or getattr(properties, "shared_memory_per_block_optin", SHARED_BYTES) < SHARED_BYTES:
         return f"the fused kernels need a GPU like A100 or H100, with {SHARED_BYTES} bytes of shared memory a program"
     return None
 
 
+@constant_in_graphs
 def capability(device: torch.device) -> int:
     """Compute capability of a GPU, 90 for 9.0; that of an H100 on a CPU, where kernels are interpreted."""
     if device.type != "cuda":
         return 90
-    major, minor = torch.cuda.get_device_capability(device)
-    return 10 * major + minor
+    properties = _properties(device)
+    return 10 * int(properties.major) + int(properties.minor)
 
 
 def config(kernel: Kernel, tile: Blocks, itemsize: int, capability: int = 90) -> Config:

@@ -10,17 +10,19 @@ import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from arith.kernels.launching import run
+
 # Few slots and many pairs at a time: a program waits for memory once for each block of pairs.
 BLOCK_SLOTS, BLOCK_PAIRS = 8, 1024
 
 
 def gather(values: Float[Tensor, "h s"], slots: Int[Tensor, "q k"]) -> Float[Tensor, "h q k"]:
-    """The value of each pair's slot.
+    """The value of each pair's slot, in 32 bits if the values have 16: their gradients are sums over many pairs.
 
     >>> gather(torch.tensor([[5.0, 7.0]]), torch.tensor([[0, 1], [1, 1]])).tolist()
     [[[5.0, 7.0], [7.0, 7.0]]]
     """
-    found: Tensor = gather_op(values, slots)
+    found: Tensor = gather_op(values.float() if values.element_size() < 4 else values, slots)
     return found
 
 
@@ -39,11 +41,12 @@ def _(values: Tensor, slots: Tensor) -> Tensor:
 def gather_backward(dout: Tensor, slots: Tensor, size: int) -> Tensor:
     """The gradient of `values`: `dout` summed by slot."""
     dvalues = dout.new_zeros(dout.shape[0], size)
-    if dout.device.type == "cpu":  # there, torch adds in order
-        return dvalues.index_add_(1, slots.flatten(), dout.flatten(1))
     grid = (triton.cdiv(size, BLOCK_SLOTS), dout.shape[0])
-    with torch.cuda.device_of(dout):  # type: ignore[no-untyped-call]
-        slot_sums[grid](dout.contiguous(), slots.contiguous(), dvalues, slots.numel(), size, BLOCK_SLOTS, BLOCK_PAIRS)
+    run(
+        slot_sums, grid,
+        dout.contiguous(), slots.contiguous(), dvalues, slots.numel(), size,
+        BLOCK_SLOTS=BLOCK_SLOTS, BLOCK_PAIRS=BLOCK_PAIRS,
+    )  # fmt: skip
     return dvalues
 
 

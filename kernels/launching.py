@@ -23,7 +23,7 @@ def token_major(x: Tensor, heads: int | None = None, dtype: torch.dtype | None =
 
 
 def sum_type(q: Tensor) -> torch.dtype:
-    """The type of sums: float32 however short the inputs are, float64 for float64."""
+    """The type of sums, and of tables of scores: float32 however short the inputs are, float64 for float64."""
     return torch.float64 if q.dtype == torch.float64 else torch.float32
 
 

@@ -26,7 +26,7 @@ from arith.kernels.long import long_forward
 from arith.kernels.long_configs import EDGE, LONG_TABLE, LongConfig, LongKernel, long_config
 from arith.kernels.long_gradients import long_backward_keys, long_backward_queries, long_delta
 from arith.kernels.long_table import long_id_table_gradient, long_table_gradient
-from arith.kernels.operators import by_distance, dense, differentiable, per_sample, sizes
+from arith.kernels.operators import by_distance, dense, differentiable, limits_by_id, per_sample, sizes, tables_of
 from arith.kernels.tiling import Masks, Visits, begin_at_block, spans
 
 AT_ONCE = 2  # programs of a table's gradient for each multiprocessor, so that one computes while another waits
@@ -42,10 +42,10 @@ def attention(
     scale: float,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of k tokens, tile by tile."""
-    tables = [None if table is None else table.contiguous() for table in (folded.table, folded.id_table)]
-    limits = (0, 0) if folded.window is None else (folded.window.left, folded.window.right)
+    tables = tables_of(q, folded.table, folded.id_table)
+    limits = (folded.left, folded.right, *limits_by_id(folded))
     rows = per_sample(folded, valid, documents, q.shape[0])
-    out: Tensor = long_attention(q, k, v, *tables, *rows, folded.left, folded.right, *limits, scale)[0]
+    out: Tensor = long_attention(q, k, v, *tables, *rows, *limits, scale)[0]
     return out
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from arith.kernels.configs import LONGEST, PACKED
 from arith.kernels.folding import Folded, Long, radius_of
-from arith.kernels.launching import empty_sums, token_major
+from arith.kernels.launching import empty_sums, sum_type, token_major
+from arith.kernels.tiling import FARTHEST
 
 TENSORS = 11  # arguments of a forward operator that are tensors or None; plain numbers follow
 
@@ -21,15 +22,40 @@ TENSORS = 11  # arguments of a forward operator that are tensors or None; plain 
 def per_sample(
     folded: Folded | Long, valid: Bool[Tensor, "#b k"] | None, documents: Int[Tensor, "#b k"] | None, batch: int
 ) -> tuple[Tensor | None, ...]:
-    """Ids for tables, ids for a window, key padding and documents, each with a row for every sample.
+    """Ids for tables, ids for a window, key padding and documents, each with a row of 32 bits for every sample.
 
     Kernels step from sample to sample by the row's length, so that expanded rows have to be written out.
     """
     pairs = folded.ids, None if folded.window is None else folded.window.ids
     flat = [x for ids in pairs for x in ((None, None) if ids is None else (ids.q, ids.k))]
-    rows = (None if x is None else x.expand(batch, -1).to(torch.int32).contiguous() for x in (*flat, valid))
-    # Documents keep their type: their numbers are only compared, and may be beyond 32 bits.
-    return *rows, None if documents is None else documents.expand(batch, -1).contiguous()
+    rows = *flat, valid, None if documents is None else numbered(documents)
+    return tuple(None if x is None else x.expand(batch, -1).to(torch.int32).contiguous() for x in rows)
+
+
+def numbered(documents: Int[Tensor, "b k"]) -> Int[Tensor, "b k"]:
+    """The documents of each row by numbers of 32 bits, in the same order.
+
+    Those of 64 bits, which may be hashes, are numbered by place in the sorted row: equal ones stay equal, others do not
+    become so. As they are, they would take more shared memory than there is, beside a table, a window and padding.
+
+    >>> numbered(torch.tensor([[2**40, 7, 7, 2**40 + 7]])).tolist()
+    [[2, 0, 0, 3]]
+    """
+    if documents.element_size() < 8:
+        return documents.to(torch.int32)
+    documents = documents.contiguous()  # a sorted copy is laid out alike, and would be copied once more
+    return torch.searchsorted(documents.sort(1).values, documents, out_int32=True)
+
+
+def limits_by_id(folded: Folded | Long) -> tuple[int, int]:
+    """How far the window on ids reaches to the left and to the right, within 32 bits, as ids are."""
+    window = folded.window
+    return (0, 0) if window is None else (min(window.left, FARTHEST), min(window.right, FARTHEST))
+
+
+def tables_of(q: Tensor, *tables: Float[Tensor, "h ..."] | None) -> list[Tensor | None]:
+    """Tensors of scores as kernels take them: rows whole, of the type of sums."""
+    return [None if x is None else x.to(sum_type(q)).contiguous() for x in tables]
 
 
 def dense(x: Float[Tensor, "b h n d"]) -> Float[Tensor, "b h n d"]:

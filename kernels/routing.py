@@ -1,8 +1,10 @@
 """Which implementation runs a call of attention, and why."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
@@ -10,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from arith.kernels import windowed
-from arith.kernels.configs import LONGEST, capability, too_large, unfit
+from arith.kernels import toolchain, windowed
+from arith.kernels.configs import LONGEST, capability, constant_in_graphs, too_large, unfit
 from arith.kernels.terms import DistanceTable, Ids, KeyTable, PairTable, Term, Window
 
 Backend = Literal["auto", "triton", "reference"]
@@ -48,7 +50,8 @@ def route(
 ) -> Choice:
     """Which implementation runs a call, by which kernel, and why.
 
-    "windowed" is the reference without most of the pairs that windows hide.
+    "windowed" is the reference without most of the pairs that windows hide. The first call on a Hopper device warns if
+    the compilers of the kernels are known to make wrong code for it.
 
     Raises:
         ValueError: the backend does not exist, or cannot run the call.
@@ -66,6 +69,8 @@ def route(
     if dropout:
         why_not = "weights are dropped in plain torch"
     if why_not is None:
+        if q.device.type == "cuda" and capability(q.device) == toolchain.SM90:
+            _warn_of_wrong_code()
         return Choice("triton", *choose_kernel(terms, k.shape[2]))
     if backend == "triton":
         raise ValueError(f"the fused kernels cannot run this: {why_not}. Use backend='auto' or 'reference'")
@@ -145,6 +150,23 @@ def working_dtype(q: Tensor, k: Tensor, v: Tensor) -> torch.dtype | None:
     if torch.is_autocast_enabled(q.device.type) and torch.float64 not in given:
         return torch.get_autocast_dtype(q.device.type)
     return q.dtype if len(given) == 1 else None
+
+
+@constant_in_graphs  # in which no process can be started
+def _warn_of_wrong_code() -> None:
+    _warn_once()
+
+
+@cache
+def _warn_once() -> None:
+    wrong = toolchain.known_wrong(toolchain.triton_version(), toolchain.ptxas_version())
+    if wrong is not None:
+        warnings.warn(
+            f"the fused kernels may be wrong on this GPU: {wrong}. `make gpu-kernels` shows whether they are. Nothing "
+            "such is known of triton 3.9, or of 3.7.1 with TRITON_PTXAS_PATH set to a ptxas of 13.3 or later; "
+            "backend='reference' runs in plain torch",
+            stacklevel=5,
+        )
 
 
 def _interpreting() -> bool:

@@ -19,7 +19,7 @@ from arith.kernels.launching import (
     strides,
     token_major,
 )
-from arith.kernels.operators import by_distance, dense, differentiable, per_sample, sizes
+from arith.kernels.operators import by_distance, dense, differentiable, limits_by_id, per_sample, sizes, tables_of
 from arith.kernels.short import short_backward, short_forward
 from arith.kernels.short_table import short_table_gradient
 
@@ -35,10 +35,9 @@ def attention(
     scale: float,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of k tokens, 128 at most."""
-    scores = [None if x is None else x.contiguous() for x in (folded.tile, folded.table)]
-    limits = (0, 0) if folded.window is None else (folded.window.left, folded.window.right)
+    scores = tables_of(q, folded.tile, folded.table)
     rows = per_sample(folded, valid, documents, q.shape[0])
-    out: Tensor = short_attention(q, k, v, *scores, *rows, *limits, causal, scale)
+    out: Tensor = short_attention(q, k, v, *scores, *rows, *limits_by_id(folded), causal, scale)
     return out
 
 

@@ -2,7 +2,7 @@
 
     PYTHONPATH=.:benchmarks python -m kernel_checks.long_resources > tests/golden/long-kernel-resources.txt
 
-As `resources.py` for short ones.
+As `resources.py` for short ones, with 3.6 too.
 """
 
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ POINTERS: dict[Feature, tuple[str, ...]] = {
 }
 KERNELS: dict[str, tuple[LongKernel, Any]] = {
     "forward": ("long forward", long.long_forward),
+    "delta": ("long queries", long_gradients.long_delta),
     "queries": ("long queries", long_gradients.long_backward_queries),
     "keys": ("long keys", long_gradients.long_backward_keys),
     "table": ("long table", long_table.long_table_gradient),
@@ -62,6 +63,7 @@ def cases(capability: int) -> Iterator[Case]:
     """Everything shipped for a compute capability, in every size of tile."""
     masks: tuple[Feature, ...] = ("WINDOW", "VALID", "DOCUMENTS")
     for width in (64, 128):
+        yield Case("delta", width)
         for kernel in ("forward", "queries", "keys"):
             yield Case(kernel, width)
             for both in (False, True):
@@ -74,6 +76,7 @@ def cases(capability: int) -> Iterator[Case]:
         yield Case("id table", width, features=("IDS",))
         yield Case("id table", width, features=("TABLE", "IDS", *masks))
         if capability >= 90:  # 32 bits are not shipped for less
+            yield Case("delta", width, "fp32")
             for kernel in ("forward", "queries", "keys", "table"):
                 yield Case(kernel, width, "fp32", ("TABLE",), learned=kernel == "queries")
             yield Case("id table", width, "fp32", ("IDS", "WINDOW"))
@@ -111,7 +114,7 @@ def build(case: Case, capability: int) -> Any:
     if case.learned:
         given |= {"EXACT", *(["FAR"] if case.both and "TABLE" in case.features else [])}
         given |= {"FAR_IDS"} if "IDS" in case.features else set()
-    types = {argument: _type(argument, case) for argument in kernel.arg_names}
+    types = {argument: argument_type(argument, case.dtype) for argument in kernel.arg_names}
     return compile_kernel(kernel, constants, given, types, launch, capability)
 
 
@@ -125,14 +128,16 @@ def main() -> None:
     print_table(sources(), cases, compiled)
 
 
-def _type(name: str, case: Case) -> str:
+def argument_type(name: str, dtype: str, group: int = 1) -> str:
+    """As that of `resources.py`, for these kernels, to which the group makes no difference."""
     if not name.isupper():
         return "fp32" if name == "scale" else "i32"
     if name in ROWS:
-        return f"*{case.dtype}"
-    whole = {"SHOWN": "*i8", "DOCUMENTS": "*i64"}
-    counted = ("IDS_Q", "IDS_K", "SPAN_Q", "SPAN_K", "WINDOW_Q", "WINDOW_K", "VALID", "LIST", "COUNT")
-    return whole.get(name, "*i32" if name in counted else "*fp32")
+        return f"*{dtype}"
+    if name == "SHOWN":
+        return "*i8"
+    whole = ("IDS_Q", "IDS_K", "SPAN_Q", "SPAN_K", "WINDOW_Q", "WINDOW_K", "VALID", "DOCUMENTS", "LIST", "COUNT")
+    return "*i32" if name in whole else "*fp32"
 
 
 if __name__ == "__main__":

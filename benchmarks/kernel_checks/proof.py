@@ -6,13 +6,14 @@ the inputs are, and so have a bound of their own. Tests run this in Triton's int
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from arith.kernels.attention import attention
 from arith.kernels.routing import Backend
@@ -21,6 +22,9 @@ from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
 # Of the error of torch in the inputs' type: as in flash-attention's tests, and a margin in units of the largest value.
 OUTPUT_RATIO, GRADIENT_RATIO, MARGIN = 2.0, 3.0, 1e-5
 TABLE_ERROR = 1e-4  # of the largest entry
+# How inputs lie in memory: each of its own, "b h n d" in order; as projections over all heads leave them, "b n h d";
+# slices of one such projection, beside ids and masks that are slices too; or of their own, with the gradient of a sum.
+Layout = Literal["own", "token-major", "fused", "summed"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Case:
         masks: any of `causal`, `valid` and `documents`.
         radius: reach of tables by distance.
         spread: largest id.
+        layout: how the inputs lie in memory.
     """
 
     keys: int
@@ -46,10 +51,13 @@ class Case:
     key_heads: int = 2
     radius: int = 5
     spread: int = 40
+    layout: Layout = "own"
 
     def __str__(self) -> str:
         kind = str(self.dtype).removeprefix("torch.")
-        return f"{self.queries}x{self.keys}x{self.width} {kind} {'+'.join((*self.terms, *self.masks)) or 'plain'}"
+        given = "+".join((*self.terms, *self.masks)) or "plain"
+        layout = "" if self.layout == "own" else f" {self.layout}"
+        return f"{self.queries}x{self.keys}x{self.width} {kind} {given}{layout}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,14 @@ def cases(small: bool = True) -> Iterator[Case]:
     yield Case(40, 40, terms=("table", "ids"), heads=4)
     yield Case(40, 40, terms=("table", "ids"), heads=4, dtype=torch.bfloat16)
     yield Case(9, 9, terms=("table", "ids"), batch=11)
+    yield from laid_out(Case(20, 20, terms=("table", "ids"), dtype=torch.bfloat16))
+    # Everything that differs between samples at once, in the largest tile: what needs most shared memory.
+    fullest = Case(100, 100, terms=("ids", "id-window"), masks=("causal", "valid", "documents"), dtype=torch.bfloat16)
+    yield fullest
     if not small:
+        for n in (64, 128):
+            yield replace(fullest, keys=n, queries=n, width=64, batch=20)
+            yield from laid_out(Case(n, n, 64, torch.bfloat16, ("table", "ids", "id-window"), batch=20, heads=4))
         for n in (32, 62, 64, 128):
             for width in (64, 128):
                 for terms in ((), ("table",), ("pair",), ("ids",), ("ids", "id-window")):
@@ -124,7 +139,10 @@ def long_cases(small: bool = True) -> Iterator[Case]:
         yield Case(150, queries, terms=("table", "ids", "window"), **few)
     yield Case(140, 140, 80, terms=("table",), dtype=torch.float16, **few)
     yield Case(140, 140, terms=everything, masks=("valid",), dtype=torch.bfloat16, batch=2, heads=1, key_heads=1)
+    yield Case(140, 140, terms=("table", "ids"), masks=("causal", "documents"), layout="fused", **few)
     if not small:
+        fullest = Case(700, 700, 64, torch.bfloat16, ("table", "ids", "id-window"), ("causal", "valid", "documents"))
+        yield from (fullest, *laid_out(fullest))
         for n in (1000, 2048):
             for width in (64, 128):
                 for terms in ((), ("table",), ("ids",), ("table", "ids", "id-window")):
@@ -134,6 +152,13 @@ def long_cases(small: bool = True) -> Iterator[Case]:
         yield Case(700, 700, 128, torch.float32, ("table", "window"), ())
         yield Case(4096, 4096, 64, torch.bfloat16, ("table", "ids", "id-window"), batch=1, radius=64)
         yield Case(8192, 8192, 64, torch.bfloat16, ("table",), radius=128, **few)
+
+
+def laid_out(case: Case) -> Iterator[Case]:
+    """A case in each of the other layouts."""
+    yield replace(case, layout="token-major")
+    yield replace(case, layout="fused")
+    yield replace(case, layout="summed")
 
 
 def findings(case: Case, device: torch.device, backend: Backend = "auto", runs: int = 2) -> list[Finding]:
@@ -184,14 +209,19 @@ def drawn(case: Case, device: torch.device) -> dict[str, Tensor]:
     found["ids"] = torch.randint(0, case.spread + 1, tokens, generator=generator, device=device)
     found["valid"] = torch.rand(tokens, generator=generator, device=device) > 0.3
     found["documents"] = torch.randint(0, 3, tokens, generator=generator, device=device).sort(1)[0]
+    if case.layout == "fused":
+        found |= {name: found[name].repeat_interleave(2, dim=1)[:, ::2] for name in ("ids", "valid", "documents")}
     return found
 
 
 def results(case: Case, device: torch.device, dtype: torch.dtype, backend: Backend) -> dict[str, Float[Tensor, "..."]]:
     """The output and all gradients, computed in a type from inputs rounded to the case's."""
     source = drawn(case, device)
-    inputs = {name: source[name].to(case.dtype).to(dtype).detach() for name in ("q", "k", "v")}
+    rounded = [source[name].to(case.dtype).to(dtype) for name in "qkv"]
+    inputs = dict(zip("qkv", in_layout(rounded, case.layout), strict=True))
     dout = source["dout"].to(case.dtype).to(dtype)
+    if case.layout == "summed":
+        dout = torch.ones_like(dout[:1, :1, :1, :1]).expand_as(dout)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     tables = {"alibi": source["alibi"].abs(), "table": source["table"], "pair": source["pair"], "ids": source["slots"]}
     tables = {name: values.to(wide).detach() for name, values in tables.items() if name in case.terms}
@@ -223,3 +253,17 @@ def results(case: Case, device: torch.device, dtype: torch.dtype, backend: Backe
     )
     gradients = torch.autograd.grad(out, list(given.values()), dout)
     return {"out": out.detach(), **dict(zip(given, gradients, strict=True))}
+
+
+def in_layout(inputs: list[Float[Tensor, "b h n d"]], layout: Layout) -> list[Float[Tensor, "b h n d"]]:
+    """Queries, keys and values, the same numbers in another layout, as leaves of a graph."""
+    if layout == "token-major":
+        inputs = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in inputs]
+    elif layout == "fused":  # queries may be fewer: theirs are the last rows, beside NaN
+        n = max(x.shape[2] for x in inputs)
+        rows = [functional.pad(x, (0, 0, n - x.shape[2], 0), value=torch.nan).transpose(1, 2) for x in inputs]
+        projected = torch.cat(rows, dim=2)
+        sizes = [x.shape[1] for x in inputs]
+        parts = zip(projected.split(sizes, dim=2), inputs, strict=True)
+        inputs = [part[:, n - x.shape[2] :].transpose(1, 2) for part, x in parts]
+    return [x.detach() for x in inputs]

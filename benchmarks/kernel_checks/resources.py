@@ -1,9 +1,11 @@
 """Compile every shipped configuration of the kernels, for GPUs that need not be present, and read what it takes.
 
     PYTHONPATH=.:benchmarks python -m kernel_checks.resources > tests/golden/kernel-resources.txt
+    PYTHONPATH=.venv/oldest:.:benchmarks python -m kernel_checks.resources 90 > tests/golden/kernel-resources-3.6.txt
 
 A kernel that spills its registers, no longer fits shared memory, lost the tensor cores or gained atomics shows here
-before a GPU is ever seen. Compilers differ: the table is of one version of Triton.
+before a GPU is ever seen. Compilers differ: each table is of one version of Triton, the newest or the oldest. A number
+is the only compute capability to compile for.
 """
 
 import hashlib
@@ -15,14 +17,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from arith.kernels import short, short_table
+from arith.kernels import gathering, short, short_table
 from arith.kernels.configs import BLOCK_IDS, Config, Kernel, blocks, config
 from arith.kernels.launching import options
 from arith.kernels.long_configs import LongConfig
@@ -34,6 +36,7 @@ KERNELS: dict[Kernel, Any] = {
     "backward and tile": short.short_backward,
     "table": short_table.short_table_gradient,
 }
+PLAIN = Config(warps=4, stages=3, programs=1)  # what Triton takes where a launch has no options
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 AnyCase = TypeVar("AnyCase")
 ROWS = ("Q", "K", "V", "OUT", "DOUT", "DQ", "DK", "DV")  # pointers to what has a head width
@@ -45,7 +48,7 @@ class Case:
     """One compilation.
 
     Args:
-        kernel: name in KERNELS.
+        kernel: name in KERNELS, or "slot sums", which adds a tile's gradient up by slots of its table.
         queries, keys, width: numbers of tokens, and head width.
         dtype: type of queries, keys and values, as Triton names it.
         features: optional inputs that are passed: TILE, TABLE with its IDS, WINDOW, VALID, DOCUMENTS.
@@ -54,7 +57,7 @@ class Case:
         group: query heads that share a key head.
     """
 
-    kernel: Kernel
+    kernel: Kernel | Literal["slot sums"]
     queries: int
     keys: int
     width: int = 64
@@ -105,12 +108,20 @@ def cases(capability: int) -> Iterator[Case]:
     yield Case("backward and tile", 64, 64, 64, "fp16", ("TILE",))
     yield Case("backward and tile", 64, 64, features=("TILE",), alike=False, group=4)
     yield Case("backward and tile", 64, 64, features=("TILE",), aligned=False)
+    everything = ("TILE", *table, "VALID", "DOCUMENTS")
     for kernel in KERNELS:
-        for n in (64, 128):
-            yield Case(kernel, n, n, features=("TILE", *table, "VALID", "DOCUMENTS"))
+        for n, width in ((64, 64), (128, 64), (128, 128)):
+            yield Case(kernel, n, n, width, features=everything)
         yield Case(kernel, 128, 128, 32, features=("TILE", *table))
         if capability >= 90:
             yield Case(kernel, 128, 128, 32, "fp32", ("TILE", *table))
+            for n, width in ((128, 64), (64, 128)):
+                yield Case(kernel, n, n, width, "fp32", everything)
+    # Inputs of different strides, such as a gradient that is expanded beside slices of one projection, and unaligned.
+    for kernel in KERNELS:
+        yield Case(kernel, 128, 128, features=everything, alike=False, group=4)
+        yield Case(kernel, 128, 128, features=everything, alike=False, aligned=False)
+    yield Case("slot sums", 128, 128, dtype="fp32")
     for features in (("TILE",), table):
         yield Case("forward", 1, 128, features=features)
 
@@ -121,9 +132,14 @@ def compiled(case: Case, capability: int) -> Resources:
     Args:
         capability: 90 for H100 and H200, 80 for A100.
     """
+    if case.kernel == "slot sums":
+        constants = {"BLOCK_SLOTS": gathering.BLOCK_SLOTS, "BLOCK_PAIRS": gathering.BLOCK_PAIRS}
+        types = {name: argument_type(name, case.dtype) for name in gathering.slot_sums.arg_names}
+        given = {"DOUT", "SLOTS", "DVALUES"}
+        return read(compile_kernel(gathering.slot_sums, constants, given, types, PLAIN, capability))
     kernel = KERNELS[case.kernel]
     tile = blocks(case.queries, case.keys, case.width, packed=case.kernel != "table")
-    constants: dict[str, Any] = {
+    constants = {
         **tile.constants(case.queries, case.keys, case.width),
         "PACK": tile.pack,
         "ALIKE": case.alike,
@@ -141,13 +157,13 @@ def compiled(case: Case, capability: int) -> Resources:
     # The backward pass keeps as much in registers with a table as with a tile of shared scores.
     full = case.kernel == "backward" and "TABLE" in case.features
     launch = config("backward and tile" if full else case.kernel, tile, 4 if case.dtype == "fp32" else 2, capability)
-    types = {name: _type(name, case) for name in kernel.arg_names}
+    types = {name: argument_type(name, case.dtype, case.group) for name in kernel.arg_names}
     return read(compile_kernel(kernel, constants, given, types, launch, capability, case.aligned))
 
 
 def sources() -> str:
     """A hash of the kernels' sources and of how they are launched."""
-    return source_hash("short", "short_table", "configs")
+    return source_hash("short", "short_table", "configs", "gathering")
 
 
 def main() -> None:
@@ -199,18 +215,28 @@ def print_table(
 ) -> None:
     """What every case takes, with the sources that it holds for."""
     print(f"sources {sources} triton {triton.__version__}")
-    for capability in (90, 80):
+    for capability in map(int, sys.argv[1:] or SHARED_BYTES):
         for case in cases(capability):
             print(f"sm_{capability} {case} | {compiled(case, capability)}", flush=True)
             print(f"sm_{capability} {case}", file=sys.stderr)
 
 
-def _type(name: str, case: Case) -> str:
+def argument_type(name: str, dtype: str, group: int = 1) -> str:
+    """Triton's name for the type of a kernel's argument, as torch hands it over.
+
+    Args:
+        dtype: of what has a head width.
+        group: query heads that share a key head.
+    """
     if not name.isupper():
         return "fp32" if name == "scale" else "i32"
+    if name in ("DK", "DV") and group > 1:  # added up over the group afterwards
+        return "*fp32"
     if name in ROWS:
-        return f"*{case.dtype}"
-    return "*fp32" if name in ("TILE", "DTILE", "TABLE", "NEAR", "FAR") else "*i32"
+        return f"*{dtype}"
+    if name == "SLOTS":
+        return "*i64"
+    return "*fp32" if name in ("TILE", "DTILE", "TABLE", "NEAR", "FAR", "DVALUES") else "*i32"
 
 
 def run_tool(name: str, option: str, cubin: bytes) -> str:

@@ -4,7 +4,9 @@ In every version up to 3.9, the interpreter multiplies the bit patterns of bfloa
 hardware rounds to nearest even (triton issues 4972 and 11584). A fixture puts both right.
 """
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,15 @@ def rounded(values: np.ndarray) -> np.ndarray:
 
 def is_bfloat16(handle: Any) -> bool:
     return bool(handle.dtype.scalar == tl.bfloat16)
+
+
+@pytest.fixture
+def oldest() -> Path:
+    """A folder with Triton 3.6, as the GPU images of today have it, and what it needs that is older than ours."""
+    folder = Path(sys.prefix) / "oldest"
+    if not folder.is_dir():
+        pytest.skip(f"no triton 3.6 in {folder}; make test-slow installs it")
+    return folder
 
 
 @pytest.fixture(autouse=True)

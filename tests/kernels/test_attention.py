@@ -186,6 +186,16 @@ def test_impossible_shapes_are_refused() -> None:
         attention(q, k[:, :3], v[:, :3])
 
 
+def test_numbers_that_kernels_would_take_for_others_are_refused() -> None:
+    q, k, v = tensors()
+    for dtype in (torch.uint8, torch.int16, torch.bool, torch.float32):
+        own = torch.ones(B, N).to(dtype)
+        with pytest.raises(ValueError, match=f"ids of Window are whole numbers of 32 or 64 bits, got {dtype}"):
+            attention(q, k, v, terms=(Window(1, 1, Ids(own, own)),))
+    with pytest.raises(ValueError, match=r"documents are whole numbers, got torch\.float32"):
+        attention(q, k, v, documents=torch.zeros(B, N))
+
+
 def test_dropped_weights_are_none_and_the_others_grow() -> None:
     q, k, _ = tensors()
     torch.manual_seed(0)

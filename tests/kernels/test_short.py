@@ -19,7 +19,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from arith.kernels import attention as op
 from arith.kernels import routing, short_op
 from arith.kernels.attention import attention
-from arith.kernels.gathering import gather, gather_op
+from arith.kernels.gathering import gather_op
 from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
 
 CPU = torch.device("cpu")
@@ -350,24 +350,6 @@ def test_autocast_runs_in_the_short_type() -> None:
     torch.testing.assert_close(out.float(), expected, rtol=0.05, atol=0.05)
 
 
-def test_gather_adds_up_in_order() -> None:
-    values = torch.randn(2, 6, dtype=torch.float64, requires_grad=True)
-    slots = torch.randint(0, 6, (4, 5))
-    assert torch.equal(gather(values, slots), values[:, slots])
-    assert torch.autograd.gradcheck(lambda values: gather(values, slots), (values,))
-
-
-def test_gather_kernel_sums_every_slot() -> None:
-    from arith.kernels.gathering import BLOCK_PAIRS, BLOCK_SLOTS, slot_sums
-
-    generator = torch.Generator().manual_seed(0)
-    dout, slots = torch.randn(3, 20, 30, generator=generator), torch.randint(0, 70, (20, 30), generator=generator)
-    sums = torch.full((3, 70), float("nan"))
-    slot_sums[3, 3](dout, slots, sums, 600, 70, BLOCK_SLOTS, BLOCK_PAIRS)
-    expected = torch.zeros(3, 70).index_add_(1, slots.flatten(), dout.flatten(1))
-    torch.testing.assert_close(sums, expected)
-
-
 def q_of(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.zeros(*shape, dtype=dtype)
 
@@ -437,11 +419,27 @@ def test_triton_without_an_interpreter_or_gpu_is_refused(monkeypatch: pytest.Mon
         attention(q, q, q, backend="triton")
 
 
+def test_layouts_are_what_they_are_called_and_hold_the_same_numbers() -> None:
+    drawn = [torch.randn(2, heads, n, 8) for heads, n in ((4, 5), (2, 7), (2, 7))]
+    for layout in ("own", "token-major", "fused", "summed"):
+        q, k, v = proof.in_layout(drawn, layout)
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip((q, k, v), drawn, strict=True))
+        heads_first = layout in ("own", "summed")
+        assert all(x.is_contiguous() == heads_first for x in (q, k, v))
+        assert q.transpose(1, 2).is_contiguous() == (layout == "token-major")
+        together = len({x.untyped_storage().data_ptr() for x in (q, k, v)}) == 1
+        assert together == (layout == "fused")
+
+
 def test_cases_cover_every_term_and_mask() -> None:
     cases = list(proof.cases())
     assert {term for case in cases for term in case.terms} == set(ALL)
     assert {mask for case in cases for mask in case.masks} == {"causal", "valid", "documents"}
     assert {case.dtype for case in cases} == {torch.float32, torch.bfloat16, torch.float16}
+    assert {case.layout for case in cases} == {"own", "token-major", "fused", "summed"}
+    # A table, a window, padding and documents of each sample at once, above 64 tokens: once more than fitted.
+    masks, terms = {"causal", "valid", "documents"}, {"ids", "id-window"}
+    assert any(case.keys > 64 and set(case.masks) == masks and set(case.terms) == terms for case in cases)
     larger = [case for case in proof.cases(small=False) if case not in cases]
     assert max(case.batch * case.heads for case in larger) > 65_535
     assert dataclasses.is_dataclass(larger[0])

@@ -53,3 +53,18 @@ def test_without_triton_there_is_no_version(root: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["None", "None"]
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    for version, wrong in (
+        ("3.3.1", False),
+        ("3.4.0", True),
+        ("3.6.0+git1b0418a9", True),
+        ("3.7.0", True),
+        ("3.7.1", False),
+        ("3.10.0", False),
+        (None, False),
+    ):
+        assert (toolchain.known_wrong(version, None) is not None) == wrong, version
+    for ptxas, wrong in (("12.8.93", True), ("13.0.88", True), ("13.3.33", False), ("13.10.1", False), (None, False)):
+        assert (toolchain.known_wrong(None, ptxas) is not None) == wrong, ptxas
