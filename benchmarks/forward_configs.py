@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 from kernel_checks.instructions import loops
 from kernel_checks.long_resources import Case, build
+from kernel_checks.machine import describe_machine
 from kernel_checks.resources import disassemble, read
 from timing import graphed
 
 from arith.kernels import long_configs
 from arith.kernels.attention import attention
 from arith.kernels.long_configs import LongConfig
-from arith.kernels.toolchain import ptxas_version, triton_version
 
 FORWARD = ("long forward", False)  # heads up to 64 wide
 CONFIGS = (
@@ -79,7 +79,7 @@ def main() -> None:
         print("  ".join(shown), flush=True)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        whole = {"triton": triton_version(), "ptxas": ptxas_version(), "rows": rows}
+        whole = {**describe_machine(), "rows": rows}
         (options.out / "forward-configs.json").write_text(json.dumps(whole, indent=1))
 
 
