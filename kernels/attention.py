@@ -69,7 +69,7 @@ def attention(
     # Autocast does not reach into torch operators of one's own: their inputs are cast here.
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))
     if k.shape[2] > LONGEST:
-        long = folding.fold_long(terms, q.shape[1], k.shape[2], causal)
+        long = folding.fold_long(terms, q.shape[1], q.shape[2], k.shape[2], causal)
         return long_op.attention(q, k, v, long, valid, documents, scale)
     folded = folding.fold(terms, q.shape[1], q.shape[2], k.shape[2], q.device)
     return short_op.attention(q, k, v, folded, causal, valid, documents, scale)

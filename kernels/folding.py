@@ -109,6 +109,7 @@ class Long:
 
     Args:
         left, right: how far a query sees by token index; causality is a `right` of 0.
+        tile: scores by pairs of tokens, added in every sample.
         table: a score for each distance of token indices.
         id_table: a score for each distance of `ids`.
         ids: ids of each sample, or one row for all.
@@ -117,20 +118,23 @@ class Long:
 
     left: int
     right: int
+    tile: Float[Tensor, "h q k"] | None = None
     table: Float[Tensor, "h 2r+2"] | None = None
     id_table: Float[Tensor, "h 2r+2"] | None = None
     ids: Ids | None = None
     window: Window | None = None
 
 
-def fold_long(terms: Sequence[Term], heads: int, keys: int, causal: bool) -> Long:
-    """Add up the terms, differentiably, into two tables and two windows: one each by token index and by ids."""
+def fold_long(terms: Sequence[Term], heads: int, queries: int, keys: int, causal: bool) -> Long:
+    """Add up the terms, differentiably: scores by pairs, and two tables and windows, each by token index and by ids."""
     by_token, by_id = Folded(), Folded()
     left, right = keys, 0 if causal else keys
     ids: Ids | None = None
     window: Window | None = None
     for term in drop_token_ids(terms):
         match term:
+            case PairTable(values, None):
+                by_token = by_token.with_tile(values[:, keys - queries : keys, :keys], heads)
             case DistanceTable(values, None):
                 by_token = by_token.with_table(values, heads)
             case DistanceTable(values):
@@ -141,4 +145,4 @@ def fold_long(terms: Sequence[Term], heads: int, keys: int, causal: bool) -> Lon
                 window = term
             case _:
                 raise TypeError(f"{type(term).__name__} is not for long sequences")
-    return Long(left, right, by_token.table, by_id.table, ids, window)
+    return Long(left, right, by_token.tile, by_token.table, by_id.table, ids, window)

@@ -113,7 +113,8 @@ def tile_scores(
     """
     queries, keys, radius, left, right = sizes
     (
-        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+        sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
+        VALID, DOCUMENTS,
     ) = terms  # fmt: skip
     scores = tl.dot(q, tl.trans(k), out_dtype=ACC, input_precision=PRECISION) * factor
     distance = j[None, :] - (i + keys - queries)[:, None]
@@ -123,6 +124,12 @@ def tile_scores(
             scores += near_scores(TABLE, head, radius, first, distance - first, ACC)
         else:
             scores += constant
+    if TILE is not None:
+        row, column = i, j
+        if MASKED:
+            row, column = tl.minimum(i, queries - 1), tl.minimum(j, keys - 1)
+        pairs = ((head * queries + row) * keys)[:, None] + column[None, :]  # `head` has 64 bits, and so have these
+        scores += tl.load(TILE + pairs).to(ACC) * LOG2E
     if ID_TABLE is not None:
         own, other = ids_at(IDS_Q, sample, i, queries)[:, None], ids_at(IDS_K, sample, j, keys)[None, :]
         slot = clamp(other - own, -id_radius, id_radius) + id_radius
@@ -175,7 +182,7 @@ def forward_tiles(
 
 @triton.jit
 def long_forward(
-    Q, K, V, OUT, LOGSUM, TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
+    Q, K, V, OUT, LOGSUM, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
     q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, out_b, out_h, out_n,
     heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale,
     WIDTH: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
@@ -191,7 +198,8 @@ def long_forward(
     sample, head = (row // heads).to(tl.int64), (row % heads).to(tl.int64)
     sizes = (queries, keys, radius, left, right)
     terms = (
-        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+        sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
+        VALID, DOCUMENTS,
     )  # fmt: skip
     start = tile * BLOCK_Q
     i = start + tl.arange(0, BLOCK_Q)

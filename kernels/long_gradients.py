@@ -54,7 +54,7 @@ def query_tiles(
     """Walk over one segment of keys: the state is dq, exact delta, and `both_sums` beyond the tables' radii."""
     dq, exact, far, far_ids = state
     queries, keys, radius = sizes[0], sizes[1], sizes[2]
-    sample, IDS_Q, IDS_K, id_radius = terms[0], terms[4], terms[5], terms[6]
+    sample, IDS_Q, IDS_K, id_radius = terms[0], terms[5], terms[6], terms[7]
     for place in tl.range(first, end):
         tile = place
         if LIST is not None:
@@ -89,7 +89,7 @@ def query_tiles(
 @triton.jit
 def long_backward_queries(
     Q, K, V, DOUT, DQ, LOGSUM, DELTA, EXACT, FAR, FAR_IDS,
-    TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
+    TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
     q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n, dq_b, dq_h, dq_n,
     heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale,
     WIDTH: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
@@ -106,7 +106,8 @@ def long_backward_queries(
     sample, head = (row // heads).to(tl.int64), (row % heads).to(tl.int64)
     sizes = (queries, keys, radius, left, right)
     terms = (
-        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+        sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
+        VALID, DOCUMENTS,
     )  # fmt: skip
     start = tile * BLOCK_Q
     i = start + tl.arange(0, BLOCK_Q)
@@ -205,7 +206,7 @@ def key_tiles(
 @triton.jit
 def long_backward_keys(
     Q, K, V, DOUT, DK, DV, LOGSUM, DELTA,
-    TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
+    TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
     q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n, dk_b, dk_h, dk_n,
     heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale,
     WIDTH: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
@@ -229,8 +230,8 @@ def long_backward_keys(
     for member in tl.range(0, group):  # the query heads of this key head, one after the other: no atomics
         head = key_head * group + member
         terms = (
-            sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID,
-            DOCUMENTS,
+            sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
+            VALID, DOCUMENTS,
         )  # fmt: skip
         behind, ahead = 0.0, 0.0
         if TABLE is not None:

@@ -26,6 +26,7 @@ from arith.kernels.long import long_forward
 from arith.kernels.long_configs import EDGE, LONG_TABLE, LongConfig, LongKernel, long_config
 from arith.kernels.long_gradients import long_backward_keys, long_backward_queries, long_delta
 from arith.kernels.long_table import long_id_table_gradient, long_table_gradient
+from arith.kernels.long_tile import long_tile_gradient
 from arith.kernels.operators import by_distance, dense, differentiable, limits_by_id, per_sample, sizes, tables_of
 from arith.kernels.tiling import Masks, Visits, begin_at_block, spans
 
@@ -42,10 +43,10 @@ def attention(
     scale: float,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of k tokens, tile by tile."""
-    tables = tables_of(q, folded.table, folded.id_table)
+    scores = tables_of(q, folded.tile, folded.table, folded.id_table)
     limits = (folded.left, folded.right, *limits_by_id(folded))
     rows = per_sample(folded, valid, documents, q.shape[0])
-    out: Tensor = long_attention(q, k, v, *tables, *rows, *limits, scale)[0]
+    out: Tensor = long_attention(q, k, v, *scores, *rows, *limits, scale)[0]
     return out
 
 
@@ -54,6 +55,7 @@ def long_attention(
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    tile: Tensor | None,
     table: Tensor | None,
     id_table: Tensor | None,
     ids_q: Tensor | None,
@@ -73,7 +75,7 @@ def long_attention(
     out = token_major(q)
     logsum = empty_sums(q, *q.shape[:3])
     launch = _config("long forward", q)
-    given = (_edged(table, q), id_table, ids_q, ids_k, window_q, window_k, valid, documents)
+    given = (tile, _edged(table, q), id_table, ids_q, ids_k, window_q, window_k, valid, documents)
     limits = (left, right, id_left, id_right)
     listed = Visits(_masks(q, k, given, limits)).lists(launch.queries, launch.keys)
     run(
@@ -98,6 +100,7 @@ def long_attention_backward(
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    tile: Tensor | None,
     table: Tensor | None,
     id_table: Tensor | None,
     ids_q: Tensor | None,
@@ -111,14 +114,15 @@ def long_attention_backward(
     id_left: int,
     id_right: int,
     scale: float,
+    tile_gradient: bool,
     table_gradient: bool,
     id_table_gradient: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of q, k, v and both tables; the last two are empty unless their flags are set."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of q, k, v, the tile and both tables; the last three are empty unless their flags are set."""
     dout, out = dense(dout), dense(out)
     q, k, v = dense(q), dense(k), dense(v)
     b, h, queries, _ = q.shape
-    given = (_edged(table, q), id_table, ids_q, ids_k, window_q, window_k, valid, documents)
+    given = (tile, _edged(table, q), id_table, ids_q, ids_k, window_q, window_k, valid, documents)
     limits = (left, right, id_left, id_right)
     visits = Visits(_masks(q, k, given, limits))
     numbers = (h, *sizes(q, k, table, id_table), *limits, scale)
@@ -133,7 +137,7 @@ def long_attention_backward(
     )  # fmt: skip
     dq, dk, dv = token_major(q), token_major(k), token_major(k)
     # Sums over whole tables show the rounding of `delta`, which is taken from the rounded output; see README.md.
-    exact_delta = empty_sums(q, b, h, queries) if table_gradient or id_table_gradient else None
+    exact_delta = empty_sums(q, b, h, queries) if tile_gradient or table_gradient or id_table_gradient else None
     behind = empty_sums(q, b, h, tiles) if table_gradient and right > 0 else None
     far_ids = empty_sums(q, b, h, tiles, 4) if id_table_gradient else None
     run(
@@ -148,17 +152,19 @@ def long_attention_backward(
         *strides(q, k, v, dout, dk), *numbers, BOTH=right > 0, **_constants(q, launch),
     )  # fmt: skip
     rows = (q, k, v, dout, logsum, delta if exact_delta is None else exact_delta)
-    dtable, did_table = empty_sums(q, 0), empty_sums(q, 0)
+    dtile, dtable, did_table = empty_sums(q, 0), empty_sums(q, 0), empty_sums(q, 0)
+    if tile_gradient:
+        dtile = _tile_gradient(rows, given, visits, numbers)
     if table_gradient:
         assert table is not None
         dtable = _table_gradient(rows, given, table, visits, numbers, behind)
     if far_ids is not None:
         assert id_table is not None
         did_table = _id_table_gradient(rows, given, id_table, visits, numbers, far_ids)
-    return dq, dk, dv, dtable, did_table
+    return dq, dk, dv, dtile, dtable, did_table
 
 
-differentiable(long_attention, long_attention_backward, outputs=2)
+differentiable(long_attention, long_attention_backward, outputs=2, scores=3)
 
 
 def _edged(table: Tensor | None, q: Tensor) -> Float[Tensor, "h 2(r+e)+1"] | None:
@@ -167,6 +173,26 @@ def _edged(table: Tensor | None, q: Tensor) -> Float[Tensor, "h 2(r+e)+1"] | Non
         return None
     scores = table[:, :-1].to(sum_type(q)) * math.log2(math.e)  # without the slot of ids that are 0
     return functional.pad(scores[None], (EDGE, EDGE), mode="replicate")[0]
+
+
+def _tile_gradient(
+    rows: tuple[Tensor, ...], given: tuple[Tensor | None, ...], visits: Visits, numbers: tuple[Any, ...]
+) -> Float[Tensor, "h q k"]:
+    q, masks = rows[0], visits.masks
+    dtile = empty_sums(q, q.shape[1], masks.queries, masks.keys)
+    tiles = triton.cdiv(masks.queries, LONG_TABLE) * triton.cdiv(masks.keys, LONG_TABLE)
+    run(
+        long_tile_gradient, (tiles * q.shape[1],),
+        *rows, dtile, *given, _shown(visits, q), *strides(*rows[:4]), *numbers, q.shape[0],
+        **_table_constants(q, _config("long table", q)),
+    )  # fmt: skip
+    return dtile
+
+
+def _shown(visits: Visits, q: Tensor) -> Tensor | None:
+    """Which tiles of a table's gradient show anything, a byte each; None where a range says it."""
+    visible = visits.visible(LONG_TABLE, LONG_TABLE)
+    return None if visible is None else visible.expand(q.shape[0], -1, -1).to(torch.int8).contiguous()
 
 
 def _table_gradient(
@@ -188,12 +214,10 @@ def _table_gradient(
     chunks = _chunks(masks, q, diagonals)
     near = empty_sums(q, q.shape[0], q.shape[1], chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
-    visible = visits.visible(LONG_TABLE, LONG_TABLE)
     run(
         long_table_gradient, (diagonals * chunks * q.shape[0] * q.shape[1],),
-        *rows, near, *given,
-        None if visible is None else visible.expand(q.shape[0], -1, -1).to(torch.int8).contiguous(),
-        *strides(*rows[:4]), *numbers, lowest, diagonals, chunks, **_table_constants(q, launch),
+        *rows, near, *given, _shown(visits, q), *strides(*rows[:4]), *numbers, lowest, diagonals, chunks,
+        **_table_constants(q, launch),
     )  # fmt: skip
     within = by_distance(near.sum(2), LONG_TABLE * lowest - earlier, radius)
     # Each row of dS sums to 0, and so does the whole gradient: what lies beyond the radius on one side is minus the
@@ -224,7 +248,7 @@ def _id_table_gradient(
     chunks = _chunks(visits.masks, q, diagonals)
     near = empty_sums(q, b, h, chunks, diagonals, 2, LONG_TABLE)
     launch = _config("long table", q)
-    ids_q, ids_k = given[2:4]  # a table by ids has ids
+    ids_q, ids_k = given[3:5]  # a table by ids has ids
     assert ids_q is not None
     assert ids_k is not None
     # Ids that rise with the tokens then have one block in a tile and not two, which meet on three diagonals.
@@ -232,7 +256,7 @@ def _id_table_gradient(
     blocks = [torch.stack(spans(own, LONG_TABLE), dim=2) // LONG_TABLE for own in ids]
     run(
         long_id_table_gradient, (diagonals * chunks * b * h,),
-        *rows, near, *given[:2], *ids, *(own.to(torch.int32).contiguous() for own in blocks), *given[4:],
+        *rows, near, *given[:3], *ids, *(own.to(torch.int32).contiguous() for own in blocks), *given[5:],
         *visits.lists(launch.queries, launch.keys), *strides(*rows[:4]), *numbers, diagonals, chunks,
         SPLIT=q.dtype.itemsize == 2, **_table_constants(q, launch),
     )  # fmt: skip
@@ -249,7 +273,7 @@ def _chunks(masks: Masks, q: Tensor, diagonals: int) -> int:
 
 
 def _masks(q: Tensor, k: Tensor, given: tuple[Tensor | None, ...], limits: tuple[int, ...]) -> Masks:
-    window_q, window_k, valid, documents = given[4:]
+    window_q, window_k, valid, documents = given[5:]
     window = None if window_q is None or window_k is None else (window_q, window_k)
     left, right, id_left, id_right = limits
     return Masks(q.shape[2], k.shape[2], left, right, window, id_left, id_right, valid, documents)

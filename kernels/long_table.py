@@ -40,7 +40,7 @@ def tile_gradients(
 @triton.jit
 def long_table_gradient(
     Q, K, V, DOUT, LOGSUM, DELTA, NEAR,
-    TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, SHOWN,
+    TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, SHOWN,
     q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n,
     heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale, lowest, diagonals, chunks,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
@@ -61,7 +61,8 @@ def long_table_gradient(
     DELTA += (sample * heads + head) * queries
     sizes = (queries, keys, radius, left, right)
     terms = (
-        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+        sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
+        VALID, DOCUMENTS,
     )  # fmt: skip
     factor = tl.cast(scale, ACC) * LOG2E
     tiles_q, tiles_k = tl.cdiv(queries, BLOCK), tl.cdiv(keys, BLOCK)
@@ -94,7 +95,7 @@ def long_table_gradient(
 @triton.jit
 def long_id_table_gradient(
     Q, K, V, DOUT, LOGSUM, DELTA, NEAR,
-    TABLE, ID_TABLE, IDS_Q, IDS_K, SPAN_Q, SPAN_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
+    TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, SPAN_Q, SPAN_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
     q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n,
     heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale, diagonals, chunks,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, SPLIT: tl.constexpr, ACC: tl.constexpr,
@@ -117,7 +118,8 @@ def long_id_table_gradient(
     tiles_q, tiles_k = tl.cdiv(queries, BLOCK), tl.cdiv(keys, BLOCK)
     sizes = (queries, keys, radius, left, right)
     terms = (
-        sample, head, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right, VALID, DOCUMENTS,
+        sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
+        VALID, DOCUMENTS,
     )  # fmt: skip
     SPAN_Q += sample * tiles_q * 2
     SPAN_K += sample * tiles_k * 2

@@ -1,6 +1,6 @@
 """What the torch operators of short and of long sequences share: arguments, autograd, and sums by distance.
 
-Either is a pair, forward and backward. The forward operator takes q, k, v, two tensors of scores that may be learned,
+Either is a pair, forward and backward. The forward operator takes q, k, v, some tensors of scores that may be learned,
 the six of `per_sample`, and then plain numbers.
 """
 
@@ -16,7 +16,7 @@ from arith.kernels.folding import Folded, Long, radius_of
 from arith.kernels.launching import empty_sums, sum_type, token_major
 from arith.kernels.tiling import FARTHEST
 
-TENSORS = 11  # arguments of a forward operator that are tensors or None; plain numbers follow
+PER_SAMPLE = 6  # tensors, or None, that `per_sample` returns
 
 
 def per_sample(
@@ -70,29 +70,32 @@ def sizes(q: Tensor, k: Tensor, *tables: Tensor | None) -> tuple[int, ...]:
     return q.shape[2], k.shape[2], q.shape[1] // k.shape[1], *map(radius_of, tables)
 
 
-def differentiable(forward: Any, backward: Any, outputs: int = 0) -> None:
+def differentiable(forward: Any, backward: Any, outputs: int = 0, scores: int = 2) -> None:
     """Make the backward operator the gradient of the forward one, and tell `torch.compile` what it returns.
 
     Args:
-        backward: takes the output's gradient, outputs of `forward`, what `forward` takes, and two flags for which of
-            its two tensors of scores a gradient is needed.
+        backward: takes the output's gradient, outputs of `forward`, what `forward` takes, and a flag for each of its
+            tensors of scores, whether a gradient is needed.
         outputs: how many outputs of `forward` it takes.
+        scores: how many tensors of scores there are.
     """
+    tensors = 3 + scores + PER_SAMPLE  # arguments that are tensors or None; plain numbers follow
 
     def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.rest = inputs[TENSORS:]
-        ctx.save_for_backward(*(output if outputs else ()), *inputs[:TENSORS])
+        ctx.rest = inputs[tensors:]
+        ctx.save_for_backward(*(output if outputs else ()), *inputs[:tensors])
 
     def gradients(ctx: Any, dout: Tensor, *unused: Tensor) -> tuple[Tensor | None, ...]:
-        needed = ctx.needs_input_grad[3:5]
-        *inputs, first, second = backward(dout, *ctx.saved_tensors, *ctx.rest, *needed)
+        needed = ctx.needs_input_grad[3 : 3 + scores]
+        found = backward(dout, *ctx.saved_tensors, *ctx.rest, *needed)
         # Operators return tensors; autograd wants None where no gradient is needed.
-        scores = [own if learned else None for own, learned in zip((first, second), needed, strict=True)]
-        return *inputs, *scores, *[None] * (TENSORS - 5 + len(ctx.rest))
+        learned = [own if wanted else None for own, wanted in zip(found[3:], needed, strict=True)]
+        return *found[:3], *learned, *[None] * (PER_SAMPLE + len(ctx.rest))
 
     def shapes(dout: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
-        q, k, v, *scores = arguments[outputs : outputs + 5]
-        learned = (x.shape if x is not None and flag else (0,) for x, flag in zip(scores, arguments[-2:], strict=True))
+        q, k, v, *given = arguments[outputs : outputs + 3 + scores]
+        flags = arguments[-scores:]
+        learned = (x.shape if x is not None and flag else (0,) for x, flag in zip(given, flags, strict=True))
         return token_major(q), token_major(k), token_major(v), *(empty_sums(q, *shape) for shape in learned)
 
     forward.register_autograd(gradients, setup_context=save)

@@ -92,7 +92,7 @@ def choose_kernel(terms: Sequence[Term], keys: int) -> tuple[str, str]:
     found = set()
     for term in terms:
         ids: Ids | None = getattr(term, "ids", None)
-        if keys <= LONGEST and (ids is None or ids.shared):
+        if isinstance(term, PairTable) or (keys <= LONGEST and (ids is None or ids.shared)):
             found.add(TILE)
         elif isinstance(term, DistanceTable):
             found.add(TOKEN_TABLE if ids is None else ID_TABLE)
@@ -184,8 +184,8 @@ def _obstacle_in_terms(terms: Sequence[Term], keys: int) -> str | None:
             return f"{type(term).__name__} runs in plain torch only"
         if isinstance(term, Window) and min(term.left, term.right) < 0:
             return "a window that leaves out the token itself runs in plain torch only"
-        if many and isinstance(term, PairTable):
-            return f"a table by pairs of more than {LONGEST} tokens runs in plain torch only"
+        if many and isinstance(term, PairTable) and term.ids is not None:
+            return f"a table by pairs of ids, of more than {LONGEST} tokens, runs in plain torch only"
         # Up to 128 tokens, whatever all samples share is folded into one tile, however many terms there are.
         if term.ids is None or (term.ids.shared and not many):
             continue

@@ -12,12 +12,13 @@ from typing import Any, Literal
 import triton.language as tl
 from kernel_checks.resources import ROWS, Resources, compile_kernel, print_table, read, source_hash
 
-from arith.kernels import long, long_gradients, long_table
+from arith.kernels import long, long_gradients, long_table, long_tile
 from arith.kernels.configs import SIZES
 from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_config
 
-Feature = Literal["TABLE", "IDS", "WINDOW", "VALID", "DOCUMENTS"]
+Feature = Literal["TILE", "TABLE", "IDS", "WINDOW", "VALID", "DOCUMENTS"]
 POINTERS: dict[Feature, tuple[str, ...]] = {
+    "TILE": ("TILE",),
     "TABLE": ("TABLE",),
     "IDS": ("ID_TABLE", "IDS_Q", "IDS_K", "SPAN_Q", "SPAN_K"),
     "WINDOW": ("WINDOW_Q", "WINDOW_K", "LIST", "COUNT", "SHOWN"),
@@ -31,6 +32,7 @@ KERNELS: dict[str, tuple[LongKernel, Any]] = {
     "keys": ("long keys", long_gradients.long_backward_keys),
     "table": ("long table", long_table.long_table_gradient),
     "id table": ("long table", long_table.long_id_table_gradient),
+    "tile": ("long table", long_tile.long_tile_gradient),
 }
 
 
@@ -71,6 +73,8 @@ def cases(capability: int) -> Iterator[Case]:
             yield Case(kernel, width, features=("IDS",), learned=kernel == "queries")
             yield Case(kernel, width, features=("IDS", "WINDOW"), learned=kernel == "queries")
             yield Case(kernel, width, features=("TABLE", "IDS", *masks), both=True, learned=kernel == "queries")
+        for kernel in ("forward", "queries", "keys", "tile"):
+            yield Case(kernel, width, features=("TILE",), learned=kernel == "queries")
         yield Case("table", width, features=("TABLE",))
         yield Case("table", width, features=("TABLE", "IDS", *masks))
         yield Case("id table", width, features=("IDS",))
@@ -110,7 +114,7 @@ def build(case: Case, capability: int) -> Any:
         "PRECISION": "tf32x3",
         "group": 1,  # Triton specialises on ones
     }
-    given = {*ROWS, "LOGSUM", "DELTA", "NEAR", *(pointer for feature in case.features for pointer in POINTERS[feature])}
+    given = {*ROWS, "LOGSUM", "DELTA", "NEAR", "DTILE", *(pointer for feature in case.features for pointer in POINTERS[feature])}
     if case.learned:
         given |= {"EXACT", *(["FAR"] if case.both and "TABLE" in case.features else [])}
         given |= {"FAR_IDS"} if "IDS" in case.features else set()
@@ -120,7 +124,7 @@ def build(case: Case, capability: int) -> Any:
 
 def sources() -> str:
     """A hash of the kernels' sources and of how they are launched."""
-    return source_hash("long", "long_gradients", "long_table", "short_table", "long_configs")
+    return source_hash("long", "long_gradients", "long_table", "long_tile", "short_table", "long_configs")
 
 
 def main() -> None:

@@ -138,6 +138,8 @@ def long_cases(small: bool = True) -> Iterator[Case]:
     for queries in (1, 70):
         yield Case(150, queries, terms=("table", "ids", "window"), **few)
     yield Case(140, 140, 80, terms=("table",), dtype=torch.float16, **few)
+    yield Case(150, 150, terms=("pair",), masks=("valid",), **few)
+    yield Case(140, 130, terms=("pair", "table", "window"), dtype=torch.bfloat16, batch=3, heads=2, key_heads=1)
     yield Case(140, 140, terms=everything, masks=("valid",), dtype=torch.bfloat16, batch=2, heads=1, key_heads=1)
     yield Case(140, 140, terms=("table", "ids"), masks=("causal", "documents"), layout="fused", **few)
     if not small:

@@ -64,7 +64,7 @@ def test_ids_that_index_tokens_are_never_looked_at() -> None:
     """As little as tensors without memory have values to look at."""
     ids = Ids(*(torch.empty(2, 200, dtype=torch.long, device="meta") for _ in range(2)), indexes_tokens=True)
     terms = (DistanceTable(torch.zeros(1, 8), ids), Window(5, 0, ids))
-    folded = fold_long(terms, heads=1, keys=200, causal=True)
+    folded = fold_long(terms, heads=1, queries=200, keys=200, causal=True)
     assert folded.table is not None
     assert folded.id_table is None
     assert (folded.ids, folded.window, folded.left) == (None, None, 5)
@@ -81,7 +81,7 @@ def test_a_tile_of_rising_ids_holds_one_block_of_them(origin: str, monkeypatch: 
 
     def watched(kernel: Any, grid: Any, *arguments: Any, **constants: Any) -> None:
         if kernel is long_op.long_id_table_gradient:
-            seen.extend(arguments[11:13])
+            seen.extend(arguments[12:14])
         run(kernel, grid, *arguments, **constants)
 
     monkeypatch.setattr(long_op, "run", watched)

@@ -61,6 +61,8 @@ EDGES = [
     Case(50, 50, terms=("ids", "id-window"), masks=("causal", "valid"), radius=2, spread=300, **SMALL),
     Case(50, 20, terms=("table", "ids"), masks=("documents",), radius=5, **SMALL),
     Case(20, 20, terms=("table", "ids", "id-window"), batch=2, heads=2, key_heads=1),
+    Case(50, 50, terms=("pair",), masks=("causal",), batch=3, heads=2, key_heads=1),
+    Case(40, 23, terms=("pair", "table", "window"), masks=("valid", "documents"), dtype=torch.bfloat16, **SMALL),
 ]
 
 
@@ -159,15 +161,16 @@ def test_kernels_write_only_what_is_theirs(tiny_tiles: None, monkeypatch: pytest
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, h, n, 10, generator=generator) for h, n in ((2, 17), (1, 21), (1, 21)))
     table, id_table = (torch.randn(2, 12, generator=generator) for _ in range(2))
+    tile = torch.randn(2, 17, 21, generator=generator)
     ids = torch.randint(0, 40, (2, 21), generator=generator, dtype=torch.int32)
     own = ids[:, 4:].contiguous()
     for window in ((None, None), (own, ids)):
-        given = (table, id_table, own, ids, *window, None, None)
+        given = (tile, table, id_table, own, ids, *window, None, None)
         limits = (20, 20, 30, 30, 0.25)
         out, logsum = long_op.long_attention._init_fn(q, k, v, *given, *limits)
         dout = torch.randn(2, 2, 17, 10, generator=generator)
-        long_op.long_attention_backward._init_fn(dout, out, logsum, q, k, v, *given, *limits, True, True)
-    assert len(frames) == 2 * 13
+        long_op.long_attention_backward._init_fn(dout, out, logsum, q, k, v, *given, *limits, True, True, True)
+    assert len(frames) == 2 * 15
     for memory in frames:
         assert (memory[:1024] == canary).all()
         assert (memory[-1024:] == canary).all()
@@ -179,7 +182,8 @@ def test_operators_are_registered_right(tiny_tiles: None) -> None:
     q, k, v = (torch.randn(2, 1, 17, 16, generator=generator, requires_grad=True) for _ in range(3))
     table = torch.randn(1, 8, generator=generator, requires_grad=True)
     ids = torch.randint(0, 5, (2, 17), generator=generator, dtype=torch.int32)
-    inputs = (q, k, v, table, table.detach(), ids, ids, ids, ids, None, None, 17, 0, 1, 1, 0.25)
+    tile = torch.randn(1, 17, 17, generator=generator, requires_grad=True)
+    inputs = (q, k, v, tile, table, table.detach(), ids, ids, ids, ids, None, None, 17, 0, 1, 1, 0.25)
     torch.library.opcheck(long_op.long_attention, inputs)
 
 
@@ -279,7 +283,7 @@ def test_what_long_kernels_cannot_run_is_said() -> None:
     x = torch.zeros(1, 2, 200, 16)
     ids = [torch.ones(1, 200, dtype=torch.long) for _ in range(2)]
     for terms, why in (
-        ((PairTable(torch.zeros(2, 200, 200)),), "pairs of more than 128 tokens"),
+        ((PairTable(torch.zeros(2, 200, 200), Ids(ids[0], ids[0])),), "by pairs of ids, of more than 128 tokens"),
         (tuple(DistanceTable(torch.zeros(2, 4), Ids(own, own)) for own in ids), "two sets of ids"),
         (tuple(Window(1, 1, Ids(own, own)) for own in ids), "two windows on ids"),
     ):
