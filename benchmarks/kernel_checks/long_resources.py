@@ -114,7 +114,14 @@ def build(case: Case, capability: int) -> Any:
         "PRECISION": "tf32x3",
         "group": 1,  # Triton specialises on ones
     }
-    given = {*ROWS, "LOGSUM", "DELTA", "NEAR", "DTILE", *(pointer for feature in case.features for pointer in POINTERS[feature])}
+    given = {
+        *ROWS,
+        "LOGSUM",
+        "DELTA",
+        "NEAR",
+        "DTILE",
+        *(pointer for feature in case.features for pointer in POINTERS[feature]),
+    }
     if case.learned:
         given |= {"EXACT", *(["FAR"] if case.both and "TABLE" in case.features else [])}
         given |= {"FAR_IDS"} if "IDS" in case.features else set()
