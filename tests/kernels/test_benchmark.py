@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def benchmark(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    for name in ("attention", "coupled_window", "timing", "peers", "peers.attention"):
+    for name in ("attention", "coupled_window", "timing", "peers", "peers.attention", "peers.truth"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("attention")
 
@@ -181,7 +181,7 @@ def test_what_the_dense_peer_adds_is_the_table(benchmark: ModuleType) -> None:
     peer = next(peer for peer in benchmark.PEERS if peer.name == DENSE)
     for radius in (None, 3):
         inputs, _, table = benchmark.tensors(benchmark.Shape(batch=1, n=9, width=16, heads=2, radius=radius), CPU)
-        exact = benchmark.attention(*inputs, terms=(DistanceTable(table),))
+        exact = arith_attention(*inputs, terms=(DistanceTable(table),))
         torch.testing.assert_close(peer.make(inputs, table)(), exact, atol=0.02, rtol=0.02)
 
 
