@@ -155,10 +155,13 @@ def main() -> None:
         print(json.dumps({"faults": check(cases[given.case], 2 if given.tiny else RUNS)}))
         return
     options = ["--tiny"] if given.tiny else []
+    given.out.mkdir(parents=True, exist_ok=True)
     other = attempts(given.ptxas, given.out.parent)
     told: dict[str, Any] = {
         "machine": describe_machine(),
         "other_ptxas": [str(path) for path in other_ptxas(given.ptxas)] or "none was there",
+        "ptxas_asked_for": given.ptxas
+        and f"{given.ptxas}{'' if os.access(given.ptxas, os.X_OK) else ', cannot be run'}",
         "configurations": names,
         "chosen": "nothing is right: later steps run as Triton comes",
         "attempts": [],

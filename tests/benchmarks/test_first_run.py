@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -196,6 +197,16 @@ def test_all_of_it_takes_nine_minutes_at_most() -> None:
         assert sum(own.seconds for own in steps) <= 540
         assert all(("--tiny" in own.command) == rehearse for own in steps)
         assert steps[0].command[-2:] == ("--ptxas", str(Path("ptxas").resolve()))
+
+
+def test_commands_that_wait_for_a_gpu_have_their_options(root: Path) -> None:
+    text = (root / "results" / "gpu" / "TODO.md").read_text()
+    commands = re.findall(r"python3 (benchmarks/\w+\.py)([^`]*)`", text)
+    assert {program for program, _ in commands} >= {"benchmarks/gpu_first.py", "benchmarks/attention.py"}
+    for program, options in commands:
+        source = (root / program).read_text()
+        assert all(f'"{option}"' in source for option in re.findall(r"--[a-z-]+", options)), (program, options)
+    assert "`arith " not in text, "nothing is installed there"
 
 
 NO_NETWORK = """
