@@ -55,8 +55,8 @@ class ModelConfig:
         activation: the MLP's; gated-gelu and gated-sine have a third matrix, for the gates.
         loops: how often the stack of layers is applied.
         looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
-        loop_input: what a loop starts from: the state that the loop before it has left, or the embeddings, so that
-            what all loops add is summed.
+        loop_input: what a loop starts from: the state that the loop before it has left; the embeddings, so that what
+            all loops add is summed; or both, the embeddings added to the state again before every loop but the first.
         prompt_layers: how many of the layers, the first ones, the prompt's tokens pass through; above them the answer's
             tokens attend to one another alone. All, if None.
         seed: the random seed of the initial parameters.
@@ -74,7 +74,7 @@ class ModelConfig:
     embedding_std: Rate = 1.0
     loops: Count = 1
     looped: Count | None = None
-    loop_input: Literal["state", "embeddings"] = "state"
+    loop_input: Literal["state", "embeddings", "both"] = "state"
     prompt_layers: Count | None = None
     # Apart from the data's seed, so that a study can vary one of the two; --seed sets both.
     seed: Seed = 0

@@ -40,6 +40,11 @@ def check_numbers(config: RunConfig) -> None:
             f"with model.loop_input=embeddings loops are summed, and layers after the loops read the sums: "
             f"model.looped is below model.layers, got {model.layers} for both"
         )
+    if model.loop_input == "both" and model.loops == 1:
+        raise UsageError(
+            "with model.loop_input=both the embeddings are added again before every loop but the first, and there is "
+            "one loop: set model.loops, or leave loop_input out"
+        )
     if model.prompt_layers is not None:
         _check_prompt_layers(config, model.prompt_layers)
     if model.heads % (model.key_heads or model.heads):

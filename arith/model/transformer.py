@@ -22,11 +22,12 @@ from arith.tasks import vocabulary
 class Transformer(nn.Module):
     """Tokens and position ids in, logits out.
 
-    The layers are run through in one of four ways. Here e are the embeddings, f_t the layers in the loops with the ids
+    The layers are run through in one of five ways. Here e are the embeddings, f_t the layers in the loops with the ids
     of loop t, and g the layers after the loops:
 
         loops = 1                  e -> f_0 -> logits
         loops = T                  e -> f_0 -> f_1 -> ... -> logits            a loop takes up the last one's state
+        loop_input = both          e -> f_0 -> + e -> f_1 -> + e -> ...        and reads the embeddings again (recall)
         looped < layers            e -> f_0 -> f_1 -> ... -> g -> logits       the other layers follow once
         loop_input = embeddings    e -+-> f_0 -+
                                       +-> f_1 -+-> e + sum_t (f_t(e) - e) -> g -> logits
@@ -118,6 +119,7 @@ class Transformer(nn.Module):
             else:
                 # Only the very last run through the last layer may leave tokens out: all other output is read again.
                 asks = (queries, picked) if loop == loops - 1 and not after else (None, None)
+                x = x + embedded if loop and self.config.loop_input == "both" else x
                 x = self.stack(x, loop, *asks, own, all_own, cache, looped)
         # The layers after the loops have the ids of a loop of their own, the one after the last.
         if after:

@@ -95,6 +95,7 @@ LOOPS: dict[str, dict[str, Any]] = {
     "once": {},
     "in turn": {"loops": 2},
     "in turn, a layer after": {"loops": 2, "looped": 1},
+    "in turn, with recall": {"loops": 3, "loop_input": "both"},
     "summed": {"loops": 3, "loop_input": "embeddings"},
     "summed, a layer after": {"loops": 3, "looped": 1, "loop_input": "embeddings"},
 }

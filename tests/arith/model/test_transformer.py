@@ -66,6 +66,19 @@ def test_loops_are_summed() -> None:
     assert not torch.allclose(in_turn(batch.tokens, ids), found, atol=1e-3)
 
 
+def test_embeddings_are_added_again_before_every_loop_but_the_first() -> None:
+    experiment = Experiment.of(summed(loop_input="both", loops=3))
+    model, batch = experiment.model().eval(), experiment.training_data().batch(0, 8, CPU)
+    ids = batch.placed_by(model.encoding)
+    positions = model.encoding.place(ids)
+    e = x = model.encoding.embed(model.embedding(batch.tokens), positions)
+    for loop in range(4):
+        slid = model.encoding.slide(positions, loop)
+        x = x + e if loop in (1, 2) else x
+        x = model.stack(x, loop, None, None, slid, slid, None, range(1) if loop < 3 else range(1, 3))
+    torch.testing.assert_close(model(batch.tokens, ids), model.head(model.norm(x)))
+
+
 def test_a_head_begins_at_its_digit_of_each_loop() -> None:
     experiment = Experiment.of(summed())
     batch = experiment.training_data().batch(0, 1, CPU)
@@ -108,6 +121,7 @@ def test_a_step_learns_and_answers_are_judged() -> None:
         ({"loop_input": "sum"}, "model.loop_input"),
         ({"activation": "sine"}, "gated-sine"),
         ({"looped": 3}, "layers after the loops"),
+        ({"loop_input": "both", "loops": 1, "looped": None}, "one loop: set model.loops"),
     ],
 )
 def test_what_cannot_be_is_refused(model: dict[str, object], message: str) -> None:
