@@ -42,11 +42,11 @@ def planned(rehearse: bool, ptxas: Path | None) -> list[Step]:
     workers = min(14, os.cpu_count() or 1)  # two of 16 cores are for the sanitizer and what starts the kernels
     proof = ("--only-proof", "--seconds", f"{115 * pace}", "--workers", f"{workers}")
     return [
-        Step("smoke", (*smoke, *(("--ptxas", str(ptxas.resolve())) if ptxas else ())), 95),
+        Step("smoke", (*smoke, *(("--ptxas", str(ptxas.resolve())) if ptxas else ())), 110),
         Step("proof", (*attention, *proof), 122),
         Step("headline", (*attention, "--no-proof", "--headline", "--minutes", f"{1.3 * pace}", *peers), 95),
         Step("throughput", (*train, "--part", "1", "--cases", "85M learned", "--minutes", "1.1"), 90),
-        Step("training", (*train, "--part", "2", "--minutes", f"{pace}"), 138),
+        Step("training", (*train, "--part", "2", "--minutes", f"{pace}"), 123),
     ]
 
 

@@ -31,7 +31,8 @@ from kernel_checks.proving import faults_of, sanitized
 from arith.process.files import write_whole
 
 RUNS = 20
-ATTEMPT_SECONDS = 45.0
+# The sanitizer, which the first attempt waits for, takes longer than the configurations do.
+FIRST_SECONDS, RETRY_SECONDS = 45.0, 30.0
 PTXAS = "TRITON_PTXAS_PATH"
 
 
@@ -81,7 +82,9 @@ def other_ptxas(given: Path | None) -> list[Path]:
     return list(dict.fromkeys([*named, *cuda_tools("ptxas")]))
 
 
-def try_all(attempt: Attempt, names: Sequence[str], options: Sequence[str], seconds: float) -> None:
+def try_all(
+    attempt: Attempt, names: Sequence[str], options: Sequence[str], seconds: float, sanitize: bool = False
+) -> None:
     """Run every configuration, as many at a time as there are cores, and note what comes of each."""
     began = time.monotonic()
     deadline = began + seconds
@@ -107,11 +110,11 @@ def try_all(attempt: Attempt, names: Sequence[str], options: Sequence[str], seco
         attempt.wrong += faults
         attempt.right += not faults
 
-    def sanitize() -> None:
+    def run_sanitizer() -> None:
         attempt.sanitizer = sanitized(seconds, environment) if torch.cuda.is_available() else "needs a GPU"
 
-    threads = [threading.Thread(target=sanitize)]
-    threads += [threading.Thread(target=one, args=(number,)) for number in range(len(names))]
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(len(names))]
+    threads += [threading.Thread(target=run_sanitizer)] if sanitize else []
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -147,8 +150,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main() -> None:
-    given = parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parser().parse_args(arguments)
     cases = configurations(given.tiny)
     names = [str(case) for case in cases]
     if given.case is not None:
@@ -160,14 +163,19 @@ def main() -> None:
     told: dict[str, Any] = {
         "machine": describe_machine(),
         "other_ptxas": [str(path) for path in other_ptxas(given.ptxas)] or "none was there",
-        "ptxas_asked_for": given.ptxas
-        and f"{given.ptxas}{'' if os.access(given.ptxas, os.X_OK) else ', cannot be run'}",
+        "ptxas_asked_for": given.ptxas and str(given.ptxas),  # if not among the others, it cannot be run
         "configurations": names,
         "chosen": "nothing is right: later steps run as Triton comes",
         "attempts": [],
     }
-    chosen = other[0]
-    for attempt in choose(other, lambda own: try_all(own, names, options, ATTEMPT_SECONDS)):
+    first = chosen = other[0]
+
+    def run(attempt: Attempt) -> None:
+        # Again only where it was what found something.
+        sanitize = attempt is first or first.sanitizer.startswith("errors")
+        try_all(attempt, names, options, FIRST_SECONDS if attempt is first else RETRY_SECONDS, sanitize)
+
+    for attempt in choose(other, run):
         told["attempts"].append(vars(attempt))
         if not attempt.wrong:
             chosen, told["chosen"] = attempt, attempt.name

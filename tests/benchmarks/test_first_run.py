@@ -189,6 +189,30 @@ def test_settings_are_tried_until_one_is_right(tmp_path: Path, monkeypatch: pyte
     assert len(list(smoke.choose(late, lambda own: own.unfinished.append("configuration 1")))) == 1
 
 
+def test_what_is_right_is_left_for_later_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a shell in place of Python, whose kernels are right with one stage of loads alone."""
+    stub = tmp_path / "python"
+    stub.write_text("""#!/bin/sh\n[ "$KERNELS_ONE_STAGE" ] && echo '{"faults": []}' || echo '{"faults": ["dk"]}'\n""")
+    stub.chmod(0o755)
+    monkeypatch.setattr(smoke.sys, "executable", str(stub))
+    with pytest.raises(SystemExit) as ended:
+        smoke.main(["--tiny", "--out", str(tmp_path / "smoke")])
+    assert ended.value.code == 0
+    told = json.loads((tmp_path / "smoke" / "smoke.json").read_text())
+    assert told["chosen"] == "one stage"
+    assert [len(own["wrong"]) for own in told["attempts"]] == [len(told["configurations"]), 0]
+    left = json.loads((tmp_path / "smoke" / "environment.json").read_text())
+    assert left["KERNELS_ONE_STAGE"] == "1"
+    stub.write_text("""#!/bin/sh\necho '{"faults": ["dk"]}'\n""")
+    monkeypatch.setattr(smoke, "other_ptxas", lambda given: [])
+    with pytest.raises(SystemExit) as ended:
+        smoke.main(["--tiny", "--out", str(tmp_path / "smoke")])
+    assert ended.value.code == 1
+    told = json.loads((tmp_path / "smoke" / "smoke.json").read_text())
+    assert told["chosen"].startswith("nothing is right")
+    assert told["other_ptxas"] == "none was there"
+
+
 def test_all_of_it_takes_nine_minutes_at_most() -> None:
     gpu_first = importlib.import_module("gpu_first")
     for rehearse in (False, True):
