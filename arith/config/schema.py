@@ -12,6 +12,7 @@ from arith.config.reading import _build, _with_preset, grid_lengths, merge_table
 # A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step.
 Momentum = Annotated[float, Range(0, 1, below=True)]
 Activation = Literal["gelu", "gated-gelu", "gated-sine"]
+Mixing = Literal["none", "conv"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class ModelConfig:
         norm_after: whether the output of attention and MLP is normalised too.
         embedding_std: standard deviation of the token embedding at initialisation.
         activation: the MLP's; gated-gelu and gated-sine have a third matrix, for the gates.
+        mixing: what queries, keys and values of a token mix with: nothing, or by a short convolution those of the two
+            tokens before it, each channel by itself.
         loops: how often the stack of layers is applied.
         looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
         loop_input: what a loop starts from: the state that the loop before it has left; the embeddings, so that what
@@ -72,6 +75,7 @@ class ModelConfig:
     activation: Activation = "gated-gelu"
     norm_after: bool = True
     embedding_std: Rate = 1.0
+    mixing: Mixing = "none"
     loops: Count = 1
     looped: Count | None = None
     loop_input: Literal["state", "embeddings", "both"] = "state"

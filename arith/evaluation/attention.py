@@ -100,8 +100,7 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
         x: the layer's input.
         context: the encoding, the positions and the rest that the layer gets beside it.
     """
-    q = rearrange(layer.query(x), "b q (h d) -> b h q d", h=layer.heads)
-    k = rearrange(layer.key(x), "b n (g d) -> b g n d", g=layer.key_heads)
+    q, k, _ = layer.project(x, x.shape[1])
     q, k = context.encoding.rotate(q, k, context.new)
     scale, n = 1 / math.sqrt(q.shape[3]), x.shape[1]
     terms = context.encoding.terms(x, q, k, tuple(own.last(n, n) for own in context.everything), {})

@@ -100,6 +100,11 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
             f"leave model.loops at 1, model.looped and model.loop_input out. Got {model.loops}, {model.looped}, "
             f"{model.loop_input}"
         )
+    if model.mixing != "none":
+        raise UsageError(
+            f"with trace.kind columns are revised at the same time, and model.mixing reads them in one direction: "
+            f"leave it out, got {model.mixing}"
+        )
     if config.training.microbatches != 1 or config.training.loss != "answer":
         raise UsageError(
             f"with trace.kind the loss is of one loop of all samples: leave training.microbatches at 1 and "

@@ -8,11 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arith.config.schema import Activation, ModelConfig
+from arith.config.schema import Activation, Mixing, ModelConfig
 from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import ComposedLayer
 from arith.kernels.attention import attention
 from arith.model.cache import Cache
+from arith.model.mixing import TAPS, ShortConvolution
 from arith.model.norm import RMSNorm
 
 
@@ -72,9 +73,15 @@ def at(x: Float[Tensor, "b q w"], places: Int[Tensor, "b a"]) -> Float[Tensor, "
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with the encoding's rotations and terms."""
+    """Grouped-query attention with the encoding's rotations and terms.
 
-    def __init__(self, width: int, heads: int, key_heads: int) -> None:
+    Args:
+        width: of a token.
+        heads, key_heads: heads of queries, and of keys and values.
+        mixing: `conv`: queries, keys and values of a token mix with those of the tokens before it.
+    """
+
+    def __init__(self, width: int, heads: int, key_heads: int, mixing: Mixing = "none") -> None:
         super().__init__()
         self.heads, self.key_heads = heads, key_heads
         head_width = width // heads
@@ -82,20 +89,39 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, key_heads * head_width, bias=False)
         self.value = nn.Linear(width, key_heads * head_width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
+        channels = {"query": heads * head_width, "key": key_heads * head_width, "value": key_heads * head_width}
+        self.mixing = nn.ModuleDict({n: ShortConvolution(c) for n, c in channels.items()} if mixing == "conv" else {})
+
+    def project(
+        self, x: Float[Tensor, "b n w"], queries: int, memory: Memory | None = None
+    ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g n d"], Float[Tensor, "b g n d"]]:
+        """Queries of the last tokens, keys and values of all.
+
+        Args:
+            x: the new tokens.
+            queries: the number of tokens that attend.
+            memory: what a layer keeps while decoding; None: all tokens are there.
+        """
+        # Queries are computed for the tokens that attend, keys and values for all: in the last layer of training only
+        # the answer's tokens attend, and the prompt's are there to be attended to. What mixes needs a few more.
+        asking = x[:, max(0, x.shape[1] - queries - (TAPS - 1) * bool(self.mixing)) :]
+        q, k, v = self.query(asking), self.key(x), self.value(x)
+        if self.mixing:
+            q, k, v = (self.mixing[name](own, memory, name) for name, own in (("query", q), ("key", k), ("value", v)))
+        return (
+            rearrange(q[:, q.shape[1] - queries :], "b q (h d) -> b h q d", h=self.heads),
+            rearrange(k, "b n (g d) -> b g n d", g=self.key_heads),
+            rearrange(v, "b n (g d) -> b g n d", g=self.key_heads),
+        )
 
     def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b a w"]:
-        # Queries are computed for the tokens that attend, keys and values for all: in the last layer of training only
-        # the answer's tokens attend, and the prompt's are there to be attended to.
-        asking = x[:, x.shape[1] - context.queries :]
-        q = rearrange(self.query(asking), "b q (h d) -> b h q d", h=self.heads)
-        k = rearrange(self.key(x), "b n (g d) -> b g n d", g=self.key_heads)
-        v = rearrange(self.value(x), "b n (g d) -> b g n d", g=self.key_heads)
+        kept = None if context.cache is None else context.cache.memory(context.place)
+        q, k, v = self.project(x, context.queries, kept)
         q, k = context.encoding.rotate(q, k, tuple(new.last(context.queries) for new in context.new))
-        memory: Memory = {}
         # Rotated before they are cached: a key's rotation depends on its own position and on no later token.
         if context.cache is not None:
             k, v = context.cache.extend(context.place, k, v)
-            memory = context.cache.memory(context.place)
+        memory: Memory = {} if kept is None else kept
         mixed = attention(q, k, v, terms=context.encoding.terms(x, q, k, context.asked(k.shape[2]), memory))
         # Selected first, so that the output map and the MLP run on the wanted tokens alone.
         out: Tensor = self.out(context.select(rearrange(mixed, "b h q d -> b q (h d)")))
@@ -126,7 +152,7 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.attention = Attention(config.width, config.heads, config.key_heads or config.heads)
+        self.attention = Attention(config.width, config.heads, config.key_heads or config.heads, config.mixing)
         self.mlp = MLP(config.width, config.hidden, config.activation)
         self.before_attention, self.before_mlp = RMSNorm(config.width), RMSNorm(config.width)
         self.after_attention: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()

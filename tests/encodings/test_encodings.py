@@ -29,6 +29,7 @@ from arith.encodings.segments import Segments
 from arith.encodings.t5 import T5
 from arith.kernels.attention import attention
 from arith.model.cache import Cache
+from arith.model.mixing import ShortConvolution
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
@@ -96,6 +97,7 @@ LOOPS: dict[str, dict[str, Any]] = {
     "in turn": {"loops": 2},
     "in turn, a layer after": {"loops": 2, "looped": 1},
     "in turn, with recall": {"loops": 3, "loop_input": "both"},
+    "mixed with tokens before": {"loops": 2, "mixing": "conv"},
     "summed": {"loops": 3, "loop_input": "embeddings"},
     "summed, a layer after": {"loops": 3, "looped": 1, "loop_input": "embeddings"},
 }
@@ -110,6 +112,9 @@ def model(
     built = Transformer(config, vocabulary.size(), encoding).double()
     for parameter in encoding.parameters():
         nn.init.normal_(parameter, std=0.3)  # tables that start at zero would make tests pass for nothing
+    for module in built.modules():
+        if isinstance(module, ShortConvolution):
+            nn.init.normal_(module.weight)
     return built
 
 

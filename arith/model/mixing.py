@@ -1,0 +1,56 @@
+"""Short convolutions over tokens: each channel of queries, keys and values mixes with those of the tokens before.
+
+    out[t, c] = sum_s weight[s, c] x[t - s, c],  s = 0 .. TAPS - 1
+
+They begin as what they are put on, weight[0] = 1 and the others 0. Depthwise and of three taps, as Primer has them (So
+et al., arXiv 2109.08668); convolutions in the maps of queries, keys and values are what the first version of "Unveiling
+Transformers with LEGO" (arXiv 2206.04301) gives a model in place of pretraining.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from arith.encodings.base import Memory
+
+TAPS = 3  # a token and the two before it
+
+
+class ShortConvolution(nn.Module):
+    """A causal convolution along the tokens, each channel by itself.
+
+    Args:
+        channels: the number of channels.
+
+    >>> mixing = ShortConvolution(1)
+    >>> mixing.weight.data = torch.tensor([[1.0], [10.0], [100.0]])
+    >>> mixing(torch.tensor([[[1.0], [2.0], [3.0]]])).flatten().tolist()
+    [1.0, 12.0, 123.0]
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(TAPS, channels))
+        nn.init.ones_(self.weight[0])
+
+    def forward(
+        self, x: Float[Tensor, "b n c"], memory: Memory | None = None, name: str = ""
+    ) -> Float[Tensor, "b n c"]:
+        """Mix tokens with those before them.
+
+        Args:
+            x: the new tokens.
+            memory: where a decoder keeps the last tokens, which the next ones mix with; None: there are none before.
+            name: the name under which it keeps them.
+        """
+        before = None if memory is None else memory.get(name)
+        if before is None:
+            before = x.new_zeros(len(x), TAPS - 1, x.shape[2])
+        whole = torch.cat([before, x], dim=1)
+        if memory is not None:
+            memory[name] = whole[:, -(TAPS - 1) :]
+        n = x.shape[1]
+        out: Tensor = self.weight[0] * x
+        for back in range(1, TAPS):
+            out = out + self.weight[back] * whole[:, TAPS - 1 - back : TAPS - 1 - back + n]
+        return out
