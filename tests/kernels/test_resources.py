@@ -19,7 +19,7 @@ from arith.kernels.terms import DistanceTable, Ids, Window
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NEWEST, OLDEST = "", "-3.6"  # compilers differ: a table for each end of the versions of Triton that are supported
-CAPABILITIES = {NEWEST: (90, 80)}  # with the oldest, of the device that has it
+CAPABILITIES = {NEWEST: (90, 80), OLDEST: (90,)}  # with the oldest, of the device that has it
 TABLES = {"resources": "kernel-resources", "long_resources": "long-kernel-resources"}
 MODULES = {"resources": resources, "long_resources": long_resources}
 SHARDS = 4
@@ -141,6 +141,16 @@ def turn(root: Path, shards: int) -> int:
 def test_all_kernels_compile_as_recorded(which: str, half: int, root: Path) -> None:
     """A quarter of the table at each commit, in two processes."""
     check(which, *compiled(which, f"index % {2 * SHARDS} == {turn(root, SHARDS) + SHARDS * half}"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("which", TABLES)
+def test_the_oldest_triton_compiles_them_as_recorded(which: str, root: Path, oldest: Path) -> None:
+    """An eighth of the table at each commit."""
+    version, found = compiled(which, f"capability == 90 and index % {2 * SHARDS} == {turn(root, 2 * SHARDS)}", oldest)
+    assert version == "3.6.0"
+    check(which, version, found)
 
 
 @pytest.mark.parametrize("key_heads", [2, 1])
