@@ -75,6 +75,8 @@ def cases(capability: int) -> Iterator[Case]:
             yield Case(kernel, width, features=("TABLE", "IDS", *masks), both=True, learned=kernel == "queries")
         for kernel in ("forward", "queries", "keys", "tile"):
             yield Case(kernel, width, features=("TILE",), learned=kernel == "queries")
+            everything: tuple[Feature, ...] = ("TILE", "TABLE", "IDS", *masks)
+            yield Case(kernel, width, features=everything, both=True, learned=kernel == "queries")
         yield Case("table", width, features=("TABLE",))
         yield Case("table", width, features=("TABLE", "IDS", *masks))
         yield Case("id table", width, features=("IDS",))

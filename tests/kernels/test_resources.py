@@ -15,7 +15,7 @@ from kernel_checks.resources import SHARED_BYTES
 
 from arith.kernels import gathering, long_op, short_op
 from arith.kernels.attention import attention
-from arith.kernels.terms import DistanceTable, Ids, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, Window
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NEWEST, OLDEST = "", "-3.6"  # compilers differ: a table for each end of the versions of Triton that are supported
@@ -157,10 +157,10 @@ def test_the_oldest_triton_compiles_them_as_recorded(which: str, root: Path, old
 @pytest.mark.parametrize("which", TABLES)
 def test_kernels_are_given_what_the_tables_compile(which: str, key_heads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids and documents of 64 bits, padding as integers, a table in 16 bits and one in 64: as torch makes them."""
-    launched: dict[str, dict[str, Any]] = {}
+    launched: list[tuple[str, dict[str, Any]]] = []
 
     def noted(kernel: Any, grid: Any, *arguments: Any, **constants: Any) -> None:
-        launched[kernel.__name__] = dict(zip(kernel.arg_names, arguments, strict=False))
+        launched.append((kernel.__name__, dict(zip(kernel.arg_names, arguments, strict=False))))
 
     for module in (short_op, long_op, gathering):
         monkeypatch.setattr(module, "run", noted)
@@ -169,24 +169,30 @@ def test_kernels_are_given_what_the_tables_compile(which: str, key_heads: int, m
     k, v = torch.randn(2, 2, n, key_heads, 16, dtype=torch.bfloat16).transpose(2, 3).unbind()
     table = torch.randn(2, 12, dtype=torch.bfloat16, requires_grad=True)
     id_table = torch.randn(2, 8, dtype=torch.float64, requires_grad=True)
+    pairs = torch.randn(2, n, n, dtype=torch.bfloat16, requires_grad=True)
     ids, documents = (torch.arange(2 * n).view(2, n) for _ in range(2))
-    terms = (DistanceTable(table), DistanceTable(id_table, Ids(ids, ids)), Window(10**12, 1, Ids(ids, ids)))
+    by_id = (DistanceTable(id_table, Ids(ids, ids)), Window(10**12, 1, Ids(ids, ids)))
     valid = torch.ones(2, n, dtype=torch.int64)
+    terms = (DistanceTable(table), PairTable(pairs), *by_id)
     out = attention(q, k, v, terms=terms, causal=False, valid=valid, documents=documents, scale=1, backend="triton")
-    torch.autograd.grad(out.sum(), (q, table, id_table))
+    torch.autograd.grad(out.sum(), (q, table, id_table, pairs))
     named = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.int8: "i8", torch.int32: "i32", torch.int64: "i64"}
-    for kernel, arguments in launched.items():
+    unseen = {(kernel, name) for kernel, arguments in launched for name in arguments}
+    for kernel, arguments in launched:
+        # The gradient of a tile is of 32 bits, whatever the inputs are.
+        dtype = "fp32" if kernel == "slot_sums" else "bf16"
         for name, value in arguments.items():
-            given = f"*{named[value.dtype]}" if isinstance(value, torch.Tensor) else "i32"
-            if isinstance(value, float):
-                given = "fp32"
-            # The gradient of a tile is of 32 bits, whatever the inputs are.
-            dtype = "fp32" if kernel == "slot_sums" else "bf16"
+            if value is None:
+                continue
+            unseen.discard((kernel, name))
+            kind = "fp32" if isinstance(value, float) else "i32"
+            kind = f"*{named[value.dtype]}" if isinstance(value, torch.Tensor) else kind
             meant = MODULES[which].argument_type(name, dtype, 2 // key_heads)  # type: ignore[attr-defined]
-            assert (given, value is not None) == (meant, True), f"{kernel}: {name} is {given}, not {meant}"
-            assert given != "i32" or abs(value) < 2**31, f"{kernel}: {name} is {value}"
+            assert kind == meant, f"{kernel}: {name} is {kind}, not {meant}"
+            assert kind != "i32" or abs(value) < 2**31, f"{kernel}: {name} is {value}"
+    assert not unseen
     short = {"short_forward", "short_backward", "short_table_gradient", "slot_sums"}
-    assert set(launched) == short if which == "resources" else len(launched) == 6
+    assert {kernel for kernel, _ in launched} == short if which == "resources" else len(dict(launched)) == 7
 
 
 def test_atomics_are_seen(tmp_path: Path) -> None:
