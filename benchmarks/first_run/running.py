@@ -103,9 +103,9 @@ class Session:
     def wait(self, process: subprocess.Popen[bytes], deadline: float) -> str:
         """Wait for a process until its deadline, and say how it went."""
         while (left := deadline - time.monotonic()) > 0:
+            self.pack()  # at its beginning too: a step that is killed with all the rest was running
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return "done" if process.wait(min(TICK, left)) == 0 else "failed"
-            self.pack()
         return "late"
 
     def pack(self) -> None:
