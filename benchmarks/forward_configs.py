@@ -3,9 +3,10 @@
     python benchmarks/forward_configs.py [--out DIR]        on the GPU
     python benchmarks/forward_configs.py --compile          anywhere: registers, spills, shared memory, instructions
 
-160 registers a thread let a multiprocessor hold one program of 8 warps; with fewer warps or registers it holds two, of
-which one computes while the other waits. Which is better is for the device to say. Prints milliseconds of CUDA graphs,
-at 4,096 and 8,192 tokens of 12 heads of 64, for each configuration that gives the right output.
+With 128 registers a thread or fewer, a multiprocessor holds two programs of 8 warps, of which one computes while the
+other waits; larger tiles and fewer warps take more registers. Which is better is for the device to say. Prints
+milliseconds of CUDA graphs, at 4,096 and 8,192 tokens of 12 heads of 64, for each configuration that gives the right
+output.
 """
 
 import argparse

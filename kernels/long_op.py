@@ -1,5 +1,6 @@
 """The kernels for any number of tokens as torch operators, differentiable and known to `torch.compile`."""
 
+import functools
 import math
 from typing import Any
 
@@ -284,12 +285,16 @@ def _config(kernel: LongKernel, q: Tensor) -> LongConfig:
 
 
 def _constants(q: Tensor, launch: LongConfig) -> dict[str, Any]:
+    return {**_constants_of(launch, q.shape[3]), **arithmetic(q)}
+
+
+@functools.cache
+def _constants_of(launch: LongConfig, width: int) -> dict[str, Any]:
     return {
-        "WIDTH": q.shape[3],
+        "WIDTH": width,
         "BLOCK_Q": launch.queries,
         "BLOCK_K": launch.keys,
-        "BLOCK_D": next(fits for fits in SIZES if q.shape[3] <= fits),
-        **arithmetic(q),
+        "BLOCK_D": next(fits for fits in SIZES if width <= fits),
         **options(launch),
     }
 

@@ -105,8 +105,13 @@ class Transformer(nn.Module):
         looped, after = range(self.config.in_loops), range(self.config.in_loops, self.config.layers)
         # What summed loops add to a token depends on the tokens that meet there alone, if positions decide which do and
         # nothing else tells one place from another.
-        alike = embedded is found and self.encoding.at(0).hidden(embedded, new) is embedded
-        by_meeting = cache is None and self.config.sums_one_layer and self.encoding.lanes > 0 and alike
+        by_meeting = (
+            cache is None
+            and self.config.sums_one_layer
+            and self.encoding.lanes > 0
+            and embedded is found
+            and self.encoding.at(0).hidden(embedded, new) is embedded
+        )
         if by_meeting:
             wanted = self._above_prompt(tokens.shape[1], queries) if self.config.prompt_layers == 1 else tokens.shape[1]
             first = self.blocks[0]
@@ -145,13 +150,13 @@ class Transformer(nn.Module):
         layers = self.config.layers
         for layer in range(layers) if some is None else some:
             block = self.blocks[layer]
-            if layer == self.config.prompt_layers:
+            if self.config.prompt_layers is not None and layer >= self.config.prompt_layers:
                 x = select(x, self._above_prompt(x.shape[1], queries), None)
+                new = tuple(positions.last(x.shape[1], x.shape[1]) for positions in new)
             # The same layer in another loop has keys and values of its own in the cache.
             last, place, encoding = layer == layers - 1, loop * layers + layer, self.encoding.at(layer, loop)
             asking = queries if last and queries is not None else x.shape[1]
-            own = tuple(positions.last(x.shape[1], x.shape[1]) for positions in new)
-            x = block(x, LayerContext(place, encoding, asking, picked if last else None, own, everything, cache))
+            x = block(x, LayerContext(place, encoding, asking, picked if last else None, new, everything, cache))
         return x
 
     def _above_prompt(self, tokens: int, queries: int | None) -> int:

@@ -76,8 +76,8 @@ class Session:
         folder.mkdir(parents=True)
         began = time.monotonic()
         record["outcome"] = "running"
-        self.pack()
         with (folder / "log").open("wb") as log:
+            self.pack()
             # A session of its own: at the end all its processes are ended, whatever they are at.
             process = subprocess.Popen(
                 [*step.command, "--out", str(folder)],
@@ -103,9 +103,9 @@ class Session:
     def wait(self, process: subprocess.Popen[bytes], deadline: float) -> str:
         """Wait for a process until its deadline, and say how it went."""
         while (left := deadline - time.monotonic()) > 0:
-            self.pack()  # at its beginning too: a step that is killed with all the rest was running
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return "done" if process.wait(min(TICK, left)) == 0 else "failed"
+            self.pack()
         return "late"
 
     def pack(self) -> None:
