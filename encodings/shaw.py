@@ -6,12 +6,14 @@ Shaw et al., "Self-Attention with Relative Position Representations", arXiv 1803
 layer and head, as in their base model. Their learned values are left out: table 3 there has the same quality without.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from arith.encodings.base import PerLayer, TableEncoding
-from arith.kernels.terms import Ids, KeyTable
+from arith.encodings.base import LayerEncoding, Memory, PerLayer, Positions
+from arith.kernels.terms import QueryTable
 
 
 class Shaw(PerLayer):
@@ -39,12 +41,20 @@ class Shaw(PerLayer):
         super().__init__(ShawLayer(std * torch.randn(heads, 2 * radius + 1, head_width)) for _ in range(layers))
 
 
-class ShawLayer(TableEncoding):
+class ShawLayer(LayerEncoding):
     """The keys of one layer."""
 
     def __init__(self, start: Float[Tensor, "h 2r+1 d"]) -> None:
         super().__init__()
         self.table = nn.Parameter(start)
 
-    def term(self, ids: Ids) -> KeyTable:
-        return KeyTable(self.table, ids)
+    def terms(
+        self,
+        x: Float[Tensor, "b n w"],
+        q: Float[Tensor, "b h q d"],
+        k: Float[Tensor, "b g k d"],
+        positions: Positions,
+        memory: Memory,
+    ) -> tuple[QueryTable]:
+        radius = self.table.shape[1] // 2
+        return (QueryTable(q / math.sqrt(q.shape[3]), self.table, first=-radius, ends=True, ids=positions.ids),)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from arith.encodings.base import LayerEncoding, Memory, PerLayer, Positions
-from arith.kernels.terms import DistanceTable, KeyTable
+from arith.kernels.terms import DistanceTable, QueryTable
 
 
 class TransformerXL(PerLayer):
@@ -87,10 +87,12 @@ class TransformerXLLayer(LayerEncoding):
         k: Float[Tensor, "b g k d"],
         positions: Positions,
         memory: Memory,
-    ) -> tuple[KeyTable, DistanceTable]:
+    ) -> tuple[QueryTable, DistanceTable]:
         keys = rearrange(self.project(self.sinusoids.table), "r (h d) -> h r d", h=q.shape[1])
         # The queries carry u already; what v has beyond it meets the keys without a query.
         beyond = (self.position_bias - self.content_bias)[:, None] / math.sqrt(q.shape[3])
         # One slot more, for pairs without a position.
         scores = functional.pad((beyond * keys).sum(-1), (0, 1))
-        return KeyTable(keys, positions.ids), DistanceTable(scores, positions.ids)
+        asking = q / math.sqrt(q.shape[3])
+        by_query = QueryTable(asking, keys, first=-(keys.shape[1] // 2), ends=True, ids=positions.ids)
+        return by_query, DistanceTable(scores, positions.ids)

@@ -12,7 +12,7 @@ from torch import Tensor
 from arith.kernels import reference, windowed
 from arith.kernels.configs import LONGEST
 from arith.kernels.routing import Backend, route, working_dtype
-from arith.kernels.terms import Ids, PairTable, Term
+from arith.kernels.terms import Ids, PairTable, QueryTable, Term
 
 
 def attention(
@@ -24,13 +24,15 @@ def attention(
     causal: bool = True,
     valid: Bool[Tensor, "b k"] | None = None,
     documents: Int[Tensor, "b k"] | None = None,
-    scale: float | None = None,
+    scale: float | Float[Tensor, "#b q"] | None = None,
+    softcap: float | None = None,
+    sinks: Float[Tensor, "..."] | None = None,
     dropout: float = 0,  # an integer: torch.compile(dynamic=True) takes a float for a variable, and compiles twice
     backend: Backend = "auto",
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention with position terms. The queries are the last q of the k tokens, so decoding needs no flag.
 
-        out = softmax(scale * q k^T + terms, over the visible keys) v
+        out = softmax(cap(scale * q k^T) + terms, over the visible keys and the sink) v        cap(x) = c tanh(x / c)
 
     Args:
         q: queries.
@@ -39,7 +41,11 @@ def attention(
         causal: whether a token attends to itself and earlier tokens alone.
         valid: False, or 0, marks padding among the keys.
         documents: the document of each key, any whole number; tokens attend within their own.
-        scale: factor on the product of query and key; 1 / sqrt(d) if None.
+        scale: factor on the product of query and key, one for all or one for each query, as in attention whose
+            temperature falls with the number of tokens; 1 / sqrt(d) if None.
+        softcap: c, the limit that products of query and key approach; None: they are left alone.
+        sinks: an extra score in the softmax, which takes weight and gives nothing: one for each head, of shape "h", or
+            for each query too, "b h q".
         dropout: share of the weights that are dropped, drawn from torch's generator; the others grow in turn.
         backend: where it runs; see `route`.
 
@@ -55,17 +61,22 @@ def attention(
     if q.shape[1] % k.shape[1]:
         raise ValueError(f"query heads share key heads evenly: got {q.shape[1]} query and {k.shape[1]} key heads")
     _check(q, k, v, terms, valid, documents)
+    _check_scores(q, scale, softcap, sinks)
     valid = None if valid is None else valid.bool()  # as integers, they could not be negated
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
-    chosen, _, why = route(q, k, v, terms, backend, dropout)
+    if sinks is not None:
+        sinks = (sinks[:, None] if sinks.dim() == 1 else sinks).expand(q.shape[:3])
+    chosen, _, why = route(q, k, v, terms, backend, dropout, softcap, sinks)
     if chosen != "triton":
         if q.device.type == "cuda" and backend == "auto" and not torch.compiler.is_compiling():
             _say_once(why)
         if chosen == "windowed":
-            return windowed.attention(q, k, v, terms, causal, valid, documents, scale)
-        return reference.attention(q, k, v, terms, causal, valid, documents, scale, dropout)
+            return windowed.attention(q, k, v, terms, causal, valid, documents, scale, softcap, sinks)
+        return reference.attention(q, k, v, terms, causal, valid, documents, scale, softcap, sinks, dropout)
     from arith.kernels import folding, long_op, short_op  # these import triton, which a CPU may lack
 
+    # Kernels take one factor: queries that have one each are multiplied by it here.
+    q, scale = (reference.scale_queries(q, scale), 1.0) if isinstance(scale, Tensor) else (q, scale)
     # Autocast does not reach into torch operators of one's own: their inputs are cast here.
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))
     if k.shape[2] > LONGEST:
@@ -105,11 +116,38 @@ def _check(
                 f"ids of {type(term).__name__} are of {queries} queries and {keys} keys for each of {b} samples or for "
                 f"all: got {tuple(ids.q.shape)} and {tuple(ids.k.shape)}"
             )
+        if isinstance(term, QueryTable):
+            _check_states(term, (b, h, queries))
         values: Tensor | None = getattr(term, "values", None)
         if values is not None and values.shape[0] not in (1, h):
             raise ValueError(f"{type(term).__name__} has scores for each of {h} heads, got {tuple(values.shape)}")
         if isinstance(term, PairTable) and ids is None and min(term.values.shape[1:]) < keys:
             raise ValueError(f"PairTable holds {tuple(term.values.shape)} scores, too few for {keys} tokens")
+
+
+def _check_states(term: QueryTable, queries: tuple[int, int, int]) -> None:
+    states, values = tuple(term.states.shape), tuple(term.values.shape)
+    if states[:3] != queries or states[3] != values[2]:
+        b, h, n = queries
+        raise ValueError(
+            f"QueryTable has states of {b} samples, {h} heads and {n} queries, and values as wide as they are: got "
+            f"states {states} and values {values}"
+        )
+    if 0 in values:
+        raise ValueError(f"QueryTable has 1 slot or more, and values 1 wide or more: got values {values}")
+
+
+def _check_scores(q: Tensor, scale: float | Tensor | None, softcap: float | None, sinks: Tensor | None) -> None:
+    """Refuse factors, limits and sinks that do not belong to these queries."""
+    b, h, queries, _ = q.shape
+    if isinstance(scale, Tensor) and scale.shape not in ((b, queries), (1, queries)):
+        raise ValueError(f"scale is a number, or one for each of {b} x {queries} queries: got {tuple(scale.shape)}")
+    if softcap is not None and not softcap > 0:
+        raise ValueError(f"softcap is a limit above 0, or None: got {softcap}")
+    if sinks is not None and sinks.shape not in ((h,), (b, h, queries)):
+        raise ValueError(
+            f"sinks are a score for each of {h} heads, or of {b} x {h} x {queries} queries: got {tuple(sinks.shape)}"
+        )
 
 
 @cache

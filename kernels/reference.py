@@ -1,6 +1,7 @@
 """Attention with position terms in plain torch: runs everywhere, and every kernel is compared with it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from einops import rearrange, repeat
@@ -8,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
+from arith.kernels.terms import Decay, DistanceTable, Ids, PairTable, QueryTable, ScoreMod, Term, Window
 
 FEW_SLOTS = 64  # table size up to which a compiled lookup on a CPU is a product with a one-hot matrix
 
@@ -21,28 +22,50 @@ def attention(
     causal: bool,
     valid: Bool[Tensor, "b k"] | None,
     documents: Int[Tensor, "b k"] | None,
-    scale: float,
+    scale: float | Float[Tensor, "#b q"],
+    softcap: float | None = None,
+    sinks: Float[Tensor, "b h q"] | None = None,
     dropout: float = 0,
 ) -> Float[Tensor, "b h q d"]:
     """Softmax attention of the last q of k tokens, every score in memory."""
+    weights = attention_weights(q, k, terms, causal, valid, documents, scale, softcap, sinks)
+    if dropout:
+        weights = functional.dropout(weights, dropout)
     groups = q.shape[1] // k.shape[1]
-    if groups > 1:
-        k = repeat(k, "b g k d -> b (g copies) k d", copies=groups)
-        v = repeat(v, "b g k d -> b (g copies) k d", copies=groups)
-    scores = (q * scale) @ k.transpose(-1, -2)
+    return weights @ (v if groups == 1 else repeat(v, "b g k d -> b (g copies) k d", copies=groups))
+
+
+def attention_weights(
+    q: Float[Tensor, "b h q d"],
+    k: Float[Tensor, "b g k d"],
+    terms: Sequence[Term],
+    causal: bool,
+    valid: Bool[Tensor, "b k"] | None,
+    documents: Int[Tensor, "b k"] | None,
+    scale: float | Float[Tensor, "#b q"],
+    softcap: float | None = None,
+    sinks: Float[Tensor, "b h q"] | None = None,
+) -> Float[Tensor, "b h q k"]:
+    """By how much each query weighs the value of each key; in sum 1, less what a sink takes, or 0 if it sees no key."""
+    groups = q.shape[1] // k.shape[1]
+    k = k if groups == 1 else repeat(k, "b g k d -> b (g copies) k d", copies=groups)
+    scores = scale_queries(q, scale) @ k.transpose(-1, -2)
+    if softcap is not None:
+        scores = softcap * (scores / softcap).tanh()
     visible = visibility(q.shape[2], k.shape[2], terms, causal, valid, documents, q.device)
     for term in terms:
-        scores = add_term(term, scores, q, scale)
+        scores = add_term(term, scores)
     if visible is not None:
         # A finite score, not -inf: a query that sees nothing must give zeros, not NaN. It is added, not filled in,
         # as that costs nothing on the way back; to half of the lowest, so that no score beside it makes -inf of it.
         scores = scores + (~visible).to(scores.dtype) * (torch.finfo(scores.dtype).min / 2)
-    weights = scores.softmax(-1)
+    if sinks is None:
+        weights = scores.softmax(-1)
+    else:
+        weights = torch.cat([scores, sinks[..., None].to(scores.dtype)], dim=-1).softmax(-1)[..., :-1]
     if visible is not None and _may_see_nothing(terms, valid, documents):
         weights = weights * visible.any(-1, keepdim=True)
-    if dropout:
-        weights = functional.dropout(weights, dropout)
-    return weights @ v
+    return weights
 
 
 def visibility(
@@ -97,9 +120,12 @@ def _distance(
     return k - q, None if placed else (q == 0) | (k == 0)
 
 
-def add_term(
-    term: Term, scores: Float[Tensor, "b h q k"], q: Float[Tensor, "b h q d"], scale: float
-) -> Float[Tensor, "b h q k"]:
+def scale_queries(q: Float[Tensor, "b h q d"], scale: float | Float[Tensor, "#b q"]) -> Float[Tensor, "b h q d"]:
+    """The queries times one factor, or one a query."""
+    return q * (rearrange(scale, "b q -> b 1 q 1").to(q.dtype) if isinstance(scale, Tensor) else scale)
+
+
+def add_term(term: Term, scores: Float[Tensor, "b h q k"]) -> Float[Tensor, "b h q k"]:
     """The scores so far plus what a term adds; windows hide instead, see `visibility`."""
     queries, keys = scores.shape[2:]
     match term:
@@ -119,15 +145,34 @@ def add_term(
         case Decay():
             of_queries = term.cumulative[..., keys - queries :]
             return scores + (of_queries[..., :, None] - term.cumulative[..., None, :]).to(scores.dtype)
-        case KeyTable():
-            # A score for each query and slot, and then a choice by pair: a key for each pair would be d times as large.
-            by_slot = (q * scale) @ term.values.transpose(-1, -2).to(q.dtype)
-            slot = slots(term.values.shape[1] - 1, term.ids, queries, keys, scores.device)
-            unplaced = slot == term.values.shape[1]
-            index = slot.masked_fill(unplaced, 0)[:, None].expand(*scores.shape)
-            return scores + by_slot.gather(-1, index).masked_fill(unplaced[:, None], 0)
+        case QueryTable():
+            if term.ids is None:
+                term = trim(term, 1 - keys, keys - 1)
+            # A score for each query and slot, then a choice by pair: values of each pair would be e times as large.
+            by_slot = (term.states @ term.values.transpose(-1, -2).to(term.states.dtype)).to(scores.dtype)
+            distance, unplaced = _distance(term.ids, queries, keys, scores.device)
+            wanted = distance - term.first
+            slot = wanted.clamp(0, term.values.shape[1] - 1)
+            nothing = None if term.ends else slot != wanted
+            if unplaced is not None:
+                nothing = unplaced if nothing is None else nothing | unplaced
+            found = by_slot.gather(-1, slot[:, None].expand(*scores.shape))
+            return scores + (found if nothing is None else found.masked_fill(nothing[:, None], 0))
         case ScoreMod():
             return term.function(scores)
+
+
+def trim(term: QueryTable, low: int, high: int) -> QueryTable:
+    """The same table for distances from `low` to `high`, without the slots that none of them needs.
+
+    >>> table = QueryTable(torch.zeros(1, 1, 1, 4), torch.zeros(1, 9, 4), first=-8)
+    >>> trim(table, -2, 5).values.shape, trim(table, -2, 5).first
+    (torch.Size([1, 3, 4]), -2)
+    """
+    first, last = term.first, term.first + term.values.shape[1] - 1
+    # One slot stays even where none is needed: the nearest, in which all distances end, or which none of them has.
+    begin, end = min(max(first, low), last), max(min(last, high), first)
+    return replace(term, values=term.values[:, begin - first : end - first + 1], first=begin)
 
 
 def _look_up(values: Float[Tensor, "h s"], slot: Int[Tensor, " p"]) -> Float[Tensor, "h p"]:

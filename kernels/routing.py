@@ -14,7 +14,7 @@ from torch import Tensor
 
 from arith.kernels import toolchain, windowed
 from arith.kernels.configs import LONGEST, capability, constant_in_graphs, too_large, unfit
-from arith.kernels.terms import DistanceTable, Ids, KeyTable, PairTable, Term, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 Backend = Literal["auto", "triton", "reference"]
 Route = Literal["triton", "windowed", "reference"]
@@ -47,6 +47,8 @@ def route(
     terms: Sequence[Term] = (),
     backend: Backend = "auto",
     dropout: float = 0,
+    softcap: float | None = None,
+    sinks: Float[Tensor, "b h q"] | None = None,
 ) -> Choice:
     """Which implementation runs a call, by which kernel, and why.
 
@@ -68,6 +70,8 @@ def route(
     why_not = _obstacle(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
     if dropout:
         why_not = "weights are dropped in plain torch"
+    if softcap is not None or sinks is not None:
+        why_not = "scores that are capped, and sinks, run in plain torch only"
     if why_not is None:
         if q.device.type == "cuda" and capability(q.device) == toolchain.SM90:
             _warn_of_wrong_code()
@@ -113,7 +117,7 @@ def drop_token_ids(terms: Sequence[Term]) -> tuple[Term, ...]:
     # A flag says it, not the ids: to look at these would wait for the device.
     return tuple(
         replace(term, ids=None)
-        if isinstance(term, DistanceTable | Window | KeyTable) and term.ids is not None and term.ids.indexes_tokens
+        if isinstance(term, DistanceTable | Window | QueryTable) and term.ids is not None and term.ids.indexes_tokens
         else term
         for term in terms
     )

@@ -69,10 +69,26 @@ class Decay:
 
 
 @dataclass(frozen=True)
-class KeyTable:
-    """A key for each distance: `dot(query, values[h, r + clip(k - q, -r, r)]) * scale`, `0` where an id is 0."""
+class QueryTable:
+    """A score for each distance, which the query decides.
 
-    values: Float[Tensor, "h 2r+1 d"]
+    With s slots it is `dot(states[b, h, i], values[h, clip(k - q - first, 0, s - 1)])`, and `0` where an id is 0 or,
+    without `ends`, the distance is beyond the slots.
+
+    Shaw's keys by distance are such a table, whose states are the scaled queries. So are Inkling's relative logits:
+    their states are a projection of the layer's input, of few numbers.
+
+    Args:
+        states: what each query brings.
+        values: of each slot; those of one head may serve all.
+        first: the distance k - q of the first slot. A table of 16 slots that looks back begins at -15.
+        ends: whether distances beyond the slots go to the outermost ones.
+    """
+
+    states: Float[Tensor, "b h q e"]
+    values: Float[Tensor, "#h s e"]
+    first: int
+    ends: bool = False
     ids: Ids | None = None
 
 
@@ -83,4 +99,4 @@ class ScoreMod:
     function: Callable[[Tensor], Tensor]
 
 
-Term = DistanceTable | PairTable | Window | Decay | KeyTable | ScoreMod
+Term = DistanceTable | PairTable | Window | Decay | QueryTable | ScoreMod

@@ -15,12 +15,12 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from arith.kernels import reference
-from arith.kernels.terms import DistanceTable, Ids, KeyTable, PairTable, Term, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 SHORTEST = 256  # keys; with fewer, sorting costs more than it saves
 GAIN = 4  # times fewer pairs must be computed than there are, or the reference computes all
 SMALLEST, LARGEST = 16, 128  # queries in a block
-Placed = DistanceTable | PairTable | KeyTable | Window  # terms that know a pair by its ids alone
+Placed = DistanceTable | PairTable | QueryTable | Window  # terms that know a pair by its ids alone
 AnyPlaced = TypeVar("AnyPlaced", bound=Placed)
 
 
@@ -71,24 +71,28 @@ def attention(
     causal: bool,
     valid: Bool[Tensor, "b k"] | None,
     documents: Int[Tensor, "b k"] | None,
-    scale: float,
+    scale: float | Float[Tensor, "#b q"],
+    softcap: float | None = None,
+    sinks: Float[Tensor, "b h q"] | None = None,
 ) -> Float[Tensor, "b h q d"]:
     """As the reference, without most of the pairs that windows hide; where windows are wide, with all."""
+    # Scaled here, so that queries can be put in another order without factors of their own.
+    q, scale = (reference.scale_queries(q, scale), 1.0) if isinstance(scale, Tensor) else (q, scale)
     queries, keys = q.shape[2], k.shape[2]
     windows = [term for term in terms if isinstance(term, Window)]
     if queries == 1:
         blocks = _single_block(windows, keys, q.device)
         if GAIN * blocks.keys.shape[2] > keys:
-            return reference.attention(q, k, v, terms, causal, valid, documents, scale)
-        return _attend(blocks, q, k, v, terms, causal, valid, documents, scale)
+            return reference.attention(q, k, v, terms, causal, valid, documents, scale, softcap, sinks)
+        return _attend(blocks, q, k, v, terms, causal, valid, documents, scale, softcap, sinks)
     tried = [layout(_with_ids(window, queries, keys, q.device), causal) for window in windows]
     layouts = [found for found in tried if found is not None]
     if not layouts:
-        return reference.attention(q, k, v, terms, causal, valid, documents, scale)
+        return reference.attention(q, k, v, terms, causal, valid, documents, scale, softcap, sinks)
     # One window decides the blocks; the others are masks inside them.
     best = min(layouts, key=lambda found: found.nearby.keys.shape[2])
     parts = [
-        _attend(blocks, q, k, v, terms, causal, valid, documents, scale)
+        _attend(blocks, q, k, v, terms, causal, valid, documents, scale, softcap, sinks)
         for blocks in (best.everywhere, best.nearby)
         if blocks is not None
     ]
@@ -161,6 +165,8 @@ def _attend(
     valid: Bool[Tensor, "b k"] | None,
     documents: Int[Tensor, "b k"] | None,
     scale: float,
+    softcap: float | None,
+    sinks: Float[Tensor, "b h q"] | None,
 ) -> Float[Tensor, "b h m*i d"]:
     """Attention inside each block, the blocks of a sample one after the other."""
     batch, queries, keys = q.shape[0], q.shape[2], k.shape[2]
@@ -172,13 +178,19 @@ def _attend(
         )
 
     # Token indices mean nothing inside a block: causality and documents become windows on ids, none of which is 0.
-    every = [_with_ids(term, queries, keys, q.device) for term in terms if isinstance(term, Placed)]
+    placed: list[Placed] = [term for term in terms if isinstance(term, Placed)]
     if causal:
-        every.append(_with_ids(Window(keys, 0), queries, keys, q.device))
+        placed.append(Window(keys, 0))
+    windows = [term for term in placed if isinstance(term, Window)]
+    every = [_with_ids(_trim(term, windows), queries, keys, q.device) for term in placed]
     if documents is not None:
         named = torch.unique(documents, return_inverse=True)[1] + 1
         every.append(Window(0, 0, Ids(named[:, keys - queries :], named)))
     moved = [replace(term, ids=inside(term.ids)) for term in every if term.ids is not None]
+    moved = [
+        replace(term, states=_take_tokens(term.states, blocks.queries)) if isinstance(term, QueryTable) else term
+        for term in moved
+    ]
     there = blocks.there if valid is None else blocks.there & _at(valid, blocks.keys)
     out = reference.attention(
         _take_tokens(q, blocks.queries),
@@ -189,8 +201,18 @@ def _attend(
         there.expand(batch, -1, -1).flatten(0, 1),
         None,
         scale,
+        softcap,
+        None if sinks is None else _take_tokens(sinks[..., None], blocks.queries)[..., 0],
     )
     return rearrange(out, "(b m) h i d -> b h (m i) d", b=batch)
+
+
+def _trim(term: Placed, windows: Sequence[Window]) -> Placed:
+    """A table of queries without the slots that windows on the same ids hide: it has a score for each of the others."""
+    for window in windows:
+        if isinstance(term, QueryTable) and window.ids is term.ids:
+            term = reference.trim(term, -window.left, window.right)
+    return term
 
 
 def _with_ids(term: AnyPlaced, queries: int, keys: int, device: torch.device) -> AnyPlaced:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -14,7 +14,7 @@ from arith.data.batch import Batch
 from arith.data.typed import write_typed
 from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
-from arith.kernels.reference import add_term, visibility
+from arith.kernels.reference import attention_weights
 from arith.model.block import Attention, LayerContext
 from arith.model.cache import Cache
 from arith.model.lookup import LookupBlock
@@ -104,14 +104,4 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
     q, k = context.encoding.rotate(q, k, context.new)
     scale, n = 1 / math.sqrt(q.shape[3]), x.shape[1]
     terms = context.encoding.terms(x, q, k, tuple(own.last(n, n) for own in context.everything), {})
-    # Grouped-query attention: each of the g key heads serves h / g query heads, neighbours of each other.
-    k = repeat(k, "b g k d -> b (g copies) k d", copies=layer.heads // layer.key_heads)
-    scores = (q * scale) @ k.transpose(-1, -2)
-    for term in terms:
-        scores = add_term(term, scores, q, scale)
-    visible = visibility(n, n, terms, True, None, None, x.device)
-    if visible is None:  # of a single token
-        return scores.softmax(-1)
-    # A query that sees nothing gets equal weights from the softmax: the product makes them 0.
-    weights: Tensor = scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(-1) * visible
-    return weights
+    return attention_weights(q, k, terms, True, None, None, scale)

@@ -243,7 +243,7 @@ def _score_terms(
     scores = torch.full((1, HEADS, n, n), before, dtype=torch.float64)
     terms = composed.at(0).terms(content, vectors, vectors, positions, {})
     for term in terms:
-        scores = add_term(term, scores, vectors, scale=(WIDTH // HEADS) ** -0.5)
+        scores = add_term(term, scores)
     visible = visibility(n, n, terms, True, None, None, scores.device)
     assert visible is not None
     if composed.lanes:

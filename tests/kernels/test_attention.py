@@ -1,11 +1,13 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
 
+from arith.kernels import reference
 from arith.kernels.attention import attention
-from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
+from arith.kernels.terms import Decay, DistanceTable, Ids, PairTable, QueryTable, ScoreMod, Term, Window
 
 B, H, N, D = 2, 4, 7, 8
 
@@ -49,11 +51,11 @@ def naive(
                                 hidden |= not (unplaced or -left <= other - own <= right)
                             case Decay(cumulative):
                                 score += float(cumulative[b, h, i + N - queries] - cumulative[b, h, j])
-                            case KeyTable(values):
-                                r = (values.shape[1] - 1) // 2
-                                if not unplaced:
-                                    slot = max(-r, min(r, other - own)) + r
-                                    score += float(q[b, h, i] @ values[h, slot]) / math.sqrt(D)
+                            case QueryTable(states, values, first, ends):
+                                slot = other - own - first
+                                nearest = max(0, min(values.shape[1] - 1, slot))
+                                if not unplaced and (ends or slot == nearest):
+                                    score += float(states[b, h, i] @ values[h if len(values) > 1 else 0, nearest])
                             case ScoreMod(_):
                                 score = 2 * score
                     scores.append(-math.inf if hidden else score)
@@ -74,7 +76,8 @@ def terms_named(name: str, places: Ids) -> tuple[Term, ...]:
         "pair": PairTable(random(H, 9, 9), places),
         "window": Window(1, 1, places),
         "decay": Decay(random(B, H, N).cumsum(-1)),
-        "key": KeyTable(random(H, 2 * 2 + 1, D), places),
+        "query": QueryTable(random(B, H, places.q.shape[1], 3), random(1, 4, 3), -2, False, places),
+        "ends": QueryTable(random(B, H, places.q.shape[1], 3), random(H, 4, 3), -1, True, places),
         "mod": ScoreMod(lambda scores: 2 * scores),
     }
     return tuple(every[part] for part in name.split("+"))
@@ -83,7 +86,7 @@ def terms_named(name: str, places: Ids) -> tuple[Term, ...]:
 @pytest.mark.parametrize("queries", [N, 3, 1])
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize(
-    "name", ["distance", "pair", "window", "decay", "key", "mod", "distance+window", "pair+mod+decay"]
+    "name", ["distance", "pair", "window", "decay", "query", "ends", "mod", "distance+window", "pair+mod+decay"]
 )
 def test_terms_are_what_they_are_defined_as(name: str, causal: bool, queries: int) -> None:
     q, k, v = tensors(queries)
@@ -93,12 +96,12 @@ def test_terms_are_what_they_are_defined_as(name: str, causal: bool, queries: in
     torch.testing.assert_close(attention(q, k, v, terms=terms, causal=causal), expected)
 
 
-@pytest.mark.parametrize("term", ["distance", "window", "pair", "key"])
+@pytest.mark.parametrize("term", ["distance", "window", "pair", "query", "ends"])
 def test_missing_ids_mean_token_index(term: str) -> None:
     q, k, v = tensors(3)
     index = torch.arange(1, N + 1)[None]
     given = attention(q, k, v, terms=terms_named(term, Ids(index[:, -3:], index)))
-    meant = attention(q, k, v, terms=[type(t)(**{**vars(t), "ids": None}) for t in terms_named(term, ids())])
+    meant = attention(q, k, v, terms=[type(t)(**{**vars(t), "ids": None}) for t in terms_named(term, ids(3))])
     torch.testing.assert_close(given, meant)
 
 
@@ -206,3 +209,79 @@ def test_dropped_weights_are_none_and_the_others_grow() -> None:
     assert 0.3 < float(kept.sum() / (weights > 0).sum()) < 0.7
     with pytest.raises(ValueError, match="weights are dropped in plain torch"):
         attention(q, k, k, dropout=0.5, backend="triton")
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("each", [(H,), (B, H, 3)])
+@pytest.mark.parametrize("name", ["distance", "distance+window"])
+def test_a_sink_is_a_key_without_a_value(name: str, each: tuple[int, ...]) -> None:
+    q, k, v = tensors(3)
+    terms, sinks = terms_named(name, ids(3)), drawn(*each).requires_grad_()
+    found = attention(q, k, v, terms=terms, sinks=sinks)
+    # The sum of the other exponentials grows by the sink's.
+    weights = reference.attention_weights(q, k, terms, True, None, None, 1 / math.sqrt(D))
+    scores = (q / math.sqrt(D)) @ k.transpose(-1, -2)
+    for term in terms:
+        scores = reference.add_term(term, scores)
+    seen = reference.visibility(3, N, terms, True, None, None, q.device)
+    assert seen is not None
+    logsum = scores.masked_fill(~seen, -math.inf).logsumexp(-1)
+    each_query = sinks.expand(B, 3, H).transpose(1, 2) if sinks.dim() == 1 else sinks
+    expected = (weights @ v) * (logsum - each_query).sigmoid()[..., None]
+    torch.testing.assert_close(found, expected)
+    (ours,), (theirs,) = (
+        torch.autograd.grad(out.square().sum(), sinks, retain_graph=True) for out in (found, expected)
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_query_that_sees_no_key_gives_zeros_beside_a_sink() -> None:
+    q, k, v = tensors()
+    valid = torch.ones(B, N, dtype=torch.bool)
+    valid[:, 0] = False
+    out = attention(q, k, v, valid=valid, sinks=drawn(H))
+    assert bool((out[:, :, 0] == 0).all())
+    assert bool((out[:, :, 1:] != 0).all())
+
+
+def test_a_cap_bends_the_products_and_leaves_terms_alone() -> None:
+    q, k, v = tensors()
+    terms = terms_named("distance", ids())
+    products = (q / math.sqrt(D)) @ k.transpose(-1, -2)
+    seen = torch.ones(N, N, dtype=torch.bool).tril()
+    scores = reference.add_term(terms[0], 0.5 * (products / 0.5).tanh()).masked_fill(~seen, -math.inf)
+    torch.testing.assert_close(attention(q, k, v, terms=terms, softcap=0.5), scores.softmax(-1) @ v)
+
+
+@pytest.mark.parametrize("rows", [1, B])
+def test_each_query_can_have_a_scale(rows: int) -> None:
+    q, k, v = tensors(3)
+    terms, scale = terms_named("distance", ids(3)), drawn(rows, 3)
+    expected = attention(q * scale[:, None, :, None], k, v, terms=terms, scale=1.0)
+    torch.testing.assert_close(attention(q, k, v, terms=terms, scale=scale), expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"scale": torch.ones(B, 2)}, "one for each of 2 x 7 queries"),
+        ({"softcap": 0.0}, "above 0"),
+        ({"softcap": -1.0}, "above 0"),
+        ({"softcap": math.nan}, "above 0"),
+        ({"sinks": torch.ones(H + 1)}, "each of 4 heads"),
+        ({"sinks": torch.ones(B, H)}, "each of 4 heads"),
+        ({"terms": [QueryTable(torch.ones(B, H + 1, N, 3), torch.ones(1, 4, 3), -3)]}, "4 heads and 7 queries"),
+        ({"terms": [QueryTable(torch.ones(1, H, N, 3), torch.ones(1, 4, 3), -3)]}, "2 samples"),
+        ({"terms": [QueryTable(torch.ones(B, H, N, 3), torch.ones(1, 4, 2), -3)]}, "as wide as they are"),
+        ({"terms": [QueryTable(torch.ones(B, H, N, 3), torch.ones(2, 4, 3), -3)]}, "each of 4 heads"),
+        ({"terms": [QueryTable(torch.ones(B, H, N, 3), torch.ones(1, 0, 3), 0)]}, "1 slot or more"),
+        ({"terms": [QueryTable(torch.ones(B, H, N, 0), torch.ones(1, 4, 0), 0)]}, "1 wide or more"),
+    ],
+)
+def test_what_does_not_belong_to_the_queries_is_refused(wrong: dict[str, Any], why: str) -> None:
+    q, k, v = tensors()
+    with pytest.raises(ValueError, match=why):
+        attention(q, k, v, **wrong)

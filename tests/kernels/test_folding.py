@@ -9,7 +9,7 @@ from arith.kernels import long_op
 from arith.kernels.attention import attention
 from arith.kernels.folding import fold, fold_long
 from arith.kernels.routing import choose_kernel, drop_token_ids
-from arith.kernels.terms import DistanceTable, Ids, KeyTable, PairTable, Term, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 RADIUS = 30
 ORIGINS = {"fixed": torch.tensor([[0]]), "random": torch.tensor([[4], [61]])}
@@ -53,7 +53,10 @@ def test_by_token_and_by_id_are_the_same_numbers(queries: int, keys: int, origin
 
 def test_only_what_looks_at_distances_loses_its_ids() -> None:
     ids = ids_of("random", 9, 9)
-    tables: list[Term] = [DistanceTable(torch.zeros(1, 4), ids), KeyTable(torch.zeros(1, 3, 4), ids)]
+    tables: list[Term] = [
+        DistanceTable(torch.zeros(1, 4), ids),
+        QueryTable(torch.zeros(2, 1, 9, 4), torch.zeros(1, 3, 4), -1, ids=ids),
+    ]
     assert all(getattr(term, "ids", ids) is None for term in drop_token_ids([*tables, Window(1, 1, ids)]))
     pairs = PairTable(torch.zeros(1, 80, 80), ids)
     others: list[Term] = [pairs, Window(1, 1, Ids(ids.q, ids.k)), Window(1, 1)]

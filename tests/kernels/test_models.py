@@ -32,8 +32,8 @@ FUSED = (
     "(t5+kerple)@randomized:span=64", "alibi+relative@coupled", "learned@abacus+rope@segments",
 )  # fmt: skip
 PLAIN = {
-    "shaw": "KeyTable",
-    "transformer-xl": "KeyTable",
+    "shaw": "QueryTable",
+    "transformer-xl": "QueryTable",
     "cope": "ScoreMod",
     "dape": "ScoreMod",
     "forgetting": "Decay",

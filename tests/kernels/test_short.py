@@ -20,7 +20,7 @@ from arith.kernels import attention as op
 from arith.kernels import routing, short_op
 from arith.kernels.attention import attention
 from arith.kernels.gathering import gather_op
-from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, ScoreMod, Term, Window
+from arith.kernels.terms import Decay, DistanceTable, Ids, PairTable, QueryTable, ScoreMod, Term, Window
 
 CPU = torch.device("cpu")
 ALL = ("alibi", "table", "pair", "window", "ids", "id-window")
@@ -360,7 +360,7 @@ def q_of(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         ((), 8, 130, "head widths up to 128"),
         ((), 128, 128, "more than 64 tokens with heads wider than 64, in 32 bits"),
         ((Decay(torch.zeros(2, 2, 8)),), 8, 16, "Decay runs in plain torch"),
-        ((KeyTable(torch.zeros(2, 3, 16)),), 8, 16, "KeyTable runs in plain torch"),
+        ((QueryTable(torch.zeros(2, 2, 8, 4), torch.zeros(2, 3, 4), -1),), 8, 16, "QueryTable runs in plain torch"),
         ((ScoreMod(lambda scores: scores),), 8, 16, "ScoreMod runs in plain torch"),
         ((Window(-1, 3),), 8, 16, "leaves out the token itself"),
         ((PairTable(torch.zeros(2, 9, 9), Ids(torch.ones(2, 8), torch.ones(2, 8))),), 8, 16, "by pairs of ids"),

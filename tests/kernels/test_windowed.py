@@ -1,12 +1,14 @@
 """Attention behind narrow windows: the reference's numbers, at a cost that grows with the tokens."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from arith.kernels import windowed
 from arith.kernels.attention import attention
 from arith.kernels.routing import route
-from arith.kernels.terms import Decay, DistanceTable, Ids, KeyTable, PairTable, Term, Window
+from arith.kernels.terms import Decay, DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 N = 300
 FLOAT = torch.float64
@@ -52,6 +54,8 @@ def compare(
     q = drawn(rows, 2, queries, 4, seed=1).requires_grad_()
     k, v = (drawn(rows, groups, keys, 4, seed=seed).requires_grad_() for seed in (2, 3))
     learned = [term.values for term in terms if not isinstance(term, Window | Decay)]  # type: ignore[union-attr]
+    terms = tuple(replace(t, states=t.states[:, :, -queries:]) if isinstance(t, QueryTable) else t for t in terms)
+    learned += [term.states for term in terms if isinstance(term, QueryTable)]
     inputs = [q, k, v, *learned]
     found = []
     for backend in ("auto", "reference"):
@@ -64,7 +68,9 @@ def compare(
 def tables(ids: Ids | None) -> tuple[Term, ...]:
     return (
         DistanceTable(drawn(2, 8, seed=5).requires_grad_(), ids),
-        KeyTable(drawn(2, 5, 4, seed=6).requires_grad_(), ids),
+        QueryTable(
+            drawn(2, 2, 400, 3, seed=8).requires_grad_(), drawn(2, 9, 3, seed=6).requires_grad_(), -4, True, ids
+        ),
         PairTable(drawn(2, N + 10, N + 10, seed=7).requires_grad_(), ids),
     )
 
@@ -88,6 +94,32 @@ def test_windows_on_ids(unplaced: int, asked: int | None, causal: bool, pairs: l
     compare((Window(1, 1, ids), *tables(ids)[:2], *tables(None)[:1]), queries, n, causal=causal)
     if queries > 8 * unplaced:
         assert sum(pairs[:-1]) < pairs[-1] / windowed.GAIN
+
+
+def test_scales_caps_and_sinks_go_with_the_queries() -> None:
+    placed = coupled_ids(2, 100, 1)
+    n = placed.shape[1]
+    ids = Ids(placed, placed)
+    sinks, scale = drawn(2, 2, n, seed=8), drawn(2, n, seed=9).abs()
+    compare((Window(1, 1, ids), *tables(ids)[:2]), n, n, sinks=sinks, scale=scale, softcap=0.7)
+    compare(
+        (Window(1, 1, Ids(placed[:, -1:], placed)),), 1, n, sinks=sinks[:, :, -1:], scale=scale[:, -1:], softcap=0.7
+    )
+
+
+def test_slots_that_windows_hide_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    add = windowed.reference.add_term
+
+    def counting(term: Term, scores: torch.Tensor) -> torch.Tensor:
+        asked.extend([term.values.shape[1]] if isinstance(term, QueryTable) else [])
+        return add(term, scores)
+
+    monkeypatch.setattr(windowed.reference, "add_term", counting)
+    x = drawn(1, 1, N, 4)
+    table = QueryTable(drawn(1, 1, N, 3), drawn(1, 1000, 3), first=-999)
+    attention(x, x, x, terms=(table, Window(5, 0)))
+    assert asked == [6]
 
 
 def test_rows_with_more_and_less_padding() -> None:
