@@ -53,6 +53,10 @@ ENCODINGS = Catalogue(
             "a random vector for each id, at the input, in every layer or in queries and keys",
         ),
         "relative": ("arith.encodings.relative:Relative", "a learned score for each small distance"),
+        "relative-logits": (
+            "arith.encodings.relative_logits:RelativeLogits",
+            "a score for each distance, which each token mixes of a few learned profiles",
+        ),
         "rope": ("arith.encodings.rope:RoPE", "queries and keys rotated by angles that grow with the position"),
         "rope-interpolated": (
             "arith.encodings.rope_scaled:Interpolated",

@@ -5,6 +5,7 @@ Long, as the five share their reference formulas.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +16,10 @@ from arith.encodings.biases import ALiBi
 from arith.encodings.cope import CoPE
 from arith.encodings.dape import DAPE
 from arith.encodings.forgetting import Forgetting
+from arith.encodings.relative_logits import RelativeLogits
 from arith.encodings.shaw import Shaw
 from arith.encodings.transformer_xl import TransformerXL
+from arith.kernels import reference
 from arith.kernels.attention import attention
 from arith.kernels.terms import Decay, ScoreMod
 
@@ -28,6 +31,8 @@ PLACES = {
 }
 MAKE: dict[str, Callable[[], Encoding]] = {
     "shaw": lambda: Shaw(H, D, LAYERS, radius=3),
+    "relative-logits": lambda: RelativeLogits(W, H, LAYERS, extent=4, rank=3),
+    "relative-logits:ahead=2": lambda: RelativeLogits(W, H, LAYERS, extent=3, ahead=2, rank=3, clip=0.7, floor=4),
     "transformer-xl": lambda: TransformerXL(W, H, LAYERS, highest=12),
     "transformer-xl:farthest=3": lambda: TransformerXL(W, H, LAYERS, highest=12, farthest=3),
     "cope": lambda: CoPE(D, LAYERS, farthest=3),
@@ -73,6 +78,19 @@ def shaw(own: dict[str, Tensor], places: Tensor, b: int, h: int, i: int, j: int)
         return dot(b, h, i, j)
     key = K[b, h, j] + own["table"][h, max(-3, min(3, k - q)) + 3]
     return float(Q[b, h, i] @ key) / math.sqrt(D)
+
+
+def relative_logits(extent: int, ahead: int, clip: float, floor: int) -> Callable[..., float]:
+    def score(own: dict[str, Tensor], places: Tensor, b: int, h: int, i: int, j: int) -> float:
+        q, k = int(places[b, i]), int(places[b, j])
+        tau = 1 + 0.1 * math.log(max(q / floor, 1))
+        if q == 0 or k == 0 or not -ahead <= q - k < extent:
+            return dot(b, h, i, j) * tau
+        r = own["mix.weight"][h * 3 : (h + 1) * 3] @ X[b, i]
+        r = r * min(1.0, clip / (float(r.norm()) + 1e-6))
+        return (dot(b, h, i, j) + float(r @ own["profiles"][k - q + extent - 1])) * tau
+
+    return score
 
 
 def transformer_xl(farthest: int) -> Callable[..., float]:
@@ -126,6 +144,8 @@ def dape(base: str) -> Callable[..., float]:
 
 SCORES: dict[str, Callable[..., float]] = {
     "shaw": shaw,
+    "relative-logits": relative_logits(4, 0, math.inf, 1000),
+    "relative-logits:ahead=2": relative_logits(3, 2, 0.7, 4),
     "transformer-xl": transformer_xl(12),
     "transformer-xl:farthest=3": transformer_xl(3),
     "cope": cope,
@@ -186,6 +206,55 @@ def test_shaw_is_that_of_wav2vec2_bert() -> None:
     terms = ours.at(0).terms(X, heads, heads, positions, {})
     found = attention(heads, heads, heads, terms=terms).transpose(1, 2).reshape(B, N, W)
     torch.testing.assert_close(found, theirs(X, attention_mask=hidden)[0], rtol=1e-6, atol=1e-12)
+
+
+def test_relative_logits_are_those_of_inkling() -> None:
+    transformers = pytest.importorskip("transformers.models.inkling.modeling_inkling")
+    theirs = transformers.InklingRelativeLogits(d_rel=3, rel_extent=4).double()
+    encoding = made("relative-logits")
+    own = named(encoding)
+    theirs.proj.data = own["profiles"].flip(0).T  # theirs are in the order of q - k
+    states = (X @ own["mix.weight"].T).view(B, N, H, 3)
+    expected = theirs(states, torch.arange(N), torch.arange(N))
+    torch.testing.assert_close(bias_of(encoding), expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("floor", [None, 4])
+def test_limited_relative_logits_are_those_of_inkling_2(floor: int | None) -> None:
+    transformers = pytest.importorskip("transformers.models.inkling2.modeling_inkling2")
+    config = transformers.Inkling2TextConfig(
+        hidden_size=W, d_rel=3, rel_l2_clip_threshold=0.7, log_scaling_n_floor=floor or 4, log_scaling_alpha=0.1
+    )
+    theirs = transformers.Inkling2RelativePositionBias(config, H, 4, log_scaling=floor is not None).double()
+    ours = RelativeLogits(W, H, 1, extent=4, rank=3, clip=0.7, floor=floor).double()
+    nn.init.normal_(theirs.norm.scale)
+    # Their scale of the states is part of our map.
+    ours.at(0).mix.weight.data = theirs.linear.weight * theirs.norm.scale.flatten()[:, None]
+    ours.at(0).profiles.data = nn.init.normal_(theirs.proj).detach().T.flip(0)
+    distance = torch.arange(N)[:, None] - torch.arange(N)
+    expected = theirs(X, distance, torch.arange(N)[None])
+    # They compute the states in 32 bits.
+    torch.testing.assert_close(bias_of(ours, 0), expected, rtol=1e-6, atol=1e-6)
+
+
+def bias_of(encoding: Encoding, layer: int = 1) -> Tensor:
+    ids = PLACES["sequential"][None]
+    (term,) = encoding.at(layer).terms(X, Q, K, Positions(ids, ids), {})
+    return reference.add_term(term, torch.zeros(B, H, N, N, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"extent": 0}, {"rank": 0}, {"ahead": -1}, {"std": -1.0}, {"clip": 0.0}, {"floor": 0}]
+)
+def test_relative_logits_without_a_slot_a_profile_or_a_limit_are_refused(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name}={wrong[name]}"):
+        RelativeLogits(W, H, 1, **wrong)
+
+
+def test_a_floor_asks_how_large_ids_are() -> None:
+    assert RelativeLogits(W, H, 1).relative
+    assert not RelativeLogits(W, H, 1, floor=9).relative
 
 
 def test_transformer_xl_is_that_of_xlnet() -> None:

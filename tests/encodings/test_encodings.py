@@ -64,6 +64,8 @@ SPECS = [
     "kerple:kind=power@abacus+hard-alibi:masked=3",
     "fire:shared=true@abacus:origin=random,span=5",
     "shaw:radius=2@coupled",
+    "relative-logits:extent=3,ahead=2,rank=4,clip=0.5@coupled",
+    "relative-logits:extent=5,floor=3+rope",
     "transformer-xl:farthest=4@coupled",
     "dape:base=alibi@abacus",
     "rope+forgetting",

@@ -32,6 +32,7 @@ FUSED = (
     "(t5+kerple)@randomized:span=64", "alibi+relative@coupled", "learned@abacus+rope@segments",
 )  # fmt: skip
 PLAIN = {
+    "relative-logits": "QueryTable",
     "shaw": "QueryTable",
     "transformer-xl": "QueryTable",
     "cope": "ScoreMod",

@@ -101,6 +101,7 @@ def test_mistakes_are_named(text: str, message: str) -> None:
         "rope+forgetting",  # gates see the layer's input, not the queries
         "rope+dape",
         "shaw+transformer-xl",
+        "relative-logits+rope",  # mixed from the layer's input
         "cope+window:left=2",  # on ids that rise, what lies between two visible tokens is visible
         "sinusoidal@tags",
         "learned@sequential:origin=cyclic",

@@ -33,7 +33,9 @@ def test_maps_of_lookups_and_above_the_prompt(prompt_layers: int | None) -> None
         torch.testing.assert_close(own[:, 6:].sum(-1), torch.ones(4, 6))
 
 
-@pytest.mark.parametrize("encoding", ["rope", "t5@coupled", "coupled-window", "fire", "cope", "forgetting", "shaw"])
+@pytest.mark.parametrize(
+    "encoding", ["rope", "t5@coupled", "coupled-window", "fire", "cope", "forgetting", "shaw", "relative-logits"]
+)
 def test_maps_are_what_the_model_weighs_its_values_with(encoding: str) -> None:
     experiment = untrained(encoding, model={"layers": 2, "key_heads": 2, "loops": 2})
     model = experiment.model().eval()

@@ -90,7 +90,7 @@ def test_a_new_encoding_is_drawn_from_what_it_does(monkeypatch: pytest.MonkeyPat
 
 def test_captions_say_what_depends_on_the_content() -> None:
     told = {name for name in NAMES if "depend on the content" in caption(demonstrate(name))}
-    assert told == {"cope", "dape", "forgetting", "shaw", "transformer-xl"}
+    assert told == {"cope", "dape", "forgetting", "relative-logits", "shaw", "transformer-xl"}
 
 
 def test_captions_tell_what_is_an_example() -> None:
