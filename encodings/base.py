@@ -128,6 +128,7 @@ class Encoding(LayerEncoding):
         counts_tokens: whether its terms count the tokens between a query and a key.
         hides_keys: whether it masks some keys.
         looks_up: whether the first layer does not attend: each token takes one other, which this encoding chooses.
+        in_layers: the layers that it acts in, from 0 on; None: all.
     """
 
     reach: int | None = None
@@ -140,6 +141,12 @@ class Encoding(LayerEncoding):
     counts_tokens: bool = False
     hides_keys: bool = False
     looks_up: bool = False
+    in_layers: tuple[int, ...] | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        return type(self).__name__
 
     def embed(self, x: Float[Tensor, "b n w"], positions: Positions) -> Float[Tensor, "b n w"]:
         """Once, at the input."""

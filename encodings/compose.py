@@ -69,7 +69,7 @@ class Composed(nn.Module):
             highest = scheme.highest(tokens, digits)
             if encoding.reach is not None and highest > encoding.reach:
                 raise ValueError(
-                    f"{type(encoding).__name__} has position ids up to {encoding.reach}. Sequences of {tokens} tokens "
+                    f"{encoding.title} has position ids up to {encoding.reach}. Sequences of {tokens} tokens "
                     f"with numbers of {digits} digits need {highest} on {type(scheme).__name__} positions"
                 )
 

@@ -8,7 +8,7 @@ from arith.encodings.positions import Scheme
 
 def check_on(encoding: Encoding, scheme: Scheme) -> None:
     """Raise a ValueError with the reason if an encoding cannot use the ids of a scheme."""
-    own, ids = type(encoding).__name__, type(scheme).__name__
+    own, ids = encoding.title, type(scheme).__name__
     if encoding.levels > scheme.levels:
         raise ValueError(
             f"{own} uses {encoding.levels} levels of ids, and {ids} positions have {scheme.levels}. "
@@ -30,21 +30,28 @@ def check_on(encoding: Encoding, scheme: Scheme) -> None:
 
 def check_together(parts: Sequence[tuple[Encoding, Scheme]]) -> None:
     """Raise a ValueError with the reason if encodings spoil one another."""
-    encodings = [encoding for encoding, _ in parts]
-    turning = [encoding for encoding in encodings if encoding.turns_queries]
-    reading = [encoding for encoding in encodings if encoding.reads_queries]
-    if turning and reading:
-        one, other = type(turning[0]).__name__, type(reading[0]).__name__
+    for one, scheme in parts:
+        for other, _ in parts:
+            if _share_a_layer(one, other):
+                _check_pair(one, scheme, other)
+
+
+def _share_a_layer(one: Encoding, other: Encoding) -> bool:
+    if one.in_layers is None or other.in_layers is None:
+        return True
+    return not set(one.in_layers).isdisjoint(other.in_layers)
+
+
+def _check_pair(one: Encoding, scheme: Scheme, other: Encoding) -> None:
+    name, others = one.title, other.title
+    if one.turns_queries and other.reads_queries:
         raise ValueError(
-            f"{one} turns queries by their positions and {other} meets the turned ones: its scores would depend on "
-            f"where a query stands and not on distances. Leave one of the two out; biases such as t5, and forgetting, "
-            f"go with rotations"
+            f"{name} turns queries by their positions and {others} meets the turned ones: its scores would depend on "
+            f"where a query stands and not on distances. Leave one of the two out, or put them in layers of their own; "
+            f"biases such as t5, and forgetting, go with rotations"
         )
-    hiding = [encoding for encoding, scheme in parts if encoding.hides_keys and scheme.structure_aware]
-    counting = [encoding for encoding in encodings if encoding.counts_tokens]
-    if hiding and counting:
-        one, other = type(counting[0]).__name__, type(hiding[0]).__name__
+    if one.hides_keys and scheme.structure_aware and other.counts_tokens:
         raise ValueError(
-            f"{one} counts the tokens between a query and a key, those too that {other} hides on ids that do not rise "
-            f"with the tokens. Leave one of the two out, or put {other} on sequential ids"
+            f"{others} counts the tokens between a query and a key, those too that {name} hides on ids that do not "
+            f"rise with the tokens. Leave one of the two out, or put {name} on sequential ids"
         )

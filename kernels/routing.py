@@ -115,12 +115,12 @@ def drop_token_ids(terms: Sequence[Term]) -> tuple[Term, ...]:
     (Window(left=1, right=0, ids=None),)
     """
     # A flag says it, not the ids: to look at these would wait for the device.
-    return tuple(
-        replace(term, ids=None)
-        if isinstance(term, DistanceTable | Window | QueryTable) and term.ids is not None and term.ids.indexes_tokens
-        else term
-        for term in terms
-    )
+    found: list[Term] = []
+    for term in terms:
+        if isinstance(term, DistanceTable | QueryTable | Window) and term.ids is not None:
+            term = replace(term, ids=None) if term.ids.indexes_tokens else term
+        found.append(term)
+    return tuple(found)
 
 
 def _obstacle(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interpreted: bool) -> str | None:

@@ -10,6 +10,7 @@ from arith.catalogue.settings import construct, errors_about
 from arith.catalogue.spec import SEQUENTIAL, Named, PartSpec, parse
 from arith.encodings.base import Encoding
 from arith.encodings.compose import Composed, Part
+from arith.encodings.in_layers import InLayers
 from arith.encodings.positions import Scheme
 from arith.errors import UsageError
 
@@ -112,6 +113,10 @@ def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
     with errors_about(part):
         highest = scheme.highest(facts["tokens"], facts["digits"])
     facts = dict(facts) | {"highest": highest, "levels": scheme.levels, "resolution": scheme.resolution}
+    if part.layers is not None:
+        if part.layers[-1] >= facts["layers"]:
+            raise UsageError(f"'{part}': the model's layers are 0 to {facts['layers'] - 1}, got {part.layers[-1]}")
+        facts["layers"] = len(part.layers)
 
     def build() -> Encoding:
         built = construct(make, part.encoding, "encoding", facts, GIVEN)
@@ -120,7 +125,8 @@ def _part(part: PartSpec, facts: Mapping[str, int]) -> Part:
                 f"encoding '{part.encoding.name}' is a {type(built).__name__}. Derive its class from "
                 f"arith.encodings.base.Encoding"
             )
-        return built
+        with errors_about(part):
+            return built if part.layers is None else InLayers(built, part.layers)
 
     # Built twice: first without memory, so that every refusal comes before gigabytes are allocated and random numbers
     # are drawn.

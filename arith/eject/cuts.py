@@ -102,7 +102,11 @@ def _cut_backends(piece: Piece, inside: Source) -> Iterator[Edit]:
         node for node in function.body if "route" in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     )
     first, last = inside.lines(routed.lineno, function.end_lineno or function.lineno)
-    yield first, last, b"    return plain_attention(q, k, v, terms, causal, valid, documents, scale, dropout)\n"
+    yield (
+        first,
+        last,
+        b"    return plain_attention(q, k, v, terms, causal, valid, documents, scale, softcap, sinks, dropout)\n",
+    )
 
 
 def drop_broken_examples(file: str) -> str:

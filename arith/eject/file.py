@@ -15,6 +15,7 @@ from arith.catalogue.spec import Named, PartSpec, parse
 from arith.eject.bundle import WIDTH, Bundle
 from arith.eject.cuts import OP_MODULE, choose_cuts, drop_broken_examples
 from arith.eject.sources import Global, Import, module_of
+from arith.encodings.in_layers import InLayers
 from arith.errors import UsageError
 from arith.kernels.terms import Term, Window
 
@@ -44,7 +45,7 @@ PREFERRED: dict[Global, str] = {
 INDENT = 4
 LONGEST_NAME = 31  # of an identifier, with 5 characters of a hash at its end if the text is longer
 # The shape of the model with which a text is tried, and of the file's demonstration.
-TRIED = {"width": 64, "heads": 4, "layers": 1, "tokens": 64, "digits": 8}
+TRIED = {"width": 64, "heads": 4, "layers": 2, "tokens": 64, "digits": 8}
 
 
 def eject(text: str, kernel: bool = False) -> str:
@@ -64,7 +65,8 @@ def eject(text: str, kernel: bool = False) -> str:
     parts = parse(text)
     encodings = [ENCODINGS.load(part.encoding.name) for part in parts]
     schemes = [SCHEMES.load(part.scheme.name) for part in parts]
-    named = [(module_of(thing), thing.__name__) for thing in dict.fromkeys((*encodings, *schemes))]
+    hybrid = [InLayers] if any(part.layers is not None for part in parts) else []
+    named = [(module_of(thing), thing.__name__) for thing in dict.fromkeys((*encodings, *schemes, *hybrid))]
     # Attention first, then positions, then what the text names: a reader meets what is used before what uses it.
     roots = [OP, *([] if kernel else [REFERENCE]), *ALWAYS, *named]
     unused = frozenset[str]()
@@ -106,13 +108,15 @@ def identifier(text: str) -> str:
 
 def _complete(text: str) -> str:
     """The same, or the gallery's example of a bare name that cannot be without settings."""
+    enough = max(TRIED["layers"], *(1 + part.layers[-1] for part in parse(text) if part.layers is not None), 0)
+    tried = TRIED | {"layers": enough}
     try:
-        encoding(text, **TRIED)
+        encoding(text, **tried)
     except UsageError:
         if text not in ENCODINGS.names() or example(text) == text:
             raise
         text = example(text)
-        encoding(text, **TRIED)
+        encoding(text, **tried)
     return text
 
 
@@ -122,8 +126,8 @@ def _header(text: str, kernel: bool) -> str:
     if any(len(line) > WIDTH for line in meaning.splitlines()):
         meaning = f"\n    {text} =\n        " + resolved.replace("+", "\n        +") + "\n"
     needs = "torch and triton" if kernel else "torch alone"
-    # A shell would read parentheses as its own.
-    command = f"arith eject '{text}'" if re.search(r"[()]", text) else f"arith eject {text}"
+    # A shell would read parentheses and brackets as its own.
+    command = f"arith eject '{text}'" if re.search(r"[()\[\]]", text) else f"arith eject {text}"
     origin = (
         f"Made by `{command}{' --kernel' if kernel else ''}` of arith {arith.__version__}. It needs {needs}. Licence: "
         f"Apache-2.0, https://www.apache.org/licenses/LICENSE-2.0. Run as a program it shows the ids of an addition."
@@ -160,8 +164,13 @@ def _factory(parts: tuple[PartSpec, ...], bundle: Bundle) -> str:
         lines += _statement(f"{variable} = {name}(", arguments, ")")
     for part, variable in encodings.items():
         facts = _facts(schemes[part.scheme])
+        if part.layers is not None:
+            facts["layers"] = str(len(part.layers))
         name, arguments = _call(ENCODINGS.load(part.encoding.name), part.encoding, "encoding", bundle, facts)
         lines += _statement(f"{variable} = {name}(", arguments, ")")
+        if part.layers is not None:
+            hybrid = bundle.names[module_of(InLayers), InLayers.__name__]
+            lines.append(f"{variable} = {hybrid}({variable}, {part.layers})")
     pairs = [f"Part({encodings[part]}, {schemes[part.scheme]})" for part in parts]
     lines += _statement("return Composed([", pairs, "])")
     body = "\n".join(f"    {line}" for line in lines)

@@ -66,6 +66,9 @@ SPECS = [
     "shaw:radius=2@coupled",
     "relative-logits:extent=3,ahead=2,rank=4,clip=0.5@coupled",
     "relative-logits:extent=5,floor=3+rope",
+    "rope[0]+nope[1]",
+    "shaw[1]+rope[0]+relative@coupled[0,1]",
+    "forgetting[1]+window:left=3@abacus[0]",
     "transformer-xl:farthest=4@coupled",
     "dape:base=alibi@abacus",
     "rope+forgetting",
@@ -281,7 +284,7 @@ def test_two_instances_share_no_state(spec: str) -> None:
 RELATIVE = [
     spec
     for spec in SPECS
-    if all(part.relative for part, _ in arith.encoding(spec, width=32, heads=4, layers=1, tokens=40).encodings())
+    if all(part.relative for part, _ in arith.encoding(spec, width=32, heads=4, layers=2, tokens=40).encodings())
 ]
 
 
@@ -321,7 +324,7 @@ def test_compositions_of_relative_encodings_do_not_change_when_all_ids_are_shift
 def test_half_precision_tells_large_ids_apart(spec: str, cast: str) -> None:
     """In bfloat16 1999 and 2000 are one. Compared with float32 on the same rounded parameters."""
     torch.manual_seed(0)
-    exact = arith.encoding(spec, width=32, heads=4, layers=1, tokens=2048, digits=99)
+    exact = arith.encoding(spec, width=32, heads=4, layers=2, tokens=2048, digits=99)
     for parameter in exact.parameters():
         parameter.data = nn.init.normal_(parameter.data, std=0.1).bfloat16().float()
     half = copy.deepcopy(exact)
@@ -373,7 +376,7 @@ def test_a_gpu_gives_what_the_cpu_gives_and_nobody_waits(spec: str) -> None:
 @pytest.mark.parametrize(("backend", "layers"), [("eager", 1), pytest.param("aot_eager", 2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("spec", SPECS)
 def test_no_graph_breaks(spec: str, backend: str, layers: int) -> None:
-    built, samples = model(spec, layers), batch()
+    built, samples = model(spec, 2 if "[" in spec else layers), batch()
     ids = built.encoding.full(samples.prompt, samples.tokens, samples.key, 40)
     torch.compiler.reset()  # or earlier encodings use up the limit of recompilations
     compiled = torch.compile(built, backend=backend, fullgraph=True)
@@ -393,7 +396,7 @@ def test_half_precision_stays_close(spec: str) -> None:
 def test_each_part_acts_by_the_ids_of_its_own_scheme() -> None:
     """Against the parts, applied by hand."""
     spec = "learned@abacus+rope@segments+random-embedding:at=hidden@tags+t5"
-    encoding, samples = model(spec, layers=1).encoding, batch()
+    encoding, samples = model(spec, layers=2).encoding, batch()
     schemes = [Abacus(digits=12), Segments(), Tags(), Sequential(40)]
     line = samples.prompt, samples.tokens, samples.key, 40
     placed = [Positions(own, own) for own in (scheme.full(*line) for scheme in schemes)]

@@ -40,8 +40,9 @@ COMPOSITIONS = [
     "fire@randomized:span=64,tested=even",
     "sinusoidal@cape:tested=fixed",
     "t5@pose:span=64+forgetting",
+    "shaw[0]+rope@coupled[1]",
 ]
-SOME = ["coupled-window", "rope", "alibi+dape"]  # of one call of the op or more, each kind
+SOME = ["coupled-window", "rope", "alibi+dape", "shaw[0]+rope@coupled[1]"]  # of one call of the op or more, each kind
 
 
 def imported(text: str, folder: Path, name: str) -> ModuleType:
@@ -233,6 +234,10 @@ def test_an_encoding_of_the_users_own_is_ejected(arith: Callable[..., Result], r
     assert ran.exit_code == 0, ran.stderr
     file = imported(ran.stdout, tmp_path, "ejected_tilt")
     check_equal("test-tilt@coupled", file)
+
+
+def test_layers_beyond_those_of_the_demonstration_eject() -> None:
+    assert "InLayers(part_1, (0, 30))" in eject("rope[0,30]+t5[2]")
 
 
 def test_a_text_that_cannot_be_is_refused() -> None:
