@@ -227,3 +227,9 @@ def test_decoding_above_prompt_layers_is_what_is_judged(encoding: str, model: di
 def test_prompts_that_would_reach_further_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Experiment.of(RunConfig.of(SUMMED).with_values(values))
+
+
+def test_more_of_some_lengths_leaves_prompts_as_long_as_they_are() -> None:
+    values = {"model": {"prompt_layers": 1}, "data": {"mix": ["50% multiplication 2"]}}
+    experiment = Experiment.of(RunConfig.of(SUMMED).with_values(values))
+    assert len(set(experiment.training_data().batch(0, 64, CPU).samples.prompt_length.tolist())) == 1
