@@ -11,8 +11,20 @@ from arith.tasks.digits import Numbers
 from arith.tasks.lines import Piece
 from arith.tasks.stream import Draws
 
-# What operands are made of: a number; a string of digits; one in which no digit comes twice; one of zeros and ones.
-Alphabet = Literal["number", "string", "distinct", "bits"]
+# What operands are made of: a number; a string of digits; one in which no digit comes twice; one of digits below a
+# number, such as 2 for zeros and ones.
+Alphabet = Literal["number", "string", "distinct"] | int
+
+
+def digits_in(alphabet: Alphabet) -> int:
+    """How many digits there are to choose from.
+
+    >>> digits_in("number"), digits_in(2)
+    (10, 2)
+    """
+    return alphabet if isinstance(alphabet, int) else 10
+
+
 # How the digits of the answer follow from those of the operands: column by column, with carries.
 Operation = Literal["sum", "difference", "product"]
 

@@ -56,7 +56,7 @@ class Parity(ModularSum):
 
     modulo: int = 2
     name: ClassVar[str] = "parity"
-    alphabet: ClassVar[Alphabet] = "bits"
+    alphabet: ClassVar[Alphabet] = 2
 
     def __post_init__(self) -> None:
         if self.modulo != 2:

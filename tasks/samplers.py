@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
 
-from arith.tasks.base import Alphabet, Task, name_in_refusal, operation_of
+from arith.tasks.base import Alphabet, Task, digits_in, name_in_refusal, operation_of
 from arith.tasks.digits import significant_lengths
 from arith.tasks.stream import BLOCK, Stream, scale
 
@@ -211,7 +211,7 @@ def random_digits(
         digits = order[..., :width].astype(np.uint8)
     else:
         halves = stream.halves((*lengths.shape, width))
-        digits = scale(halves, 2 if alphabet == "bits" else 10).astype(np.uint8)
+        digits = scale(halves, digits_in(alphabet)).astype(np.uint8)
     if alphabet == "number":
         _lead_without_zero(digits, halves, lengths)
     if (lengths < width).any():

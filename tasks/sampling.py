@@ -15,14 +15,14 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
 
-from arith.tasks.base import Alphabet, Problems, Task
+from arith.tasks.base import Alphabet, Problems, Task, digits_in
 from arith.tasks.digits import Numbers, resize
 from arith.tasks.samplers import Sampler
 from arith.tasks.stream import BLOCK, SPLITS, Split, Stream, check_seed, mix, scatter
 
 # Digits of all operands together. Of the 100 problems of 1 + 1 digits an eighth would be 12: too few to test on.
 SHARED_DIGITS = 4
-SHARED_BITS = 13  # as many zeros and ones have 8,192 strings
+SHARED = 10**SHARED_DIGITS  # problems; with fewer digits to choose from, longer strings are as few
 
 
 def hash_operands(
@@ -52,7 +52,9 @@ def owner(hashes: UInt64[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
 
 def too_few_to_split(lengths: Int[np.ndarray, "m n"], alphabet: Alphabet) -> Bool[np.ndarray, " n"]:
     """Whether problems of these lengths are too few to be kept apart."""
-    few: np.ndarray = lengths.sum(axis=0) <= (SHARED_BITS if alphabet == "bits" else SHARED_DIGITS)
+    choices = digits_in(alphabet)
+    longest = max(n for n in range(SHARED.bit_length()) if choices**n <= SHARED)
+    few: np.ndarray = lengths.sum(axis=0) <= longest
     return few
 
 

@@ -12,7 +12,7 @@ from arith.data.batch import Batch, as_batch, reading
 from arith.encodings.compose import Composed
 from arith.errors import UsageError
 from arith.tasks import vocabulary
-from arith.tasks.base import Problems, Task
+from arith.tasks.base import Problems, Task, digits_in
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
@@ -104,7 +104,9 @@ def example_problem(task: Task) -> str:
     >>> example_problem(Addition(operands=3))
     '12+34+56'
     """
-    return "1011" if task.alphabet == "bits" else task.symbol.join(str(22 * n + 12) for n in range(task.operands))
+    return (
+        "1011" if isinstance(task.alphabet, int) else task.symbol.join(str(22 * n + 12) for n in range(task.operands))
+    )
 
 
 def plain_text(problem: str) -> str:
@@ -131,9 +133,9 @@ def read_operands(problem: str, task: Task) -> list[str]:
     if task.symbol and text[:1] in ("+", "-"):
         raise UsageError(f"operands are typed without a sign, such as {example_problem(task)}; got '{problem}'")
     numbers = text.split(task.symbol) if task.symbol else [text]
-    # isdigit alone takes digits of every script, and superscripts.
-    digits = all(number.isascii() and number.isdigit() for number in numbers)
-    if len(numbers) != task.operands or not digits or (task.alphabet == "bits" and set(text) - set("01")):
+    known = vocabulary.DIGITS[: digits_in(task.alphabet)]
+    digits = all(number and not number.strip(known) for number in numbers)
+    if len(numbers) != task.operands or not digits:
         raise UsageError(f"ask {task.name} for problems such as {example_problem(task)}; got '{problem}'")
     # The digits of a string to copy or reverse are symbols: there a leading zero counts.
     return [number.lstrip("0") or "0" for number in numbers] if task.alphabet == "number" else numbers

@@ -26,7 +26,7 @@ from arith.model.transformer import Transformer
 from arith.process.hints import require_package
 from arith.results.schema import Condition
 from arith.tasks import vocabulary
-from arith.tasks.base import Task
+from arith.tasks.base import Alphabet, Task
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 from arith.tasks.stream import Split
@@ -227,6 +227,6 @@ def _check_origin(config: RunConfig) -> None:
         raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
 
 
-def _kind(task: Task) -> tuple[str, int, str]:
+def _kind(task: Task) -> tuple[str, int, Alphabet]:
     # Not the name alone: addition of three operands is not learned from sums of two.
     return task.name, task.operands, task.alphabet
