@@ -14,6 +14,8 @@ Padding and reversal of multiplication: Shen et al., "Positional Description Mat
 Arithmetic", arXiv 2311.14737. Reversed addition: Lee et al., arXiv 2307.03381.
 """
 
+# Over 300 lines: how a line is written and how it is read back mirror one another, and change together.
+
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -28,6 +30,7 @@ from arith.tasks.base import Problems, Task, Worded, Wording
 from arith.tasks.decorations import Decoration
 from arith.tasks.digits import Numbers
 from arith.tasks.lines import Order, Piece, Written, constant, interleave, lay_out, number
+from arith.tasks.spelling import Spelled, lay_out_spelling
 from arith.tasks.stream import Draws
 from arith.tasks.workings import END_OF_STEPS, Working
 
@@ -87,6 +90,10 @@ class Format:
 
     def check(self, task: Task) -> None:
         """Raise if a task cannot be written like this."""
+        if isinstance(task, Spelled):
+            if self != Format():
+                raise ValueError(f"{task.name} writes its lines itself: use the format plain")
+            return
         operators = vocabulary.OPERATORS + vocabulary.MORE_OPERATORS
         # A task on one operand writes no operator, and one with words writes those instead.
         if not isinstance(task, Worded) and (len(task.symbol) > 1 or task.symbol not in operators):
@@ -104,7 +111,7 @@ class Format:
 
     def symbols(self, task: Task) -> str:
         """What is written beside digits, marks and the operators that every vocabulary has."""
-        written = task.symbols if isinstance(task, Worded) else task.symbol
+        written = task.symbols if isinstance(task, Worded | Spelled) else task.symbol
         parts = "".join(part.symbols for part in (self.decoration, self.working) if part is not None)
         return written + parts + END_OF_STEPS * (self.working is not None)
 
@@ -141,6 +148,8 @@ class Format:
             decorating: for the decoration, where it is drawn apart from the task's wording; None: `draws`.
         """
         self.check(task)
+        if isinstance(task, Spelled):
+            return lay_out_spelling(task.spell(problems.operands, draws), len(problems))
         padded = self.widths(np.stack([own.lengths for own in problems.operands]))
         operand_widths = [padded if self.pad_operands else own.lengths for own in problems.operands]
         answer_width = task.answer_width(padded) if self.pad_answer else None
@@ -197,6 +206,8 @@ class Format:
         >>> NAMED["padded-reversed"].read(Addition(), "012+345=7530")
         (('12', '345'), '357')
         """
+        if isinstance(task, Spelled):
+            return task.read(text)
         if isinstance(task, Worded):
             numbers = self._numbers_in(text)
             if len(numbers) <= task.operands:

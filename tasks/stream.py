@@ -111,6 +111,9 @@ class Use(IntEnum):
     OPERANDS = 6
     STATES = 7
     LOOPS = 8
+    NAMES = 9
+    CLAUSES = 10
+    ELEMENTS = 11
 
 
 @dataclass(frozen=True)

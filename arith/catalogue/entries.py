@@ -121,6 +121,10 @@ TASKS = Catalogue(
             "arith.tasks.dialogue:Dialogue",
             "a student asks for a sum, a teacher answers; tests have wordings of their own; talk=short: a third of it",
         ),
+        "lego": (
+            "arith.tasks.lego:Lego",
+            "ba1,a00;b=1: values along a chain of shuffled clauses; its digits are steps of reasoning",
+        ),
         "modular-sum": ("arith.tasks.modular:ModularSum", "31479=4: the sum of all digits modulo 5, or modulo=2 to 10"),
         "multiplication": ("arith.tasks.multiplication:Multiplication", "12*34=408"),
         "parity": ("arith.tasks.modular:Parity", "10110=1: whether ones are odd in number"),

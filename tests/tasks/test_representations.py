@@ -23,6 +23,7 @@ EXACT = {
     "multiplication": lambda texts: str(int(texts[0]) * int(texts[1])),
     "copy": lambda texts: texts[0],
     "reverse": lambda texts: texts[0][::-1],
+    "lego": lambda texts: str(texts[0].count("1") % 2),
     "modular-sum": lambda texts: str(sum(map(int, texts[0])) % 5),
     "parity": lambda texts: str(texts[0].count("1") % 2),
 }
@@ -30,6 +31,7 @@ TASK_NAMES = [
     *(name for name in TASKS.names() if not name.startswith("doctest")),
     "addition:operands=3",
     "reverse:distinct=true",
+    "lego:clauses=24,chains=2,asked=worked",
 ]
 DECORATED = ["", *(f"+{name}" for name in DECORATIONS.names()), "+spaces:law=geometric,share=0.7,answer=true"]
 WORKED = ["", *(f"+{name}" for name in WORKINGS.names()), "+recursive:remaining=plain"]
@@ -39,6 +41,8 @@ SAMPLERS: list[Sampler] = [Uniform(1, 5), Scheduled(Uniform(1, 1), Uniform(2, 6)
 
 def sensible(form: Format, task: Task) -> bool:
     """Told apart from Format.check: what is refused is written down here once more."""
+    if task.name == "lego":
+        return form == Format()
     padded = form.pad_operands or form.pad_answer
     words, strings = task.name == "dialogue", task.alphabet != "number"
     if strings and padded:

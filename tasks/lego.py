@@ -1,0 +1,188 @@
+"""LEGO: values that follow from one another along a chain, whose clauses are shuffled and whose names are random.
+
+    ba1,a01,fb0;f=0        b is a plus 1, a is 1, f is b plus 0, all modulo 2: how much is f?
+
+A problem is the string of elements along the chain, the first one's first; its digits are steps of reasoning, and the
+answer is their sum in the group. Names, the order of clauses and the clauses beyond are drawn for each sample.
+
+Zhang et al., "Unveiling Transformers with LEGO", arXiv 2206.04301: the group of two, twelve clauses, and values that
+are read where the clauses stand, the first six of them supervised. A decoder that is asked for one value, and writes
+the way there: `McGill-NLP/length-generalization`.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple, get_args
+
+import numpy as np
+from einops import rearrange
+from jaxtyping import Bool, Int, UInt8
+
+from arith.tasks import vocabulary
+from arith.tasks.base import Alphabet
+from arith.tasks.digits import Numbers, resize
+from arith.tasks.lines import Piece, constant
+from arith.tasks.spelling import Spelling
+from arith.tasks.stream import Draws, Use, scale
+from arith.tasks.workings import END_OF_STEPS
+
+# Letters that no working writes with.
+NAMES = "".join(letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter not in vocabulary.WORKING)
+Asked = Literal["one", "worked", "each"]
+_NAMES = vocabulary.encode(NAMES)
+_COMMA, _ZERO = vocabulary.token(","), vocabulary.token("0")
+
+
+class _Chains(NamedTuple):
+    """The clauses of each problem in their places along the chains, the chain that is asked for first."""
+
+    names: UInt8[np.ndarray, "b clauses"]  # tokens
+    elements: UInt8[np.ndarray, "b clauses"]
+    values: UInt8[np.ndarray, "b clauses"]
+    written: Int[np.ndarray, "b clauses"]  # the clause that stands at each place of the line
+
+
+@dataclass(frozen=True)
+class Lego:
+    """Values along a chain of clauses.
+
+    Args:
+        group: how many elements there are, which are added modulo this number.
+        clauses: of all chains together.
+        chains: 1, or 2: the other one has values of its own and nothing to do with the answer, so that no count over
+            all clauses gives it away.
+        asked: `one` variable, the one that so many steps lead to; the same with the way there, `worked`; or `each`,
+            read in place by a model whose attention is full, of which training asks for all that so many steps reach
+            and tests for the last alone.
+
+    >>> from arith.tasks.formats import Format
+    >>> Format().text(Lego(clauses=4), 101)
+    'xg0,g01,bo1,ox1;o=0'
+    """
+
+    group: int = 2
+    clauses: int = 12
+    chains: int = 1
+    asked: Asked = "one"
+    name: ClassVar[str] = "lego"
+    symbol: ClassVar[str] = ""
+    operands: ClassVar[int] = 1
+    signed: ClassVar[bool] = False
+    symbols: ClassVar[str] = vocabulary.TEXT
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.group <= 10:
+            raise ValueError(f"a group has 2 to 10 elements, each of which is a digit: got group={self.group}")
+        if self.chains not in (1, 2):
+            raise ValueError(f"there are 1 or 2 chains, got chains={self.chains}")
+        if self.clauses % self.chains or self.clauses < 2 * self.chains:
+            raise ValueError(
+                f"each chain has as many clauses, 2 or more: got clauses={self.clauses} and chains={self.chains}"
+            )
+        if self.clauses > len(NAMES):
+            raise ValueError(f"every variable has a letter of its own, of {len(NAMES)}: got clauses={self.clauses}")
+        if self.asked not in get_args(Asked):
+            raise ValueError(f"asked is one of {', '.join(get_args(Asked))}; got '{self.asked}'")
+
+    @property
+    def alphabet(self) -> Alphabet:
+        return self.group
+
+    @property
+    def longest(self) -> int:
+        """Steps of reasoning that a chain has."""
+        return self.clauses // self.chains
+
+    def solve(self, *operands: Numbers) -> Numbers:
+        (elements,) = operands
+        # Digits beyond a string's length are zeros, which add nothing.
+        sums = elements.digits.sum(axis=1, dtype=np.int64) % self.group
+        return Numbers(sums[:, None].astype(np.uint8), np.ones(len(elements), dtype=np.int64))
+
+    def answer_width(self, width: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        return np.ones_like(width)
+
+    def spell(self, operands: tuple[Numbers, ...], draws: Draws | None) -> Spelling:
+        (elements,) = operands
+        rows, steps = len(elements), elements.lengths
+        if steps.max(initial=0) > self.longest:
+            raise ValueError(
+                f"a chain of lego:clauses={self.clauses},chains={self.chains} has {self.longest} steps at most, got "
+                f"{steps.max()} digits"
+            )
+        chains = self._draw(elements, draws)
+        clauses = Piece(self._clauses(chains), np.full(rows, 4 * self.clauses - 1))
+        if self.asked == "each":
+            slots, given = self._slots(chains, steps, draws)
+            return Spelling([clauses, constant("=", rows)], [Piece(slots, np.full(rows, slots.shape[1]))], given)
+        last = np.take_along_axis(chains.names, steps[:, None] - 1, axis=1)
+        prompt = [clauses, constant(";", rows), Piece(last, np.ones(rows, dtype=np.int64)), constant("=", rows)]
+        value = Piece(np.take_along_axis(chains.values, steps[:, None] - 1, axis=1), np.ones(rows, dtype=np.int64))
+        if self.asked == "one":
+            return Spelling(prompt, [value])
+        way = np.stack([chains.names, chains.values, np.full_like(chains.names, _COMMA)], axis=2)
+        steps_shown = Piece(rearrange(way, "b clauses three -> b (clauses three)"), 3 * steps - 1)
+        return Spelling(prompt, [steps_shown, constant(END_OF_STEPS, rows), value])
+
+    def read(self, text: str) -> tuple[tuple[str, ...], str]:
+        """The elements along the chain to the variable that is asked for, and the answer.
+
+        >>> Lego(clauses=4).read("xg0,g01,bo1,ox1;o=0")
+        (('101',), '0')
+        """
+        match = re.fullmatch(r"(.*);([a-z])=(?:[a-z0-9,]*;)?([0-9])", text)
+        clauses = {own[:1]: own[1:] for own in match[1].split(",") if len(own) == 3} if match else {}
+        elements, name = "", match[2] if match else ""
+        while name in clauses:
+            clause = clauses.pop(name)  # taken out, so that a circle ends
+            name, elements = clause[:1], clause[1:] + elements
+        if match is None or name != "0":
+            raise ValueError(f"expected clauses and the variable they lead to, such as ba1,a00;b=1, got {text!r}")
+        return (elements,), match[3]
+
+    def _draw(self, elements: Numbers, draws: Draws | None) -> _Chains:
+        rows, n = len(elements), self.clauses
+        place = np.arange(n)
+        # The element of the first step stands first in the text, and so highest.
+        from_top = np.take_along_axis(
+            resize(elements.digits, n), np.maximum(elements.lengths[:, None] - 1 - place, 0), axis=1
+        )
+        if draws is None:
+            letters = order = np.broadcast_to(np.arange(len(NAMES)), (rows, len(NAMES)))
+            others = np.zeros((rows, n), np.uint8)
+        else:
+            letters = np.argsort(draws.halves(Use.NAMES, len(NAMES)), axis=1, kind="stable")
+            order = np.argsort(draws.halves(Use.CLAUSES, n), axis=1, kind="stable")
+            others = scale(draws.halves(Use.ELEMENTS, n), self.group).astype(np.uint8)
+        used = np.where(place < elements.lengths[:, None], from_top, others)
+        by_chain = rearrange(used, "b (chains n) -> b chains n", chains=self.chains)
+        values = by_chain.cumsum(axis=2, dtype=np.int64) % self.group
+        return _Chains(
+            _NAMES[letters[:, :n]],
+            used,
+            rearrange(values, "b chains n -> b (chains n)").astype(np.uint8),
+            order[:, :n],
+        )
+
+    def _clauses(self, chains: _Chains) -> UInt8[np.ndarray, "b w"]:
+        """Name, name before it in the chain, element, comma: of all clauses in the order of the line."""
+        before = np.roll(chains.names, 1, axis=1)
+        before[:, :: self.longest] = _ZERO  # the first of a chain follows from nothing
+        parts = np.stack([chains.names, before, chains.elements, np.full_like(before, _COMMA)], axis=2)
+        in_line = np.take_along_axis(parts, chains.written[..., None], axis=1)
+        return rearrange(in_line, "b clauses four -> b (clauses four)")
+
+    def _slots(
+        self, chains: _Chains, steps: Int[np.ndarray, " b"], draws: Draws | None
+    ) -> tuple[UInt8[np.ndarray, "b w"], Bool[np.ndarray, "b w"]]:
+        """Each name with its value, in the order of the line; and which of these tokens are not asked for."""
+        place = np.arange(self.clauses)
+        tested = draws is not None and draws.split == "test"
+        asked = place == steps[:, None] - 1 if tested else place < steps[:, None]
+        pairs = np.stack([chains.names, chains.values], axis=2)
+        given = np.stack([np.ones_like(asked), ~asked], axis=2)
+        in_line = chains.written[..., None]
+        return (
+            rearrange(np.take_along_axis(pairs, in_line, axis=1), "b clauses two -> b (clauses two)"),
+            rearrange(np.take_along_axis(given, in_line, axis=1), "b clauses two -> b (clauses two)"),
+        )

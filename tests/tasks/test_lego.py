@@ -1,0 +1,120 @@
+"""Chains of clauses: what is written says what the answer is, whatever is drawn around it."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from arith.tasks import vocabulary
+from arith.tasks.formats import Format
+from arith.tasks.lego import NAMES, Lego
+from arith.tasks.lines import Written
+from arith.tasks.samplers import Uniform
+from arith.tasks.sampling import Source
+from arith.tasks.stream import Draws, Split
+
+ROWS = 200
+SOME = [Lego(), Lego(group=10), Lego(group=3, clauses=8, chains=2), Lego(clauses=25)]
+
+
+def write(task: Lego, digits: tuple[int, int], split: Split = "train") -> Written:
+    source = Source(task, Uniform(*digits), 0, split)
+    return Format().write(task, source.problems(0, ROWS), Draws.at(0, split, 0, ROWS))
+
+
+def values_in(text: str, group: int) -> dict[str, int]:
+    """Each variable's value, found by substitution until nothing is left."""
+    left = {clause[0]: clause[1:] for clause in re.split("[;=]", text)[0].split(",")}
+    found = {"0": 0}
+    while left:
+        name = next(name for name, (before, _) in left.items() if before in found)
+        before, element = left.pop(name)
+        found[name] = (found[before] + int(element)) % group
+    return found
+
+
+@pytest.mark.parametrize("task", SOME, ids=str)
+@pytest.mark.parametrize("asked", ["one", "worked"])
+def test_the_variable_that_is_asked_for_has_the_answer(task: Lego, asked: Any) -> None:
+    task = Lego(task.group, task.clauses, task.chains, asked)
+    for tokens in write(task, (1, task.longest)).tokens:
+        text = vocabulary.decode(tokens)
+        prompt, answer = text.split("=")
+        values = values_in(text, task.group)
+        assert int(answer[-1]) == values[prompt[-1]]
+        if asked == "worked":
+            way = answer.removesuffix(answer[-2:]).split(",")
+            assert way[-1] == prompt[-1] + answer[-1]
+            assert all(values[name] == int(value) for name, value in way)
+
+
+def test_each_value_stands_behind_its_name_in_the_order_of_the_clauses() -> None:
+    task = Lego(group=5, clauses=8, chains=2, asked="each")
+    for tokens in write(task, (1, 4)).tokens:
+        text = vocabulary.decode(tokens)
+        clauses, slots = text.split("=")
+        values = values_in(text, 5)
+        assert slots == "".join(f"{clause[0]}{values[clause[0]]}" for clause in clauses.split(","))
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_training_asks_for_all_that_so_many_steps_reach_and_tests_for_the_last(split: Split) -> None:
+    task = Lego(clauses=6, asked="each")
+    source = Source(task, Uniform(1, 6), 0, split)
+    steps = source.operands(0, ROWS)[0].lengths
+    written = write(task, (1, 6), split)
+    mask, end = written.loss_mask, vocabulary.token(vocabulary.END)
+    for row, tokens in enumerate(written.tokens):
+        names, before = [], {}
+        for clause in vocabulary.decode(tokens).split("=")[0].split(","):
+            before[clause[1]] = clause[0]
+        name = "0"
+        for _ in range(steps[row]):
+            name = before[name]
+            names.append(name)
+        learned = np.flatnonzero(mask[row])
+        assert tokens[learned[-1]] == end
+        found = {vocabulary.SYMBOLS[tokens[place - 1]] for place in learned[:-1]}
+        assert found == (set(names[-1:]) if split == "test" else set(names))
+
+
+def test_names_and_orders_are_drawn_evenly() -> None:
+    texts = [vocabulary.decode(tokens) for tokens in write(Lego(clauses=3), (3, 3)).tokens]
+    assert {text[0] for text in texts} == set(NAMES)
+    roots = [[clause[1] for clause in text.split(";")[0].split(",")].index("0") for text in texts]
+    assert np.bincount(roots).min() > ROWS / 5
+
+
+def test_clauses_beyond_the_one_asked_for_are_drawn() -> None:
+    texts = [vocabulary.decode(tokens) for tokens in write(Lego(), (1, 1)).tokens]
+    sums = {sum(values_in(text, 2).values()) for text in texts}
+    assert len(sums) > 6  # of twelve values, whatever the first one is
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"group": 1}, "group=1"),
+        ({"group": 11}, "group=11"),
+        ({"chains": 3}, "chains=3"),
+        ({"clauses": 2, "chains": 2}, "2 or more: got clauses=2 and chains=2"),
+        ({"clauses": 7, "chains": 2}, "clauses=7 and chains=2"),
+        ({"clauses": 26}, "of 25: got clauses=26"),
+        ({"asked": "all"}, "one, worked, each; got 'all'"),
+    ],
+)
+def test_chains_that_cannot_be_are_refused(wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Lego(**wrong)
+
+
+def test_longer_chains_than_there_are_are_refused() -> None:
+    with pytest.raises(ValueError, match="has 4 steps at most, got 5 digits"):
+        Format().text(Lego(clauses=8, chains=2), 10110)
+
+
+@pytest.mark.parametrize("text", ["", "ba1,a00;c=1", "ba1,ab0;b=1", "ba1,a00=b1a0", "12+3=15"])
+def test_what_is_no_chain_is_not_read(text: str) -> None:
+    with pytest.raises(ValueError, match="expected clauses"):
+        Lego().read(text)
