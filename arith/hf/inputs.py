@@ -40,7 +40,7 @@ def cache_of(base: Any, call: dict[str, Any], name: str) -> Any:
         # Checkpointed layers run again in the backward pass, and would put their keys into the cache twice.
         call["use_cache"], call[name] = False, None
     wanted = call.get("use_cache")
-    if call[name] is None and (base.config.use_cache if wanted is None else wanted):
+    if call[name] is None and (getattr(base.config, "use_cache", False) if wanted is None else wanted):
         call[name] = DynamicCache(config=base.config)
     return call[name]
 

@@ -78,6 +78,12 @@ def tiny() -> Callable[..., Any]:
     import transformers
 
     transformers.logging.set_verbosity_error()
+    inkling = {
+        **{"head_dim": 8, "num_key_value_heads": 2, "swa_head_dim": 8, "swa_num_attention_heads": 4},
+        **{"swa_num_key_value_heads": 2, "sliding_window_size": 4, "d_rel": 3, "rel_extent": 6},
+        **{"log_scaling_n_floor": 2, "n_routed_experts": 2, "n_shared_experts": 1, "num_experts_per_tok": 1},
+        **{"moe_intermediate_size": 16, "layer_types": ["hybrid_sliding", "hybrid"]},
+    }
     kinds = {
         "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel, {"attn_pdrop": 0.0}),
         "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM, {"num_key_value_heads": 2}),
@@ -92,7 +98,21 @@ def tiny() -> Callable[..., Any]:
         ),
         "gemma2": (transformers.Gemma2Config, transformers.Gemma2ForCausalLM, {"head_dim": 8}),
         "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM, {"head_dim": 8, "sliding_window": 4}),
-        "stablelm": (transformers.StableLmConfig, transformers.StableLmForCausalLM, {}),
+        "smollm3": (
+            transformers.SmolLM3Config,
+            transformers.SmolLM3ForCausalLM,
+            {"num_key_value_heads": 2, "no_rope_layers": [1, 0]},
+        ),
+        "llama4": (
+            transformers.Llama4TextConfig,
+            transformers.Llama4ForCausalLM,
+            {
+                **{"head_dim": 8, "num_key_value_heads": 2, "intermediate_size_mlp": 32, "num_local_experts": 2},
+                **{"no_rope_layers": [1, 0], "attention_chunk_size": 5, "floor_scale": 2, "attn_scale": 0.5},
+                "layer_types": ["chunked_attention", "full_attention"],
+            },
+        ),
+        "stablelm": (transformers.StableLmConfig, transformers.StableLmForCausalLM, {"num_key_value_heads": 4}),
         "bloom": (transformers.BloomConfig, transformers.BloomForCausalLM, {}),
         "opt": (
             transformers.OPTConfig,
@@ -104,6 +124,12 @@ def tiny() -> Callable[..., Any]:
             transformers.GptOssConfig,
             transformers.GptOssForCausalLM,
             {"head_dim": 8, "num_key_value_heads": 2, "num_local_experts": 2, "num_experts_per_tok": 1},
+        ),
+        "inkling": (transformers.InklingTextConfig, transformers.InklingForCausalLM, inkling),
+        "inkling2": (
+            transformers.Inkling2TextConfig,
+            transformers.Inkling2ForCausalLM,
+            {**inkling, "unpadded_vocab_size": 20},
         ),
     }
     common = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
 from arith.catalogue.build import encoding
@@ -65,6 +65,7 @@ class Architecture:
         blocks: the layers themselves.
         rotaries: names in the base of the modules that compute the model's own rotations.
         tables: names in the base of the model's own position embeddings.
+        placed: for each layer, whether the model's own positions act in it.
         shape: what an encoding depends on.
     """
 
@@ -73,29 +74,26 @@ class Architecture:
     blocks: tuple[nn.Module, ...]
     rotaries: tuple[str, ...]
     tables: tuple[str, ...]
+    placed: tuple[bool, ...]
     shape: Shape
 
     @staticmethod
-    def of(model: Any) -> "Architecture":
+    def of(model: Any, keeping: bool = False) -> "Architecture":
         """Find the parts of a model.
+
+        Args:
+            model: the model.
+            keeping: whether its own positions stay, so that they need not be found.
 
         Raises:
             UsageError: the reason why no encoding can be attached.
         """
-        if not isinstance(model, PreTrainedModel):
-            inner = " Attach to the model inside, before it is wrapped" if hasattr(model, "base_model") else ""
-            raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}.{inner}")
         name, config = type(model).__name__, model.config
         _check_config(name, config)
         decoder = model.get_decoder()  # OPT's base model wraps it, and its causal model calls it directly
         base = decoder if isinstance(decoder, PreTrainedModel) else model.base_model
-        attention = {path: module for path, module in base.named_modules() if _dispatches(module)}
+        attention = find_attention(name, base)
         layers = [getattr(module, "layer_idx", None) for module in attention.values()]
-        if not attention:
-            raise UsageError(
-                f"{name} does not compute its attention through transformers' AttentionInterface, so nothing can be "
-                f"put in its place. Models that do: GPT-2, Llama, Phi, GPT-NeoX, Qwen, Mistral and most newer ones"
-            )
         # Hybrid models end here, whose other layers are state-space ones: without positions in all layers, an encoding
         # would not mean what its name says.
         if layers != list(range(config.num_hidden_layers)):
@@ -118,76 +116,17 @@ class Architecture:
                 )
         rotaries = tuple(path for path, module in base.named_modules() if "Rotary" in type(module).__name__)
         tables = tuple(path for path, module in base.named_modules() if _is_table(path, module))
-        if not rotaries and not tables:
+        if not (rotaries or tables or keeping):
             raise UsageError(
                 f"{name} has neither rotary embeddings nor a position table that could be taken out, so how it knows "
-                f"positions is not known here"
+                f"positions is not known here. An encoding can be added to them: 'own+...'"
             )
         _check_handed_on(model, base, blocks[0], next(iter(attention.values())))
         heads = config.num_attention_heads
         head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
         shape = Shape(config.model_type, config.hidden_size, heads, head_width, len(layers), config.vocab_size)
-        return Architecture(base, tuple(attention.values()), blocks, rotaries, tables, shape)
-
-
-class Unrotated(nn.Module):
-    """Stands for a model's rotary embedding and rotates by no angle: cosines of 1 and sines of 0.
-
-    Args:
-        widths: the number of rotated dimensions, by type of layer where layers differ.
-        config: the model's configuration.
-    """
-
-    def __init__(self, widths: dict[str | None, int], config: Any) -> None:
-        super().__init__()
-        self.widths = widths
-        self.config = config  # some models read it from their rotary embedding
-
-    @staticmethod
-    def like(rotary: nn.Module, config: Any, like: Tensor) -> "Unrotated":
-        """Stand in for a rotary embedding, whose results tell how many dimensions the layers expect.
-
-        Args:
-            rotary: the model's own.
-            config: the model's configuration.
-            like: a tensor of the model's type and device.
-
-        Raises:
-            UsageError: it does not compute cosines and sines from positions alone.
-        """
-        typed = "layer_type" in inspect.signature(rotary.forward).parameters
-        kinds = sorted(set(config.layer_types)) if typed else [None]
-        widths = {}
-        for kind in kinds:
-            options = {} if kind is None else {"layer_type": kind}
-            place = torch.zeros(1, 1, dtype=torch.long, device=like.device)
-            try:
-                rotation = rotary(like.new_zeros(1, 1, 1), place, **options)
-            except (KeyError, AttributeError, TypeError) as error:
-                raise UsageError(
-                    f"{type(rotary).__name__} does not compute rotations from positions alone, so it cannot be taken "
-                    f"out: {error!r}"
-                ) from error
-            # Complex numbers, as in Llama 4, are one tensor.
-            if not (isinstance(rotation, tuple) and len(rotation) == 2 and rotation[0].ndim == 3):
-                raise UsageError(f"{type(rotary).__name__} gives no cosines and sines, so it cannot be taken out")
-            widths[kind] = rotation[0].shape[2]
-        return Unrotated(widths, config)
-
-    def forward(self, x: Tensor, position_ids: Tensor, layer_type: str | None = None) -> tuple[Tensor, Tensor]:
-        shape = (1, position_ids.shape[-1], self.widths[layer_type])
-        return x.new_ones(shape), x.new_zeros(shape)
-
-
-class Unplaced(nn.Module):
-    """Stands for a model's position table and adds zeros. It keeps the weights, which are saved with the model."""
-
-    def __init__(self, weight: nn.Parameter) -> None:
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.weight.new_zeros(1, 1, self.weight.shape[1])
+        placed = _find_placed(model, base, tuple(attention.values()), rotaries)
+        return Architecture(base, tuple(attention.values()), blocks, rotaries, tables, placed, shape)
 
 
 def _check_config(name: str, config: Any) -> None:
@@ -195,9 +134,6 @@ def _check_config(name: str, config: Any) -> None:
         raise UsageError(f"{name} has cross-attention, and encodings here are for decoders alone")
     if config.get_text_config() is not config:
         raise UsageError(f"{name} reads more than text. Attach to its language model")
-    for cap in ("attn_logit_softcapping", "attention_logit_cap"):
-        if getattr(config, cap, None):
-            raise UsageError(f"{name} caps its scores ({cap}={getattr(config, cap)}), which arith's attention does not")
     if getattr(config, "alibi", False):
         raise UsageError(f"{name} has ALiBi inside its attention (alibi=True), which cannot be taken out")
 
@@ -206,6 +142,21 @@ def _dispatches(module: nn.Module) -> bool:
     """Whether a module's forward goes through the attention interface: its compiled code uses that name."""
     code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
     return code is not None and _DISPATCH in code.co_names
+
+
+def find_attention(name: str, base: nn.Module) -> dict[str, nn.Module]:
+    """The attention modules of a model that go through the attention interface, by their names in it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    attention = {path: module for path, module in base.named_modules() if _dispatches(module)}
+    if not attention:
+        raise UsageError(
+            f"{name} does not compute its attention through transformers' AttentionInterface, so nothing can be "
+            f"put in its place. Models that do: GPT-2, Llama, Phi, GPT-NeoX, Qwen, Mistral and most newer ones"
+        )
+    return attention
 
 
 def _takes_keywords(module: nn.Module) -> bool:
@@ -232,6 +183,48 @@ def _check_handed_on(model: Any, base: nn.Module, block: nn.Module, attention: n
 
     handles = [base.register_forward_pre_hook(add_keyword, with_kwargs=True)]
     handles += [module.register_forward_pre_hook(look, with_kwargs=True) for module in (block, attention)]
+    _pass_one_token(model, handles)
+    for module in (block, attention):
+        if module not in reached:
+            raise UsageError(
+                f"{type(model).__name__} hands no keyword arguments on to {type(module).__name__}, and positions "
+                f"travel as one"
+            )
+
+
+def _find_placed(
+    model: Any, base: nn.Module, attention: tuple[nn.Module, ...], rotaries: tuple[str, ...]
+) -> tuple[bool, ...]:
+    """For each layer, whether the model's own positions act in it. Families have many ways of saying that they do not.
+
+    So rotations are made NaN for a pass of one token: where attention uses them, it gives NaN.
+    """
+    if not rotaries:
+        return (True,) * len(attention)
+    found: dict[nn.Module, bool] = {}
+
+    def spoil(module: nn.Module, args: Any, rotation: Any) -> Any:
+        return tuple(own * torch.nan for own in rotation) if isinstance(rotation, tuple) else rotation * torch.nan
+
+    def look(module: nn.Module, args: Any, out: Any) -> Any:
+        mixed = out[0] if isinstance(out, tuple) else out
+        found[module] = bool(mixed.isnan().any())
+        clean = mixed.nan_to_num()
+        return (clean, *out[1:]) if isinstance(out, tuple) else clean
+
+    handles = [base.get_submodule(path).register_forward_hook(spoil) for path in rotaries]
+    handles += [module.register_forward_hook(look) for module in attention]
+    implementation = model.config._attn_implementation
+    model.set_attn_implementation("eager")  # fused ones take a NaN for a key that is hidden
+    try:
+        _pass_one_token(model, handles)
+    finally:
+        model.set_attn_implementation(implementation)
+    return tuple(found.get(module, True) for module in attention)
+
+
+def _pass_one_token(model: Any, handles: list[Any]) -> None:
+    """Run a model with hooks, which are removed after it."""
     training = {module: module.training for module in model.modules()}
     token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
     try:
@@ -243,12 +236,6 @@ def _check_handed_on(model: Any, base: nn.Module, block: nn.Module, attention: n
             handle.remove()
         for module, before in training.items():
             module.training = before
-    for module in (block, attention):
-        if module not in reached:
-            raise UsageError(
-                f"{type(model).__name__} hands no keyword arguments on to {type(module).__name__}, and positions "
-                f"travel as one"
-            )
 
 
 def _is_table(path: str, module: nn.Module) -> bool:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from arith.errors import UsageError
-from arith.hf.attachment.architecture import Architecture
-from arith.hf.attachment.attachment import Attachment, Settings
+from arith.hf.attachment.architecture import Architecture, find_attention
+from arith.hf.attachment.attachment import OWN, Attachment, Settings
 from arith.hf.attachment.interface import NAME
 from arith.hf.attachment.numerals import Numerals, Vocabulary
+from arith.hf.attachment.own import Own
 
 
 def attach(
@@ -17,13 +20,16 @@ def attach(
     tokens: int | None = None,
     digits: int | None = None,
     format: str = "reversed",  # noqa: A002  named as on the command line
-) -> Attachment:
+) -> Attachment | Own:
     """Put an encoding in the place of a causal model's own. The model is changed in place and used as before.
+
+    It acts in the layers in which the model's own positions do: some models have layers without, and these stay so.
 
     Args:
         model: a causal model of transformers, whose attention goes through its attention interface.
         encoding: a text that `arith.catalogue.spec` reads, such as "fire@coupled"; `own_rope(model)` names the model's
-            own rotations.
+            own rotations. "own+fire@coupled" leaves all positions that the model has, and adds to them. "own" alone
+            adds nothing, and has any model's attention run in arith's op, encoders and cross-attention too.
         tokenizer: the model's tokenizer; needed by schemes that look at digits.
         tokens: the length of the longest sequence; by default what the model is made for.
         digits: the length of the longest number; by default as many as tokens.
@@ -56,9 +62,14 @@ def attach(
     """
     # Everything that can be refused is refused before the first change: a model is never left half changed.
     check_free(model)
-    architecture = Architecture.of(model)
+    if not isinstance(model, PreTrainedModel):
+        inner = " Attach to the model inside, before it is wrapped" if hasattr(model, "base_model") else ""
+        raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}.{inner}")
+    if encoding == OWN:
+        return Own().put_into(model, find_attention(type(model).__name__, model).values())
     tokens = getattr(model.config, "max_position_embeddings", 1024) if tokens is None else tokens
     settings = Settings(encoding, tokens, digits, format)
+    architecture = Architecture.of(model, settings.keeping)
     numerals = None if tokenizer is None else Numerals.of(tokenizer, model.config.vocab_size)
     return Attachment(settings, architecture, numerals).put_into(model, architecture)
 
@@ -71,10 +82,10 @@ def detach(model: Any) -> None:
     attachment.remove(model)
 
 
-def attached(model: Any) -> Attachment | None:
+def attached(model: Any) -> Attachment | Own | None:
     """What is attached to a model; None without anything."""
     found = getattr(model, NAME, None)
-    return found if isinstance(found, Attachment) else None
+    return found if isinstance(found, Attachment | Own) else None
 
 
 def check_free(model: Any) -> None:

@@ -23,14 +23,17 @@ from arith.catalogue.settings import errors_about
 from arith.data.batch import reading
 from arith.encodings.base import Positions
 from arith.errors import UsageError
-from arith.hf.attachment.architecture import Architecture, Unplaced, Unrotated
+from arith.hf.attachment.architecture import Architecture
+from arith.hf.attachment.changes import Changes, Unplaced, Unrotated
 from arith.hf.attachment.interface import INPUT, NAME, PASS, Pass
 from arith.hf.attachment.numerals import Numerals
+from arith.hf.attachment.own import keep_biases
 from arith.hf.attachment.placing import Text, assign_ids, check_digits
 from arith.hf.attachment.remembered import Remembered
 from arith.hf.inputs import cache_name, cache_of, tokens_of, visible
 
 KEYS = "position_keys"  # the argument of the model's call that holds random keys
+OWN = "own"  # the name of a model's own positions in the text of an encoding
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Settings:
     """What determines an attachment, beside the model.
 
     Args:
-        encoding: a text that `arith.catalogue.spec` reads.
+        encoding: a text that `arith.catalogue.spec` reads; after "own+", it is added to the model's own positions.
         tokens: the length of the longest sequence.
         digits: the length of the longest number; None: as many as tokens.
         format: how numbers are written, see `arith.catalogue.named`.
@@ -48,6 +51,16 @@ class Settings:
     tokens: int
     digits: int | None
     format: str
+
+    @property
+    def keeping(self) -> bool:
+        """Whether the model's own positions stay."""
+        return self.encoding.startswith(f"{OWN}+")
+
+    @property
+    def added(self) -> str:
+        """The encoding without the model's own positions."""
+        return self.encoding.removeprefix(f"{OWN}+")
 
 
 class Attachment(nn.Module):
@@ -67,7 +80,8 @@ class Attachment(nn.Module):
         super().__init__()
         self.settings = settings
         self.shape = architecture.shape
-        self.encoding = self.shape.encoding(settings.encoding, settings.tokens, settings.digits)
+        self.placed = architecture.placed
+        self.encoding = self.shape.encoding(settings.added, settings.tokens, settings.digits)
         if self.encoding.slides:
             raise UsageError(f"'{settings.encoding}' moves ids from loop to loop, and {self.shape.family} has no loops")
         if self.encoding.lanes:
@@ -85,55 +99,52 @@ class Attachment(nn.Module):
             # As buffers they move with the model, and are saved with the encoding.
             for name, table in vars(numerals).items():
                 self.register_buffer(name, table)
-        # What `remove` undoes. In a tuple, modules are no submodules of this one, and are neither saved nor moved.
-        self._replaced: list[tuple[nn.Module, str, nn.Module]] = []
-        self._frozen: list[nn.Parameter] = []
-        self._handles: list[Any] = []
-        self._implementation = ""
+        self._freeze_idle()
+        # In an object that is no module, modules are no submodules of this one, and are neither saved nor moved.
+        self._changes = Changes()
+
+    def _freeze_idle(self) -> None:
+        """Do not train what belongs to layers without positions alone: distributed training waits for gradients."""
+        of = [
+            {weight for part, _ in self.encoding.at(layer).parts for weight in part.parameters()}
+            for layer in range(len(self.placed))
+        ]
+        used = {weight for own, placed in zip(of, self.placed, strict=True) if placed for weight in own}
+        for weight in set().union(*of) - used:
+            weight.requires_grad_(False)
 
     def put_into(self, model: Any, architecture: Architecture) -> "Attachment":
-        """Exchange the model's own positions for this encoding."""
+        """Exchange the model's own positions for this encoding, or add it to them."""
         self.to(device=model.device, dtype=model.dtype)
-        base, like = architecture.base, next(model.parameters())
-        # Before anything is changed, as a model whose rotations cannot be replaced is refused here.
-        absent = {path: Unrotated.like(base.get_submodule(path), base.config, like) for path in architecture.rotaries}
-        self._implementation = model.config._attn_implementation
-        model.set_attn_implementation(NAME)
-        for path, module in absent.items():
-            self._replace(base, path, module)
-        for path in architecture.tables:
-            weight = base.get_submodule(path).weight
-            # A table that is no longer used has no gradient, and distributed training waits for every gradient.
-            if weight.requires_grad:
-                self._frozen.append(weight.requires_grad_(False))
-            self._replace(base, path, Unplaced(weight))
+        base, changes = architecture.base, self._changes
+        if self.settings.keeping:
+            changes.attend(model)
+            keep_biases(architecture.attention, changes)
+        else:
+            # Before anything is changed, as a model whose rotations cannot be replaced is refused here.
+            like = next(model.parameters())
+            absent = {own: Unrotated.like(base.get_submodule(own), base.config, like) for own in architecture.rotaries}
+            changes.attend(model)
+            for path, module in absent.items():
+                changes.replace(base, path, module)
+            for path in architecture.tables:
+                weight = base.get_submodule(path).weight
+                # A table that is no longer used has no gradient, and distributed training waits for every gradient.
+                changes.freeze(weight)
+                changes.replace(base, path, Unplaced(weight))
         hook = partial(self._begin, names=tuple(inspect.signature(base.forward).parameters))
-        self._handles.append(base.register_forward_pre_hook(hook, with_kwargs=True))
+        changes.hook(base.register_forward_pre_hook(hook, with_kwargs=True))
         for layer, (block, attention) in enumerate(zip(architecture.blocks, architecture.attention, strict=True)):
             enter = partial(self._enter, layer=layer)
-            self._handles.append(block.register_forward_pre_hook(enter, with_kwargs=True))
-            self._handles.append(attention.register_forward_pre_hook(_hand_on_hidden, with_kwargs=True))
+            changes.hook(block.register_forward_pre_hook(enter, with_kwargs=True))
+            changes.hook(attention.register_forward_pre_hook(_hand_on_hidden, with_kwargs=True))
         model.add_module(NAME, self.train(model.training))
         return self
 
     def remove(self, model: Any) -> None:
         """Undo `put_into`."""
-        for handle in self._handles:
-            handle.remove()
-        for owner, name, original in self._replaced:
-            setattr(owner, name, original.to(model.device))  # the model may have moved without it
-        for weight in self._frozen:
-            weight.requires_grad_(True)
-        for undone in (self._handles, self._replaced, self._frozen):
-            undone.clear()
-        model.set_attn_implementation(self._implementation)
+        self._changes.undo(model)
         delattr(model, NAME)
-
-    def _replace(self, base: nn.Module, path: str, module: nn.Module) -> None:
-        above, _, name = path.rpartition(".")
-        owner = base.get_submodule(above)
-        self._replaced.append((owner, name, base.get_submodule(path)))
-        setattr(owner, name, module)
 
     def _begin(
         self, base: Any, args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]
@@ -181,7 +192,7 @@ class Attachment(nn.Module):
         if not earlier and text.plain:
             # No padding inside, and no id beyond reach yet: ids are what the schemes say of them.
             positions = self.encoding.place(new)
-        return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
+        return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width, self.placed)
 
     def _check_call(self, base: Any, call: dict[str, Any]) -> None:
         """Raise if digits are looked at and cannot be seen."""
@@ -245,7 +256,9 @@ class Attachment(nn.Module):
         x, args, kwargs = _split_hidden(args, kwargs)
         if layer == 0:
             x = self.encoding.embed(x, current.positions)
-        return (self.encoding.at(layer).hidden(x, current.positions), *args), kwargs
+        if self.placed[layer]:
+            x = self.encoding.at(layer).hidden(x, current.positions)
+        return (x, *args), kwargs
 
     def extra_repr(self) -> str:
         return f"{self.settings.encoding!r}, tokens={self.settings.tokens}"

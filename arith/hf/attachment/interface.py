@@ -4,6 +4,7 @@ What one pass of a model knows about positions is a `Pass`, which travels as a k
 module keeps it: two passes, layers recomputed in the backward pass and copies of a model never see one another's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,27 +12,22 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import sdpa_mask
 
 from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import Composed
 from arith.errors import UsageError
+from arith.hf.attachment.masks import Mask, describe
 from arith.hf.attachment.remembered import Remembered
 from arith.kernels.attention import attention
-from arith.kernels.reference import visibility
-from arith.kernels.terms import Decay, Term, Window
+from arith.kernels.terms import Decay, Term
 
 NAME = "arith"
 PASS, INPUT = "arith_pass", "arith_input"  # keyword arguments that layers hand on
-# Arguments of attention that some models pass, for what the op cannot do. Ignored, they would be silently wrong.
-_UNKNOWN = {
-    "softcap": "caps its scores (softcap)",
-    "s_aux": "has attention sinks",
-    "sinks": "has attention sinks",
-    "position_bias": "adds a bias of its own to the scores",
-    "alibi": "adds ALiBi of its own to the scores",
-}
+READER = "arith_reader"  # the attribute of attention modules whose own bias is kept
+# What a model's own bias adds to the scores, from what the model hands on as `position_bias`, queries and keys.
+Reader = Callable[[Tensor, int, int], Term | None]
 
 
 @dataclass
@@ -45,6 +41,7 @@ class Pass:
         documents: the document of each token; None: a row is one document.
         remembered: what the cache holds for the encoding; None without a cache.
         head_width: the head width that the encoding is made for.
+        placed: for each layer, whether the encoding acts in it.
     """
 
     encoding: Composed
@@ -53,7 +50,7 @@ class Pass:
     documents: Int[Tensor, "b k"] | None
     remembered: Remembered | None
     head_width: int
-    _checked: set[tuple[int, int | None]] = field(default_factory=set)
+    placed: tuple[bool, ...]
     _last: dict[int, tuple[Positions, ...]] = field(default_factory=dict)
 
     def memory(self, layer: int) -> Memory:
@@ -72,27 +69,18 @@ class Pass:
             self._last[keys] = tuple(own.last(own.q.shape[2], keys) for own in self.positions)
         return self._last[keys]
 
-    def check_mask(self, mask: Bool[Tensor, "b 1 q k"] | None, window: int | None, module: nn.Module) -> None:
-        """Raise unless the model's own mask hides what the op will hide.
+    def apply(
+        self, layer: int, x: Float[Tensor, "b n w"], query: Float[Tensor, "b h q d"], key: Float[Tensor, "b g k d"]
+    ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g k d"], tuple[Term, ...]]:
+        """The queries and keys of a layer, rotated, and the terms that the encoding adds there.
 
-        It is compared once a pass for each mask. A single new token sees all that is valid, so decoding is not checked.
+        Args:
+            x: the input of the layer's attention.
         """
-        what = type(module).__name__
-        if mask is None:
-            raise UsageError(f"{what} came without a mask, so nothing tells which tokens it may see")
-        queries, keys = mask.shape[2:]
-        if queries == 1 or torch.compiler.is_compiling() or (id(mask), window) in self._checked:
-            return
-        self._checked.add((id(mask), window))
-        terms = () if window is None else (Window(window - 1, 0),)
-        valid, documents = _cut(self.valid, keys), _cut(self.documents, keys)
-        ours = visibility(queries, keys, terms, True, valid, documents, mask.device)
-        assert ours is not None
-        if mask.dtype != torch.bool or not torch.equal(mask, ours.expand_as(mask)):
-            raise UsageError(
-                f"{what} lets tokens see others than causal attention with padding, packed documents and a sliding "
-                f"window would: arith's attention cannot stand in for it"
-            )
+        positions, encoding = self.positions_of(key.shape[2]), self.encoding.at(layer)
+        query, key = encoding.rotate(query, key, positions)
+        terms = encoding.terms(x, query, key, positions, self.memory(layer))
+        return query, key, tuple(_of_last(term, key.shape[2]) for term in terms)
 
 
 def forward(
@@ -100,51 +88,108 @@ def forward(
     query: Float[Tensor, "b h q d"],
     key: Float[Tensor, "b g k d"],
     value: Float[Tensor, "b g k d"],
-    attention_mask: Bool[Tensor, "b 1 q k"] | None,
+    attention_mask: Mask | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Float[Tensor, " h"] | None = None,
+    sinks: Float[Tensor, "..."] | None = None,
+    position_bias: Float[Tensor, "..."] | None = None,
     **kwargs: Any,
 ) -> tuple[Float[Tensor, "b q h d"], None]:
     """The attention function that a model's attention module calls.
 
     Args:
         key: the keys of all tokens so far. The cache holds them before rotation, so they are rotated at every step.
-        attention_mask: the model's own mask, which is only compared with the op's.
-        sliding_window: how many tokens a token sees, itself included.
+        attention_mask: what the model hides, by `describe`.
+        softcap: the limit of a query's product with a key.
+        s_aux, sinks: extra scores that take weight and give nothing, under the names that models have for them: one for
+            each head, or of shape "b h q 1".
+        position_bias: what the model itself adds to the scores.
     """
     what = type(module).__name__
     current: Pass | None = kwargs.get(PASS)
-    if current is None:
+    reader: Reader | None = getattr(module, READER, None)
+    if current is None and reader is None:
         raise UsageError(
             f"{what} is set to attn_implementation='{NAME}' and nothing is attached to the model, or the model does "
             f"not hand keyword arguments on to its attention. Use arith.hf.attach(model, ...), which sets it"
         )
-    for name, does in _UNKNOWN.items():
-        if kwargs.get(name) is not None:
-            raise UsageError(f"{what} {does}, which arith's attention has no place for")
-    if query.shape[3] != current.head_width:
+    if kwargs.get("alibi") is not None:
+        raise UsageError(f"{what} adds ALiBi of its own to the scores, which arith's attention has no place for")
+    if position_bias is not None and reader is None:
         raise UsageError(
-            f"the encoding is made for heads of {current.head_width} dimensions, {what} has {query.shape[3]}"
+            f"{what} adds a bias of its own to the scores, which cannot be taken out. Keep it: attach(model, 'own'), "
+            f"or 'own+...' with an encoding"
         )
-    current.check_mask(attention_mask, sliding_window, module)
-    layer, keys = module.layer_idx, key.shape[2]
-    assert isinstance(layer, int)
-    positions = current.positions_of(keys)
-    encoding = current.encoding.at(layer)
-    query, key = encoding.rotate(query, key, positions)
-    terms = encoding.terms(kwargs[INPUT], query, key, positions, current.memory(layer))
-    terms = tuple(_of_last(term, keys) for term in terms)
-    if sliding_window is not None:
-        terms += (Window(sliding_window - 1, 0),)
-    valid, documents = _cut(current.valid, keys), _cut(current.documents, keys)
-    mixed = attention(query, key, value, terms=terms, valid=valid, documents=documents, scale=scaling, dropout=dropout)
+    mask = _checked(attention_mask, current, module, kwargs.get("is_causal"))
+    terms: tuple[Term, ...] = ()
+    queries, keys, valid = query.shape[2], key.shape[2], mask.valid
+    if current is not None:
+        layer = module.layer_idx
+        assert isinstance(layer, int)
+        valid = None if current.valid is None else current.valid[:, -keys:]
+        if current.placed[layer]:
+            if query.shape[3] != current.head_width:
+                raise UsageError(
+                    f"the encoding is made for heads of {current.head_width} dimensions, {what} has {query.shape[3]}"
+                )
+            query, key, terms = current.apply(layer, kwargs[INPUT], query, key)
+    bias = None if position_bias is None or reader is None else reader(position_bias, queries, keys)
+    terms += tuple(term for term in (bias, mask.window) if term is not None)
+    if queries > keys:
+        key, value, valid = _lengthen(key, value, valid, queries)
+    sinks = s_aux if sinks is None else sinks
+    if sinks is not None and sinks.dim() == 4:
+        sinks = rearrange(sinks, "b h q 1 -> b h q")
+    mixed = attention(
+        query,
+        key,
+        value,
+        terms=terms,
+        causal=mask.causal,
+        valid=valid,
+        documents=mask.documents,
+        scale=scaling,
+        softcap=softcap,
+        sinks=sinks,
+        dropout=dropout,
+    )
     return rearrange(mixed, "b h q d -> b q h d").contiguous(), None
 
 
-def _cut(mask: Tensor | None, keys: int) -> Tensor | None:
-    """The part of a mask that is about the last keys."""
-    return mask if mask is None else mask[:, -keys:]
+def _checked(mask: Any, current: Pass | None, module: nn.Module, causal: bool | None) -> Mask:
+    """The mask, if it is one that arith can have.
+
+    Args:
+        causal: whether attention is causal where there is no mask, if the model says so.
+    """
+    what = type(module).__name__
+    if mask is None and current is None:
+        return Mask(bool(getattr(module, "is_causal", False)) if causal is None else causal)
+    if mask is None:
+        raise UsageError(f"{what} came without a mask, so nothing tells which tokens it may see")
+    if not isinstance(mask, Mask):
+        raise UsageError(
+            f"{what} came with a mask of all pairs, {tuple(mask.shape)}, which arith's attention has no place for: an "
+            f"attention mask marks padding, 1 for a token and 0 for padding"
+        )
+    if current is not None and not mask.causal:
+        raise UsageError(
+            f"{what} lets tokens see others than causal attention with padding, packed documents, chunks and a sliding "
+            f"window would, and encodings are attached to causal models"
+        )
+    return mask
+
+
+def _lengthen(
+    key: Float[Tensor, "b g k d"], value: Float[Tensor, "b g k d"], valid: Bool[Tensor, "b k"] | None, tokens: int
+) -> tuple[Float[Tensor, "b g n d"], Float[Tensor, "b g n d"], Bool[Tensor, "b n"]]:
+    """Keys with padding behind them. The op's queries are the last of its keys, and cross-attention may have fewer."""
+    more = tokens - key.shape[2]
+    valid = key.new_ones(len(key), key.shape[2], dtype=torch.bool) if valid is None else valid
+    key, value = (functional.pad(x, (0, 0, 0, more)) for x in (key, value))
+    return key, value, functional.pad(valid, (0, more))
 
 
 def _of_last(term: Term, keys: int) -> Term:
@@ -152,13 +197,6 @@ def _of_last(term: Term, keys: int) -> Term:
     return replace(term, cumulative=term.cumulative[..., -keys:]) if isinstance(term, Decay) else term
 
 
-def _whole_mask(*args: Any, **kwargs: Any) -> Bool[Tensor, "b 1 q k"]:
-    """transformers' own mask, also where sdpa needs none as it is causal: it is compared with what the op hides."""
-    mask = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
-    assert mask is not None
-    return mask
-
-
 AttentionInterface.register(NAME, forward)
-# For an implementation without a mask function transformers builds no mask at all, and there is nothing to compare.
-AttentionMaskInterface.register(NAME, _whole_mask)
+# For an implementation without a mask function transformers asks for no mask at all, and padding would be lost.
+AttentionMaskInterface.register(NAME, describe)

@@ -15,6 +15,7 @@ from arith.encodings.rope import RoPE
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
 from arith.hf.attachment.attach import check_free
+from arith.hf.attachment.changes import Unrotated
 
 _PROBED = 16  # positions at which rotations are compared
 
@@ -52,7 +53,9 @@ def own_rope(model: Any, tokens: int | None = None) -> str:
             f"{type(model).__name__} rotates by frequencies that '{text}' does not have: {_few(theirs.frequencies)} "
             f"times {theirs.sharpness:g}, not {_few(ours.frequencies)} times {sharpness:g}"
         )
-    _check_pairs(type(architecture.attention[0]), ours)
+    rotary = architecture.base.get_submodule(architecture.rotaries[0])
+    given = Unrotated.like(rotary, model.config, next(model.parameters()))
+    _check_pairs(type(architecture.attention[0]), given, ours)
     return text
 
 
@@ -147,20 +150,29 @@ def _few(numbers: Float[Tensor, " half"]) -> str:
     return "[" + ", ".join(f"{number:.4g}" for number in numbers[:4].tolist()) + (", ...]" if len(numbers) > 4 else "]")
 
 
-def _check_pairs(attention: type, ours: RoPE) -> None:
-    """Raise if the model pairs other dimensions than we do, by the scores of rotated queries and keys."""
+def _check_pairs(attention: type, given: Unrotated, ours: RoPE) -> None:
+    """Raise if the model pairs other dimensions than we do, by the scores of rotated queries and keys.
+
+    Args:
+        attention: the model's.
+        given: stands for the model's rotary embedding.
+        ours: the same frequencies in the order that we have.
+    """
     rotate = getattr(sys.modules[attention.__module__], "apply_rotary_pos_emb", None)
-    if rotate is None:
-        return
-    angles = torch.arange(_PROBED)[:, None] * ours.frequencies
-    cos, sin = (half.repeat(1, 2)[None] for half in (angles.cos(), angles.sin()))
-    # Any numbers without symmetry. Scores, not rotated vectors: these may differ in order and give the same scores.
-    q = torch.arange(_PROBED * cos.shape[2]).sin().reshape(1, 1, _PROBED, -1)
-    k = q.flip(3)
-    ids = torch.arange(1, _PROBED + 1)[None, None]
-    theirs = rotate(q, k, cos, sin)
-    turned = RoPE.rotate(ours, q, k, Positions(ids, ids))  # without the subclass's sharpness, compared before
-    if not torch.allclose(theirs[0] @ theirs[1].mT, turned[0] @ turned[1].mT, atol=1e-3):
+    alike = not given.whole  # complex numbers are of neighbours
+    if rotate is not None and alike:
+        angles = torch.arange(_PROBED)[:, None] * ours.frequencies
+        # Most models write the numbers of each pair twice, and some once.
+        copies = max(given.widths.values()) // angles.shape[1]
+        cos, sin = (half.repeat(1, copies)[None] for half in (angles.cos(), angles.sin()))
+        # Any numbers without symmetry. Scores, not vectors: these may differ in order and give the same scores.
+        q = torch.arange(_PROBED * 2 * angles.shape[1]).sin().reshape(1, 1, _PROBED, -1)
+        k = q.flip(3)
+        ids = torch.arange(1, _PROBED + 1)[None, None]
+        theirs = rotate(q, k, cos, sin)
+        turned = RoPE.rotate(ours, q, k, Positions(ids, ids))  # without the subclass's sharpness, compared before
+        alike = torch.allclose(theirs[0] @ theirs[1].mT, turned[0] @ turned[1].mT, atol=1e-3)
+    if not alike:
         raise UsageError(
             f"{attention.__name__} pairs dimensions in another way than RoPE does here (i with i + half), so that no "
             f"setting makes them equal"

@@ -40,8 +40,9 @@ def save(model: Any, folder: str | os.PathLike[str]) -> Path:
         UsageError: nothing is attached.
     """
     attachment = attached(model)
-    if attachment is None:
-        raise UsageError(f"nothing is attached to this {type(model).__name__}: there is nothing to save")
+    if not isinstance(attachment, Attachment):
+        what = "nothing" if attachment is None else f"{attachment}, which has no numbers,"
+        raise UsageError(f"{what} is attached to this {type(model).__name__}: there is nothing to save")
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     numbers = {name: tensor.detach().cpu().contiguous() for name, tensor in attachment.state_dict().items()}
@@ -67,7 +68,8 @@ def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
     check_free(model)
     path = Path(folder)
     described = _read_description(path)
-    architecture = Architecture.of(model)
+    settings = Settings(**{field.name: described[field.name] for field in fields(Settings)})
+    architecture = Architecture.of(model, settings.keeping)
     differing = [
         f"{name} {described['model'].get(name)} there and {here} here"
         for name, here in asdict(architecture.shape).items()
@@ -82,7 +84,6 @@ def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
     numbers = load_file(path / NUMBERS)
     # Only an encoding that looks at digits has saved what tokens are to numbers.
     numerals = Numerals(*(numbers[field.name] for field in fields(Numerals))) if "kind" in numbers else None
-    settings = Settings(**{field.name: described[field.name] for field in fields(Settings)})
     attachment = Attachment(settings, architecture, numerals)
     attachment.load_state_dict(numbers)
     return attachment.put_into(model, architecture)

@@ -14,7 +14,15 @@ from arith.hf.inputs import CACHE
 FAMILIES = ["gpt2", "llama", "phi", "phi3", "gpt-neox", "qwen3"]
 REFUSED = [
     ("bloom", {}, "rope", "BloomForCausalLM does not compute its attention through transformers' AttentionInterface"),
-    ("gemma2", {}, "rope", "caps its scores (attn_logit_softcapping=50.0)"),
+    (
+        "inkling",
+        {},
+        "rope",
+        "neither rotary embeddings nor a position table that could be taken out",
+    ),
+    ("inkling2", {}, "own+rope", "attention modules in layers [None, 0, None, None, 1, None]"),
+    ("bloom", {}, "own", "BloomForCausalLM does not compute its attention through transformers' AttentionInterface"),
+    ("llama", {}, "own@coupled", "no encoding is called 'own'"),
     ("gpt2", {"add_cross_attention": True}, "rope", "has cross-attention"),
     ("gpt2", {"hidden_size": 36}, "rope", "a head's width must be even, got 9"),
     ("stablelm", {}, "rope", "StableLmForCausalLM hands no keyword arguments on to StableLmAttention"),

@@ -285,19 +285,56 @@ def test_attention_weights_are_dropped_in_training_as_transformers_drops_them(ti
     torch.testing.assert_close(logits(), evaluated, atol=1e-5, rtol=1e-5)
 
 
-def test_attention_sinks_are_refused(tiny: Callable[..., Any]) -> None:
-    model = tiny("gpt-oss")
+@pytest.mark.parametrize("family", ["gpt-oss", "gemma2", "smollm3"])
+def test_sinks_caps_and_layers_without_positions_stay(family: str, tiny: Callable[..., Any]) -> None:
+    model, ids = tiny(family), torch.arange(3, 19).reshape(2, 8)
+    model.set_attn_implementation("eager")
+
+    def trained() -> tuple[Tensor, dict[str, Tensor]]:
+        model.zero_grad()
+        out = model(ids, labels=ids)
+        out.loss.backward()
+        return out.logits.detach(), {name: own.grad.clone() for name, own in model.named_parameters()}
+
+    theirs = trained()
+    attach(model, own_rope(model))
+    torch.testing.assert_close(trained(), theirs, atol=1e-5, rtol=1e-5)
+    detach(model)
+    attach(model, "rope:base=3")
+    assert (trained()[0] - theirs[0]).abs().max() > 1e-2  # what is compared above does matter
+
+
+def test_an_encoding_acts_where_the_model_has_positions(
+    tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def watched(*inputs: Tensor, **others: Any) -> Tensor:
+        seen.append(tuple(type(term).__name__ for term in others["terms"]))
+        return attention(*inputs, **others)
+
+    monkeypatch.setattr(interface, "attention", watched)
+    for family, encoding in (("smollm3", "fire"), ("llama4", "fire"), ("smollm3", "own+fire")):
+        model = tiny(family)
+        attach(model, encoding, tokens=32)
+        seen.clear()
+        model(IDS)
+        assert seen == [("PairTable",), ()]
+
+
+def test_what_attention_takes_under_several_names_is_handed_on(tiny: Callable[..., Any]) -> None:
+    model = tiny("llama")
     attach(model, "rope")
-    with pytest.raises(UsageError, match="GptOssAttention has attention sinks, which arith's attention has no place"):
-        model(torch.arange(3, 11)[None])
+    plain, sinks = model(IDS).logits, torch.tensor([0.0, 1.0, 2.0, 3.0])
+    for each in (sinks, sinks[None, :, None, None].expand(1, 4, 8, 1)):
+        taken = [model(IDS, **{name: each}).logits for name in ("s_aux", "sinks")]
+        assert torch.equal(*taken)
+        assert (taken[0] - plain).abs().max() > 1e-2
+    assert (model(IDS, softcap=0.5).logits - plain).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize(
-    ("name", "does"),
-    [
-        *(("s_aux", "has attention sinks"), ("sinks", "has attention sinks"), ("softcap", "caps its scores")),
-        *(("position_bias", "adds a bias of its own"), ("alibi", "adds ALiBi of its own")),
-    ],
+    ("name", "does"), [("position_bias", "adds a bias of its own"), ("alibi", "adds ALiBi of its own")]
 )
 def test_what_attention_has_no_place_for_is_refused_by_name(name: str, does: str, tiny: Callable[..., Any]) -> None:
     model, ids = tiny("llama"), torch.arange(3, 11)[None]

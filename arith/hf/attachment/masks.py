@@ -1,0 +1,117 @@
+"""Which keys a model hides, in the words of arith's op: read from transformers' rule, not from a mask of all pairs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from torch.nn import functional
+from transformers.masking_utils import bidirectional_mask_function, causal_mask_function, sdpa_mask
+
+from arith.errors import UsageError
+from arith.kernels.reference import visibility
+from arith.kernels.terms import Window
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which keys the queries see.
+
+    Args:
+        causal: whether a token sees itself and earlier tokens alone.
+        valid: False marks padding among the keys; None: there is none.
+        documents: which document, or chunk, each key belongs to; None: a row is one.
+        window: the distances within which tokens see one another; None: all.
+    """
+
+    causal: bool
+    valid: Bool[Tensor, "b k"] | None = None
+    documents: Int[Tensor, "b k"] | None = None
+    window: Window | None = None
+
+
+def describe(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    q_offset: int | Tensor = 0,
+    kv_offset: int = 0,
+    mask_function: Callable[..., Any] = causal_mask_function,
+    attention_mask: Bool[Tensor, "b n"] | None = None,
+    use_vmap: bool = False,
+    device: torch.device | str = "cpu",
+    **kwargs: Any,
+) -> Mask:
+    """What transformers asks an attention implementation for in place of a mask: names are its own.
+
+    Args:
+        q_offset, kv_offset: the places of the first query and the first key.
+        mask_function: the rule, without padding, from sample, head, and the places of query and key.
+        attention_mask: 0 for padding, of all tokens so far.
+
+    Raises:
+        UsageError: the op has no words for the rule.
+
+    >>> describe(1, 4, 4)
+    Mask(causal=True, valid=None, documents=None, window=None)
+    >>> from transformers.masking_utils import sliding_window_causal_mask_function
+    >>> describe(1, 4, 4, mask_function=sliding_window_causal_mask_function(2)).window
+    Window(left=1, right=0, ids=None)
+    """
+    valid = None
+    if attention_mask is not None:
+        valid = functional.pad(attention_mask, (0, max(0, kv_offset + kv_length - attention_mask.shape[1])))
+        valid = valid[:, kv_offset : kv_offset + kv_length].bool()
+        # Looking at numbers would break the graph of a compiled model.
+        if not torch.compiler.is_compiling() and bool(valid.all()):
+            valid = None
+    if mask_function is bidirectional_mask_function:
+        return Mask(False, valid)
+    if isinstance(q_offset, Tensor) or q_offset + q_length != kv_offset + kv_length:
+        raise UsageError(
+            "a static cache has keys that no token has filled yet, and arith's attention takes its queries as the last "
+            "of the keys. Leave cache_implementation out: the default cache grows"
+        )
+    if mask_function is causal_mask_function:
+        return Mask(True, valid)
+    seen = sdpa_mask(
+        batch_size,
+        q_length,
+        kv_length,
+        q_offset,
+        kv_offset,
+        mask_function,
+        allow_is_causal_skip=False,
+        use_vmap=use_vmap,
+        device=device,
+    )
+    assert seen is not None
+    found: Mask = _recognise(seen[:, 0], valid)
+    return found
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _recognise(seen: Bool[Tensor, "b q k"], valid: Bool[Tensor, "b k"] | None) -> Mask:
+    """A rule from what it shows: a band of distances, cut at the edges of documents."""
+    queries, keys = seen.shape[1:]
+    earlier = keys - queries
+    places = torch.arange(keys, device=seen.device)
+    distance = (places - places[earlier:, None])[seen.any(0)]
+    band = Window(int(-distance.min()), int(distance.max()))
+    # A token that does not see the one before it begins a document. Of tokens before the first query, those that it
+    # sees are of its document, and no query sees the others.
+    begins = ~seen[:, 1:].diagonal(earlier, 1, 2)
+    documents = torch.cat([seen[:, 0, :earlier].long() - 1, functional.pad(begins.cumsum(1), (1, 0))], dim=1)
+    causal = band.right <= 0
+    unbounded = Window(keys, 0 if causal else keys)
+    for window, cut in ((unbounded, None), (band, None), (unbounded, documents), (band, documents)):
+        ours = visibility(queries, keys, (window,), False, None, cut, seen.device)
+        assert ours is not None
+        if torch.equal(ours[:, 0].expand_as(seen), seen):
+            return Mask(causal, valid, cut, None if window is unbounded else window)
+    raise UsageError(
+        "the model's mask is neither causal nor a window of distances nor cut at documents or chunks, and arith's "
+        "attention has no other"
+    )

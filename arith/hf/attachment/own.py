@@ -1,0 +1,115 @@
+"""A model's own positions: what stands for them where they are taken out, and how they reach the op where they stay.
+
+Rotations and tables act on queries, keys and embeddings, and stay by being left alone. A bias is added to the scores by
+attention itself: the model hands it to the attention interface as `position_bias`. Where a family is known it is handed
+on as what it is made from, numbers by distance or the states of queries, and the bias of all pairs is never made.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from arith.hf.attachment.changes import Changes
+from arith.hf.attachment.interface import NAME, READER, Reader
+from arith.kernels.terms import DistanceTable, PairTable, QueryTable, ScoreMod, Term
+
+
+class Own(nn.Module):
+    """A model's own positions, all of them kept: only its attention is arith's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changes = Changes()
+
+    def put_into(self, model: Any, attention: Iterable[nn.Module]) -> "Own":
+        """Send a model's attention through arith's op."""
+        self._changes.attend(model)
+        keep_biases(attention, self._changes)
+        model.add_module(NAME, self)
+        return self
+
+    def remove(self, model: Any) -> None:
+        """Undo `put_into`."""
+        self._changes.undo(model)
+        delattr(model, NAME)
+
+    def __repr__(self) -> str:
+        return "Own()"
+
+    def __str__(self) -> str:
+        return "'own'"
+
+
+def keep_biases(attention: Iterable[nn.Module], changes: Changes) -> None:
+    """Have what a model itself adds to the scores reach the op.
+
+    Args:
+        attention: the modules that go through the attention interface.
+        changes: where each change is remembered.
+    """
+    for module in attention:
+        changes.override(module, READER, _find_reader(module, changes))
+
+
+def _find_reader(module: nn.Module, changes: Changes) -> Reader:
+    """How a module's bias is read, after it has been made small where its family is known."""
+    # T5 and its kin: numbers by bucket of distance, which the first layer makes and all others share.
+    if hasattr(module, "relative_attention_max_distance") and hasattr(module, "compute_bias"):
+        changes.override(module, "compute_bias", partial(_by_distance, module))
+        return _read_distances
+    for child in module.children():
+        states_of = _STATES.get(type(child).__name__)
+        if states_of is not None:
+            changes.override(child, "forward", partial(states_of, child))
+            return partial(_read_states, child)
+    return _read_pairs
+
+
+def _by_distance(module: Any, *args: Any, **kwargs: Any) -> Float[Tensor, "h 2r+2"]:
+    """In the place of T5's `compute_bias`: its numbers for every distance, by itself. Beyond r they are the same."""
+    radius = module.relative_attention_max_distance
+    values = type(module).compute_bias(module, 1, 2 * radius + 1, past_seen_tokens=radius)
+    return functional.pad(values[0, :, 0], (0, 1))  # no id is 0
+
+
+def _read_distances(bias: Float[Tensor, "..."], queries: int, keys: int) -> Term | None:
+    # Cross-attention has no bias, for which T5 hands on zeros for all pairs.
+    return DistanceTable(bias) if bias.dim() == 2 else None
+
+
+def _inkling_states(
+    module: Any, states: Float[Tensor, "b q h e"], query_positions: Tensor, key_positions: Tensor
+) -> Float[Tensor, "b h q e"]:
+    """In the place of a bias: the states that it is made from, which the layer then scales as it would the bias."""
+    return states.transpose(1, 2)
+
+
+def _inkling2_states(
+    module: Any, x: Float[Tensor, "b q w"], distance: Tensor, position_ids: Tensor
+) -> Float[Tensor, "b h q e"]:
+    states = module.linear(x).unflatten(2, (module.num_heads, -1))
+    return module.norm(states, position_ids).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+_STATES: dict[str, Callable[..., Tensor]] = {
+    "InklingRelativeLogits": _inkling_states,
+    "Inkling2RelativePositionBias": _inkling2_states,
+    "Inkling2LoopRelativePositionBias": _inkling2_states,
+}
+
+
+def _read_states(module: Any, states: Float[Tensor, "b h q e"], queries: int, keys: int) -> Term:
+    # There column j is of the key j tokens before; slots here begin with the farthest.
+    return QueryTable(states, module.proj.T.flip(0)[None], first=1 - module.rel_extent)
+
+
+def _read_pairs(bias: Float[Tensor, "#b #h #q k"], queries: int, keys: int) -> Term:
+    """A bias of whose making nothing is known: as a table if samples share it, else in plain torch."""
+    if len(bias) > 1:
+        return ScoreMod(lambda scores: scores + bias.to(scores.dtype))
+    # A table has a row for every token, and the queries are the last of them.
+    return PairTable(functional.pad(bias[0].expand(-1, queries, keys), (0, 0, keys - queries, 0)))
