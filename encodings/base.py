@@ -127,6 +127,7 @@ class Encoding(LayerEncoding):
         reads_queries: whether its terms multiply queries with vectors of their own.
         counts_tokens: whether its terms count the tokens between a query and a key.
         hides_keys: whether it masks some keys.
+        causal: whether it takes for granted that no token attends to those after it.
         looks_up: whether the first layer does not attend: each token takes one other, which this encoding chooses.
         in_layers: the layers that it acts in, from 0 on; None: all.
     """
@@ -140,6 +141,7 @@ class Encoding(LayerEncoding):
     reads_queries: bool = False
     counts_tokens: bool = False
     hides_keys: bool = False
+    causal: bool = False
     looks_up: bool = False
     in_layers: tuple[int, ...] | None = None
 

@@ -38,6 +38,7 @@ class CoPE(PerLayer):
     takes_ids = False
     reads_queries = True
     counts_tokens = True
+    causal = True
 
     def __init__(self, head_width: int, layers: int, farthest: int = 63) -> None:
         if farthest < 1:

@@ -35,6 +35,7 @@ class Forgetting(PerLayer):
 
     relative = True
     takes_ids = False
+    causal = True
 
     def __init__(self, width: int, heads: int, layers: int, bias: float = 0.0) -> None:
         super().__init__(ForgettingLayer(width, heads, bias) for _ in range(layers))

@@ -13,6 +13,7 @@ from arith.config.reading import _build, _with_preset, grid_lengths, merge_table
 Momentum = Annotated[float, Range(0, 1, below=True)]
 Activation = Literal["gelu", "gated-gelu", "gated-sine"]
 Mixing = Literal["none", "conv"]
+Attended = Literal["causal", "full"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class ModelConfig:
         activation: the MLP's; gated-gelu and gated-sine have a third matrix, for the gates.
         mixing: what queries, keys and values of a token mix with: nothing, or by a short convolution those of the two
             tokens before it, each channel by itself.
+        attention: which tokens a token attends to: itself and those before it, or all of its sequence; the latter is
+            for models that give a whole answer at once.
         loops: how often the stack of layers is applied.
         looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
         loop_input: what a loop starts from: the state that the loop before it has left; the embeddings, so that what
@@ -76,6 +79,7 @@ class ModelConfig:
     norm_after: bool = True
     embedding_std: Rate = 1.0
     mixing: Mixing = "none"
+    attention: Attended = "causal"
     loops: Count = 1
     looped: Count | None = None
     loop_input: Literal["state", "embeddings", "both"] = "state"

@@ -75,9 +75,10 @@ def record_attention(model: Transformer, batch: Batch) -> list[Float[Tensor, "b 
     layers = [module for module in model.modules() if isinstance(module, Attention | LookupBlock)]
     hooks = [module.register_forward_pre_hook(keep) for module in layers]
     try:
-        # With a cache, as loops that are summed are then computed one by one.
+        # With a cache, as loops that are summed are then computed one by one; full attention has none.
+        cache = Cache() if model.config.attention == "causal" else None
         queries = None if model.config.prompt_layers is None else batch.queries + 1
-        model(batch.tokens, batch.placed_by(model.encoding), queries=queries, cache=Cache())
+        model(batch.tokens, batch.placed_by(model.encoding), queries=queries, cache=cache)
     finally:
         for hook in hooks:
             hook.remove()
@@ -104,4 +105,4 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
     q, k = context.encoding.rotate(q, k, context.new)
     scale, n = 1 / math.sqrt(q.shape[3]), x.shape[1]
     terms = context.encoding.terms(x, q, k, tuple(own.last(n, n) for own in context.everything), {})
-    return attention_weights(q, k, terms, True, None, None, scale)
+    return attention_weights(q, k, terms, layer.causal, context.valid, None, scale)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from arith.catalogue.named import format_named
 from arith.config.ranges import check_ranges
-from arith.config.schema import RunConfig
+from arith.config.schema import ModelConfig, RunConfig
 from arith.data.dataset import Dataset
 from arith.data.problems import Share
 from arith.data.traces import Supervision, in_columns
+from arith.encodings.compose import Composed
 from arith.errors import UsageError
 from arith.model.summing import RunningSums
 from arith.tasks.base import Traced
@@ -82,6 +83,36 @@ def _check_prompt_layers(config: RunConfig, layers: int) -> None:
             f"and auxiliary.kind out and training.loss at answer. Got {others}, {config.trace.kind}, "
             f"{config.auxiliary.kind} and {config.training.loss}"
         )
+
+
+def check_attention(model: ModelConfig, encoded: Composed, answers_at_once: bool) -> None:
+    """Refuse full attention where a token may not see those after it.
+
+    Args:
+        model: the model's shape.
+        encoded: its encoding.
+        answers_at_once: whether a whole answer comes from one pass that does not show it.
+    """
+    if model.attention == "causal":
+        return
+    if not answers_at_once:
+        raise UsageError(
+            "with model.attention=full a model that answers token by token would read the answer that it is to give, "
+            "and could neither decode nor be asked or exported. Use it with trace.kind, where all digits come at the "
+            "same time, or leave model.attention at causal"
+        )
+    if model.prompt_layers is not None or model.mixing != "none":
+        raise UsageError(
+            f"model.prompt_layers hides the prompt from later layers and model.mixing looks back alone, where "
+            f"model.attention=full shows a token all others: leave them out, got {model.prompt_layers} and "
+            f"{model.mixing}"
+        )
+    for encoding, _ in encoded.encodings():
+        if encoding.causal:
+            raise UsageError(
+                f"{encoding.title} counts from a token back to those before it, and with model.attention=full a token "
+                f"sees those after it too. Use another encoding, or leave model.attention at causal"
+            )
 
 
 def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision | None:

@@ -19,7 +19,7 @@ from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
-from arith.experiment.checks import check_numbers, running_sums_of, supervision_of
+from arith.experiment.checks import check_attention, check_numbers, running_sums_of, supervision_of
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
@@ -93,6 +93,8 @@ class Experiment:
         # Built for its checks alone; on the meta device a large table of positions takes no memory.
         with torch.device("meta"):
             encoded = experiment.encoding()
+        if not config.reads_text:  # else the shape is the pretrained model's
+            check_attention(config.model, encoded, experiment.kind.answers_at_once)
         if experiment.supervision is not None and not encoded.slides:
             raise UsageError(
                 f"with trace.kind loops are told apart by ids that slide, and those of '{config.encoding}' stay. "
@@ -134,6 +136,11 @@ class Experiment:
         # A symbol that only tests have needs a row in the embedding too, though it is never trained.
         symbols = [self.format.symbols(share.task) for share in self.trained]
         return vocabulary.size("".join([*symbols, self.tests.format.symbols(self.tests.task)]))
+
+    @property
+    def kind(self) -> type[Transformer]:
+        """The class of the model."""
+        return Looped if self.supervision is not None else Transformer if self.sums is None else Summing
 
     def model(self) -> Transformer:
         """The model as it is before training."""

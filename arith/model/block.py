@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,6 +29,7 @@ class LayerContext:
         new: positions of the tokens that come in.
         everything: the same, with the tokens in the cache among the keys.
         cache: keys and values of earlier tokens while decoding; None: there are none.
+        valid: which tokens may be attended to, where attention is full; None: all of those before.
     """
 
     place: int
@@ -38,6 +39,7 @@ class LayerContext:
     new: tuple[Positions, ...]
     everything: tuple[Positions, ...]
     cache: Cache | None
+    valid: Bool[Tensor, "b n"] | None = None
 
     def asked(self, keys: int) -> tuple[Positions, ...]:
         """The positions of the queries and of the keys, which are the last `keys` tokens."""
@@ -79,11 +81,12 @@ class Attention(nn.Module):
         width: of a token.
         heads, key_heads: heads of queries, and of keys and values.
         mixing: `conv`: queries, keys and values of a token mix with those of the tokens before it.
+        causal: whether a token attends to itself and earlier tokens alone, or to all.
     """
 
-    def __init__(self, width: int, heads: int, key_heads: int, mixing: Mixing = "none") -> None:
+    def __init__(self, width: int, heads: int, key_heads: int, mixing: Mixing = "none", *, causal: bool = True) -> None:
         super().__init__()
-        self.heads, self.key_heads = heads, key_heads
+        self.heads, self.key_heads, self.causal = heads, key_heads, causal
         head_width = width // heads
         self.query = nn.Linear(width, heads * head_width, bias=False)
         self.key = nn.Linear(width, key_heads * head_width, bias=False)
@@ -122,7 +125,8 @@ class Attention(nn.Module):
         if context.cache is not None:
             k, v = context.cache.extend(context.place, k, v)
         memory: Memory = {} if kept is None else kept
-        mixed = attention(q, k, v, terms=context.encoding.terms(x, q, k, context.asked(k.shape[2]), memory))
+        terms = context.encoding.terms(x, q, k, context.asked(k.shape[2]), memory)
+        mixed = attention(q, k, v, terms=terms, causal=self.causal, valid=context.valid)
         # Selected first, so that the output map and the MLP run on the wanted tokens alone.
         out: Tensor = self.out(context.select(rearrange(mixed, "b h q d -> b q (h d)")))
         return out
@@ -152,7 +156,8 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.attention = Attention(config.width, config.heads, config.key_heads or config.heads, config.mixing)
+        key_heads, causal = config.key_heads or config.heads, config.attention == "causal"
+        self.attention = Attention(config.width, config.heads, key_heads, config.mixing, causal=causal)
         self.mlp = MLP(config.width, config.hidden, config.activation)
         self.before_attention, self.before_mlp = RMSNorm(config.width), RMSNorm(config.width)
         self.after_attention: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()

@@ -39,6 +39,7 @@ class Looped(Transformer):
         parts: the number of digits in each column's state, the answer's digit first.
     """
 
+    answers_at_once = True
     eager_because = "the loops of a trace differ from sample to sample"
 
     def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed, parts: int) -> None:
@@ -74,7 +75,7 @@ class Looped(Transformer):
         positions = self.encoding.place(ids)
         x = self.encoding.embed(x, positions)
         slid = self.encoding.slide(positions, loop)
-        x = self.stack(x, 0, queries, None, slid, slid, None)
+        x = self.stack(x, 0, queries, None, slid, slid, None, valid=self.visible(tokens))
         logits: Tensor = self.head(self.norm(x))
         found: Tensor = rearrange(logits, "b q (parts digit) -> b q parts digit", digit=10)
         return found

@@ -1,9 +1,9 @@
-"""A decoder-only transformer. How positions are encoded is not its business."""
+"""A transformer, decoder-only unless attention is full. How positions are encoded is not its business."""
 
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from arith.config.schema import ModelConfig
@@ -48,6 +48,7 @@ class Transformer(nn.Module):
     torch.Size([1, 3, 17])
     """
 
+    answers_at_once = False  # whether whole answers come from one pass, over tokens that do not show them
     eager_because: str | None = None  # why the loss of this kind of model is never compiled; None: it can be
 
     def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed) -> None:
@@ -97,6 +98,9 @@ class Transformer(nn.Module):
             picked: places among the queries that get logits, for each sample; None: all.
             cache: keys and values of earlier tokens while decoding, extended in place.
         """
+        valid = self.visible(tokens)
+        if cache is not None and valid is not None:
+            raise ValueError("with model.attention=full a token sees those after it: what is cached would change")
         new = self.encoding.place(ids)
         everything = new if cache is None else cache.place(new)
         found = self.embedding(tokens)
@@ -120,16 +124,16 @@ class Transformer(nn.Module):
         for loop in range(0 if by_meeting else loops):
             own, all_own = self.encoding.slide(new, loop), self.encoding.slide(everything, loop)
             if summed:
-                x = x + (self.stack(embedded, loop, None, None, own, all_own, cache, looped) - embedded)
+                x = x + (self.stack(embedded, loop, None, None, own, all_own, cache, looped, valid) - embedded)
             else:
                 # Only the very last run through the last layer may leave tokens out: all other output is read again.
                 asks = (queries, picked) if loop == loops - 1 and not after else (None, None)
                 x = x + embedded if loop and self.config.loop_input == "both" else x
-                x = self.stack(x, loop, *asks, own, all_own, cache, looped)
+                x = self.stack(x, loop, *asks, own, all_own, cache, looped, valid)
         # The layers after the loops have the ids of a loop of their own, the one after the last.
         if after:
             own, all_own = self.encoding.slide(new, loops), self.encoding.slide(everything, loops)
-            x = self.stack(x, loops, queries, picked, own, all_own, cache, after)
+            x = self.stack(x, loops, queries, picked, own, all_own, cache, after, valid)
         elif summed and queries is not None:
             x = select(x, queries, picked)
         logits: Tensor = self.head(self.norm(x))
@@ -145,6 +149,7 @@ class Transformer(nn.Module):
         everything: tuple[Positions, ...],
         cache: Cache | None,
         some: range | None = None,
+        valid: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b a w"]:
         """Run through all layers once, or through some of them; for the arguments see `forward` and `LayerContext`."""
         layers = self.config.layers
@@ -156,8 +161,18 @@ class Transformer(nn.Module):
             # The same layer in another loop has keys and values of its own in the cache.
             last, place, encoding = layer == layers - 1, loop * layers + layer, self.encoding.at(layer, loop)
             asking = queries if last and queries is not None else x.shape[1]
-            x = block(x, LayerContext(place, encoding, asking, picked if last else None, new, everything, cache))
+            chosen = picked if last else None
+            x = block(x, LayerContext(place, encoding, asking, chosen, new, everything, cache, valid))
         return x
+
+    def visible(self, tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"] | None:
+        """Which tokens may be attended to where attention is full; None where it is causal.
+
+        All but padding, which no earlier token sees, and end marks, which are not there yet when a model answers.
+        """
+        if self.config.attention == "causal":
+            return None
+        return (tokens != vocabulary.token(vocabulary.PAD)) & (tokens != vocabulary.token(vocabulary.END))
 
     def _above_prompt(self, tokens: int, queries: int | None) -> int:
         """How many of the last tokens take part above `prompt_layers`: those that predict the answer."""

@@ -2,9 +2,13 @@
 
 import pytest
 
+from arith.catalogue.build import encoding
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
+from arith.experiment.checks import check_attention
 from arith.experiment.experiment import Experiment
+
+COLUMNS = {"task": "multiplication", "format": "padded-reversed", "trace": {"kind": "carry-save"}}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +70,14 @@ from arith.experiment.experiment import Experiment
         ({"format": "plain+scratchpad", "encoding": "coupled"}, "which a step's place among others does not tell"),
         ({"auxiliary": {"layer": 9}}, "fewer than the model's. Got 9, with model.layers 1"),
         ({"encoding": "learned:std=-1"}, "std is 0 or more"),
+        ({"model": {"attention": "ful"}}, "model.attention"),
+        ({"model": {"attention": "full"}}, "would read the answer that it is to give"),
+        ({"model": {"attention": "full", "layers": 2}, "auxiliary": {"kind": "running-sum"}}, "token by token"),
+        ({**COLUMNS, "model": {"attention": "full"}, "encoding": "t5@multiplicand+cope"}, "CoPE counts from a token"),
+        (
+            {**COLUMNS, "model": {"attention": "full"}, "encoding": "sliding-window+forgetting[0]"},
+            "Forgetting counts from a token back to those before it",
+        ),
         ({"evaluation": {"task": "copy"}}, "padding adds zeros, and copy takes them for digits"),
     ],
 )
@@ -73,3 +85,11 @@ def test_what_cannot_be_is_refused_before_any_work(values: dict[str, object], me
     with pytest.raises(UsageError) as raised:
         Experiment.of(RunConfig.of(values))
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("values", [{"prompt_layers": 1}, {"mixing": "conv"}])
+def test_what_hides_tokens_is_no_full_attention(values: dict[str, object]) -> None:
+    config = RunConfig.of({"model": {"attention": "full", "layers": 2, **values}})
+    encoded = encoding("rope", width=64, heads=4, layers=2)
+    with pytest.raises(UsageError, match=r"model\.attention=full shows a token all others: leave them out"):
+        check_attention(config.model, encoded, answers_at_once=True)

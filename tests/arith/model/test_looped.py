@@ -86,8 +86,9 @@ def test_a_model_that_follows_the_trace_is_right_at_any_length(kind: str, suite:
     assert len(loops) >= 12
 
 
-def test_the_right_answer_tells_nothing() -> None:
-    config = looped()
+@pytest.mark.parametrize("attention", ["causal", "full"])
+def test_the_right_answer_tells_nothing(attention: str) -> None:
+    config = looped(model={"attention": attention})
     model, batch = built(config), Experiment.of(config).training_data().batch(0, 40, CPU)
     before = logits(model, batch, batch.tokens)
     inside = columns(batch.tokens)
@@ -99,8 +100,9 @@ def test_the_right_answer_tells_nothing() -> None:
     assert not torch.allclose(logits(model, batch, other_problem), before)
 
 
-def test_answers_are_those_that_are_judged() -> None:
-    config = looped()
+@pytest.mark.parametrize("attention", ["causal", "full"])
+def test_answers_are_those_that_are_judged(attention: str) -> None:
+    config = looped(model={"attention": attention})
     model, data = built(config), Experiment.of(config).test_data("random", 4)
     batch = data.batch(0, 30, CPU)
     cut = int(batch.prompt.length[0])
@@ -117,8 +119,9 @@ def test_answers_are_those_that_are_judged() -> None:
     assert torch.equal(judged.first_wrong, first.where(~judged.right, 0))
 
 
-def test_a_sample_is_answered_alike_in_every_batch_and_wherever_ids_begin() -> None:
-    config = looped()
+@pytest.mark.parametrize("attention", ["causal", "full"])
+def test_a_sample_is_answered_alike_in_every_batch_and_wherever_ids_begin(attention: str) -> None:
+    config = looped(model={"attention": attention})
     model, data = built(config), Experiment.of(config).training_data()
     together = data.batch(0, 20, CPU)
     right = judge_batch(model, together)
@@ -131,9 +134,10 @@ def test_a_sample_is_answered_alike_in_every_batch_and_wherever_ids_begin() -> N
         torch.testing.assert_close(alone.margin[0], right.margin[row], rtol=1e-3, atol=1e-4)
 
 
-def test_columns_see_the_digits_of_their_loop() -> None:
+@pytest.mark.parametrize("attention", ["causal", "full"])
+def test_columns_see_the_digits_of_their_loop(attention: str) -> None:
     """In loop t what column k says depends on a[k-t-1] .. a[k-t+1], b[t-1] .. b[t+1] and no other digit."""
-    config = looped(format="padded-all-reversed")
+    config = looped(format="padded-all-reversed", model={"attention": attention})
     model, data = built(config), Experiment.of(config).test_data("random", 8)
     batch = data.batch(0, 1, CPU)
     ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
@@ -155,7 +159,7 @@ def test_columns_see_the_digits_of_their_loop() -> None:
         changed_state[0, 19 + column, 1] = 5
         after = model.revise(batch.tokens, changed_state, ids, t, 17)
         differs = [k for k in range(16) if not torch.allclose(after[0, k], before[0, k], atol=1e-6)]
-        assert differs == [k for k in (column, column + 1) if k < 16]
+        assert differs == [k for k in range(column - (attention == "full"), column + 2) if 0 <= k < 16]
 
 
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tmp_path: Path, halted: Callable[[Run], Run]) -> None:

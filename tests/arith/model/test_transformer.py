@@ -14,6 +14,7 @@ from arith.errors import UsageError
 from arith.evaluation.attention import record_attention
 from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
+from arith.model.cache import Cache
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
@@ -141,6 +142,35 @@ def test_greedy_stops_at_end_marks_and_takes_equal_lengths_only() -> None:
     ragged = experiment.training_data().batch(0, 8, CPU)
     with pytest.raises(ValueError, match="prompts of equal length"):
         model.answer(ragged.prompt, ragged.key, 3, ragged.capacity)
+
+
+def test_with_full_attention_a_token_sees_all_but_padding_and_end_marks() -> None:
+    config = RunConfig.of({"encoding": "rope", "format": "reversed", "model": {"layers": 2, "loops": 2}})
+    experiment = Experiment.of(config)
+    batch = experiment.training_data().batch(0, 8, CPU)
+    shape, ids = replace(config.model, attention="full"), batch.placed_by(experiment.encoding())
+    torch.manual_seed(0)
+    model = Transformer(shape, experiment.vocabulary_size, experiment.encoding()).double()
+    whole = model(batch.tokens, ids)
+    end, inside = batch.length - 1, torch.arange(batch.tokens.shape[1]) < batch.length[:, None] - 1
+    assert len(set(end.tolist())) > 1
+    for row, n in enumerate(end.tolist()):
+        alone = model(batch.tokens[row : row + 1, :n], tuple(own[..., :n] for own in ids))
+        torch.testing.assert_close(whole[row : row + 1, :n], alone)
+    changed = torch.where(torch.arange(len(inside[0])) == end[:, None] - 1, 9 - batch.tokens, batch.tokens)
+    assert not torch.isclose(model(changed, ids), whole).all(-1)[inside].any()
+    # What is left out of the last layer is left out of nothing else.
+    picked = torch.tensor([[0, 2]]).expand(8, -1)
+    some = model(batch.tokens, ids, queries=5, picked=picked)
+    torch.testing.assert_close(some, whole[:, [-5, -3]])
+    maps = record_attention(model, replace(batch, ids=ids))
+    assert len(maps) == 4
+    for own in maps:
+        torch.testing.assert_close(own.sum(-1), torch.ones_like(own.sum(-1)))
+        assert (own.transpose(2, 3)[(~inside)[:, None].expand(-1, 4, -1)] == 0).all()
+        assert own[:, :, 0, 1].min() > 0
+    with pytest.raises(ValueError, match=r"attention=full a token sees those after it: what is cached would change"):
+        model(batch.tokens, ids, cache=Cache())
 
 
 @pytest.mark.parametrize("encoding", ["rope@randomized:span=99", "rope@pose:span=99", "bipe"])
