@@ -83,7 +83,7 @@ def attention(
         long = folding.fold_long(terms, q.shape[1], q.shape[2], k.shape[2], causal)
         return long_op.attention(q, k, v, long, valid, documents, scale)
     folded = folding.fold(terms, q.shape[1], q.shape[2], k.shape[2], q.device)
-    return short_op.attention(q, k, v, folded, causal, valid, documents, scale)
+    return short_op.attention(q, k, v, folded, causal, valid, documents, scale, softcap, sinks)
 
 
 def _check(

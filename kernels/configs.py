@@ -95,14 +95,22 @@ class Blocks:
         }
 
 
+def tile_size(size: int) -> int:
+    """Tokens or head width, rounded up to a size that tiles have.
+
+    >>> tile_size(20)
+    32
+    """
+    return next(fits for fits in SIZES if size <= fits)  # by comparisons only: under torch.compile it may be symbolic
+
+
 def blocks(queries: int, keys: int, width: int, packed: bool = True) -> Blocks:
     """The tile for samples of this size.
 
     >>> blocks(20, 20, 64)
     Blocks(pack=2, queries=32, keys=32, width=64)
     """
-    # By comparisons only: under torch.compile a length may be symbolic.
-    q, k, d = (next(fits for fits in SIZES if size <= fits) for size in (queries, keys, width))
+    q, k, d = map(tile_size, (queries, keys, width))
     return Blocks(max(1, PACKED // max(q, k)) if packed else 1, q, k, d)
 
 
@@ -148,12 +156,13 @@ def capability(device: torch.device) -> int:
     return 10 * int(properties.major) + int(properties.minor)
 
 
-def config(kernel: Kernel, tile: Blocks, itemsize: int, capability: int = 90) -> Config:
+def config(kernel: Kernel, tile: Blocks, itemsize: int, capability: int = 90, state: int = 0) -> Config:
     """How to launch a kernel on tiles of this size.
 
     Args:
         itemsize: bytes of a number.
         capability: compute capability of the device, 90 for 9.0.
+        state: width of what queries ask a table with; 0 without one.
     """
     found = (HOPPER if capability >= 90 else AMPERE)[kernel, tile.rows]
     held = tile.operand_bytes(itemsize)
@@ -161,4 +170,8 @@ def config(kernel: Kernel, tile: Blocks, itemsize: int, capability: int = 90) ->
         found = replace(found, stages=1)
     if held > ROOMY_BYTES:
         found = replace(found, programs=min(found.programs, 2 if kernel == "forward" else 1))
+    if state > 0 and tile.rows == 128:  # turning rows takes as much shared memory as a stage
+        found = replace(found, stages=1)
+    if state > 16:
+        found = replace(found, programs=min(found.programs, 2))
     return found

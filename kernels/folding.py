@@ -8,10 +8,11 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from arith.kernels.configs import tile_size
 from arith.kernels.gathering import gather
-from arith.kernels.reference import slots, visibility
+from arith.kernels.reference import slots, trim, visibility
 from arith.kernels.routing import drop_token_ids
-from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 HIDDEN = -1e30  # as in the kernels, whose own may be added to it: twice as low is still finite
 
@@ -25,12 +26,17 @@ class Folded:
         table: a score for each distance of `ids`, as in a `DistanceTable`.
         ids: each sample's ids, for the table.
         window: a window on ids of each sample.
+        states: what each query asks of the slab.
+        slab: what queries ask, by distance: with n the keys, rounded up to a size of tiles, first the distances 0 and
+            1 - n to -1, then 0 to n - 1.
     """
 
     tile: Float[Tensor, "h q k"] | None = None
     table: Float[Tensor, "h 2r+2"] | None = None
     ids: Ids | None = None
     window: Window | None = None
+    states: Float[Tensor, "b h q e"] | None = None
+    slab: Float[Tensor, "h 2n e"] | None = None
 
     # Scores are kept in 32 bits, or 64: they are added to 32-bit products, and their gradients are sums over the batch.
     def with_tile(self, scores: Float[Tensor, "#h q k"], heads: int) -> "Folded":
@@ -55,7 +61,7 @@ def fold(terms: Sequence[Term], heads: int, queries: int, keys: int, device: tor
     """
     folded = Folded()
     for term in drop_token_ids(terms):
-        assert isinstance(term, DistanceTable | PairTable | Window)
+        assert isinstance(term, DistanceTable | PairTable | QueryTable | Window)
         # What is the same in every sample becomes part of the tile, whatever it is.
         shared = term.ids is None or term.ids.shared
         match term:
@@ -68,6 +74,9 @@ def fold(terms: Sequence[Term], heads: int, queries: int, keys: int, device: tor
                 folded = folded.with_tile(values[:, keys - queries : keys, :keys], heads)
             case PairTable(values, Ids(q, k)):
                 folded = folded.with_tile(_pairs(values, q[0], k[0]), heads)
+            case QueryTable(states, values):
+                slab = _slab(term, tile_size(keys)).expand(heads, -1, -1)
+                folded = replace(folded, states=states, slab=slab)
             case Window() if shared:
                 visible = visibility(queries, keys, (term,), False, None, None, device)
                 assert visible is not None
@@ -101,6 +110,23 @@ def _pairs(values: Float[Tensor, "h p p"], q: Int[Tensor, " q"], k: Int[Tensor, 
     pair = pair.masked_fill((q > rows)[:, None] | (k > width), none + 1)  # out of range, so that gather raises
     flat = torch.cat([rearrange(values, "h p r -> h (p r)"), values.new_zeros(values.shape[0], 1)], dim=1)
     return gather(flat, pair)
+
+
+def _slab(term: QueryTable, n: int) -> Float[Tensor, "#h 2n e"]:
+    """Values by distance from 1 - n to n - 1, those behind first, as `Folded` has them."""
+    # By slices alone: their gradients are sums in a fixed order, those of a selection are not.
+    term = trim(term, 1 - n, n - 1)
+    values = term.values
+    # A table out of reach has one slot left, which may as well lie next to what is reached.
+    begin = min(max(term.first, -n), n)
+    missing = max(begin - (1 - n), 0), max(n - begin - values.shape[1], 0)
+    parts = []
+    for end, more in ((values[:, :1], missing[0]), (values[:, -1:], missing[1])):
+        parts.append((end if term.ends else torch.zeros_like(end)).expand(-1, more, -1))
+    whole = torch.cat([parts[0], values, parts[1]], dim=1)
+    first = max(1 - n - begin, 0)
+    whole = whole[:, first : first + 2 * n - 1]
+    return torch.cat([whole[:, n - 1 : n], whole[:, : n - 1], whole[:, n - 1 :]], dim=1)
 
 
 @dataclass(frozen=True)

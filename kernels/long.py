@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from arith.kernels import long_configs
-from arith.kernels.short import HIDDEN, LOG2E, SEEN
+from arith.kernels.short_scores import HIDDEN, LOG2E, SEEN
 
 EDGE = tl.constexpr(long_configs.EDGE)
 NOTHING = tl.constexpr(1e30)  # logarithm of the sum of a row without keys: backward, every exponential less it is 0

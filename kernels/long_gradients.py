@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from arith.kernels.long import clamp, far_scores, ids_at, key_segments, load_tile, store_tile, tile_scores
-from arith.kernels.short import LOG2E
+from arith.kernels.short_scores import LOG2E
 
 
 @triton.jit

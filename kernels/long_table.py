@@ -12,7 +12,7 @@ import triton.language as tl
 
 from arith.kernels.long import ids_at, key_segments, load_tile, near_scores, tile_scores
 from arith.kernels.long_gradients import weights_of
-from arith.kernels.short import LOG2E
+from arith.kernels.short_scores import LOG2E
 from arith.kernels.short_table import pick_columns, pick_rows, store_diagonals
 
 NOWHERE = tl.constexpr(-(2**31))  # in place of an id of 0, which lies inside a block of ids

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from arith.kernels.long_table import tile_gradients
-from arith.kernels.short import LOG2E
+from arith.kernels.short_scores import LOG2E
 
 
 @triton.jit

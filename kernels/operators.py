@@ -95,11 +95,18 @@ def differentiable(forward: Any, backward: Any, outputs: int = 0, scores: int = 
     def shapes(dout: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
         q, k, v, *given = arguments[outputs : outputs + 3 + scores]
         flags = arguments[-scores:]
-        learned = (x.shape if x is not None and flag else (0,) for x, flag in zip(given, flags, strict=True))
-        return token_major(q), token_major(k), token_major(v), *(empty_sums(q, *shape) for shape in learned)
+        learned = (
+            _like(x) if x is not None and flag else empty_sums(q, 0) for x, flag in zip(given, flags, strict=True)
+        )
+        return token_major(q), token_major(k), token_major(v), *learned
 
     forward.register_autograd(gradients, setup_context=save)
     backward.register_fake(shapes)
+
+
+def _like(x: Tensor) -> Tensor:
+    """An empty gradient: what queries bring lies in memory as they do, tables lie in order."""
+    return token_major(x) if x.dim() == 4 else x.new_empty(x.shape)
 
 
 def by_distance(near: Float[Tensor, "parts h diagonals 2 x"], lowest: int, radius: int) -> Float[Tensor, "h 2r-1"]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from arith.kernels import toolchain, windowed
-from arith.kernels.configs import LONGEST, capability, constant_in_graphs, too_large, unfit
+from arith.kernels.configs import LONGEST, WIDEST, capability, constant_in_graphs, too_large, unfit
 from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 Backend = Literal["auto", "triton", "reference"]
@@ -23,6 +23,8 @@ PLAIN = "plain", "nothing is added to scores"
 TILE = "tile", "all samples have the same scores to add"
 TOKEN_TABLE = "token table", "scores go by distance between tokens"
 ID_TABLE = "id table", "scores go by distance between ids"
+QUERY_TABLE = "query table", "queries ask for scores by distance between tokens"
+ADDED = TILE, TOKEN_TABLE, ID_TABLE, QUERY_TABLE
 
 
 class Choice(NamedTuple):
@@ -30,8 +32,8 @@ class Choice(NamedTuple):
 
     Args:
         route: which implementation.
-        kernel: by what the fused kernels add scores: "plain", "tile", "token table", "id table", or two of them, joined
-            by "and"; otherwise the route again.
+        kernel: by what the fused kernels add scores: "plain", "tile", "token table", "id table", "query table", or some
+            of them, joined by "and"; otherwise the route again.
         why: the reason.
     """
 
@@ -70,7 +72,7 @@ def route(
     why_not = _obstacle(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
     if dropout:
         why_not = "weights are dropped in plain torch"
-    if softcap is not None or sinks is not None:
+    if (softcap is not None or sinks is not None) and k.shape[2] > LONGEST:
         why_not = "scores that are capped, and sinks, run in plain torch only"
     if why_not is None:
         if q.device.type == "cuda" and capability(q.device) == toolchain.SM90:
@@ -96,11 +98,13 @@ def choose_kernel(terms: Sequence[Term], keys: int) -> tuple[str, str]:
     found = set()
     for term in terms:
         ids: Ids | None = getattr(term, "ids", None)
-        if isinstance(term, PairTable) or (keys <= LONGEST and (ids is None or ids.shared)):
+        if isinstance(term, QueryTable):
+            found.add(QUERY_TABLE)
+        elif isinstance(term, PairTable) or (keys <= LONGEST and (ids is None or ids.shared)):
             found.add(TILE)
         elif isinstance(term, DistanceTable):
             found.add(TOKEN_TABLE if ids is None else ID_TABLE)
-    kernels, reasons = zip(*([own for own in (TILE, TOKEN_TABLE, ID_TABLE) if own in found] or [PLAIN]), strict=True)
+    kernels, reasons = zip(*([own for own in ADDED if own in found] or [PLAIN]), strict=True)
     return " and ".join(kernels), ", ".join(reasons)
 
 
@@ -181,15 +185,19 @@ def _interpreting() -> bool:
 def _obstacle_in_terms(terms: Sequence[Term], keys: int) -> str | None:
     """Why the fused kernels cannot take these terms; None if they can."""
     tables: list[Ids] = []
-    windows = 0
+    windows = asked = 0
     many = keys > LONGEST
     for term in terms:
-        if not isinstance(term, DistanceTable | PairTable | Window):
+        if not isinstance(term, DistanceTable | PairTable | Window | QueryTable):
             return f"{type(term).__name__} runs in plain torch only"
         if isinstance(term, Window) and min(term.left, term.right) < 0:
             return "a window that leaves out the token itself runs in plain torch only"
         if many and isinstance(term, PairTable) and term.ids is not None:
             return f"a table by pairs of ids, of more than {LONGEST} tokens, runs in plain torch only"
+        if isinstance(term, QueryTable):
+            asked += 1
+            if (why_not := _obstacle_in_query_table(term, many)) is not None:
+                return why_not
         # Up to 128 tokens, whatever all samples share is folded into one tile, however many terms there are.
         if term.ids is None or (term.ids.shared and not many):
             continue
@@ -204,4 +212,16 @@ def _obstacle_in_terms(terms: Sequence[Term], keys: int) -> str | None:
     # Tensors are compared by identity: comparing their values would wait for the device.
     if any(ids.q is not tables[0].q or ids.k is not tables[0].k for ids in tables):
         return f"tables by distance on two sets of {which} run in plain torch only"
+    if asked > 1:
+        return "two tables that queries ask run in plain torch only"
     return f"two windows on {which} run in plain torch only" if windows > 1 else None
+
+
+def _obstacle_in_query_table(term: QueryTable, many: bool) -> str | None:
+    if many:
+        return f"QueryTable for more than {LONGEST} tokens runs in plain torch only"
+    if term.ids is not None:
+        return "QueryTable on ids runs in plain torch only"
+    if term.values.shape[2] > WIDEST:
+        return f"QueryTable of values wider than {WIDEST} runs in plain torch only"
+    return None

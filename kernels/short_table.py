@@ -12,7 +12,16 @@ head, part of the batch, and one block of sums in registers.
 import triton
 import triton.language as tl
 
-from arith.kernels.short import all_scores, exponentials, load_ids, load_rows, shared_scores
+from arith.kernels.short_scores import (
+    all_scores,
+    asked_scores,
+    exponentials,
+    load_ids,
+    load_rows,
+    load_slab,
+    products,
+    shared_scores,
+)
 
 
 @triton.jit
@@ -52,12 +61,12 @@ def store_diagonals(NEAR, near, part, BLOCK: tl.constexpr):
 
 @triton.jit
 def short_table_gradient(
-    Q, K, V, DOUT, NEAR, FAR, TILE, TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS,
-    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n,
-    batch, queries, keys, group, radius, left, right, scale,
+    Q, K, V, DOUT, NEAR, FAR, TILE, TABLE, SINKS, STATES, SLAB, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS,
+    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, dout_b, dout_h, dout_n, states_b, states_h, states_n,
+    batch, queries, keys, group, radius, left, right, scale, softcap,
     ALIKE: tl.constexpr, WIDTH: tl.constexpr, CAUSAL: tl.constexpr, EVEN_Q: tl.constexpr, EVEN_K: tl.constexpr,
     BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_IDS: tl.constexpr,
-    SPLIT: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+    STATE: tl.constexpr, BLOCK_E: tl.constexpr, SPLIT: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Parts of the gradient: NEAR, by distance, on a diagonal of blocks; FAR, from r on to either side, and unplaced.
 
@@ -92,10 +101,21 @@ def short_table_gradient(
                 DOUT + head * dout_h, first, batch, zero_q, i, queries, dout_b, dout_n, WIDTH, 1, EVEN_Q, BLOCK_D
             )
             scores = all_scores(
-                q, k, shared, TABLE, VALID, DOCUMENTS, ids_q, ids_k, WINDOW_Q, WINDOW_K, first, batch, head,
-                zero_q, zero_k, i, j, queries, keys, radius, left, right, scale, ACC, PRECISION,
+                products(q, k, scale, softcap, ACC, PRECISION), shared, TABLE, VALID, DOCUMENTS, ids_q, ids_k,
+                WINDOW_Q, WINDOW_K, first, batch, head, zero_q, zero_k, i, j, queries, keys, radius, left, right, ACC,
             )  # fmt: skip
-            powers, inverse = exponentials(scores, first, batch, zero_q, 1)
+            if STATES is not None:
+                states = load_rows(
+                    STATES + head * states_h, first, batch, zero_q, i, queries, states_b, states_n, STATE, 1, EVEN_Q,
+                    BLOCK_E,
+                )  # fmt: skip
+                slab_behind, slab_ahead = load_slab(SLAB, head, BLOCK_K, BLOCK_E, CAUSAL)
+                scores += asked_scores(
+                    states, slab_behind, slab_ahead, i, j, queries, keys, BLOCK_K, CAUSAL, ACC, PRECISION
+                )
+            powers, _, inverse = exponentials(
+                SINKS, scores, first, batch, head, tl.num_programs(1), zero_q, i, queries, 1, ACC
+            )
             weights = powers * inverse[:, None]
             dweights = tl.dot(dout, tl.trans(v), out_dtype=ACC, input_precision=PRECISION)
             dscores = weights * (dweights - tl.sum(weights * dweights, 1)[:, None])

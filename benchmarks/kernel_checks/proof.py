@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from arith.kernels.attention import attention
 from arith.kernels.routing import Backend
-from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 # Of the error of torch in the inputs' type: as in flash-attention's tests, and a margin in units of the largest value.
 OUTPUT_RATIO, GRADIENT_RATIO, MARGIN = 2.0, 3.0, 1e-5
@@ -33,11 +33,16 @@ class Case:
 
     Args:
         keys, queries: numbers of tokens; the queries are the last of the keys.
-        terms: `alibi`, `table`, `pair`, `window` on token indices; `ids` (a table) and `id-window` on ids per sample.
+        terms: `alibi`, `table`, `pair`, `window` on token indices, and `asked`, a table that the query asks; `ids` (a
+            table) and `id-window` on ids per sample.
         masks: any of `causal`, `valid` and `documents`.
         radius: reach of tables by distance.
         spread: largest id.
         layout: how the inputs lie in memory.
+        state: width of what a query asks with.
+        ends: whether the table that it asks goes on beyond `radius`.
+        softcap: the limit of products; None: none.
+        sinks: whether each query has a sink.
     """
 
     keys: int
@@ -52,10 +57,17 @@ class Case:
     radius: int = 5
     spread: int = 40
     layout: Layout = "own"
+    state: int = 16
+    ends: bool = True
+    softcap: float | None = None
+    sinks: bool = False
 
     def __str__(self) -> str:
         kind = str(self.dtype).removeprefix("torch.")
         given = "+".join((*self.terms, *self.masks)) or "plain"
+        if "asked" in self.terms:
+            given += f" {self.state} {'ends' if self.ends else 'zeros'} beyond {self.radius}"
+        given += ("" if self.softcap is None else f" capped at {self.softcap}") + (" sinks" if self.sinks else "")
         layout = "" if self.layout == "own" else f" {self.layout}"
         return f"{self.queries}x{self.keys}x{self.width} {kind} {given}{layout}"
 
@@ -105,6 +117,7 @@ def cases(small: bool = True) -> Iterator[Case]:
     yield Case(40, 40, terms=("table", "ids"), heads=4)
     yield Case(40, 40, terms=("table", "ids"), heads=4, dtype=torch.bfloat16)
     yield Case(9, 9, terms=("table", "ids"), batch=11)
+    yield from short_scores()
     yield from laid_out(Case(20, 20, terms=("table", "ids"), dtype=torch.bfloat16))
     # Everything that differs between samples at once, in the largest tile: what needs most shared memory.
     fullest = Case(100, 100, terms=("ids", "id-window"), masks=("causal", "valid", "documents"), dtype=torch.bfloat16)
@@ -119,6 +132,22 @@ def cases(small: bool = True) -> Iterator[Case]:
                     yield Case(n, n, width, torch.bfloat16, terms, batch=300, heads=12, key_heads=12, radius=64)
         yield Case(16, 16, 64, torch.bfloat16, ("table",), batch=70_000, heads=2)
         yield Case(128, 128, 32, torch.float32, ("table", "ids"), batch=50)
+
+
+def short_scores() -> Iterator[Case]:
+    """Sinks, caps, and tables that the query asks, up to 128 tokens."""
+    for dtype in (torch.float32, torch.bfloat16):
+        yield Case(9, 9, dtype=dtype, masks=("causal", "valid"), sinks=True, batch=5)
+        yield Case(40, 40, dtype=dtype, terms=("table", "ids"), masks=(), sinks=True, softcap=1.5)
+        for n in (9, 30, 100):
+            yield Case(n, n, dtype=dtype, terms=("asked",), batch=5 if n == 9 else 3)
+            yield Case(n, n, dtype=dtype, terms=("asked",), masks=(), ends=False, state=8, batch=5 if n == 9 else 3)
+        yield Case(20, 20, 24, dtype=dtype, terms=("asked", "table", "ids", "window"), masks=("valid",), state=24)
+    for queries in (1, 7):
+        yield Case(70, queries, terms=("asked",), masks=("causal", "documents"), radius=40, state=40)
+        yield Case(20, queries, terms=("asked",), masks=(), radius=40, batch=5)
+    yield Case(33, 33, 64, torch.float16, ("asked", "table"), radius=200, state=64, sinks=True, softcap=30.0)
+    yield Case(33, 33, 32, terms=("asked",), heads=4, radius=1, ends=False, layout="fused")
 
 
 def long_cases(small: bool = True) -> Iterator[Case]:
@@ -180,7 +209,7 @@ def findings(case: Case, device: torch.device, backend: Backend = "auto", runs: 
     for name, truth in exact.items():
         size = max(float(truth.abs().max()), 1e-30)
         error, measure = (float((values[name].double() - truth).abs().max()) for values in (ours, theirs))
-        if name in ("q", "k", "v", "out"):
+        if name in ("q", "k", "v", "out", "states", "asked"):  # what tensor cores multiply, in the inputs' type
             ratio = OUTPUT_RATIO if name == "out" else GRADIENT_RATIO
             allowed = ratio * measure + MARGIN * size
         else:
@@ -205,6 +234,9 @@ def drawn(case: Case, device: torch.device) -> dict[str, Tensor]:
         "table": (h, slots),
         "pair": (h, case.keys, case.keys) if "pair" in case.terms else (0,),
         "slots": (h, slots),
+        "states": (b, h, case.queries, case.state),
+        "asked": (h, slots - 1, case.state),
+        "sinks": (b, h, case.queries),
     }
     found = {name: torch.randn(size, generator=generator, device=device) for name, size in sizes.items()}
     tokens = (b, case.keys)
@@ -226,7 +258,12 @@ def results(case: Case, device: torch.device, dtype: torch.dtype, backend: Backe
         dout = torch.ones_like(dout[:1, :1, :1, :1]).expand_as(dout)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     tables = {"alibi": source["alibi"].abs(), "table": source["table"], "pair": source["pair"], "ids": source["slots"]}
-    tables = {name: values.to(wide).detach() for name, values in tables.items() if name in case.terms}
+    # Values that are multiplied with what queries bring are rounded as keys are, and so are those that count as exact.
+    tables |= {"asked": source["asked"].to(case.dtype), "sinks": source["sinks"]}
+    learned = (*case.terms, *(("sinks",) if case.sinks else ()))
+    tables = {name: values.to(wide).detach() for name, values in tables.items() if name in learned}
+    if "asked" in tables:
+        tables["states"] = source["states"].to(case.dtype).to(dtype)
     ids = Ids(source["ids"][:, case.keys - case.queries :], source["ids"])
     given = {**inputs, **tables}
     for values in given.values():
@@ -243,6 +280,8 @@ def results(case: Case, device: torch.device, dtype: torch.dtype, backend: Backe
             made[name] = DistanceTable(tables[name], place)
     if "pair" in tables:
         made["pair"] = PairTable(tables["pair"])
+    if "asked" in tables:
+        made["asked"] = QueryTable(tables["states"], tables["asked"], -case.radius, case.ends)
     out = attention(
         inputs["q"],
         inputs["k"],
@@ -251,6 +290,8 @@ def results(case: Case, device: torch.device, dtype: torch.dtype, backend: Backe
         causal="causal" in case.masks,
         valid=source["valid"] if "valid" in case.masks else None,
         documents=source["documents"] if "documents" in case.masks else None,
+        softcap=case.softcap,
+        sinks=tables.get("sinks"),
         backend=backend,
     )
     gradients = torch.autograd.grad(out, list(given.values()), dout)

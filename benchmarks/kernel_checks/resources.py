@@ -25,7 +25,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from arith.kernels import gathering, short, short_table
-from arith.kernels.configs import BLOCK_IDS, Config, Kernel, blocks, config
+from arith.kernels.configs import BLOCK_IDS, Config, Kernel, blocks, config, tile_size
 from arith.kernels.launching import options
 from arith.kernels.long_configs import LongConfig
 
@@ -39,8 +39,16 @@ KERNELS: dict[Kernel, Any] = {
 PLAIN = Config(warps=4, stages=3, programs=1)  # what Triton takes where a launch has no options
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 AnyCase = TypeVar("AnyCase")
-ROWS = ("Q", "K", "V", "OUT", "DOUT", "DQ", "DK", "DV")  # pointers to what has a head width
-POINTERS = {"IDS": ("IDS_Q", "IDS_K"), "WINDOW": ("WINDOW_Q", "WINDOW_K")}  # of features that are not named alike
+# Pointers to what is of the inputs' type.
+ROWS = ("Q", "K", "V", "OUT", "DOUT", "DQ", "DK", "DV", "STATES", "DSTATES", "SLAB")
+SUMS = ("TILE", "DTILE", "TABLE", "NEAR", "FAR", "DVALUES", "SINKS", "DSINKS", "DSLAB")  # and of the type of sums
+# Of features that are not named alike; gradients are written by the kernels that have them.
+POINTERS = {
+    "IDS": ("IDS_Q", "IDS_K"),
+    "WINDOW": ("WINDOW_Q", "WINDOW_K"),
+    "ASKED": ("STATES", "SLAB", "DSTATES", "DSLAB"),
+    "SINKS": ("SINKS", "DSINKS"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,10 +59,13 @@ class Case:
         kernel: name in KERNELS, or "slot sums", which adds a tile's gradient up by slots of its table.
         queries, keys, width: numbers of tokens, and head width.
         dtype: type of queries, keys and values, as Triton names it.
-        features: optional inputs that are passed: TILE, TABLE with its IDS, WINDOW, VALID, DOCUMENTS.
+        features: optional inputs that are passed: TILE, TABLE with its IDS, WINDOW, VALID, DOCUMENTS, ASKED, which is
+            states and the slab that they ask, SINKS, and `cap`, a limit of products.
         alike: whether all inputs have the same strides.
         aligned: whether the strides are multiples of 16.
         group: query heads that share a key head.
+        state: width of what a query asks with.
+        causal: whether a query asks of what is behind it alone.
     """
 
     kernel: Kernel | Literal["slot sums"]
@@ -66,10 +77,14 @@ class Case:
     alike: bool = True
     aligned: bool = True
     group: int = 1
+    state: int = 16
+    causal: bool = True
 
     def __str__(self) -> str:
         size = f"{self.queries}x{self.keys}x{self.width}"
         extra = ("" if self.alike else f" apart group={self.group}") + ("" if self.aligned else " unaligned")
+        if "ASKED" in self.features:
+            extra += f" state={self.state}" + ("" if self.causal else " both")
         return f"{self.kernel} {size} {self.dtype} {'+'.join(self.features) or 'plain'}{extra}"
 
 
@@ -143,27 +158,38 @@ def compiled(case: Case, capability: int) -> Resources:
         **tile.constants(case.queries, case.keys, case.width),
         "PACK": tile.pack,
         "ALIKE": case.alike,
-        "CAUSAL": True,
+        "CAUSAL": case.causal,
+        "STATE": case.state,
+        "BLOCK_E": tile_size(case.state),
         "ACC": tl.float32,
         "PRECISION": "tf32x3",
         "BLOCK_IDS": BLOCK_IDS,
         "SPLIT": case.dtype != "fp32",
     }
+    if "cap" not in case.features:
+        constants["softcap"] = None
     if case.group == 1:
         constants["group"] = 1  # Triton specialises on ones
-    given = {*ROWS, "NEAR", "FAR", *(name for feature in case.features for name in POINTERS.get(feature, (feature,)))}
+    given = {
+        *(set(ROWS) - set(POINTERS["ASKED"])),
+        "NEAR",
+        "FAR",
+        *(name for feature in case.features for name in POINTERS.get(feature, (feature,))),
+    }
     if case.kernel == "backward and tile":
         given.add("DTILE")
     # The backward pass keeps as much in registers with a table as with a tile of shared scores.
-    full = case.kernel == "backward" and "TABLE" in case.features
-    launch = config("backward and tile" if full else case.kernel, tile, 4 if case.dtype == "fp32" else 2, capability)
+    full = case.kernel == "backward" and bool({"TABLE", "ASKED"} & set(case.features))
+    asked = case.state if "ASKED" in case.features and case.kernel != "table" else 0
+    itemsize = 4 if case.dtype == "fp32" else 2
+    launch = config("backward and tile" if full else case.kernel, tile, itemsize, capability, asked)
     types = {name: argument_type(name, case.dtype, case.group) for name in kernel.arg_names}
     return read(compile_kernel(kernel, constants, given, types, launch, capability, case.aligned))
 
 
 def sources() -> str:
     """A hash of the kernels' sources and of how they are launched."""
-    return source_hash("short", "short_table", "configs", "gathering")
+    return source_hash("short", "short_scores", "short_table", "configs", "gathering")
 
 
 def main() -> None:
@@ -229,14 +255,14 @@ def argument_type(name: str, dtype: str, group: int = 1) -> str:
         group: query heads that share a key head.
     """
     if not name.isupper():
-        return "fp32" if name == "scale" else "i32"
+        return "fp32" if name in ("scale", "softcap") else "i32"
     if name in ("DK", "DV") and group > 1:  # added up over the group afterwards
         return "*fp32"
     if name in ROWS:
         return f"*{dtype}"
     if name == "SLOTS":
         return "*i64"
-    return "*fp32" if name in ("TILE", "DTILE", "TABLE", "NEAR", "FAR", "DVALUES") else "*i32"
+    return "*fp32" if name in SUMS else "*i32"
 
 
 def run_tool(name: str, option: str, cubin: bytes) -> str:

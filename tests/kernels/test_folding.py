@@ -92,3 +92,20 @@ def test_a_tile_of_rising_ids_holds_one_block_of_them(origin: str, monkeypatch: 
     assert len(seen) == 2
     for blocks in seen:
         assert (blocks[..., 0] == blocks[..., 1]).all()
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize(("first", "slots"), [(-3, 7), (-2, 1), (0, 4), (-90, 200), (-90, 100), (40, 5), (-60, 9)])
+def test_what_queries_ask_lies_by_distance(first: int, slots: int, ends: bool) -> None:
+    """Of 20 keys, in a tile of 32: the distances 0, -31 to -1, then 0 to 31, whatever the table holds."""
+    values = torch.randn(2, slots, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    term = QueryTable(torch.zeros(1, 2, 20, 3), values, first, ends)
+    slab = fold([term], 2, 20, 20, torch.device("cpu")).slab
+    assert slab is not None
+    distance = torch.cat([torch.tensor([0]), torch.arange(-31, 0), torch.arange(32)])
+    slot = (distance - first).clamp(0, slots - 1)
+    expected = values[:, slot] * ((slot == distance - first) | torch.tensor(ends))[:, None]
+    assert torch.equal(slab, expected)
+    weights = torch.randn(slab.shape, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (torch.autograd.grad((x * weights).sum(), values)[0] for x in (slab, expected))
+    torch.testing.assert_close(ours, theirs)

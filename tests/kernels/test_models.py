@@ -29,12 +29,10 @@ from arith.tasks.sampling import Source
 FUSED = (
     "nope", "learned", "rope", "alibi:learned=true", "t5", "kerple", "fire:threshold=8", "sandwich", "hard-alibi",
     "window:left=3", "relative", "coupled-window", "t5:bidirectional=true@coupled", "alibi@randomized:span=64",
-    "(t5+kerple)@randomized:span=64", "alibi+relative@coupled", "learned@abacus+rope@segments",
+    "(t5+kerple)@randomized:span=64", "alibi+relative@coupled", "learned@abacus+rope@segments", "shaw:radius=4",
+    "transformer-xl", "relative-logits",
 )  # fmt: skip
 PLAIN = {
-    "relative-logits": "QueryTable",
-    "shaw": "QueryTable",
-    "transformer-xl": "QueryTable",
     "cope": "ScoreMod",
     "dape": "ScoreMod",
     "forgetting": "Decay",

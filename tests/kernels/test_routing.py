@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from arith.kernels import configs, folding, routing, toolchain
 from arith.kernels.configs import LONGEST
 from arith.kernels.routing import choose_kernel, route
-from arith.kernels.terms import Decay, DistanceTable, Ids, PairTable, Term, Window
+from arith.kernels.terms import Decay, DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 SHORT, LONG, HEADS = 20, 140, 2
 
@@ -32,6 +32,7 @@ def terms_of(name: str, n: int) -> tuple[Term, ...]:
         "window": (Window(3, 3),),
         "own window": (Window(3, 3, own),),
         "pairs": (PairTable(torch.zeros(HEADS, n, n)),),
+        "asked": (QueryTable(torch.zeros(2, HEADS, n, 4), torch.zeros(1, 3, 4), -1, ids=marked), table),
     }[name]
 
 
@@ -47,13 +48,15 @@ def terms_of(name: str, n: int) -> tuple[Term, ...]:
         ("window", "tile", "plain"),
         ("own window", "plain", "plain"),
         ("pairs", "tile", "tile"),
+        ("asked", "tile and query table", "reference"),
     ],
 )
 def test_a_kernel_is_named_by_what_it_is_given(name: str, short: str, long: str) -> None:
     assert SHORT <= LONGEST < LONG
     terms = terms_of(name, SHORT)
     folded = folding.fold(terms, HEADS, SHORT, SHORT, torch.device("cpu"))
-    given = [own for own, there in (("tile", folded.tile), ("id table", folded.table)) if there is not None]
+    scores = {"tile": folded.tile, "id table": folded.table, "query table": folded.slab}
+    given = [own for own, there in scores.items() if there is not None]
     assert choose_kernel(terms, SHORT)[0] == short == (" and ".join(given) or "plain")
     terms = terms_of(name, LONG)
     assert choose_kernel(terms, LONG)[0] == long

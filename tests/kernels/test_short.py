@@ -19,11 +19,12 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from arith.kernels import attention as op
 from arith.kernels import routing, short_op
 from arith.kernels.attention import attention
+from arith.kernels.configs import tile_size
 from arith.kernels.gathering import gather_op
 from arith.kernels.terms import Decay, DistanceTable, Ids, PairTable, QueryTable, ScoreMod, Term, Window
 
 CPU = torch.device("cpu")
-ALL = ("alibi", "table", "pair", "window", "ids", "id-window")
+ALL = ("alibi", "table", "pair", "window", "ids", "id-window", "asked")
 
 
 @pytest.mark.parametrize("case", list(proof.cases()), ids=str)
@@ -55,10 +56,14 @@ def test_interpreter_multiplies_and_rounds_bfloat16_as_torch_does() -> None:
 
 
 @pytest.mark.parametrize("fast", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("terms", [(), ("alibi", "table", "pair"), ("ids", "id-window")], ids=str)
+@pytest.mark.parametrize(
+    "terms", [(), ("alibi", "table", "pair"), ("ids", "id-window"), ("asked",), ("asked", "ids", "pair")], ids=str
+)
 def test_gradients_in_float64(terms: tuple[str, ...], fast: bool) -> None:
     """Numerical differentiation of the kernels themselves; the scale of 1/2 is exact in the 32 bits it travels in."""
-    case = Case(5, 4, 4, torch.float64, terms, batch=2, heads=1, key_heads=1, radius=2, spread=6)
+    softcap, more = (0.5, True) if "asked" in terms else (None, False)  # 1/2 too is exact in 32 bits
+    masks = () if terms == ("asked",) else ("causal",)
+    case = Case(5, 4, 4, torch.float64, terms, masks, 2, 1, 1, radius=2, spread=6, softcap=softcap, sinks=more)
     ours = proof.results(case, CPU, torch.float64, "triton")
     exact = proof.results(case, CPU, torch.float64, "reference")
     for name, values in exact.items():
@@ -69,23 +74,29 @@ def test_gradients_in_float64(terms: tuple[str, ...], fast: bool) -> None:
     ids = torch.tensor([[3, 0, 2, 6], [4, 5, 1, 2]])
     places = Ids(ids[:, 2:], ids)
     table, pair = torch.randn(1, 6, generator=generator).double(), torch.randn(1, 4, 4, generator=generator).double()
+    states, values = (torch.randn(size, generator=generator).double() for size in ((2, 1, 2, 3), (1, 4, 3)))
+    sinks = torch.randn(1, generator=generator).double()
 
-    def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, table: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:
+    def run(*inputs: torch.Tensor) -> torch.Tensor:
+        q, k, v, table, pair, states, values, sinks = inputs
         made: dict[str, Term] = {
             "alibi": DistanceTable(table),
             "table": PairTable(pair),
             "ids": DistanceTable(table, places),
         }
         made["id-window"], made["pair"] = Window(3, 3, places), PairTable(pair)
-        return attention(q, k, v, terms=tuple(made[name] for name in terms), backend="triton")
+        made["asked"] = QueryTable(states, values, first=-2)
+        given = {"softcap": softcap, "sinks": sinks} if more else {}
+        chosen = tuple(made[name] for name in terms)
+        return attention(q, k, v, terms=chosen, causal="causal" in masks, backend="triton", **given)
 
-    inputs = tuple(x.requires_grad_() for x in (q, k, v, table, pair))
+    inputs = tuple(x.requires_grad_() for x in (q, k, v, table, pair, states, values, sinks))
     # Fast: the Jacobian between two random directions, two evaluations; else entry by entry, hundreds of them.
     assert torch.autograd.gradcheck(run, inputs, fast_mode=fast)
 
 
 def test_two_runs_give_the_same_bits() -> None:
-    case = Case(40, 40, terms=ALL, masks=("causal", "valid"), batch=7)
+    case = Case(40, 40, terms=ALL, masks=("causal", "valid"), batch=7, softcap=3.0, sinks=True)
     once, again = (proof.results(case, CPU, torch.float32, "triton") for _ in range(2))
     assert all(torch.equal(once[name], again[name]) for name in once)
 
@@ -135,19 +146,24 @@ def test_kernels_read_and_write_only_what_is_theirs(keys: int, queries: int, mon
     q, k, v = islands(queries), islands(keys), islands(keys)
     monkeypatch.setattr(short_op, "token_major", framed)
     monkeypatch.setattr(short_op, "empty_sums", framed_parts)
-    none = [None] * 8
+    none = [None] * 11
     dout = torch.randn(3, 2, queries, 16, generator=generator)
-    out = short_op.short_attention._init_fn(q, k, v, *none, 0, 0, True, 0.25)
-    gradients = short_op.short_attention_backward._init_fn(dout, q, k, v, *none, 0, 0, True, 0.25, False, False)
-    assert len(frames) == 4 + 2  # scores without a gradient are empty
+    out = short_op.short_attention._init_fn(q, k, v, *none, 0, 0, True, 0.25, None)
+    flags = [False] * 5
+    gradients = short_op.short_attention_backward._init_fn(dout, q, k, v, *none, 0, 0, True, 0.25, None, *flags)
+    assert len(frames) == 4 + 5  # scores without a gradient are empty
     # And with everything that adds to scores or hides, and query heads that share their keys.
     shared = [x[:, :1] for x in (k, v)]
     tile, table = torch.randn(2, queries, keys, generator=generator), torch.randn(2, 12, generator=generator)
     ids = torch.randint(0, 90, (3, keys), generator=generator, dtype=torch.int32)
     own = ids[:, keys - queries :].contiguous()
+    sinks, states = (torch.randn(3, 2, queries, *width, generator=generator) for width in ((), (16,)))
     given = [
         tile,
         table,
+        sinks,
+        states,
+        torch.randn(2, 2 * tile_size(keys), 16, generator=generator),
         own,
         ids,
         own,
@@ -155,10 +171,11 @@ def test_kernels_read_and_write_only_what_is_theirs(keys: int, queries: int, mon
         torch.ones(3, keys, dtype=torch.int32),
         torch.zeros(3, keys, dtype=torch.int64),
     ]
-    short_op.short_attention._init_fn(q, *shared, *given, 20, 20, True, 0.25)
-    full = short_op.short_attention_backward._init_fn(dout, q, *shared, *given, 20, 20, True, 0.25, True, True)
+    short_op.short_attention._init_fn(q, *shared, *given, 20, 20, False, 0.25, 2.0)
+    flags = [True] * 5
+    full = short_op.short_attention_backward._init_fn(dout, q, *shared, *given, 20, 20, False, 0.25, 2.0, *flags)
     assert all(gradient.isfinite().all() for gradient in full)
-    assert len(frames) == 6 + 11
+    assert len(frames) == 9 + 15
     for memory in frames:
         assert (memory[:1024] == canary).all()
         assert (memory[-1024:] == canary).all()
@@ -333,8 +350,12 @@ def test_operators_are_registered_right() -> None:
     tile = torch.randn(2, 9, 9, generator=generator, requires_grad=True)
     table = torch.randn(2, 8, generator=generator, requires_grad=True)
     ids = torch.randint(0, 5, (2, 9), generator=generator, dtype=torch.int32)
-    inputs = (q, k, v, tile, table, ids, ids, None, None, None, None, 0, 0, True, 0.25)
-    torch.library.opcheck(short_op.short_attention, inputs)
+    sinks = torch.randn(2, 2, 9, generator=generator, requires_grad=True)
+    states = torch.randn(2, 9, 2, 8, generator=generator).transpose(1, 2).requires_grad_()
+    slab = torch.randn(2, 16, 8, generator=generator, requires_grad=True)
+    rows = (ids, ids, None, None, None, None)
+    for added in ((tile, table, None, None, None), (tile, table, sinks, states, slab)):
+        torch.library.opcheck(short_op.short_attention, (q, k, v, *added, *rows, 0, 0, True, 0.25, None))
     torch.library.opcheck(gather_op, (table, ids[:1].long()))
 
 
@@ -360,7 +381,18 @@ def q_of(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         ((), 8, 130, "head widths up to 128"),
         ((), 128, 128, "more than 64 tokens with heads wider than 64, in 32 bits"),
         ((Decay(torch.zeros(2, 2, 8)),), 8, 16, "Decay runs in plain torch"),
-        ((QueryTable(torch.zeros(2, 2, 8, 4), torch.zeros(2, 3, 4), -1),), 8, 16, "QueryTable runs in plain torch"),
+        ((QueryTable(torch.zeros(2, 2, 8, 129), torch.zeros(2, 3, 129), -1),), 8, 16, "values wider than 128"),
+        ((QueryTable(torch.zeros(2, 2, 8, 4), torch.zeros(2, 3, 4), -1),) * 2, 8, 16, "two tables that queries ask"),
+        (
+            (
+                QueryTable(
+                    torch.zeros(2, 2, 8, 4), torch.zeros(2, 3, 4), -1, ids=Ids(torch.ones(1, 8), torch.ones(1, 8))
+                ),
+            ),
+            8,
+            16,
+            "QueryTable on ids",
+        ),
         ((ScoreMod(lambda scores: scores),), 8, 16, "ScoreMod runs in plain torch"),
         ((Window(-1, 3),), 8, 16, "leaves out the token itself"),
         ((PairTable(torch.zeros(2, 9, 9), Ids(torch.ones(2, 8), torch.ones(2, 8))),), 8, 16, "by pairs of ids"),
