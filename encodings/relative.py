@@ -22,6 +22,7 @@ class Relative(TableEncoding, Encoding):
         gain: multiplies the table, which acts as a higher learning rate for it.
         spread: the score that each head begins with at a distance of its own, the first at the query's own id, the
             second at the id before it, and so on, the last ones at `radius`; 0: all begin alike.
+        head, distance: of one head alone, from 0 on, which begins with `spread` at this distance k - q.
 
     >>> Relative(heads=3, radius=2, gain=1.0, spread=3.0).term(None).values.detach()
     tensor([[0., 0., 3., 0., 0., 0.],
@@ -31,15 +32,31 @@ class Relative(TableEncoding, Encoding):
 
     relative = True
 
-    def __init__(self, heads: int, radius: int = 16, gain: float = 10.0, spread: float = 0.0) -> None:
+    def __init__(
+        self,
+        heads: int,
+        radius: int = 16,
+        gain: float = 10.0,
+        spread: float = 0.0,
+        head: int | None = None,
+        distance: int = 0,
+    ) -> None:
         super().__init__()
         if radius < 1 or not gain > 0:
             raise ValueError(f"radius is a distance of 1 or more and gain above 0, got {radius} and {gain}")
+        if abs(distance) > radius or (head is None and distance) or not 0 <= (head or 0) < heads:
+            raise ValueError(
+                f"one of {heads} heads, from 0 on, begins with a score at a distance within the radius: got head="
+                f"{head}, distance={distance} and radius={radius}"
+            )
         self.gain = gain
         # 2 radius + 1 distances, and pairs without a position. Zeros: it starts as a model without it.
         table = torch.zeros(heads, 2 * radius + 2)
-        head = torch.arange(heads)
-        table[head, radius - head.clamp(max=radius)] = spread / gain
+        if head is None:
+            each = torch.arange(heads)
+            table[each, radius - each.clamp(max=radius)] = spread / gain
+        else:
+            table[head, radius + distance] = spread / gain
         self.table = nn.Parameter(table)
 
     def term(self, ids: Ids) -> DistanceTable:

@@ -109,6 +109,10 @@ SCHEMES = Catalogue(
         "randomized": ("arith.encodings.randomized:Randomized", "ascending ids, drawn at random from many"),
         "segments": ("arith.encodings.segments:Segments", "the index of the number, sign or run of words"),
         "sequential": ("arith.encodings.positions:Sequential", "the index of the token"),
+        "symbols": (
+            "arith.encodings.symbols:Symbols",
+            "which letter or mark a token is; a name has one id",
+        ),
         "tags": ("arith.encodings.by_token:Tags", "a random number for each token"),
     },
 )

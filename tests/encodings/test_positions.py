@@ -34,12 +34,14 @@ from arith.encodings.randomized import Randomized
 from arith.encodings.relative import Relative
 from arith.encodings.segments import Segments
 from arith.encodings.sliding import Multiplicand, Multiplier
+from arith.encodings.symbols import Symbols
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
 from arith.tasks.base import Problems, Task
 from arith.tasks.dialogue import Dialogue
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import NAMED
+from arith.tasks.lego import Lego
 from arith.tasks.mixture import Mixture
 from arith.tasks.multiplication import Multiplication
 from arith.tasks.samplers import Uniform
@@ -63,6 +65,7 @@ SCHEMES: list[Scheme] = [
     Randomized(span=500, tested="even"),
     PoSE(tokens=500, chunks=4),
     *(kind(DIGITS, ahead=ahead) for kind in (Multiplicand, Multiplier) for ahead in (False, True)),
+    Symbols(),
 ]
 OF_DIGITS = [scheme for scheme in SCHEMES if scheme.structure_aware]
 LONGEST = 400  # tokens that any of the samples may grow to
@@ -192,6 +195,20 @@ def test_decorations_change_no_digits_id(scheme: Scheme, base: str, decoration: 
 def test_every_scheme_of_the_catalogue_is_tested_here() -> None:
     named = {SCHEMES_BY_NAME.load(name) for name in SCHEMES_BY_NAME.names() if not name.startswith("doctest")}
     assert named == {type(scheme) for scheme in SCHEMES}
+
+
+def test_all_places_of_a_name_share_an_id() -> None:
+    task = Lego(clauses=3)
+    form = NAMED["plain"]
+    (elements,) = (Numbers.read(["101"]),)
+    written = form.write(task, Problems((elements,), task.solve(elements)), Draws.at(0, "train", 0, 1))
+    line = as_batch(written, reading(form, 1), torch.tensor([0]), CPU, 32, tested=False)
+    ids = Symbols().full(line.prompt, line.tokens, line.key, line.capacity)[0, 0].tolist()
+    text = [vocabulary.SYMBOLS[token] for token in line.tokens[0].tolist()]
+    assert len(text) == len(ids) == 17
+    for one, own in zip(text, ids, strict=True):
+        assert (own == 0) == (one in "0123456789=")
+        assert all((one == other) == (own == its) for other, its in zip(text, ids, strict=True) if own and its)
 
 
 def compatible(scheme: Scheme, name: str, task: Task) -> bool:
