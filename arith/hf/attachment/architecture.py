@@ -7,7 +7,7 @@ follow them is refused with the reason: a wrong guess would train a model whose 
 import inspect
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from arith.catalogue.build import encoding
+from arith.catalogue.entries import ENCODINGS
+from arith.catalogue.spec import PartSpec, parse
+from arith.encodings.base import Encoding
 from arith.encodings.compose import Composed
 from arith.errors import UsageError
 
@@ -65,7 +68,7 @@ class Architecture:
         blocks: the layers themselves.
         rotaries: names in the base of the modules that compute the model's own rotations.
         tables: names in the base of the model's own position embeddings.
-        placed: for each layer, whether the model's own positions act in it.
+        placed: the layers in which the model's own positions act.
         shape: what an encoding depends on.
     """
 
@@ -74,7 +77,7 @@ class Architecture:
     blocks: tuple[nn.Module, ...]
     rotaries: tuple[str, ...]
     tables: tuple[str, ...]
-    placed: tuple[bool, ...]
+    placed: tuple[int, ...]
     shape: Shape
 
     @staticmethod
@@ -127,6 +130,16 @@ class Architecture:
         shape = Shape(config.model_type, config.hidden_size, heads, head_width, len(layers), config.vocab_size)
         placed = _find_placed(model, base, tuple(attention.values()), rotaries)
         return Architecture(base, tuple(attention.values()), blocks, rotaries, tables, placed, shape)
+
+    def place(self, text: str) -> str:
+        """Write out in which layers an encoding acts: those where the model's own positions do, if it does not say."""
+        if len(self.placed) in (0, self.shape.layers):
+            return text
+        parts = [
+            replace(part, layers=self.placed) if part.layers is None and not _acts_at_input(part) else part
+            for part in parse(text)
+        ]
+        return "+".join(map(str, parts))
 
 
 def _check_config(name: str, config: Any) -> None:
@@ -192,15 +205,19 @@ def _check_handed_on(model: Any, base: nn.Module, block: nn.Module, attention: n
             )
 
 
+def _acts_at_input(part: PartSpec) -> bool:
+    return getattr(ENCODINGS.load(part.encoding.name), "embed", Encoding.embed) is not Encoding.embed
+
+
 def _find_placed(
     model: Any, base: nn.Module, attention: tuple[nn.Module, ...], rotaries: tuple[str, ...]
-) -> tuple[bool, ...]:
-    """For each layer, whether the model's own positions act in it. Families have many ways of saying that they do not.
+) -> tuple[int, ...]:
+    """The layers in which the model's own positions act. Families have many ways of saying that some have none.
 
     So rotations are made NaN for a pass of one token: where attention uses them, it gives NaN.
     """
     if not rotaries:
-        return (True,) * len(attention)
+        return tuple(range(len(attention)))
     found: dict[nn.Module, bool] = {}
 
     def spoil(module: nn.Module, args: Any, rotation: Any) -> Any:
@@ -220,7 +237,7 @@ def _find_placed(
         _pass_one_token(model, handles)
     finally:
         model.set_attn_implementation(implementation)
-    return tuple(found.get(module, True) for module in attention)
+    return tuple(layer for layer, module in enumerate(attention) if found[module])
 
 
 def _pass_one_token(model: Any, handles: list[Any]) -> None:

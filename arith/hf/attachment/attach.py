@@ -23,7 +23,8 @@ def attach(
 ) -> Attachment | Own:
     """Put an encoding in the place of a causal model's own. The model is changed in place and used as before.
 
-    It acts in the layers in which the model's own positions do: some models have layers without, and these stay so.
+    A part that does not say in which layers it acts, as "fire[0-2]" does, acts in those where the model's own positions
+    do: some models have layers without, and these stay so.
 
     Args:
         model: a causal model of transformers, whose attention goes through its attention interface.
@@ -71,7 +72,7 @@ def attach(
     settings = Settings(encoding, tokens, digits, format)
     architecture = Architecture.of(model, settings.keeping)
     numerals = None if tokenizer is None else Numerals.of(tokenizer, model.config.vocab_size)
-    return Attachment(settings, architecture, numerals).put_into(model, architecture)
+    return Attachment(settings.placed(architecture), architecture, numerals).put_into(model, architecture)
 
 
 def detach(model: Any) -> None:

@@ -62,6 +62,11 @@ class Settings:
         """The encoding without the model's own positions."""
         return self.encoding.removeprefix(f"{OWN}+")
 
+    def placed(self, architecture: Architecture) -> "Settings":
+        """The same, with the layers written out in which the encoding acts."""
+        own = f"{OWN}+" if self.keeping else ""
+        return replace(self, encoding=own + architecture.place(self.added))
+
 
 class Attachment(nn.Module):
     """An encoding inside a model of transformers. Its parameters are the model's as long as it is attached.
@@ -80,7 +85,6 @@ class Attachment(nn.Module):
         super().__init__()
         self.settings = settings
         self.shape = architecture.shape
-        self.placed = architecture.placed
         self.encoding = self.shape.encoding(settings.added, settings.tokens, settings.digits)
         if self.encoding.slides:
             raise UsageError(f"'{settings.encoding}' moves ids from loop to loop, and {self.shape.family} has no loops")
@@ -99,19 +103,8 @@ class Attachment(nn.Module):
             # As buffers they move with the model, and are saved with the encoding.
             for name, table in vars(numerals).items():
                 self.register_buffer(name, table)
-        self._freeze_idle()
         # In an object that is no module, modules are no submodules of this one, and are neither saved nor moved.
         self._changes = Changes()
-
-    def _freeze_idle(self) -> None:
-        """Do not train what belongs to layers without positions alone: distributed training waits for gradients."""
-        of = [
-            {weight for part, _ in self.encoding.at(layer).parts for weight in part.parameters()}
-            for layer in range(len(self.placed))
-        ]
-        used = {weight for own, placed in zip(of, self.placed, strict=True) if placed for weight in own}
-        for weight in set().union(*of) - used:
-            weight.requires_grad_(False)
 
     def put_into(self, model: Any, architecture: Architecture) -> "Attachment":
         """Exchange the model's own positions for this encoding, or add it to them."""
@@ -192,7 +185,7 @@ class Attachment(nn.Module):
         if not earlier and text.plain:
             # No padding inside, and no id beyond reach yet: ids are what the schemes say of them.
             positions = self.encoding.place(new)
-        return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width, self.placed)
+        return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
 
     def _check_call(self, base: Any, call: dict[str, Any]) -> None:
         """Raise if digits are looked at and cannot be seen."""
@@ -256,9 +249,7 @@ class Attachment(nn.Module):
         x, args, kwargs = _split_hidden(args, kwargs)
         if layer == 0:
             x = self.encoding.embed(x, current.positions)
-        if self.placed[layer]:
-            x = self.encoding.at(layer).hidden(x, current.positions)
-        return (x, *args), kwargs
+        return (self.encoding.at(layer).hidden(x, current.positions), *args), kwargs
 
     def extra_repr(self) -> str:
         return f"{self.settings.encoding!r}, tokens={self.settings.tokens}"

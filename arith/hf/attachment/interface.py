@@ -41,7 +41,6 @@ class Pass:
         documents: the document of each token; None: a row is one document.
         remembered: what the cache holds for the encoding; None without a cache.
         head_width: the head width that the encoding is made for.
-        placed: for each layer, whether the encoding acts in it.
     """
 
     encoding: Composed
@@ -50,7 +49,6 @@ class Pass:
     documents: Int[Tensor, "b k"] | None
     remembered: Remembered | None
     head_width: int
-    placed: tuple[bool, ...]
     _last: dict[int, tuple[Positions, ...]] = field(default_factory=dict)
 
     def memory(self, layer: int) -> Memory:
@@ -129,12 +127,11 @@ def forward(
         layer = module.layer_idx
         assert isinstance(layer, int)
         valid = None if current.valid is None else current.valid[:, -keys:]
-        if current.placed[layer]:
-            if query.shape[3] != current.head_width:
-                raise UsageError(
-                    f"the encoding is made for heads of {current.head_width} dimensions, {what} has {query.shape[3]}"
-                )
-            query, key, terms = current.apply(layer, kwargs[INPUT], query, key)
+        if query.shape[3] != current.head_width:
+            raise UsageError(
+                f"the encoding is made for heads of {current.head_width} dimensions, {what} has {query.shape[3]}"
+            )
+        query, key, terms = current.apply(layer, kwargs[INPUT], query, key)
     bias = None if position_bias is None or reader is None else reader(position_bias, queries, keys)
     terms += tuple(term for term in (bias, mask.window) if term is not None)
     if queries > keys:

@@ -95,22 +95,27 @@ def describe(
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _recognise(seen: Bool[Tensor, "b q k"], valid: Bool[Tensor, "b k"] | None) -> Mask:
     """A rule from what it shows: a band of distances, cut at the edges of documents."""
+    if bool(seen.all()):
+        return Mask(seen.shape[1] == 1, valid)
     queries, keys = seen.shape[1:]
     earlier = keys - queries
-    places = torch.arange(keys, device=seen.device)
-    distance = (places - places[earlier:, None])[seen.any(0)]
-    band = Window(int(-distance.min()), int(distance.max()))
+    # The farthest keys that any sample's query sees on either side. Bytes: there are as many as pairs of tokens.
+    any_sample = seen.any(0).byte()
+    places = torch.arange(earlier, keys, device=seen.device)
+    left = int((places - any_sample.argmax(1)).max())
+    right = int((keys - 1 - any_sample.flip(1).argmax(1) - places).max())
+    band = Window(left, right)
     # A token that does not see the one before it begins a document. Of tokens before the first query, those that it
     # sees are of its document, and no query sees the others.
     begins = ~seen[:, 1:].diagonal(earlier, 1, 2)
     documents = torch.cat([seen[:, 0, :earlier].long() - 1, functional.pad(begins.cumsum(1), (1, 0))], dim=1)
-    causal = band.right <= 0
-    unbounded = Window(keys, 0 if causal else keys)
-    for window, cut in ((unbounded, None), (band, None), (unbounded, documents), (band, documents)):
-        ours = visibility(queries, keys, (window,), False, None, cut, seen.device)
-        assert ours is not None
-        if torch.equal(ours[:, 0].expand_as(seen), seen):
-            return Mask(causal, valid, cut, None if window is unbounded else window)
+    bounded = left < keys - 1 or 0 < right < queries - 1
+    windows = (band, None) if bounded else (None,)
+    for window, cut in [*((own, None) for own in windows), *((own, documents) for own in reversed(windows))]:
+        terms = () if window is None else (window,)
+        ours = visibility(queries, keys, terms, right <= 0, None, cut, seen.device)
+        if ours is not None and torch.equal(ours[:, 0].expand_as(seen), seen):
+            return Mask(right <= 0, valid, cut, window)
     raise UsageError(
         "the model's mask is neither causal nor a window of distances nor cut at documents or chunks, and arith's "
         "attention has no other"

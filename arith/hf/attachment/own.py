@@ -5,6 +5,7 @@ attention itself: the model hands it to the attention interface as `position_bia
 on as what it is made from, numbers by distance or the states of queries, and the bias of all pairs is never made.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -60,6 +61,8 @@ def _find_reader(module: nn.Module, changes: Changes) -> Reader:
     # T5 and its kin: numbers by bucket of distance, which the first layer makes and all others share.
     if hasattr(module, "relative_attention_max_distance") and hasattr(module, "compute_bias"):
         changes.override(module, "compute_bias", partial(_by_distance, module))
+        if "position_bias" in inspect.signature(module.forward).parameters:
+            changes.hook(module.register_forward_pre_hook(_hand_on_nothing, with_kwargs=True))
         return _read_distances
     for child in module.children():
         states_of = _STATES.get(type(child).__name__)
@@ -76,9 +79,17 @@ def _by_distance(module: Any, *args: Any, **kwargs: Any) -> Float[Tensor, "h 2r+
     return functional.pad(values[0, :, 0], (0, 1))  # no id is 0
 
 
+def _hand_on_nothing(
+    module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Before cross-attention, which has no bias: T5 would lay out zeros for all pairs."""
+    if kwargs.get("position_bias") is None and not module.has_relative_attention_bias:
+        kwargs = {**kwargs, "position_bias": module.q.weight.new_zeros(1)}
+    return args, kwargs
+
+
 def _read_distances(bias: Float[Tensor, "..."], queries: int, keys: int) -> Term | None:
-    # Cross-attention has no bias, for which T5 hands on zeros for all pairs.
-    return DistanceTable(bias) if bias.dim() == 2 else None
+    return DistanceTable(bias) if bias.dim() == 2 else None  # others are zeros of cross-attention
 
 
 def _inkling_states(

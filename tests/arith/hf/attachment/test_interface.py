@@ -314,12 +314,21 @@ def test_an_encoding_acts_where_the_model_has_positions(
         return attention(*inputs, **others)
 
     monkeypatch.setattr(interface, "attention", watched)
-    for family, encoding in (("smollm3", "fire"), ("llama4", "fire"), ("smollm3", "own+fire")):
+    for family, encoding, text in (
+        ("smollm3", "fire+learned", "fire[0]+learned"),
+        ("llama4", "fire", "fire[0]"),
+        ("smollm3", "own+fire", "own+fire[0]"),
+    ):
         model = tiny(family)
-        attach(model, encoding, tokens=32)
+        assert str(attach(model, encoding, tokens=32)) == f"'{text}'"
         seen.clear()
         model(IDS)
         assert seen == [("PairTable",), ()]
+        detach(model)
+        attach(model, "fire[1]", tokens=32)  # where a text says it
+        seen.clear()
+        model(IDS)
+        assert seen == [(), ("PairTable",)]
 
 
 def test_what_attention_takes_under_several_names_is_handed_on(tiny: Callable[..., Any]) -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from transformers.masking_utils import (
@@ -12,7 +14,7 @@ from transformers.masking_utils import (
 )
 
 from arith.errors import UsageError
-from arith.hf.attachment.masks import describe
+from arith.hf.attachment.masks import Mask, describe
 from arith.kernels.reference import visibility
 
 PACKED = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1, 2], [0, 0, 0, 0, 0, 1, 2, 2, 2]])
@@ -46,6 +48,14 @@ def test_the_op_hides_what_the_model_hides(rule: str, queries: int, padded: bool
     if queries == 9:
         assert (mask.documents is not None) == (rule == "chunks" or "packed" in rule)
         assert (mask.window is not None) == ("window" in rule)
+
+
+@pytest.mark.parametrize(
+    "rule", [sliding_window_causal_mask_function(9), chunked_causal_mask_function(9, torch.zeros(1))]
+)
+def test_what_hides_nothing_is_left_out(rule: Any) -> None:
+    assert describe(1, 9, 9, mask_function=rule) == Mask(causal=True)
+    assert describe(1, 2, 9, q_offset=7, mask_function=rule) == Mask(causal=True)
 
 
 def test_a_cache_that_forgets_has_keys_from_later_on() -> None:

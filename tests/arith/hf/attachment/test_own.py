@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.t5.modeling_t5 import eager_attention_forward
 
 import arith.hf.attachment.interface as interface
@@ -110,6 +111,35 @@ def test_t5_runs_in_our_op_as_in_its_own(family: str, calls: list[dict[str, Any]
     table = ["DistanceTable"]
     assert terms == [(False, table), (False, table), (True, table), (False, []), (True, table), (False, [])]
     assert calls[0]["terms"][0].values.shape == (4, 2 * 6 + 2)
+
+
+@pytest.mark.parametrize("family", ["T5", "inkling"])
+def test_nothing_is_laid_out_for_all_pairs(
+    family: str, tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where attention itself lays out nothing, as fused kernels do, a whole step has no tensor of all pairs."""
+    model, ids = encoder_decoder("T5") if family == "T5" else tiny(family), torch.arange(61)[None] % 17 + 3
+    made: list[str] = []
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = func(*args, **(kwargs or {}))
+            # Bytes aside: a sliding window is recognised by what it hides, which is looked at once a pass.
+            if isinstance(out, Tensor) and out.shape.count(61) == 2 and out.is_floating_point():
+                made.append(str(func))
+            return out
+
+    def step() -> list[str]:
+        made.clear()
+        mask = torch.ones_like(ids)
+        with Watched():
+            model(input_ids=ids, attention_mask=mask, labels=ids, use_cache=False).loss.backward()
+        return made
+
+    assert step()
+    attach(model, "own")
+    monkeypatch.setattr(interface, "attention", lambda q, *_, **others: q)
+    assert not step()
 
 
 def test_inkling_hands_on_what_its_bias_is_made_from(tiny: Callable[..., Any], calls: list[dict[str, Any]]) -> None:
