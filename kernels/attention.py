@@ -81,7 +81,7 @@ def attention(
     q, k, v = (x.to(working_dtype(q, k, v)) for x in (q, k, v))
     if k.shape[2] > LONGEST:
         long = folding.fold_long(terms, q.shape[1], q.shape[2], k.shape[2], causal)
-        return long_op.attention(q, k, v, long, valid, documents, scale)
+        return long_op.attention(q, k, v, long, valid, documents, scale, softcap, sinks)
     folded = folding.fold(terms, q.shape[1], q.shape[2], k.shape[2], q.device)
     return short_op.attention(q, k, v, folded, causal, valid, documents, scale, softcap, sinks)
 

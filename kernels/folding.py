@@ -140,6 +140,7 @@ class Long:
         id_table: a score for each distance of `ids`.
         ids: ids of each sample, or one row for all.
         window: a window on ids.
+        asked: a score for each distance of token indices, which the query decides.
     """
 
     left: int
@@ -149,14 +150,19 @@ class Long:
     id_table: Float[Tensor, "h 2r+2"] | None = None
     ids: Ids | None = None
     window: Window | None = None
+    asked: QueryTable | None = None
 
 
 def fold_long(terms: Sequence[Term], heads: int, queries: int, keys: int, causal: bool) -> Long:
-    """Add up the terms, differentiably: scores by pairs, and two tables and windows, each by token index and by ids."""
+    """Add up the terms, differentiably: scores by pairs, and two tables and windows, each by token index and by ids.
+
+    What queries ask of a table is left as it is, but for the slots that no visible pair has.
+    """
     by_token, by_id = Folded(), Folded()
     left, right = keys, 0 if causal else keys
     ids: Ids | None = None
     window: Window | None = None
+    asked: QueryTable | None = None
     for term in drop_token_ids(terms):
         match term:
             case PairTable(values, None):
@@ -169,6 +175,10 @@ def fold_long(terms: Sequence[Term], heads: int, queries: int, keys: int, causal
                 left, right = min(left, term.left), min(right, term.right)
             case Window():
                 window = term
+            case QueryTable(ids=None):
+                asked = term
             case _:
                 raise TypeError(f"{type(term).__name__} is not for long sequences")
-    return Long(left, right, by_token.tile, by_token.table, by_id.table, ids, window)
+    if asked is not None:
+        asked = trim(asked, max(-left, 1 - keys), min(right, keys - 1))
+    return Long(left, right, by_token.tile, by_token.table, by_id.table, ids, window, asked)

@@ -11,7 +11,8 @@ import triton
 import triton.language as tl
 
 from arith.kernels import long_configs
-from arith.kernels.short_scores import HIDDEN, LOG2E, SEEN
+from arith.kernels.shearing import asked_scores, first_slot
+from arith.kernels.short_scores import HIDDEN, LOG2E, SEEN, tanh
 
 EDGE = tl.constexpr(long_configs.EDGE)
 NOTHING = tl.constexpr(1e30)  # logarithm of the sum of a row without keys: backward, every exponential less it is 0
@@ -51,10 +52,10 @@ def clamp(x, low, high):
 def key_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr):
     """Where the five segments of tiles of keys begin for the queries from `start` on, and where the last one ends.
 
-    Masked; whole and behind the radius; whole and near; whole and ahead of the radius; masked. Without a TABLE
-    all whole tiles are near; if not BOTH, none lies ahead of the queries.
+    Masked; whole and behind what tables reach; whole and near; whole and ahead of it; masked. Without a TABLE all
+    whole tiles are near; if not BOTH, none lies ahead of the queries.
     """
-    queries, keys, radius, left, right = sizes
+    queries, keys, _, left, right, behind, ahead = sizes
     low = start + keys - queries  # places of the first query, and of the last, among the keys
     high = tl.minimum(low + BLOCK_Q, keys) - 1
     first = tl.maximum(low - left, 0) // BLOCK_K
@@ -64,9 +65,9 @@ def key_segments(start, sizes, TABLE: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q:
     ragged = clamp((tl.minimum(low + right, keys - 1) + 1) // BLOCK_K, whole, end)
     near, far = whole, ragged
     if TABLE:
-        near = clamp(tl.maximum(low - radius + 1, 0) // BLOCK_K, whole, ragged)
+        near = clamp(tl.maximum(low - behind + 1, 0) // BLOCK_K, whole, ragged)
         if BOTH:
-            far = clamp(tl.cdiv(tl.maximum(high + radius, 0), BLOCK_K), near, ragged)
+            far = clamp(tl.cdiv(tl.maximum(high + ahead, 0), BLOCK_K), near, ragged)
     return first, whole, near, far, ragged, end
 
 
@@ -98,25 +99,46 @@ def ids_at(pointer, sample, token, tokens):
     return tl.load(pointer + sample * tokens + token, mask=token < tokens, other=0)
 
 
-# `sizes` and `terms` are tuples since every function below hands them on: Triton has no structs.
 @triton.jit
-def tile_scores(
-    q, k, i, j, i_start, j_start, constant, terms, sizes, factor,
-    NEAR: tl.constexpr, MASKED: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+def factors_of(scale, softcap, ACC: tl.constexpr):
+    """What `products` multiplies by, before and after a limit; the latter is None where there is none."""
+    if softcap is None:
+        factors = (tl.cast(scale, ACC) * LOG2E, None)
+    else:
+        factors = (tl.cast(scale, ACC) / tl.cast(softcap, ACC), tl.cast(softcap, ACC) * LOG2E)
+    return factors
+
+
+@triton.jit
+def products(q, k, factors, ACC: tl.constexpr, PRECISION: tl.constexpr):
+    """Scaled and limited products of queries and keys as exponents of two, and the limit's slope, 1 without one."""
+    factor, cap = factors
+    scores, slope = tl.dot(q, tl.trans(k), out_dtype=ACC, input_precision=PRECISION) * factor, 1.0
+    if cap is not None:
+        bent = tanh(scores)
+        scores, slope = bent * cap, 1 - bent * bent
+    return scores, slope
+
+
+# `sizes`, `terms` and `table` are tuples since functions hand them on: Triton has no structs.
+@triton.jit
+def add_terms(
+    scores, asked, i, j, i_start, j_start, constant, terms, sizes,
+    NEAR: tl.constexpr, MASKED: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """Scores of a tile as exponents of two, HIDDEN or below where a query must not attend.
 
     Args:
+        asked: what queries ask of their table; None: nothing.
         i, j: indices of queries and keys, from `i_start` and `j_start` on.
         constant: added to all scores if not NEAR; otherwise scores are looked up in the table.
         MASKED: some pairs do not exist or lie outside `left` and `right`, causality included.
     """
-    queries, keys, radius, left, right = sizes
+    queries, keys, radius, left, right, _, _ = sizes
     (
         sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
         VALID, DOCUMENTS,
     ) = terms  # fmt: skip
-    scores = tl.dot(q, tl.trans(k), out_dtype=ACC, input_precision=PRECISION) * factor
     distance = j[None, :] - (i + keys - queries)[:, None]
     if TABLE is not None:
         if NEAR:
@@ -124,6 +146,8 @@ def tile_scores(
             scores += near_scores(TABLE, head, radius, first, distance - first, ACC)
         else:
             scores += constant
+    if asked is not None:
+        scores += asked
     if TILE is not None:
         row, column = i, j
         if MASKED:
@@ -154,14 +178,25 @@ def tile_scores(
 
 
 @triton.jit
+def outer_scores(OUTER, row, i, queries):
+    """What queries add to all keys behind their table, and to all ahead, as a column for each of five segments."""
+    behind, ahead = None, None
+    if OUTER is not None:
+        own = OUTER + row * 2 * queries + tl.minimum(i, queries - 1)
+        behind, ahead = tl.load(own)[:, None], tl.load(own + queries)[:, None]
+    return None, behind, None, ahead, None
+
+
+@triton.jit
 def forward_tiles(
-    state, q, i, i_start, first, end, constant, K, V, k_n, v_n, LIST, terms, sizes, factor,
-    NEAR: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr, PRECISION: tl.constexpr,
+    state, q, states, i, i_start, first, end, constant, outer, K, V, k_n, v_n, LIST, terms, table, sizes, factors,
+    NEAR: tl.constexpr, MASKED: tl.constexpr, WIDTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr,
+    BLOCK_D: tl.constexpr, BLOCK_E: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Walk over one segment: the state is each row's highest score, its sum of exponentials, and its sum of values."""
     highest, total, out = state
     keys = sizes[1]
+    VALUES, lowest, slots = table
     for place in tl.range(first, end):
         tile = place
         if LIST is not None:
@@ -169,7 +204,12 @@ def forward_tiles(
         start = tile * BLOCK_K
         k = load_tile(K, start, keys, k_n, WIDTH, BLOCK_K, BLOCK_D, MASKED)
         j = start + tl.arange(0, BLOCK_K)
-        scores = tile_scores(q, k, i, j, i_start, start, constant, terms, sizes, factor, NEAR, MASKED, ACC, PRECISION)
+        scores, _ = products(q, k, factors, ACC, PRECISION)
+        asked = outer
+        if NEAR and states is not None:
+            slot = first_slot(i_start, start, sizes, lowest, BLOCK_Q)
+            asked = asked_scores(states, VALUES, slot, slots, BLOCK_Q, BLOCK_K, BLOCK_E, ACC, PRECISION) * LOG2E
+        scores = add_terms(scores, asked, i, j, i_start, start, constant, terms, sizes, NEAR, MASKED, ACC)
         higher = tl.maximum(highest, tl.max(scores, 1))
         powers = tl.exp2(scores - higher[:, None])
         fading = tl.exp2(highest - higher)  # what was summed so far was relative to a lower maximum
@@ -182,21 +222,24 @@ def forward_tiles(
 
 @triton.jit
 def long_forward(
-    Q, K, V, OUT, LOGSUM, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS, LIST, COUNT,
-    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, out_b, out_h, out_n,
-    heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, scale,
+    Q, K, V, OUT, LOGSUM, SINKS, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, WINDOW_Q, WINDOW_K, VALID, DOCUMENTS,
+    STATES, VALUES, OUTER, LIST, COUNT,
+    q_b, q_h, q_n, k_b, k_h, k_n, v_b, v_h, v_n, out_b, out_h, out_n, states_b, states_h, states_n, values_h,
+    heads, queries, keys, group, radius, id_radius, left, right, id_left, id_right, behind, ahead, lowest, slots,
+    scale, softcap,
     WIDTH: tl.constexpr, BOTH: tl.constexpr, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_D: tl.constexpr,
-    ACC: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_E: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """out = softmax(scores) v, and the logarithm of each row's sum. Grid: tiles of queries of all heads and samples.
 
     BOTH: keys may lie ahead of queries.
     """
+    FAR: tl.constexpr = TABLE is not None or STATES is not None  # whole tiles may lie beyond what a table holds
     tiles = tl.cdiv(queries, BLOCK_Q)
     tile = tiles - 1 - tl.program_id(0) % tiles  # under causality the last have most to do, and come first
-    row = tl.program_id(0) // tiles
-    sample, head = (row // heads).to(tl.int64), (row % heads).to(tl.int64)
-    sizes = (queries, keys, radius, left, right)
+    row = (tl.program_id(0) // tiles).to(tl.int64)
+    sample, head = row // heads, row % heads
+    sizes = (queries, keys, radius, left, right, behind, ahead)
     terms = (
         sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
         VALID, DOCUMENTS,
@@ -209,26 +252,35 @@ def long_forward(
     constants = (0.0, 0.0, 0.0, 0.0, 0.0)  # one for each segment
     if TABLE is not None:
         constants = far_scores(TABLE, head, radius, ACC)
-    bounds = key_segments(start, sizes, TABLE is not None, BOTH, BLOCK_Q, BLOCK_K)
+    outer = outer_scores(OUTER, row, i, queries)
+    bounds = key_segments(start, sizes, FAR, BOTH, BLOCK_Q, BLOCK_K)
     if LIST is not None:
         LIST += (sample * tiles + tile) * tl.cdiv(keys, BLOCK_K)
         # A list may hold tiles of all kinds: they all go through the last segment, which masks and looks up.
         bounds = (0, 0, 0, 0, 0, tl.load(COUNT + sample * tiles + tile))
-    factor = tl.cast(scale, ACC) * LOG2E
+    factors = factors_of(scale, softcap, ACC)
     q = load_tile(Q + sample * q_b + head * q_h, start, queries, q_n, WIDTH, BLOCK_Q, BLOCK_D, True)
+    states = None
+    if STATES is not None:
+        STATES += sample * states_b + head * states_h
+        states = load_tile(STATES, start, queries, states_n, BLOCK_E, BLOCK_Q, BLOCK_E, True)
+        VALUES += head * values_h
     highest = tl.full((BLOCK_Q,), HIDDEN, ACC)
     total = tl.zeros((BLOCK_Q,), ACC)
+    if SINKS is not None:  # a score that is there before all others, and has no value
+        highest = tl.load(SINKS + row * queries + tl.minimum(i, queries - 1)).to(ACC) * LOG2E
+        total += 1
     out = tl.zeros((BLOCK_Q, BLOCK_D), ACC)
     # Unrolled: segments that cannot occur are not compiled. 0, 2 and 4 look scores up, 0 and 4 are masked.
     for segment in tl.static_range(5):
-        if (segment == 4) | ((LIST is None) & (TABLE is not None or segment % 2 == 0) & (BOTH or segment != 3)):
+        if (segment == 4) | ((LIST is None) & (FAR or segment % 2 == 0) & (BOTH or segment != 3)):
             highest, total, out = forward_tiles(
-                (highest, total, out), q, i, start, bounds[segment], bounds[segment + 1], constants[segment],
-                K, V, k_n, v_n, LIST, terms, sizes, factor, segment % 2 == 0, segment % 4 == 0,
-                WIDTH, BLOCK_K, BLOCK_D, ACC, PRECISION,
+                (highest, total, out), q, states, i, start, bounds[segment], bounds[segment + 1], constants[segment],
+                outer[segment], K, V, k_n, v_n, LIST, terms, (VALUES, lowest, slots), sizes, factors,
+                segment % 2 == 0, segment % 4 == 0, WIDTH, BLOCK_Q, BLOCK_K, BLOCK_D, BLOCK_E, ACC, PRECISION,
             )  # fmt: skip
     sees = highest > SEEN
     out = out * tl.where(sees, 1.0 / total, 0.0)[:, None]
     store_tile(OUT + sample * out_b + head * out_h, out, start, queries, out_n, WIDTH, BLOCK_Q, BLOCK_D)
     logsum = tl.where(sees, highest + tl.log2(total), NOTHING)
-    tl.store(LOGSUM + (sample * heads + head) * queries + i, logsum, mask=i < queries)
+    tl.store(LOGSUM + row * queries + i, logsum, mask=i < queries)

@@ -25,6 +25,7 @@ TOKEN_TABLE = "token table", "scores go by distance between tokens"
 ID_TABLE = "id table", "scores go by distance between ids"
 QUERY_TABLE = "query table", "queries ask for scores by distance between tokens"
 ADDED = TILE, TOKEN_TABLE, ID_TABLE, QUERY_TABLE
+MOST_SLOTS = 2048  # of a table that queries ask, beyond 128 tokens
 
 
 class Choice(NamedTuple):
@@ -72,8 +73,6 @@ def route(
     why_not = _obstacle(q, k, v, terms, interpreted=backend == "triton" and _interpreting())
     if dropout:
         why_not = "weights are dropped in plain torch"
-    if (softcap is not None or sinks is not None) and k.shape[2] > LONGEST:
-        why_not = "scores that are capped, and sinks, run in plain torch only"
     if why_not is None:
         if q.device.type == "cuda" and capability(q.device) == toolchain.SM90:
             _warn_of_wrong_code()
@@ -218,10 +217,10 @@ def _obstacle_in_terms(terms: Sequence[Term], keys: int) -> str | None:
 
 
 def _obstacle_in_query_table(term: QueryTable, many: bool) -> str | None:
-    if many:
-        return f"QueryTable for more than {LONGEST} tokens runs in plain torch only"
     if term.ids is not None:
         return "QueryTable on ids runs in plain torch only"
     if term.values.shape[2] > WIDEST:
         return f"QueryTable of values wider than {WIDEST} runs in plain torch only"
+    if many and term.values.shape[1] > MOST_SLOTS:
+        return f"QueryTable of more than {MOST_SLOTS} slots runs in plain torch only"
     return None

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import triton.language as tl
 from kernel_checks.resources import ROWS, Resources, compile_kernel, print_table, read, source_hash
 
-from arith.kernels import long, long_gradients, long_table, long_tile
+from arith.kernels import long, long_gradients, long_keys, long_table, long_tile, long_values
 from arith.kernels.configs import SIZES
 from arith.kernels.long_configs import LONG_TABLE, LongConfig, LongKernel, long_config
 
-Feature = Literal["TILE", "TABLE", "IDS", "WINDOW", "VALID", "DOCUMENTS"]
+Feature = Literal["TILE", "TABLE", "IDS", "WINDOW", "VALID", "DOCUMENTS", "ASKED", "ENDS", "SINKS", "CAP"]
 POINTERS: dict[Feature, tuple[str, ...]] = {
     "TILE": ("TILE",),
     "TABLE": ("TABLE",),
@@ -24,15 +24,20 @@ POINTERS: dict[Feature, tuple[str, ...]] = {
     "WINDOW": ("WINDOW_Q", "WINDOW_K", "LIST", "COUNT", "SHOWN"),
     "VALID": ("VALID", "LIST", "COUNT", "SHOWN"),
     "DOCUMENTS": ("DOCUMENTS", "LIST", "COUNT", "SHOWN"),
+    "ASKED": ("STATES", "VALUES"),
+    "ENDS": ("STATES", "VALUES", "OUTER"),
+    "SINKS": ("SINKS",),
+    "CAP": (),
 }
 KERNELS: dict[str, tuple[LongKernel, Any]] = {
     "forward": ("long forward", long.long_forward),
     "delta": ("long queries", long_gradients.long_delta),
     "queries": ("long queries", long_gradients.long_backward_queries),
-    "keys": ("long keys", long_gradients.long_backward_keys),
+    "keys": ("long keys", long_keys.long_backward_keys),
     "table": ("long table", long_table.long_table_gradient),
     "id table": ("long table", long_table.long_id_table_gradient),
     "tile": ("long table", long_tile.long_tile_gradient),
+    "values": ("long table", long_values.long_values_gradient),
 }
 
 
@@ -47,6 +52,7 @@ class Case:
         features: optional inputs that are passed.
         both: whether keys may lie ahead of queries.
         learned: whether tables have gradients, which the kernel of queries prepares.
+        asked: width of what queries ask by.
     """
 
     kernel: str
@@ -55,9 +61,11 @@ class Case:
     features: tuple[Feature, ...] = ()
     both: bool = False
     learned: bool = False
+    asked: int = 16
 
     def __str__(self) -> str:
         extra = (" both" if self.both else "") + (" learned" if self.learned else "")
+        extra += f" asked={self.asked}" if self.asked > 16 else ""
         return f"long {self.kernel} {self.width} {self.dtype} {'+'.join(self.features) or 'plain'}{extra}"
 
 
@@ -110,30 +118,38 @@ def build(case: Case, capability: int) -> Any:
         "BLOCK_Q": launch.queries,
         "BLOCK_K": launch.keys,
         "BLOCK_D": next(fits for fits in SIZES if case.width <= fits),
+        "BLOCK_E": case.asked,
         "BLOCK": LONG_TABLE,
-        "SPLIT": case.dtype != "fp32",
+        "SPLIT": case.dtype != "fp32" if case.kernel != "values" else case.dtype == "bf16",
+        "SUMS": "tf32x3",
         "ACC": tl.float32,
         "PRECISION": "tf32x3",
         "group": 1,  # Triton specialises on ones
     }
+    if "CAP" not in case.features:
+        constants["softcap"] = None
     given = {
         *ROWS,
         "LOGSUM",
         "DELTA",
         "NEAR",
         "DTILE",
+        "DVALUES",
         *(pointer for feature in case.features for pointer in POINTERS[feature]),
     }
     if case.learned:
         given |= {"EXACT", *(["FAR"] if case.both and "TABLE" in case.features else [])}
         given |= {"FAR_IDS"} if "IDS" in case.features else set()
+        given |= {"DSTATES"} if {"ASKED", "ENDS"} & {*case.features} else set()
+        given |= {"FAR_ASKED"} if "ENDS" in case.features else set()
     types = {argument: argument_type(argument, case.dtype) for argument in kernel.arg_names}
     return compile_kernel(kernel, constants, given, types, launch, capability)
 
 
 def sources() -> str:
     """A hash of the kernels' sources and of how they are launched."""
-    return source_hash("long", "long_gradients", "long_table", "long_tile", "short_table", "long_configs")
+    kernels = ("long", "long_gradients", "long_keys", "long_table", "long_tile", "long_values", "shearing")
+    return source_hash(*kernels, "short_scores", "short_table", "long_configs")
 
 
 def main() -> None:
@@ -144,8 +160,8 @@ def main() -> None:
 def argument_type(name: str, dtype: str, group: int = 1) -> str:
     """As that of `resources.py`, for these kernels, to which the group makes no difference."""
     if not name.isupper():
-        return "fp32" if name == "scale" else "i32"
-    if name in ROWS:
+        return "fp32" if name in ("scale", "softcap") else "i32"
+    if name in (*ROWS, "STATES", "VALUES", "DSTATES"):
         return f"*{dtype}"
     if name == "SHOWN":
         return "*i8"

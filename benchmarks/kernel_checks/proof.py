@@ -171,6 +171,11 @@ def long_cases(small: bool = True) -> Iterator[Case]:
     yield Case(140, 130, terms=("pair", "table", "window"), dtype=torch.bfloat16, batch=3, heads=2, key_heads=1)
     yield Case(140, 140, terms=everything, masks=("valid",), dtype=torch.bfloat16, batch=2, heads=1, key_heads=1)
     yield Case(140, 140, terms=("table", "ids"), masks=("causal", "documents"), layout="fused", **few)
+    yield Case(200, 200, terms=("asked",), radius=70, ends=False, dtype=torch.bfloat16, **few)
+    yield Case(150, 150, terms=("asked", "table"), masks=(), radius=20, state=10, dtype=torch.bfloat16, **few)
+    more: dict[str, Any] = {"sinks": True, "softcap": 2.0}
+    yield Case(140, 130, terms=("asked", "window"), masks=("valid",), radius=200, ends=False, **more, **few)
+    yield Case(140, 140, terms=("table",), masks=("causal", "documents"), sinks=True, dtype=torch.float16, **few)
     if not small:
         fullest = Case(700, 700, 64, torch.bfloat16, ("table", "ids", "id-window"), ("causal", "valid", "documents"))
         yield from (fullest, *laid_out(fullest))
@@ -181,6 +186,12 @@ def long_cases(small: bool = True) -> Iterator[Case]:
                         yield Case(n, n, width, torch.bfloat16, terms, batch=2, heads=4, radius=radius)
         yield Case(700, 700, 64, torch.float32, ("table", "ids"), radius=64)
         yield Case(700, 700, 128, torch.float32, ("table", "window"), ())
+        for n, radius in ((1000, 64), (2048, 1023)):
+            for width, state in ((64, 64), (128, 16), (128, 128)):
+                asked: dict[str, Any] = {"radius": radius, "state": state, **(more if state == 16 else {})}
+                yield Case(n, n, width, torch.bfloat16, ("asked",), batch=2, ends=False, **asked)
+                yield Case(n, n, width, torch.bfloat16, ("asked", "table", "window"), batch=2, **asked)
+        yield Case(700, 700, 64, terms=("asked",), masks=("causal", "documents"), radius=64)
         yield Case(4096, 4096, 64, torch.bfloat16, ("table", "ids", "id-window"), batch=1, radius=64)
         yield Case(8192, 8192, 64, torch.bfloat16, ("table",), radius=128, **few)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from arith.kernels import long_op
+from arith.kernels import long_learned
 from arith.kernels.attention import attention
 from arith.kernels.folding import fold, fold_long
 from arith.kernels.routing import choose_kernel, drop_token_ids
@@ -80,14 +80,14 @@ def test_ids_that_index_tokens_are_never_looked_at() -> None:
 def test_a_tile_of_rising_ids_holds_one_block_of_them(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or each pair of tiles is computed again for every diagonal of blocks that it touches."""
     seen: list[torch.Tensor] = []
-    run = long_op.run
+    run = long_learned.run
 
     def watched(kernel: Any, grid: Any, *arguments: Any, **constants: Any) -> None:
-        if kernel is long_op.long_id_table_gradient:
+        if kernel is long_learned.long_id_table_gradient:
             seen.extend(arguments[12:14])
         run(kernel, grid, *arguments, **constants)
 
-    monkeypatch.setattr(long_op, "run", watched)
+    monkeypatch.setattr(long_learned, "run", watched)
     results(140, 140, ids_of(origin, 140, 140, indexes_tokens=False), "triton")
     assert len(seen) == 2
     for blocks in seen:

@@ -1,6 +1,8 @@
 """The fused kernels for sequences of any length in Triton's interpreter, against float64."""
 
+import functools
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +13,10 @@ from kernel_checks.proof import Case
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from arith.kernels import attention as op
-from arith.kernels import long, long_op, routing, tiling
+from arith.kernels import long, long_launches, long_learned, long_op, routing, shearing, tiling
 from arith.kernels.attention import attention
 from arith.kernels.long_configs import LongConfig
-from arith.kernels.terms import DistanceTable, Ids, PairTable, Term, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 CPU = torch.device("cpu")
 LONG_CASES = list(proof.long_cases())
@@ -43,14 +45,16 @@ def tiny_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything goes through the long kernels, in tiles of 16 tokens: many tiles in few tokens."""
     monkeypatch.setattr(op, "LONGEST", 0)
     monkeypatch.setattr(routing, "LONGEST", 0)
-    monkeypatch.setattr(long_op, "long_config", lambda *_: LongConfig(16, 16, warps=4, stages=1))
-    monkeypatch.setattr(long_op, "LONG_TABLE", 16)
+    monkeypatch.setattr(long_launches, "long_config", lambda *_: LongConfig(16, 16, warps=4, stages=1))
+    monkeypatch.setattr(long_learned, "LONG_TABLE", 16)
     # As many copies of a table's ends as such tiles need: lookups far beyond the radius are limited, as in large tiles.
-    monkeypatch.setattr(long, "EDGE", tl.constexpr(32))
-    monkeypatch.setattr(long_op, "EDGE", 32)
+    for module in (long, shearing):
+        monkeypatch.setattr(module, "EDGE", tl.constexpr(32))
+    monkeypatch.setattr(long_launches, "EDGE", 32)
 
 
 SMALL: dict[str, Any] = {"batch": 1, "heads": 1, "key_heads": 1}
+PAIR: dict[str, Any] = {"batch": 2, "heads": 2, "key_heads": 1}
 EDGES = [
     Case(70, 70, terms=("table",), radius=20, **SMALL),
     Case(70, 70, terms=("table",), masks=(), radius=3, dtype=torch.bfloat16, **SMALL),
@@ -63,6 +67,12 @@ EDGES = [
     Case(20, 20, terms=("table", "ids", "id-window"), batch=2, heads=2, key_heads=1),
     Case(50, 50, terms=("pair",), masks=("causal",), batch=3, heads=2, key_heads=1),
     Case(40, 23, terms=("pair", "table", "window"), masks=("valid", "documents"), dtype=torch.bfloat16, **SMALL),
+    Case(70, 70, terms=("asked",), radius=20, ends=False, **SMALL),
+    Case(70, 70, terms=("asked",), radius=90, ends=False, state=10, dtype=torch.bfloat16, **PAIR),
+    Case(70, 70, terms=("asked",), masks=(), radius=17, dtype=torch.float16, **PAIR),
+    Case(60, 33, terms=("asked", "table", "window"), masks=("valid",), radius=9, sinks=True, softcap=2.0, **SMALL),
+    Case(50, 1, terms=("asked", "ids", "id-window"), masks=("documents",), radius=12, sinks=True, **SMALL),
+    Case(40, 40, terms=("asked", "pair"), radius=12, ends=False, softcap=2.0, dtype=torch.bfloat16, **SMALL),
 ]
 
 
@@ -78,12 +88,23 @@ def test_gradients_in_float64(tiny_tiles: None) -> None:
     ids = torch.randint(0, 9, (1, 18), generator=generator)
     places = Ids(ids[:, 15:], ids)
     tables = [torch.randn(1, 6, generator=generator).double() for _ in range(2)]
+    states, values, sinks = (
+        torch.randn(*shape, generator=generator).double() for shape in ((1, 1, 3, 4), (1, 7, 4), (1,))
+    )
 
-    def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *tables: torch.Tensor) -> torch.Tensor:
-        terms = (DistanceTable(tables[0]), DistanceTable(tables[1], places), Window(5, 5, places))
+    def run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *learned: torch.Tensor) -> torch.Tensor:
+        terms = (DistanceTable(learned[0]), DistanceTable(learned[1], places), Window(5, 5, places))
         return attention(q, k, v, terms=terms, backend="triton")
 
     assert torch.autograd.gradcheck(run, tuple(x.requires_grad_() for x in (q, k, v, *tables)), fast_mode=True)
+    for ends in (False, True):
+
+        def ask(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *learned: torch.Tensor, ends: bool) -> torch.Tensor:
+            table = QueryTable(learned[0], learned[1], -5, ends)
+            return attention(q, k, v, terms=(table,), softcap=1.5, sinks=learned[2], causal=False, backend="triton")
+
+        given = tuple(x.requires_grad_() for x in (q, k, v, states, values, sinks))
+        assert torch.autograd.gradcheck(functools.partial(ask, ends=ends), given, fast_mode=True)
 
 
 def test_queries_that_see_nothing_give_zeros_and_no_gradient(tiny_tiles: None) -> None:
@@ -157,19 +178,23 @@ def test_kernels_write_only_what_is_theirs(tiny_tiles: None, monkeypatch: pytest
         return framed(b, n, h, d).transpose(1, 2)
 
     monkeypatch.setattr(long_op, "token_major", framed_tokens)
-    monkeypatch.setattr(long_op, "empty_sums", lambda q, *shape: framed(*shape))
+    for module in (long_op, long_learned):
+        monkeypatch.setattr(module, "empty_sums", lambda q, *shape: framed(*shape))
+    monkeypatch.setattr(long_launches.Call, "new_states", lambda call: framed(*call.q.shape[:3], call.block_e))
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, h, n, 10, generator=generator) for h, n in ((2, 17), (1, 21), (1, 21)))
     table, id_table = (torch.randn(2, 12, generator=generator) for _ in range(2))
     tile = torch.randn(2, 17, 21, generator=generator)
+    states, values = (torch.randn(*shape, generator=generator) for shape in ((2, 2, 17, 9), (2, 7, 9)))
+    sinks = torch.randn(2, 2, 17, generator=generator)
     ids = torch.randint(0, 40, (2, 21), generator=generator, dtype=torch.int32)
     own = ids[:, 4:].contiguous()
     for window in ((None, None), (own, ids)):
-        given = (tile, table, id_table, own, ids, *window, None, None)
-        limits = (20, 20, 30, 30, 0.25)
+        given = (tile, table, id_table, states, values, sinks, own, ids, *window, None, None)
+        limits = (20, 20, 30, 30, -3, True, 0.25, 2.0)
         out, logsum = long_op.long_attention._init_fn(q, k, v, *given, *limits)
         dout = torch.randn(2, 2, 17, 10, generator=generator)
-        long_op.long_attention_backward._init_fn(dout, out, logsum, q, k, v, *given, *limits, True, True, True)
+        long_op.long_attention_backward._init_fn(dout, out, logsum, q, k, v, *given, *limits, *[True] * 6)
     assert len(frames) == 2 * 15
     for memory in frames:
         assert (memory[:1024] == canary).all()
@@ -183,7 +208,11 @@ def test_operators_are_registered_right(tiny_tiles: None) -> None:
     table = torch.randn(1, 8, generator=generator, requires_grad=True)
     ids = torch.randint(0, 5, (2, 17), generator=generator, dtype=torch.int32)
     tile = torch.randn(1, 17, 17, generator=generator, requires_grad=True)
-    inputs = (q, k, v, tile, table, table.detach(), ids, ids, ids, ids, None, None, 17, 0, 1, 1, 0.25)
+    states, values, sinks = (
+        torch.randn(*shape, generator=generator, requires_grad=True) for shape in ((2, 1, 17, 9), (1, 5, 9), (2, 1, 17))
+    )
+    scores = (tile, table, table.detach(), states, values, sinks)
+    inputs = (q, k, v, *scores, ids, ids, ids, ids, None, None, 17, 0, 1, 1, -4, True, 0.25, 0.0)
     torch.library.opcheck(long_op.long_attention, inputs)
 
 
@@ -279,6 +308,10 @@ def test_windows_on_coupled_ids_visit_a_handful_of_tiles() -> None:
         assert visited.sum() <= 9 * len(visited)
 
 
+def _asked(slots: int, width: int) -> QueryTable:
+    return QueryTable(torch.zeros(1, 2, 200, width), torch.zeros(2, slots, width), 0)
+
+
 def test_what_long_kernels_cannot_run_is_said() -> None:
     x = torch.zeros(1, 2, 200, 16)
     ids = [torch.ones(1, 200, dtype=torch.long) for _ in range(2)]
@@ -286,6 +319,10 @@ def test_what_long_kernels_cannot_run_is_said() -> None:
         ((PairTable(torch.zeros(2, 200, 200), Ids(ids[0], ids[0])),), "by pairs of ids, of more than 128 tokens"),
         (tuple(DistanceTable(torch.zeros(2, 4), Ids(own, own)) for own in ids), "two sets of ids"),
         (tuple(Window(1, 1, Ids(own, own)) for own in ids), "two windows on ids"),
+        (tuple(_asked(3, 4) for _ in ids), "two tables that queries ask"),
+        ((_asked(3, 130),), "values wider than 128"),
+        ((_asked(2049, 4),), "more than 2048 slots"),
+        ((replace(_asked(3, 4), ids=Ids(ids[0], ids[0])),), "QueryTable on ids"),
     ):
         chosen: tuple[Term, ...] = terms
         with pytest.raises(ValueError, match=why):

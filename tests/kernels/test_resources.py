@@ -13,9 +13,9 @@ import torch
 from kernel_checks import long_resources, resources
 from kernel_checks.resources import SHARED_BYTES
 
-from arith.kernels import gathering, long_op, short_op
+from arith.kernels import gathering, long_learned, long_op, short_op
 from arith.kernels.attention import attention
-from arith.kernels.terms import DistanceTable, Ids, PairTable, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NEWEST, OLDEST = "", "-3.6"  # compilers differ: a table for each end of the versions of Triton that are supported
@@ -166,7 +166,7 @@ def test_kernels_are_given_what_the_tables_compile(which: str, key_heads: int, m
     def noted(kernel: Any, grid: Any, *arguments: Any, **constants: Any) -> None:
         launched.append((kernel.__name__, dict(zip(kernel.arg_names, arguments, strict=False))))
 
-    for module in (short_op, long_op, gathering):
+    for module in (short_op, long_op, long_learned, gathering):
         monkeypatch.setattr(module, "run", noted)
     n = 40 if which == "resources" else 200
     q = torch.randn(2, n, 2, 16, dtype=torch.bfloat16).transpose(1, 2).requires_grad_()
@@ -177,9 +177,17 @@ def test_kernels_are_given_what_the_tables_compile(which: str, key_heads: int, m
     ids, documents = (torch.arange(2 * n).view(2, n) for _ in range(2))
     by_id = (DistanceTable(id_table, Ids(ids, ids)), Window(10**12, 1, Ids(ids, ids)))
     valid = torch.ones(2, n, dtype=torch.int64)
-    terms = (DistanceTable(table), PairTable(pairs), *by_id)
-    out = attention(q, k, v, terms=terms, causal=False, valid=valid, documents=documents, scale=1, backend="triton")
-    torch.autograd.grad(out.sum(), (q, table, id_table, pairs))
+    terms: tuple[Term, ...] = (DistanceTable(table), PairTable(pairs), *by_id)
+    more: dict[str, Any] = {}
+    learned = [q, table, id_table, pairs]
+    if which == "long_resources":
+        states, values = (torch.randn(*shape, dtype=q.dtype, requires_grad=True) for shape in ((2, 2, n, 9), (2, 7, 9)))
+        sinks = torch.randn(2, dtype=q.dtype, requires_grad=True)
+        terms += (QueryTable(states, values, -3, ends=True),)
+        more, learned = {"softcap": 30, "sinks": sinks}, [*learned, states, values, sinks]
+    masks = {"valid": valid, "documents": documents}
+    out = attention(q, k, v, terms=terms, causal=False, **masks, **more, scale=1, backend="triton")
+    torch.autograd.grad(out.sum(), learned)
     named = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.int8: "i8", torch.int32: "i32", torch.int64: "i64"}
     unseen = {(kernel, name) for kernel, arguments in launched for name in arguments}
     for kernel, arguments in launched:
@@ -196,7 +204,7 @@ def test_kernels_are_given_what_the_tables_compile(which: str, key_heads: int, m
             assert kind != "i32" or abs(value) < 2**31, f"{kernel}: {name} is {value}"
     assert not unseen
     short = {"short_forward", "short_backward", "short_table_gradient", "slot_sums"}
-    assert {kernel for kernel, _ in launched} == short if which == "resources" else len(dict(launched)) == 7
+    assert {kernel for kernel, _ in launched} == short if which == "resources" else len(dict(launched)) == 8
 
 
 def test_atomics_are_seen(tmp_path: Path) -> None:
