@@ -89,6 +89,16 @@ class Lego:
         return self.group
 
     @property
+    def in_place(self) -> bool:
+        """Whether values are read in their places of the whole line."""
+        return self.asked == "each"
+
+    @property
+    def shows_steps(self) -> bool:
+        """Whether the answer begins with the way there."""
+        return self.asked == "worked"
+
+    @property
     def longest(self) -> int:
         """Steps of reasoning that a chain has."""
         return self.clauses // self.chains

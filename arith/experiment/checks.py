@@ -11,7 +11,7 @@ from arith.data.traces import Supervision, in_columns
 from arith.encodings.compose import Composed
 from arith.errors import UsageError
 from arith.model.summing import RunningSums
-from arith.tasks.base import Traced
+from arith.tasks.base import Task, Traced
 
 # Bounds for typing errors: torch overflows on larger tensors, and a stack of more layers takes hours to build.
 LARGEST = {"layers": 10_000, "loops": 10_000, "width": 2**20, "hidden": 2**20}
@@ -99,7 +99,7 @@ def check_attention(model: ModelConfig, encoded: Composed, answers_at_once: bool
         raise UsageError(
             "with model.attention=full a model that answers token by token would read the answer that it is to give, "
             "and could neither decode nor be asked or exported. Use it with trace.kind, where all digits come at the "
-            "same time, or leave model.attention at causal"
+            "same time, with a task whose values are read in place, such as lego:asked=each, or leave it at causal"
         )
     if model.prompt_layers is not None or model.mixing != "none":
         raise UsageError(
@@ -113,6 +113,23 @@ def check_attention(model: ModelConfig, encoded: Composed, answers_at_once: bool
                 f"{encoding.title} counts from a token back to those before it, and with model.attention=full a token "
                 f"sees those after it too. Use another encoding, or leave model.attention at causal"
             )
+
+
+def check_in_place(config: RunConfig, tasks: Sequence[Task]) -> None:
+    """Refuse values in their places beside answers that are continued, and where attention is causal."""
+    places = [getattr(task, "in_place", False) for task in tasks]
+    if not any(places):
+        return
+    if not all(places) or config.training.loss != "answer":
+        raise UsageError(
+            f"values are read in their places of a whole line in all tasks of training and tests or in none, and "
+            f"training.loss is answer: got {', '.join(task.name for task in tasks)} and {config.training.loss}"
+        )
+    if config.model.attention != "full":
+        raise UsageError(
+            "values in their places may follow from clauses behind them: set model.attention to full, or ask for one "
+            "value, as lego:asked=one does"
+        )
 
 
 def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision | None:

@@ -19,7 +19,8 @@ from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
-from arith.experiment.checks import check_attention, check_numbers, running_sums_of, supervision_of
+from arith.experiment.checks import check_attention, check_in_place, check_numbers, running_sums_of, supervision_of
+from arith.model.in_place import InPlace
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
@@ -95,6 +96,7 @@ class Experiment:
             encoded = experiment.encoding()
         if not config.reads_text:  # else the shape is the pretrained model's
             check_attention(config.model, encoded, experiment.kind.answers_at_once)
+            check_in_place(config, [*(share.task for share in trained), tests.task])
         if experiment.supervision is not None and not encoded.slides:
             raise UsageError(
                 f"with trace.kind loops are told apart by ids that slide, and those of '{config.encoding}' stay. "
@@ -140,7 +142,11 @@ class Experiment:
     @property
     def kind(self) -> type[Transformer]:
         """The class of the model."""
-        return Looped if self.supervision is not None else Transformer if self.sums is None else Summing
+        if self.supervision is not None:
+            return Looped
+        if self.sums is not None:
+            return Summing
+        return InPlace if self.reads_in_place else Transformer
 
     def model(self) -> Transformer:
         """The model as it is before training."""
@@ -151,13 +157,19 @@ class Experiment:
             return Looped(*parts, self.supervision.trace.parts)
         if self.sums is not None:
             return Summing(*parts, self.sums, self.config.auxiliary.layer, self.config.auxiliary.weight)
-        return Transformer(*parts)
+        return self.kind(*parts)
+
+    @property
+    def reads_in_place(self) -> bool:
+        """Whether the digits of answers are read in their places of a whole line."""
+        return any(getattr(share.task, "in_place", False) for share in self.trained)
 
     @property
     def supervised_by(self) -> str:
         """What training shows: answers, or also the steps of an algorithm, in loops, before the answer or inside."""
         # Results of the two are never ranked against each other.
-        algorithm = self.supervision is not None or self.sums is not None or self.format.working is not None
+        steps = self.format.working is not None or any(getattr(s.task, "shows_steps", False) for s in self.trained)
+        algorithm = self.supervision is not None or self.sums is not None or steps
         return "algorithm" if algorithm else "answers"
 
     def training_data(self) -> Dataset:

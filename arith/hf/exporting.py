@@ -41,6 +41,11 @@ def export_model(run: Run, folder: Path, name: str) -> None:
     """
     config_of(run.config.as_dict())  # refuses what could not be loaded from the folder alone
     experiment = Experiment.of(run.config)
+    if experiment.reads_in_place:
+        raise UsageError(
+            f"{run.folder} holds a model that reads values in place and continues no prompt, which is what an exported "
+            f"model is for. Train one on lego:asked=one or another task"
+        )
     model, checkpoint = run.load_model(experiment)
     results = _results_of(run, checkpoint.step)
     with building(folder) as aside:

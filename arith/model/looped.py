@@ -111,7 +111,7 @@ class Looped(Transformer):
             new = torch.where(working[:, None, None], logits.argmax(-1), state[:, -queries:])
             state[:, -queries:] = new * inside  # 0 outside the columns, or it would count as a carry
             loop = loop + 1
-        logits = _next_tokens(digit, inside, self.embedding.num_embeddings)
+        logits = next_tokens(digit, inside, self.embedding.num_embeddings)
         return logits if picked is None else at(logits, picked)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
@@ -168,7 +168,7 @@ def _collapse_rows(ids: Ids) -> Ids:
     return first if all(bool((every == row).all()) for every, row in zip(ids, first, strict=True)) else ids
 
 
-def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], size: int) -> Float[Tensor, "b q v"]:
+def next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], size: int) -> Float[Tensor, "b q v"]:
     """The logits of each column's digit, one token earlier, and those of the end mark before whatever is no column."""
     logits = torch.full((*digit.shape[:2], size), -_CERTAIN, device=digit.device)
     end = torch.zeros(size, device=digit.device)

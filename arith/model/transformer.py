@@ -103,7 +103,7 @@ class Transformer(nn.Module):
             raise ValueError("with model.attention=full a token sees those after it: what is cached would change")
         new = self.encoding.place(ids)
         everything = new if cache is None else cache.place(new)
-        found = self.embedding(tokens)
+        found = self.read(tokens)
         x = embedded = self.encoding.embed(found, new)
         loops, summed = self.config.loops, self.config.loop_input == "embeddings"
         looped, after = range(self.config.in_loops), range(self.config.in_loops, self.config.layers)
@@ -164,6 +164,11 @@ class Transformer(nn.Module):
             chosen = picked if last else None
             x = block(x, LayerContext(place, encoding, asking, chosen, new, everything, cache, valid))
         return x
+
+    def read(self, tokens: Int[Tensor, "b n"]) -> Float[Tensor, "b n w"]:
+        """The tokens' embeddings."""
+        found: Tensor = self.embedding(tokens)
+        return found
 
     def visible(self, tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"] | None:
         """Which tokens may be attended to where attention is full; None where it is causal.

@@ -1,0 +1,114 @@
+"""Values read in their places of a whole line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from arith.config.schema import RunConfig
+from arith.errors import UsageError
+from arith.evaluation.teacher_forced import judge_batch
+from arith.experiment.experiment import Experiment
+from arith.experiment.run import Run
+from arith.hf.exporting import export_model
+from arith.model.in_place import InPlace
+from arith.tasks import vocabulary
+from arith.training.loop import train
+from tests.arith.model.test_looped import CPU
+
+LEGO: dict[str, Any] = {
+    "task": "lego:clauses=4,asked=each",
+    "format": "plain",
+    "encoding": "relative@symbols+relative",
+    "data": {"digits": "1-3"},
+    "model": {"width": 32, "hidden": 32, "attention": "full"},
+    "training": {"steps": 4, "batch": 16, "checkpoint_every": 2, "evaluate_every": 2},
+    "evaluation": {"digits": [2, 4], "samples": 20},
+}
+
+
+def built(seed: int = 0) -> tuple[Experiment, InPlace]:
+    experiment = Experiment.of(RunConfig.of(LEGO).with_values({"model": {"seed": seed}}))
+    model = experiment.model()
+    assert isinstance(model, InPlace)
+    for parameter in model.encoding.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return experiment, model.eval()
+
+
+def test_no_value_of_the_line_is_seen() -> None:
+    experiment, model = built()
+    batch = experiment.test_data("random", 3).batch(0, 8, CPU)
+    tokens = batch.tokens[:, :-1]
+    ids = tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
+    others = tokens.clone()
+    slots = (tokens == vocabulary.token("=")).cumsum(1).bool() & (tokens < 10)
+    others[slots] = 1 - others[slots]
+    assert bool(slots.any())
+    torch.testing.assert_close(model(others, ids), model(tokens, ids), rtol=0, atol=0)
+
+
+def test_a_value_depends_on_clauses_before_and_behind_it() -> None:
+    experiment, model = built()
+    batch = experiment.test_data("random", 3).batch(0, 1, CPU)
+    tokens = batch.tokens[:, :-1]
+    ids = tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
+    first_slot = int((tokens[0] == vocabulary.token("=")).nonzero()) + 2
+    told = model(tokens, ids)[0, first_slot - 1]
+    for place in (3, first_slot + 1):  # an element, and the next slot's name
+        other = tokens.clone()
+        other[0, place] = (tokens[0, place] + 1) % 2 if tokens[0, place] < 2 else tokens[0, place] + 1
+        assert not torch.allclose(model(other, ids)[0, first_slot - 1], told)
+
+
+def test_a_decoder_of_the_same_weights_reads_each_digit_at_its_own_place() -> None:
+    """What predicts a slot's digit is the state at the slot, and the end mark is certain."""
+    experiment, model = built()
+    batch = experiment.validation_data().batch(0, 6, CPU)
+    targets, learned = batch.wanted
+    tokens = batch.tokens[:, :-1]
+    ids = tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
+    predicted = model(tokens, ids, queries=batch.queries).argmax(-1)
+    ends = targets == vocabulary.token(vocabulary.END)
+    assert bool((predicted[ends] == targets[ends]).all())
+    assert bool((predicted[learned & ~ends] < 10).all())
+    picked = torch.arange(3).expand(6, -1)
+    whole = model(tokens, ids, queries=batch.queries)
+    torch.testing.assert_close(model(tokens, ids, queries=batch.queries, picked=picked), whole[:, :3])
+
+
+def test_only_what_is_asked_for_is_judged() -> None:
+    experiment, model = built()
+    data = experiment.test_data("random", 2)
+    batch = data.batch(0, 64, CPU)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.weight[0] = 1  # the sign of a sum decides between 0 and all others: both are given
+    right = judge_batch(model, batch).right
+    assert 0.2 < float(right.float().mean()) < 0.8
+
+
+def test_it_trains_and_is_tested(tmp_path: Path) -> None:
+    experiment, _ = built()
+    run = Run.begin(tmp_path / "run", experiment.config)
+    model = train(run, experiment)
+    with pytest.raises(UsageError, match="continues no prompt"):
+        model.answer(experiment.validation_data().batch(0, 1, CPU).prompt, torch.tensor([0]), 3, 40)
+    with pytest.raises(UsageError, match="continues no prompt"):
+        export_model(run, tmp_path / "out", "lego")
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"model": {"attention": "causal"}}, "set model.attention to full"),
+        ({"data": {"mix": ["50% parity 1-3"]}}, "in all tasks of training and tests or in none"),
+        ({"evaluation": {"task": "parity"}}, "in all tasks of training and tests or in none"),
+        ({"training": {"loss": "line"}}, "training.loss is answer"),
+        ({"task": "lego:clauses=4"}, "such as lego:asked=each"),
+    ],
+)
+def test_what_cannot_be_read_in_place_is_refused(values: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        Experiment.of(RunConfig.of(LEGO).with_values(values))
