@@ -57,6 +57,9 @@ AMPERE: dict[tuple[Kernel, int], Config] = {
 SIZES = (16, 32, 64, 128)  # of tiles along tokens and head width
 STAGED_BYTES = 16_384  # largest tile of one operand for which shared memory has room for a second stage
 ROOMY_BYTES = 8_192  # largest tile of one operand at which all of `programs` fit on a multiprocessor
+ASKED_BYTES = (
+    320  # of a row of queries and what they ask with, beyond 64 tokens: more spills thousands of bytes a thread
+)
 SHARED_BYTES = 160_000  # shared memory that a program must be able to get: A100 and H100 give more, most others less
 
 
@@ -114,14 +117,22 @@ def blocks(queries: int, keys: int, width: int, packed: bool = True) -> Blocks:
     return Blocks(max(1, PACKED // max(q, k)) if packed else 1, q, k, d)
 
 
-def too_large(keys: int, width: int, itemsize: int) -> str | None:
-    """Why no kernel can hold samples of this size; None if one can."""
+def too_large(keys: int, width: int, itemsize: int, state: int = 0) -> str | None:
+    """Why no kernel can hold samples of this size; None if one can.
+
+    Args:
+        state: width of what queries ask a table with; 0 without one.
+    """
     if keys > LONGEST:
         return f"the fused kernels hold up to {LONGEST} tokens"
     if width > WIDEST:
         return f"the fused kernels hold head widths up to {WIDEST}"
     if itemsize == 4 and keys > 64 and width > 64:
         return "more than 64 tokens with heads wider than 64, in 32 bits, are more than shared memory holds"
+    if state > 0 and keys > 64 and (tile_size(width) + tile_size(min(state, WIDEST))) * itemsize > ASKED_BYTES:
+        return (
+            f"more than 64 tokens that ask by {state} numbers, with heads of {width}, fill registers and shared memory"
+        )
     return None
 
 

@@ -136,9 +136,29 @@ def cases(capability: int) -> Iterator[Case]:
     for kernel in KERNELS:
         yield Case(kernel, 128, 128, features=everything, alike=False, group=4)
         yield Case(kernel, 128, 128, features=everything, alike=False, aligned=False)
+    yield from asked_cases(capability)
     yield Case("slot sums", 128, 128, dtype="fp32")
-    for features in (("TILE",), table):
+    for features in (("TILE",), table, ("ASKED",)):
         yield Case("forward", 1, 128, features=features)
+
+
+def asked_cases(capability: int) -> Iterator[Case]:
+    """Tables that queries ask, of few numbers and of as many as a head has, sinks, and capped products."""
+    for n in (20, 64, 128):
+        yield Case("forward", n, n, features=("ASKED",))
+        yield Case("backward", n, n, features=("ASKED",))
+    for n in (64, 128):
+        yield Case("forward", n, n, features=("SINKS", "cap"))
+        yield Case("backward", n, n, features=("SINKS", "cap"))
+        yield Case("forward", n, n, features=("ASKED",), state=64, causal=False)
+        yield Case("backward and tile", n, n, features=("TILE", "ASKED"), state=64, causal=False)
+    for n, state in ((64, 128), (128, 32)):  # the widest
+        yield Case("forward", n, n, 128, features=("ASKED",), state=state, causal=False)
+        yield Case("backward and tile", n, n, 128, features=("TILE", "ASKED"), state=state, causal=False)
+    yield Case("table", 128, 128, features=("TABLE", "IDS", "ASKED", "SINKS", "cap"), state=64)
+    if capability >= 90:
+        yield Case("backward", 128, 128, 64, "fp32", ("ASKED", "SINKS"), causal=False)
+        yield Case("backward and tile", 64, 64, 64, "fp32", ("TILE", "ASKED"), state=64, causal=False)
 
 
 def compiled(case: Case, capability: int) -> Resources:

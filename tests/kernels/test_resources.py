@@ -15,7 +15,7 @@ from kernel_checks.resources import SHARED_BYTES
 
 from arith.kernels import gathering, long_learned, long_op, short_op
 from arith.kernels.attention import attention
-from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
+from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Window
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NEWEST, OLDEST = "", "-3.6"  # compilers differ: a table for each end of the versions of Triton that are supported
@@ -177,17 +177,12 @@ def test_kernels_are_given_what_the_tables_compile(which: str, key_heads: int, m
     ids, documents = (torch.arange(2 * n).view(2, n) for _ in range(2))
     by_id = (DistanceTable(id_table, Ids(ids, ids)), Window(10**12, 1, Ids(ids, ids)))
     valid = torch.ones(2, n, dtype=torch.int64)
-    terms: tuple[Term, ...] = (DistanceTable(table), PairTable(pairs), *by_id)
-    more: dict[str, Any] = {}
-    learned = [q, table, id_table, pairs]
-    if which == "long_resources":
-        states, values = (torch.randn(*shape, dtype=q.dtype, requires_grad=True) for shape in ((2, 2, n, 9), (2, 7, 9)))
-        sinks = torch.randn(2, dtype=q.dtype, requires_grad=True)
-        terms += (QueryTable(states, values, -3, ends=True),)
-        more, learned = {"softcap": 30, "sinks": sinks}, [*learned, states, values, sinks]
-    masks = {"valid": valid, "documents": documents}
-    out = attention(q, k, v, terms=terms, causal=False, **masks, **more, scale=1, backend="triton")
-    torch.autograd.grad(out.sum(), learned)
+    states, values = (torch.randn(*shape, dtype=q.dtype, requires_grad=True) for shape in ((2, 2, n, 9), (2, 7, 9)))
+    sinks = torch.randn(2, dtype=q.dtype, requires_grad=True)
+    terms = (DistanceTable(table), PairTable(pairs), *by_id, QueryTable(states, values, -3, ends=True))
+    more: dict[str, Any] = {"softcap": 30, "sinks": sinks, "valid": valid, "documents": documents}
+    out = attention(q, k, v, terms=terms, causal=False, scale=1, backend="triton", **more)
+    torch.autograd.grad(out.sum(), (q, table, id_table, pairs, states, values, sinks))
     named = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.int8: "i8", torch.int32: "i32", torch.int64: "i64"}
     unseen = {(kernel, name) for kernel, arguments in launched for name in arguments}
     for kernel, arguments in launched:
