@@ -81,7 +81,7 @@ def short_attention(
     run(
         short_forward, _grid(launch, size.pack, q),
         q, k, v, out, tile, table, sinks, *asked, ids_q, ids_k, window_q, window_k, valid, documents,
-        *strides(q, k, v, out, _or(asked[0], q)),
+        *strides(q, k, v, out), *_strides_or_none(asked[0]),
         q.shape[0], *sizes(q, k, table), left, right, scale, softcap,
         PACK=size.pack, **constants, **_constants(launch, size, causal, q, k, v),
     )  # fmt: skip
@@ -146,8 +146,8 @@ def short_attention_backward(
     run(
         short_backward, grid,
         q, k, v, dout, dq, dk, dv, parts, dsinks, dstates, slab_parts, *given,
-        *strides(q, k, v, dout, _or(asked[0], q)), dq.stride(0), dk.stride(0), *dq.stride()[1:3],
-        *strides(_or(dstates, q)), q.shape[0], *sizes(q, k, table), left, right, scale, softcap,
+        *strides(q, k, v, dout), *_strides_or_none(asked[0]), dq.stride(0), dk.stride(0), *dq.stride()[1:3],
+        *_strides_or_none(dstates), q.shape[0], *sizes(q, k, table), left, right, scale, softcap,
         PACK=size.pack, **constants, **_constants(launch, size, causal, q, k, v, dout),
     )  # fmt: skip
     if parts is not None:
@@ -194,7 +194,7 @@ def _table_gradient(
     run(
         short_table_gradient, grid,
         q, k, v, dout, near, far, *given,
-        *strides(q, k, v, dout, _or(given[3], q)),
+        *strides(q, k, v, dout), *_strides_or_none(given[3]),
         q.shape[0], *sizes(q, k, table), left, right, scale, softcap,
         BLOCK_IDS=BLOCK_IDS, SPLIT=q.dtype.itemsize == 2, **constants,
         **_constants(launch, size, causal, q, k, v, dout),
@@ -216,9 +216,9 @@ def _asked(
     return (dense(states), padded), {"STATE": width, "BLOCK_E": block}
 
 
-def _or(x: Tensor | None, other: Tensor) -> Tensor:
-    """A tensor, or one whose strides stand in where there is none."""
-    return other if x is None else x
+def _strides_or_none(x: Tensor | None) -> tuple[int | None, ...]:
+    """Strides as kernels take them; what is None is no argument of the compiled kernel."""
+    return (None, None, None) if x is None else strides(x)
 
 
 def _constants(launch: Config, size: Blocks, causal: bool, *inputs: Tensor) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def tanh(x):
 @triton.jit
 def products(q, k, scale, softcap, ACC: tl.constexpr, PRECISION: tl.constexpr):
     """Scaled products of queries and keys as exponents of two, not beyond the cap if there is one."""
-    found = tl.dot(q, tl.trans(k), out_dtype=ACC, input_precision=PRECISION) * (tl.cast(scale, ACC) * LOG2E)
+    factor = tl.cast(scale, ACC) * LOG2E
+    found = tl.dot(q, tl.trans(k), out_dtype=ACC, input_precision=PRECISION) * factor
     if softcap is not None:
         cap = tl.cast(softcap, ACC) * LOG2E
         found = cap * tanh(found * (1.0 / cap))

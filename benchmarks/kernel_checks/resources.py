@@ -188,6 +188,8 @@ def compiled(case: Case, capability: int) -> Resources:
     }
     if "cap" not in case.features:
         constants["softcap"] = None
+    if "ASKED" not in case.features:
+        constants |= dict.fromkeys(name for name in kernel.arg_names if "states_" in name)
     if case.group == 1:
         constants["group"] = 1  # Triton specialises on ones
     given = {
