@@ -199,6 +199,26 @@ def test_queries_that_see_nothing_give_zeros_and_no_gradient() -> None:
         assert gradient.isfinite().all()
 
 
+def test_a_cap_far_above_all_products_changes_nothing() -> None:
+    """One by one exponential alone is off by the cap times 2^-24."""
+    q, k, v = (torch.randn(2, 2, 20, 16, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
+    capped, free = (attention(q, k, v, softcap=cap, backend="triton") for cap in (1e5, None))
+    torch.testing.assert_close(capped, free, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("height", [-1e4, 40.0, 1e4])
+def test_sinks_of_any_height_leave_finite_numbers(height: float) -> None:
+    q, k, v = (torch.randn(2, 2, 20, 16, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
+    sinks = torch.full((2,), height, requires_grad=True)
+    valid = torch.ones(2, 20, dtype=torch.bool)
+    valid[0] = False
+    out = attention(q, k, v, sinks=sinks, valid=valid, backend="triton")
+    assert (out[0] == 0).all()
+    torch.testing.assert_close(out, attention(q, k, v, sinks=sinks, valid=valid, backend="reference"))
+    (gradient,) = torch.autograd.grad(out.sum(), sinks)
+    assert gradient.isfinite().all()
+
+
 def test_offsets_beyond_31_bits() -> None:
     """Samples 2^30 numbers apart: the fourth begins beyond what 32 bits count. Untouched memory is never allocated."""
     apart = 2**30
@@ -382,6 +402,7 @@ def q_of(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         ((), 128, 128, "more than 64 tokens with heads wider than 64, in 32 bits"),
         ((Decay(torch.zeros(2, 2, 8)),), 8, 16, "Decay runs in plain torch"),
         ((QueryTable(torch.zeros(2, 2, 8, 129), torch.zeros(2, 3, 129), -1),), 8, 16, "values wider than 128"),
+        ((QueryTable(torch.zeros(2, 2, 99, 64), torch.zeros(2, 3, 64), -1),), 99, 64, "ask by 64 numbers"),
         ((QueryTable(torch.zeros(2, 2, 8, 4), torch.zeros(2, 3, 4), -1),) * 2, 8, 16, "two tables that queries ask"),
         (
             (
