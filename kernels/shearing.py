@@ -49,8 +49,9 @@ def turn_rows(x, places, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr):
     i = tl.arange(0, BLOCK_Q)[:, None]
     pieces = tl.permute(tl.reshape(x, (BLOCK_Q // 8, 8, BLOCK_K // 8, 8)), (0, 2, 1, 3))
     where = (i // 8) * (8 * BLOCK_K) + (places // 8) * 64 + (i % 8) * 8 + places % 8
-    found = tl.gather(tl.reshape(pieces, (BLOCK_Q * BLOCK_K,)), tl.reshape(where, (BLOCK_Q * BLOCK_K,)), 0)
-    return tl.reshape(found, (BLOCK_Q, BLOCK_K))
+    columns: tl.constexpr = places.shape[1]
+    found = tl.gather(tl.reshape(pieces, (BLOCK_Q * BLOCK_K,)), tl.reshape(where, (BLOCK_Q * columns,)), 0)
+    return tl.reshape(found, (BLOCK_Q, columns))
 
 
 @triton.jit

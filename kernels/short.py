@@ -12,6 +12,7 @@ file has the mathematics.
 import triton
 import triton.language as tl
 
+from arith.kernels.shearing import turn_rows
 from arith.kernels.short_scores import (
     LOG2E,
     all_scores,
@@ -48,8 +49,7 @@ def short_forward(
     shared = shared_scores(TILE, head, sample_q, sample_k, i, j, queries, keys, CAUSAL, PACK, EVEN_Q, EVEN_K, ACC)
     if SLAB is not None:
         slab_behind, slab_ahead = load_slab(SLAB, head, BLOCK_K, BLOCK_E, CAUSAL)
-    # Turning rows takes an index for each score: registers would be full of them if they were computed before the loop.
-    for pack in tl.range(tl.program_id(0), tl.cdiv(batch, PACK), tl.num_programs(0), disable_licm=SLAB is not None):
+    for pack in tl.range(tl.program_id(0), tl.cdiv(batch, PACK), tl.num_programs(0)):
         first = tl.cast(pack, tl.int64) * PACK
         q = load_rows(Q + head * q_h, first, batch, sample_q, i, queries, q_b, q_n, WIDTH, PACK, EVEN_Q, BLOCK_D)
         k = load_rows(K + key_head * k_h, first, batch, sample_k, j, keys, k_b, k_n, WIDTH, PACK, EVEN_K, BLOCK_D)
@@ -107,7 +107,9 @@ def short_backward(
     if SLAB is not None:
         dslab_behind = tl.zeros((BLOCK_K, BLOCK_E), ACC)
         dslab_ahead = tl.zeros((BLOCK_K, BLOCK_E), ACC)
-    for pack in tl.range(tl.program_id(0), tl.cdiv(batch, PACK), tl.num_programs(0), disable_licm=SLAB is not None):
+    # Turning rows takes an index for each score: computed before the loop, they would fill the registers.
+    crowded: tl.constexpr = SLAB is not None and BLOCK_K > 64
+    for pack in tl.range(tl.program_id(0), tl.cdiv(batch, PACK), tl.num_programs(0), disable_licm=crowded):
         first = tl.cast(pack, tl.int64) * PACK
         q = load_rows(Q + head * q_h, first, batch, sample_q, i, queries, q_b, q_n, WIDTH, PACK, EVEN_Q, BLOCK_D)
         k = load_rows(K + key_head * k_h, first, batch, sample_k, j, keys, k_b, k_n, WIDTH, PACK, EVEN_K, BLOCK_D)
@@ -150,7 +152,8 @@ def short_backward(
         if STATES is not None:
             # Each row is turned back, to begin at the distance 0.
             place = (i[:, None] + keys - queries + tl.arange(0, BLOCK_K)[None, :]) & (BLOCK_K - 1)
-            turned = tl.gather(dscores.to(q.dtype), sample_q[:, None] * BLOCK_K + place, 1)
+            places = sample_q[:, None] * BLOCK_K + place
+            turned = turn_rows(dscores, places, PACK * BLOCK_Q, PACK * BLOCK_K).to(q.dtype)
             if not CAUSAL:
                 further = is_ahead(i, queries, keys, BLOCK_K)
                 dahead, turned = tl.where(further, turned, 0.0), tl.where(further, 0.0, turned)

@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+from arith.kernels.shearing import turn_rows
+
 # Names, here and in the other kernels: CAPITALS are pointers, None where a call has none, and constants of compilation.
 # x_b, x_h and x_n are strides of batch, heads and tokens; i and j are tokens of a sample, `row` and `column` places in
 # a tile.
@@ -130,7 +132,8 @@ def asked_scores(
     if not CAUSAL:
         further = tl.dot(states, tl.trans(slab_ahead), out_dtype=ACC, input_precision=PRECISION)
         found = tl.where(is_ahead(i, queries, keys, BLOCK_K), further, found)
-    return tl.gather(found * LOG2E, (j[None, :] - i[:, None] + queries - keys) & (BLOCK_K - 1), 1)
+    places = (j[None, :] - i[:, None] + queries - keys) & (BLOCK_K - 1)
+    return turn_rows(found * LOG2E, places, found.shape[0], BLOCK_K)
 
 
 @triton.jit

@@ -211,7 +211,7 @@ def compiled(case: Case, capability: int) -> Resources:
 
 def sources() -> str:
     """A hash of the kernels' sources and of how they are launched."""
-    return source_hash("short", "short_scores", "short_table", "configs", "gathering")
+    return source_hash("short", "short_scores", "short_table", "shearing", "configs", "gathering")
 
 
 def main() -> None:
