@@ -152,6 +152,7 @@ WORKINGS = Catalogue(
         "detailed": ("arith.tasks.workings:Detailed", "each column's digits, carry and result"),
         "partial-products": ("arith.tasks.workings:PartialProducts", "one factor times each digit of the other"),
         "recursive": ("arith.tasks.workings:Recursive", "each step restates what remains of the operands"),
+        "running": ("arith.tasks.running:Running", "the sum so far after each digit of a string"),
         "scratchpad": ("arith.tasks.workings:Scratchpad", "each column's result and carry"),
     },
 )

@@ -51,6 +51,8 @@ def sensible(form: Format, task: Task) -> bool:
         return False
     if form.working is None:
         return True
+    if form.working.name == "running":
+        return task.name in ("parity", "modular-sum")
     if words or strings or (form.interleaved and form.working.name == "recursive"):
         return False
     return (form.working.name == "partial-products") == (task.name == "multiplication")
