@@ -31,9 +31,9 @@ from typing import Any
 
 import coupled_window
 import torch
+from kernel_checks.cases import Case
 from kernel_checks.gates import BACKWARD_PASSES, CLAMPED, FORWARD_PASSES, long_gates, short_gates, size
 from kernel_checks.machine import describe_machine, use_one_stage
-from kernel_checks.proof import Case
 from kernel_checks.proving import Proof, all_cases, proven
 from peers.attention import LONG_PEERS, PEERS, Peer
 from peers.truth import Shape, is_right, tensors

@@ -14,10 +14,10 @@ import json
 from pathlib import Path
 
 import torch
+from kernel_checks.compiling import disassemble, read
 from kernel_checks.instructions import loops
 from kernel_checks.long_resources import Case, build
 from kernel_checks.machine import describe_machine
-from kernel_checks.resources import disassemble, read
 from timing import graphed
 
 from arith.kernels import long_configs

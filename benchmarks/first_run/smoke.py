@@ -24,8 +24,8 @@ from typing import Any
 
 import torch
 from first_run.running import ENVIRONMENT
+from kernel_checks.cases import Case
 from kernel_checks.machine import ONE_STAGE, cuda_tools, describe_machine, use_one_stage
-from kernel_checks.proof import Case
 from kernel_checks.proving import faults_of, sanitized
 
 from arith.process.files import write_whole

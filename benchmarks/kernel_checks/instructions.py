@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import triton
+from kernel_checks.compiling import disassemble
 from kernel_checks.long_resources import Case, build, launch_of
-from kernel_checks.resources import disassemble
 
 CASES = (
     Case("forward"),

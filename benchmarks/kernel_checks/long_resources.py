@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import triton.language as tl
-from kernel_checks.resources import ROWS, Resources, compile_kernel, print_table, read, source_hash
+from kernel_checks.compiling import Resources, compile_kernel, print_table, read, source_hash
+from kernel_checks.resources import ROWS
 
 from arith.kernels import long, long_gradients, long_keys, long_table, long_tile, long_values
 from arith.kernels.configs import SIZES

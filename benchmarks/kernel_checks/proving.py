@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from kernel_checks import proof
+from kernel_checks.cases import Case, cases, long_cases
 from kernel_checks.machine import cuda_tools, use_one_stage
-from kernel_checks.proof import Case
 
 from arith.kernels.routing import Backend
 
@@ -24,7 +24,7 @@ ERRORS = 9  # status of compute-sanitizer where it finds something
 SANITIZED = """
 import torch
 from kernel_checks import proof
-from kernel_checks.proof import Case
+from kernel_checks.cases import Case
 terms = ("table", "ids", "id-window")
 for case in (Case(17, 17, terms=terms), *(Case(n, n, terms=terms, dtype=torch.bfloat16, batch=1) for n in (70, 140))):
     assert all(finding.right for finding in proof.findings(case, torch.device("cuda")))
@@ -52,8 +52,8 @@ class Proof:
 
 def all_cases() -> list[Case]:
     """All that a GPU runs; the sizes of models first, as time may run out."""
-    cases = itertools.chain(proof.cases(small=False), proof.long_cases(small=False))
-    return sorted(cases, key=lambda case: case.heads != 12 and case.keys < 1000)
+    every = itertools.chain(cases(small=False), long_cases(small=False))
+    return sorted(every, key=lambda case: case.heads != 12 and case.keys < 1000)
 
 
 def faults_of(case: Case, device: torch.device, runs: int = 2) -> list[str]:

@@ -8,28 +8,16 @@ before a GPU is ever seen. Compilers differ: each table is of one version of Tri
 is the only compute capability to compile for.
 """
 
-import hashlib
-import os
-import re
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import triton
 import triton.language as tl
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from kernel_checks.compiling import Resources, compile_kernel, print_table, read, source_hash
 
 from arith.kernels import gathering, short, short_table
 from arith.kernels.configs import BLOCK_IDS, Config, Kernel, blocks, config, tile_size
-from arith.kernels.launching import options
-from arith.kernels.long_configs import LongConfig
 
-SHARED_BYTES = {90: 232_448, 80: 166_912}  # limit for one program, by compute capability
 KERNELS: dict[Kernel, Any] = {
     "forward": short.short_forward,
     "backward": short.short_backward,
@@ -37,8 +25,6 @@ KERNELS: dict[Kernel, Any] = {
     "table": short_table.short_table_gradient,
 }
 PLAIN = Config(warps=4, stages=3, programs=1)  # what Triton takes where a launch has no options
-TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-AnyCase = TypeVar("AnyCase")
 # Pointers to what is of the inputs' type.
 ROWS = ("Q", "K", "V", "OUT", "DOUT", "DQ", "DK", "DV", "STATES", "DSTATES", "SLAB")
 SUMS = ("TILE", "DTILE", "TABLE", "NEAR", "FAR", "DVALUES", "SINKS", "DSINKS", "DSLAB")  # and of the type of sums
@@ -88,20 +74,6 @@ class Case:
         return f"{self.kernel} {size} {self.dtype} {'+'.join(self.features) or 'plain'}{extra}"
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What one compiled kernel takes: registers and stack bytes per thread, bytes of shared memory, instructions."""
-
-    registers: int
-    stack: int
-    shared: int
-    wgmma: int
-    atomics: int
-
-    def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in vars(self).items())
-
-
 def cases(capability: int) -> Iterator[Case]:
     """Everything shipped for a compute capability, in every size of tile."""
     table = ("TABLE", "IDS", "WINDOW")
@@ -147,18 +119,16 @@ def asked_cases(capability: int) -> Iterator[Case]:
     for n in (20, 64, 128):
         yield Case("forward", n, n, features=("ASKED",))
         yield Case("backward", n, n, features=("ASKED",))
+    yield Case("forward", 64, 64, features=("SINKS", "cap"))
+    yield Case("backward", 64, 64, features=("SINKS", "cap"))
     for n in (64, 128):
-        yield Case("forward", n, n, features=("SINKS", "cap"))
-        yield Case("backward", n, n, features=("SINKS", "cap"))
         yield Case("forward", n, n, features=("ASKED",), state=64, causal=False)
         yield Case("backward and tile", n, n, features=("TILE", "ASKED"), state=64, causal=False)
     for n, state in ((64, 128), (128, 32)):  # the widest
-        yield Case("forward", n, n, 128, features=("ASKED",), state=state, causal=False)
         yield Case("backward and tile", n, n, 128, features=("TILE", "ASKED"), state=state, causal=False)
     yield Case("table", 128, 128, features=("TABLE", "IDS", "ASKED", "SINKS", "cap"), state=64)
     if capability >= 90:
         yield Case("backward", 128, 128, 64, "fp32", ("ASKED", "SINKS"), causal=False)
-        yield Case("backward and tile", 64, 64, 64, "fp32", ("TILE", "ASKED"), state=64, causal=False)
 
 
 def compiled(case: Case, capability: int) -> Resources:
@@ -219,56 +189,6 @@ def main() -> None:
     print_table(sources(), cases, compiled)
 
 
-def compile_kernel(
-    kernel: Any,
-    constants: dict[str, Any],
-    given: set[str],
-    types: dict[str, str],
-    launch: Config | LongConfig,
-    capability: int,
-    aligned: bool = True,
-) -> Any:
-    """Compile a kernel as a call from torch would.
-
-    Args:
-        constants: arguments known at compile time.
-        given: pointers that are passed; the others are None.
-        types: Triton's name for the type of every argument.
-        aligned: pointers and strides are multiples of 16, which Triton specialises on.
-    """
-    signature: dict[str, str] = {}
-    values: dict[tuple[int, ...], Any] = {}
-    attributes: dict[tuple[int, ...], Any] = {}
-    for index, name in enumerate(kernel.arg_names):
-        if name in constants or (name.isupper() and name not in given):
-            signature[name], values[index,] = "constexpr", constants.get(name)
-        else:
-            signature[name] = types[name]
-            if aligned and (name.isupper() or name[-2:] in ("_b", "_h", "_n")):
-                attributes[index,] = [["tt.divisibility", 16]]
-    source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
-    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options(launch))
-
-
-def source_hash(*names: str) -> str:
-    """Hash kernel sources, comments included: a table is made anew whenever they change."""
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(Path(short.__file__).with_name(f"{name}.py").read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def print_table(
-    sources: str, cases: Callable[[int], Iterator[AnyCase]], compiled: Callable[[AnyCase, int], Resources]
-) -> None:
-    """What every case takes, with the sources that it holds for."""
-    print(f"sources {sources} triton {triton.__version__}")
-    for capability in map(int, sys.argv[1:] or SHARED_BYTES):
-        for case in cases(capability):
-            print(f"sm_{capability} {case} | {compiled(case, capability)}", flush=True)
-            print(f"sm_{capability} {case}", file=sys.stderr)
-
-
 def argument_type(name: str, dtype: str, group: int = 1) -> str:
     """Triton's name for the type of a kernel's argument, as torch hands it over.
 
@@ -285,34 +205,6 @@ def argument_type(name: str, dtype: str, group: int = 1) -> str:
     if name == "SLOTS":
         return "*i64"
     return "*fp32" if name in SUMS else "*i32"
-
-
-def run_tool(name: str, option: str, cubin: bytes) -> str:
-    """What one of NVIDIA's tools, which come with Triton, says about machine code."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "kernel.cubin")
-        Path(path).write_bytes(cubin)
-        return subprocess.run([TOOLS / name, option, path], capture_output=True, text=True, check=True).stdout
-
-
-def disassemble(cubin: bytes) -> str:
-    """The instructions of machine code, a line each, with labels."""
-    return run_tool("nvdisasm", "-c", cubin)
-
-
-def read(binary: Any) -> Resources:
-    """Read registers, stack and instructions off a compiled kernel's machine code."""
-    cubin, shared = binary.asm["cubin"], binary.metadata.shared
-    usage, code = run_tool("cuobjdump", "-res-usage", cubin), disassemble(cubin)
-    found = {name: re.search(rf"{name}:(\d+)", usage) for name in ("REG", "STACK")}
-    registers, stack = (int(match[1]) if match else -1 for match in found.values())
-    return Resources(
-        registers,
-        stack,
-        shared,
-        len(re.findall(r"\bHGMMA\b", code)),
-        len(re.findall(r"\b(?:RED[GS]?|ATOM\w*)\b", code)),
-    )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 from kernel_checks import machine, proof, proving
+from kernel_checks.cases import Case, cases, long_cases
 from kernel_checks.gates import compare, long_gates, short_gates, size
-from kernel_checks.proof import Case, cases, long_cases
 
 from arith.kernels.configs import HOPPER
 from arith.kernels.long_configs import LONG

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from kernel_checks import instructions, proof
+from kernel_checks.cases import Case
 from kernel_checks.gates import DENSE
 from kernel_checks.proving import Proof
 
@@ -52,7 +53,7 @@ def test_a_case_is_drawn_once_and_may_run_more_than_twice(monkeypatch: pytest.Mo
     proof.drawn.cache_clear()
     ran = []
     monkeypatch.setattr(proof, "attention", lambda *given, **how: ran.append(how) or arith_attention(*given, **how))
-    found = proof.findings(proof.Case(5, 5, terms=("table", "ids")), CPU, runs=4)
+    found = proof.findings(Case(5, 5, terms=("table", "ids")), CPU, runs=4)
     assert all(finding.right for finding in found)
     assert len(ran) == 2 + 4
     assert proof.drawn.cache_info().misses == 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 import triton.language as tl
 from kernel_checks import proof
-from kernel_checks.proof import Case
+from kernel_checks.cases import Case, long_cases
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from arith.kernels import attention as op
@@ -19,7 +19,7 @@ from arith.kernels.long_configs import LongConfig
 from arith.kernels.terms import DistanceTable, Ids, PairTable, QueryTable, Term, Window
 
 CPU = torch.device("cpu")
-LONG_CASES = list(proof.long_cases())
+LONG_CASES = list(long_cases())
 FAST = (2, 8)  # one by ranges of tiles, one by lists
 
 

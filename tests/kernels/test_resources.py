@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from kernel_checks import long_resources, resources
-from kernel_checks.resources import SHARED_BYTES
+from kernel_checks.compiling import SHARED_BYTES
 
 from arith.kernels import gathering, long_learned, long_op, short_op
 from arith.kernels.attention import attention
@@ -209,7 +209,7 @@ def test_atomics_are_seen(tmp_path: Path) -> None:
         "import triton, triton.language as tl\n"
         "from triton.backends.compiler import GPUTarget\n"
         "from triton.compiler import ASTSource\n"
-        "from kernel_checks.resources import read\n"
+        "from kernel_checks.compiling import read\n"
         "@triton.jit\n"
         "def add(X):\n"
         "    tl.atomic_add(X + tl.program_id(0) // 2, 1.0, sem='relaxed')\n"

@@ -13,7 +13,7 @@ import torch
 import triton
 import triton.language as tl
 from kernel_checks import proof
-from kernel_checks.proof import Case
+from kernel_checks.cases import Case, cases
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from arith.kernels import attention as op
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 ALL = ("alibi", "table", "pair", "window", "ids", "id-window", "asked")
 
 
-@pytest.mark.parametrize("case", list(proof.cases()), ids=str)
+@pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_kernels_are_as_exact_as_torch_in_the_same_type(case: Case) -> None:
     findings = proof.findings(case, CPU, "triton")
     assert all(finding.right for finding in findings), [finding for finding in findings if not finding.right]
@@ -485,14 +485,14 @@ def test_layouts_are_what_they_are_called_and_hold_the_same_numbers() -> None:
 
 
 def test_cases_cover_every_term_and_mask() -> None:
-    cases = list(proof.cases())
-    assert {term for case in cases for term in case.terms} == set(ALL)
-    assert {mask for case in cases for mask in case.masks} == {"causal", "valid", "documents"}
-    assert {case.dtype for case in cases} == {torch.float32, torch.bfloat16, torch.float16}
-    assert {case.layout for case in cases} == {"own", "token-major", "fused", "summed"}
+    every = list(cases())
+    assert {term for case in every for term in case.terms} == set(ALL)
+    assert {mask for case in every for mask in case.masks} == {"causal", "valid", "documents"}
+    assert {case.dtype for case in every} == {torch.float32, torch.bfloat16, torch.float16}
+    assert {case.layout for case in every} == {"own", "token-major", "fused", "summed"}
     # A table, a window, padding and documents of each sample at once, above 64 tokens: once more than fitted.
     masks, terms = {"causal", "valid", "documents"}, {"ids", "id-window"}
-    assert any(case.keys > 64 and set(case.masks) == masks and set(case.terms) == terms for case in cases)
-    larger = [case for case in proof.cases(small=False) if case not in cases]
+    assert any(case.keys > 64 and set(case.masks) == masks and set(case.terms) == terms for case in every)
+    larger = [case for case in cases(small=False) if case not in every]
     assert max(case.batch * case.heads for case in larger) > 65_535
     assert dataclasses.is_dataclass(larger[0])
