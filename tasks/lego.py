@@ -1,6 +1,7 @@
 """LEGO: values that follow from one another along a chain, whose clauses are shuffled and whose names are random.
 
     ba1,a01,fb0;f=0        b is a plus 1, a is 1, f is b plus 0, all modulo 2: how much is f?
+    b0=a1,a1=01,f0=b0      the same, each value behind its name
 
 A problem is the string of elements along the chain, the first one's first; its digits are steps of reasoning, and the
 answer is their sum in the group. Names, the order of clauses and the clauses beyond are drawn for each sample.
@@ -11,12 +12,13 @@ the way there: `McGill-NLP/length-generalization`.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from arith.tasks import vocabulary
 from arith.tasks.base import Alphabet
@@ -30,7 +32,7 @@ from arith.tasks.workings import END_OF_STEPS
 NAMES = "".join(letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter not in vocabulary.WORKING)
 Asked = Literal["one", "worked", "each"]
 _NAMES = vocabulary.encode(NAMES)
-_COMMA, _ZERO = vocabulary.token(","), vocabulary.token("0")
+_COMMA, _EQUALS, _ZERO = (vocabulary.token(symbol) for symbol in ",=0")
 
 
 class _Chains(NamedTuple):
@@ -57,7 +59,7 @@ class Lego:
 
     >>> from arith.tasks.formats import Format
     >>> Format().text(Lego(clauses=4), 101)
-    'xg0,g01,bo1,ox1;o=0'
+    'tu1,e01,we0,uw1;u=0'
     """
 
     group: int = 2
@@ -121,10 +123,10 @@ class Lego:
                 f"{steps.max()} digits"
             )
         chains = self._draw(elements, draws)
-        clauses = Piece(self._clauses(chains), np.full(rows, 4 * self.clauses - 1))
         if self.asked == "each":
-            slots, given = self._slots(chains, steps, draws)
-            return Spelling([clauses, constant("=", rows)], [Piece(slots, np.full(rows, slots.shape[1]))], given)
+            return self._spell_values(chains, steps, draws)
+        before = self._names_before(chains)
+        clauses = _in_line([chains.names, before, chains.elements, np.full_like(before, _COMMA)], chains)
         last = np.take_along_axis(chains.names, steps[:, None] - 1, axis=1)
         prompt = [clauses, constant(";", rows), Piece(last, np.ones(rows, dtype=np.int64)), constant("=", rows)]
         value = Piece(np.take_along_axis(chains.values, steps[:, None] - 1, axis=1), np.ones(rows, dtype=np.int64))
@@ -137,7 +139,7 @@ class Lego:
     def read(self, text: str) -> tuple[tuple[str, ...], str]:
         """The elements along the chain to the variable that is asked for, and the answer.
 
-        >>> Lego(clauses=4).read("xg0,g01,bo1,ox1;o=0")
+        >>> Lego(clauses=4).read("tu1,e01,we0,uw1;u=0")
         (('101',), '0')
         """
         match = re.fullmatch(r"(.*);([a-z])=(?:[a-z0-9,]*;)?([0-9])", text)
@@ -174,25 +176,25 @@ class Lego:
             order[:, :n],
         )
 
-    def _clauses(self, chains: _Chains) -> UInt8[np.ndarray, "b w"]:
-        """Name, name before it in the chain, element, comma: of all clauses in the order of the line."""
+    def _names_before(self, chains: _Chains) -> UInt8[np.ndarray, "b clauses"]:
         before = np.roll(chains.names, 1, axis=1)
         before[:, :: self.longest] = _ZERO  # the first of a chain follows from nothing
-        parts = np.stack([chains.names, before, chains.elements, np.full_like(before, _COMMA)], axis=2)
-        in_line = np.take_along_axis(parts, chains.written[..., None], axis=1)
-        return rearrange(in_line, "b clauses four -> b (clauses four)")
+        return before
 
-    def _slots(
-        self, chains: _Chains, steps: Int[np.ndarray, " b"], draws: Draws | None
-    ) -> tuple[UInt8[np.ndarray, "b w"], Bool[np.ndarray, "b w"]]:
-        """Each name with its value, in the order of the line; and which of these tokens are not asked for."""
-        place = np.arange(self.clauses)
+    def _spell_values(self, chains: _Chains, steps: Int[np.ndarray, " b"], draws: Draws | None) -> Spelling:
+        """Clauses with their values, of which no model has to predict what is not asked for."""
+        place, names = np.arange(self.clauses), chains.names
         tested = draws is not None and draws.split == "test"
         asked = place == steps[:, None] - 1 if tested else place < steps[:, None]
-        pairs = np.stack([chains.names, chains.values], axis=2)
-        given = np.stack([np.ones_like(asked), ~asked], axis=2)
-        in_line = chains.written[..., None]
-        return (
-            rearrange(np.take_along_axis(pairs, in_line, axis=1), "b clauses two -> b (clauses two)"),
-            rearrange(np.take_along_axis(given, in_line, axis=1), "b clauses two -> b (clauses two)"),
-        )
+        equals, commas = np.full_like(names, _EQUALS), np.full_like(names, _COMMA)
+        line = _in_line([names, chains.values, equals, self._names_before(chains), chains.elements, commas], chains)
+        given = np.ones((*asked.shape, 6), dtype=bool)
+        given[..., 1] = ~np.take_along_axis(asked, chains.written, axis=1)
+        return Spelling([], [line], rearrange(given, "b clauses six -> b (clauses six)")[:, :-1])
+
+
+def _in_line(parts: Sequence[UInt8[np.ndarray, "b clauses"]], chains: _Chains) -> Piece:
+    """The parts of each clause side by side, clauses in the order of the line, without the comma behind the last."""
+    of_clauses = np.take_along_axis(np.stack(parts, axis=2), chains.written[..., None], axis=1)
+    tokens = rearrange(of_clauses, "b clauses parts -> b (clauses parts)")
+    return Piece(tokens, np.full(len(tokens), tokens.shape[1] - 1))

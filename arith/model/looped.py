@@ -28,7 +28,7 @@ from arith.tasks import vocabulary
 
 # The logit of what the prompt decides: the answer's width, and with it where it ends. exp(-1e4) is 0 in every
 # precision, and half precision still holds 1e4.
-_CERTAIN = 1e4
+CERTAIN = 1e4
 
 
 class Looped(Transformer):
@@ -111,7 +111,7 @@ class Looped(Transformer):
             new = torch.where(working[:, None, None], logits.argmax(-1), state[:, -queries:])
             state[:, -queries:] = new * inside  # 0 outside the columns, or it would count as a carry
             loop = loop + 1
-        logits = next_tokens(digit, inside, self.embedding.num_embeddings)
+        logits = _next_tokens(digit, inside, self.embedding.num_embeddings)
         return logits if picked is None else at(logits, picked)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
@@ -168,11 +168,11 @@ def _collapse_rows(ids: Ids) -> Ids:
     return first if all(bool((every == row).all()) for every, row in zip(ids, first, strict=True)) else ids
 
 
-def next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], size: int) -> Float[Tensor, "b q v"]:
+def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], size: int) -> Float[Tensor, "b q v"]:
     """The logits of each column's digit, one token earlier, and those of the end mark before whatever is no column."""
-    logits = torch.full((*digit.shape[:2], size), -_CERTAIN, device=digit.device)
+    logits = torch.full((*digit.shape[:2], size), -CERTAIN, device=digit.device)
     end = torch.zeros(size, device=digit.device)
-    end[vocabulary.token(vocabulary.END)] = _CERTAIN
+    end[vocabulary.token(vocabulary.END)] = CERTAIN
     logits[:, :, :10] = digit
     logits = torch.where(inside, logits, end)
     # One place to the left: a column holds its own digit, and a decoder predicts a token at the one before it.

@@ -49,34 +49,31 @@ def test_the_variable_that_is_asked_for_has_the_answer(task: Lego, asked: Any) -
             assert all(values[name] == int(value) for name, value in way)
 
 
-def test_each_value_stands_behind_its_name_in_the_order_of_the_clauses() -> None:
+def test_each_value_stands_behind_its_name() -> None:
     task = Lego(group=5, clauses=8, chains=2, asked="each")
     for tokens in write(task, (1, 4)).tokens:
-        text = vocabulary.decode(tokens)
-        clauses, slots = text.split("=")
-        values = values_in(text, 5)
-        assert slots == "".join(f"{clause[0]}{values[clause[0]]}" for clause in clauses.split(","))
+        clauses = [clause.split("=") for clause in vocabulary.decode(tokens).split(",")]
+        values = values_in(",".join(named[0] + follows for named, follows in clauses), 5)
+        assert {named[0]: int(named[1]) for named, _ in clauses} | {"0": 0} == values
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_training_asks_for_all_that_so_many_steps_reach_and_tests_for_the_last(split: Split) -> None:
     task = Lego(clauses=6, asked="each")
-    source = Source(task, Uniform(1, 6), 0, split)
-    steps = source.operands(0, ROWS)[0].lengths
+    steps = Source(task, Uniform(1, 6), 0, split).operands(0, ROWS)[0].lengths
     written = write(task, (1, 6), split)
     mask, end = written.loss_mask, vocabulary.token(vocabulary.END)
     for row, tokens in enumerate(written.tokens):
-        names, before = [], {}
-        for clause in vocabulary.decode(tokens).split("=")[0].split(","):
-            before[clause[1]] = clause[0]
-        name = "0"
-        for _ in range(steps[row]):
-            name = before[name]
-            names.append(name)
-        learned = np.flatnonzero(mask[row])
-        assert tokens[learned[-1]] == end
-        found = {vocabulary.SYMBOLS[tokens[place - 1]] for place in learned[:-1]}
-        assert found == (set(names[-1:]) if split == "test" else set(names))
+        follower = {clause[3]: clause[0] for clause in vocabulary.decode(tokens).split(",")}
+        names = [follower["0"]]
+        while len(names) < steps[row]:
+            names.append(follower[names[-1]])
+        *values, last = np.flatnonzero(mask[row])
+        assert tokens[last] == end
+        assert {vocabulary.SYMBOLS[tokens[place - 1]] for place in values} == set(
+            names[-1:] if split == "test" else names
+        )
+        assert all(vocabulary.SYMBOLS[tokens[place + 1]] == "=" for place in values)
 
 
 def test_names_and_orders_are_drawn_evenly() -> None:

@@ -12,7 +12,7 @@ from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.hf.exporting import export_model
-from arith.model.in_place import InPlace
+from arith.model.in_place import InPlace, is_value
 from arith.tasks import vocabulary
 from arith.training.loop import train
 from tests.arith.model.test_looped import CPU
@@ -42,10 +42,8 @@ def test_no_value_of_the_line_is_seen() -> None:
     batch = experiment.test_data("random", 3).batch(0, 8, CPU)
     tokens = batch.tokens[:, :-1]
     ids = tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
-    others = tokens.clone()
-    slots = (tokens == vocabulary.token("=")).cumsum(1).bool() & (tokens < 10)
-    others[slots] = 1 - others[slots]
-    assert bool(slots.any())
+    others = torch.where(is_value(tokens), 1 - tokens, tokens)
+    assert int((others != tokens).sum()) == 8 * 4
     torch.testing.assert_close(model(others, ids), model(tokens, ids), rtol=0, atol=0)
 
 
@@ -54,27 +52,27 @@ def test_a_value_depends_on_clauses_before_and_behind_it() -> None:
     batch = experiment.test_data("random", 3).batch(0, 1, CPU)
     tokens = batch.tokens[:, :-1]
     ids = tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
-    first_slot = int((tokens[0] == vocabulary.token("=")).nonzero()) + 2
-    told = model(tokens, ids)[0, first_slot - 1]
-    for place in (3, first_slot + 1):  # an element, and the next slot's name
+    name = 7  # of the second clause
+    told = model(tokens, ids)[0, name]
+    for element in (5, 23):  # of the first clause and of the last
         other = tokens.clone()
-        other[0, place] = (tokens[0, place] + 1) % 2 if tokens[0, place] < 2 else tokens[0, place] + 1
-        assert not torch.allclose(model(other, ids)[0, first_slot - 1], told)
+        other[0, element] = 1 - tokens[0, element]
+        assert not torch.allclose(model(other, ids)[0, name], told)
 
 
-def test_a_decoder_of_the_same_weights_reads_each_digit_at_its_own_place() -> None:
-    """What predicts a slot's digit is the state at the slot, and the end mark is certain."""
+def test_what_is_no_value_is_certain() -> None:
     experiment, model = built()
     batch = experiment.validation_data().batch(0, 6, CPU)
     targets, learned = batch.wanted
     tokens = batch.tokens[:, :-1]
     ids = tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
-    predicted = model(tokens, ids, queries=batch.queries).argmax(-1)
-    ends = targets == vocabulary.token(vocabulary.END)
-    assert bool((predicted[ends] == targets[ends]).all())
-    assert bool((predicted[learned & ~ends] < 10).all())
-    picked = torch.arange(3).expand(6, -1)
     whole = model(tokens, ids, queries=batch.queries)
+    ends = targets == vocabulary.token(vocabulary.END)
+    assert bool((whole.argmax(-1)[ends] == targets[ends]).all())
+    values = learned & ~ends
+    assert bool(values.any())
+    assert bool((whole[values].abs() < 100).all())
+    picked = torch.arange(3).expand(6, -1)
     torch.testing.assert_close(model(tokens, ids, queries=batch.queries, picked=picked), whole[:, :3])
 
 
