@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from arith.tasks.digits import Numbers
 from arith.tasks.lines import Piece
-from arith.tasks.stream import Draws
+from arith.tasks.stream import Draws, Stream
 
 # What operands are made of: a number; a string of digits; one in which no digit comes twice; one of digits below a
 # number, such as 2 for zeros and ones.
@@ -129,6 +129,20 @@ class Worded(Task, Protocol):
 
     def wording(self, rows: int, draws: Draws | None) -> Wording:
         """The words of each row; without draws the longest there are."""
+        ...
+
+
+@runtime_checkable
+class Drawn(Task, Protocol):
+    """A task that draws its own operands, since not all strings of digits are problems of it. All have one length."""
+
+    def draw(self, stream: Stream, lengths: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "m n w"]:
+        """The operands' digits, zero beyond their lengths.
+
+        Args:
+            stream: where random numbers come from.
+            lengths: digits of the operands of each problem.
+        """
         ...
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Int, UInt8, UInt64
 
-from arith.tasks.base import Alphabet, Problems, Task, digits_in
+from arith.tasks.base import Alphabet, Drawn, Problems, Task, digits_in
 from arith.tasks.digits import Numbers, resize
 from arith.tasks.samplers import Sampler
 from arith.tasks.stream import BLOCK, SPLITS, Split, Stream, check_seed, mix, scatter
@@ -104,19 +104,27 @@ class Source:
 
     def _draw(self, block: int) -> tuple[Numbers, ...]:
         stream = Stream(self.seed, self.split, block, self.sampler.purpose)
-        lengths = self.sampler.lengths(stream, BLOCK, self.task.operands)
-        digits = self.sampler.operands(stream, lengths, self.task.alphabet)
+        if isinstance(self.task, Drawn):
+            lengths = np.repeat(self.sampler.lengths(stream, BLOCK, 1), self.task.operands, axis=0)
+        else:
+            lengths = self.sampler.lengths(stream, BLOCK, self.task.operands)
+        digits = self._digits(stream, lengths)
         if self.sampler.held_out:
             # Lengths are kept and only digits drawn anew, or small cells, which are never refused, would be favoured.
             # Seven in eight draws of a test set are refused. Later rounds draw on from the block's own stream, so that
             # a block stays a function of its key.
             wrong = np.flatnonzero(~too_few_to_split(lengths, self.task.alphabet) & ~self._is_ours(digits, lengths))
             while len(wrong):
-                redrawn = self.sampler.operands(stream, lengths[:, wrong], self.task.alphabet)
+                redrawn = self._digits(stream, lengths[:, wrong])
                 # Narrower than the block if its longest numbers were accepted; what stands beyond is zero already.
                 digits[:, wrong, : redrawn.shape[2]] = redrawn
                 wrong = wrong[~self._is_ours(redrawn, lengths[:, wrong])]
         return tuple(Numbers(own, own_lengths) for own, own_lengths in zip(digits, lengths, strict=True))
+
+    def _digits(self, stream: Stream, lengths: Int[np.ndarray, "m n"]) -> UInt8[np.ndarray, "m n w"]:
+        if isinstance(self.task, Drawn):
+            return self.task.draw(stream, lengths[0])
+        return self.sampler.operands(stream, lengths, self.task.alphabet)
 
     @property
     def held_out(self) -> bool:

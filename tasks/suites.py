@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from arith.tasks.base import Alphabet, Task
+from arith.tasks.base import Alphabet, Drawn, Task
 from arith.tasks.samplers import check_distinct, check_two_summands, complement_to_nine, random_digits
 from arith.tasks.stream import Stream
 
@@ -57,6 +57,8 @@ class Suite:
         return (1 + list(SUITES).index(self.name)) << 24 | self.digits
 
     def check(self, task: Task) -> None:
+        if self.name != "random" and isinstance(task, Drawn):
+            raise ValueError(f"suite '{self.name}' chooses digits, and {task.name} draws its own. Use random")
         if self.name == "chain":
             check_two_summands(task, "suite 'chain'")
         if self.name in ("nines", "equal", "powers", "adjacent") and (task.operands != 2 or task.alphabet != "number"):

@@ -125,6 +125,10 @@ TASKS = Catalogue(
             "arith.tasks.dialogue:Dialogue",
             "a student asks for a sum, a teacher answers; tests have wordings of their own; talk=short: a third of it",
         ),
+        "expression": (
+            "arith.tasks.expression:Expression",
+            "3*(5+(5-2))+6=30; its digits are the depth of parentheses; below=10 keeps values small",
+        ),
         "lego": (
             "arith.tasks.lego:Lego",
             "ba1,a00;b=1: values along a chain of shuffled clauses; its digits are steps of reasoning",

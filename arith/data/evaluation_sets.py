@@ -10,7 +10,7 @@ from arith.config.reading import grid_lengths
 from arith.config.schema import EvaluationConfig
 from arith.errors import UsageError, did_you_mean
 from arith.results.schema import GRID, Condition
-from arith.tasks.base import Task
+from arith.tasks.base import Drawn, Task
 from arith.tasks.cells import Cells
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
@@ -94,7 +94,8 @@ class EvaluationSets:
 
     def suites(self) -> tuple[SuiteName, ...]:
         """The suites of the tests: those configured, or random and, with two operands or more, unequal problems."""
-        default = ("random", "unequal")[: self.task.operands]  # one operand has no other to be unequal to
+        # One operand has no other to be unequal to, and operands that a task draws itself have one length.
+        default = ("random", "unequal")[: 1 if isinstance(self.task, Drawn) else self.task.operands]
         return tuple(map(find_suite, dict.fromkeys(self.config.suites or default)))
 
     def every_suite(self) -> tuple[str, ...]:
@@ -148,6 +149,8 @@ class EvaluationSets:
         return sorted(found, key=lambda test: (test.digits, test.operand_lengths))
 
     def _check_grid(self) -> None:
+        if isinstance(self.task, Drawn):
+            raise UsageError(f"a grid is of two operands' lengths, and those of {self.name} have one. Leave it out")
         if self.task.operands != 2:
             raise UsageError(f"a grid is of two operands' lengths, and {self.name} has {self.task.operands}")
 

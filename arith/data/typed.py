@@ -12,10 +12,12 @@ from arith.data.batch import Batch, as_batch, reading
 from arith.encodings.compose import Composed
 from arith.errors import UsageError
 from arith.tasks import vocabulary
-from arith.tasks.base import Problems, Task, digits_in
+from arith.tasks.base import Drawn, Problems, Task, digits_in
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
+from arith.tasks.samplers import Uniform
+from arith.tasks.sampling import Source
 from arith.tasks.stream import Draws
 
 # What people type for the signs of arithmetic: the cross, dots and x of products, and the minus and dash of typography.
@@ -104,6 +106,10 @@ def example_problem(task: Task) -> str:
     >>> example_problem(Addition(operands=3))
     '12+34+56'
     """
+    if isinstance(task, Drawn):
+        source = Source(task, Uniform(2, 2), seed=0, split="test")
+        written = Format().write(task, source.problems(0, 1), Draws.at(0, "test", 0, 1))
+        return vocabulary.decode(written.tokens[0]).partition("=")[0]
     return (
         "1011" if isinstance(task.alphabet, int) else task.symbol.join(str(22 * n + 12) for n in range(task.operands))
     )
@@ -130,6 +136,12 @@ def read_operands(problem: str, task: Task) -> list[str]:
     ['7', '45']
     """
     text = plain_text(problem).rstrip("=")
+    if isinstance(task, Drawn):
+        # Its operands are no strings that a person would come up with: it is asked as it is written.
+        try:
+            return list(Format().read(task, text + "=0")[0])
+        except ValueError as error:
+            raise UsageError(f"{error}. Ask {task.name} for problems such as {example_problem(task)}") from error
     if task.symbol and text[:1] in ("+", "-"):
         raise UsageError(f"operands are typed without a sign, such as {example_problem(task)}; got '{problem}'")
     numbers = text.split(task.symbol) if task.symbol else [text]

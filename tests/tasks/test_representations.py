@@ -16,7 +16,22 @@ from arith.tasks.samplers import Sampler, Scheduled, Uniform, UniformValues
 from arith.tasks.sampling import Source
 from arith.tasks.suites import SUITES, Suite
 
+
+def expression(texts: tuple[str, ...]) -> str:
+    """What operands of `expression` say, put together level by level."""
+    inner = ""
+    for depth, (a, b, c, *signs, place) in enumerate(zip(*(text[::-1] for text in texts), strict=True)):
+        first, second = ("+-*"[int(sign)] for sign in signs)
+        items = [f"({inner})", a, b]
+        if depth == 0:
+            items, second = [f"({b}{second}{c})", a], ""
+        items.insert(int(place), items.pop(0))
+        inner = items[0] + first + second.join(items[1:])
+    return inner
+
+
 EXACT = {
+    "expression": lambda texts: str(eval(expression(texts))),
     "addition": lambda texts: str(sum(map(int, texts))),
     "dialogue": lambda texts: str(sum(map(int, texts))),
     "subtraction": lambda texts: str(int(texts[0]) - int(texts[1])),
@@ -31,6 +46,7 @@ TASK_NAMES = [
     *(name for name in TASKS.names() if not name.startswith("doctest")),
     "addition:operands=3",
     "reverse:distinct=true",
+    "expression:below=10,products=false,asked=worked",
     "lego:clauses=24,chains=2,asked=worked",
 ]
 DECORATED = ["", *(f"+{name}" for name in DECORATIONS.names()), "+spaces:law=geometric,share=0.7,answer=true"]
@@ -41,7 +57,7 @@ SAMPLERS: list[Sampler] = [Uniform(1, 5), Scheduled(Uniform(1, 1), Uniform(2, 6)
 
 def sensible(form: Format, task: Task) -> bool:
     """Told apart from Format.check: what is refused is written down here once more."""
-    if task.name == "lego":
+    if task.name in ("expression", "lego"):
         return form == Format()
     padded = form.pad_operands or form.pad_answer
     words, strings = task.name == "dialogue", task.alphabet != "number"
@@ -92,6 +108,8 @@ def fits(sampler: Sampler, task: Task) -> bool:
     if isinstance(sampler, UniformValues):
         return task.alphabet == "number"
     if isinstance(sampler, Suite):
+        if task.name == "expression":
+            return sampler.name == "random"
         fitting = {"random": True, "unequal": task.operands > 1, "sparse": task.alphabet != "distinct"}
         return fitting.get(sampler.name, two and (sampler.name != "chain" or task.symbol == "+"))
     return not getattr(sampler, "carry_mix", 0) or (two and task.symbol == "+")
