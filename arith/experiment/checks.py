@@ -101,11 +101,10 @@ def check_attention(model: ModelConfig, encoded: Composed, answers_at_once: bool
             "and could neither decode nor be asked or exported. Use it with trace.kind, where all digits come at the "
             "same time, with a task whose values are read in place, such as lego:asked=each, or leave it at causal"
         )
-    if model.prompt_layers is not None or model.mixing != "none":
+    if model.prompt_layers is not None:
         raise UsageError(
-            f"model.prompt_layers hides the prompt from later layers and model.mixing looks back alone, where "
-            f"model.attention=full shows a token all others: leave them out, got {model.prompt_layers} and "
-            f"{model.mixing}"
+            f"model.prompt_layers hides the prompt from later layers, where model.attention=full shows a token all "
+            f"others: leave it out, got {model.prompt_layers}"
         )
     for encoding, _ in encoded.encodings():
         if encoding.causal:

@@ -80,7 +80,8 @@ class Attention(nn.Module):
     Args:
         width: of a token.
         heads, key_heads: heads of queries, and of keys and values.
-        mixing: `conv`: queries, keys and values of a token mix with those of the tokens before it.
+        mixing: `conv`: queries, keys and values of a token mix with those of the tokens before it; if attention is
+            not causal, behind it too.
         causal: whether a token attends to itself and earlier tokens alone, or to all.
     """
 
@@ -93,7 +94,9 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, key_heads * head_width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         channels = {"query": heads * head_width, "key": key_heads * head_width, "value": key_heads * head_width}
-        self.mixing = nn.ModuleDict({n: ShortConvolution(c) for n, c in channels.items()} if mixing == "conv" else {})
+        self.mixing = nn.ModuleDict()
+        if mixing == "conv":
+            self.mixing.update({n: ShortConvolution(c, causal=causal) for n, c in channels.items()})
 
     def project(
         self, x: Float[Tensor, "b n w"], queries: int, memory: Memory | None = None
@@ -119,6 +122,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b a w"]:
         kept = None if context.cache is None else context.cache.memory(context.place)
+        if self.mixing and context.valid is not None:
+            # Padding must not be mixed in: without it, a line's last tokens have nothing behind them.
+            x = x * context.valid[..., None]
         q, k, v = self.project(x, context.queries, kept)
         q, k = context.encoding.rotate(q, k, tuple(new.last(context.queries) for new in context.new))
         # Rotated before they are cached: a key's rotation depends on its own position and on no later token.

@@ -9,7 +9,8 @@ A product of an a x b matrix with a b x c matrix takes 2abc. Over a whole sequen
 and the head 2 n w v for v tokens of vocabulary. In the last layer only q of the tokens attend, and what follows is
 computed for the answer's tokens alone. A backward pass costs twice the forward pass: one product for the gradient of
 the input, one for that of the weights. Norms, activations, softmax and the optimiser are not products and do not count,
-nor do the products inside an encoding (FIRE's function of distance, Transformer-XL's projected keys).
+nor do the products inside an encoding (FIRE's function of distance, Transformer-XL's projected keys). Convolutions of t
+taps (`model.mixing=conv`) do: 2 n t (w + 2 k).
 
 A first layer in which positions decide which tokens are taken (`arith.model.lookup`) has one map in place of four:
 
@@ -19,6 +20,7 @@ In loops that are summed it is computed once for each set of tokens that meets i
 """
 
 from arith.config.schema import ModelConfig
+from arith.model.mixing import TAPS
 
 STATE_BYTES = 16  # per parameter: weight, gradient and two moments, in float32 in every precision
 # Per activation kept, on average: autocast leaves norms and residuals in float32, and multiplies in bfloat16.
@@ -78,7 +80,9 @@ def _layer(model: ModelConfig, tokens: int, queries: int, logits: int, lookups: 
     # Queries are projected for the tokens that attend, outputs for those with logits, keys and values for all.
     projections = 2 * (queries + logits) * width * width + 2 * tokens * width * 2 * keys
     attention = 2 * 2 * queries * tokens * width
-    return projections + attention + logits * mlp
+    taps = 0 if model.mixing == "none" else TAPS if model.attention == "causal" else 2 * TAPS - 1
+    mixing = 2 * taps * (queries * width + tokens * 2 * keys)
+    return projections + attention + mixing + logits * mlp
 
 
 def block_parameters(model: ModelConfig) -> int:

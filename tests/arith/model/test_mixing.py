@@ -13,8 +13,10 @@ from arith.model.block import Attention
 from arith.model.cache import Cache
 from arith.model.mixing import TAPS, ShortConvolution
 from arith.model.transformer import Transformer
+from arith.tasks import vocabulary
 
 CPU = torch.device("cpu")
+FULL = {"model": {"attention": "full"}, "evaluation": {"digits": "3", "suites": ["random"]}}
 
 
 def parts(**values: object) -> tuple[Experiment, Transformer]:
@@ -34,6 +36,30 @@ def test_it_is_torchs_depthwise_convolution() -> None:
     padded = functional.pad(x.transpose(1, 2), (TAPS - 1, 0))
     expected = functional.conv1d(padded, mixing.weight.flip(0).T[:, None], groups=6)
     torch.testing.assert_close(mixing(x), expected.transpose(1, 2))
+
+
+def test_both_ways_it_is_torchs_convolution_with_taps_on_either_side() -> None:
+    mixing = ShortConvolution(6, causal=False)
+    assert mixing.ahead is not None
+    for taps in (mixing.weight, mixing.ahead):
+        nn.init.normal_(taps)
+    x = torch.randn(2, 9, 6)
+    kernel = torch.cat([mixing.weight.flip(0), mixing.ahead]).T[:, None]
+    expected = functional.conv1d(x.transpose(1, 2), kernel, padding=TAPS - 1, groups=6)
+    torch.testing.assert_close(mixing(x), expected.transpose(1, 2))
+
+
+def test_padding_is_mixed_into_no_token_where_attention_is_full() -> None:
+    values = {"task": "lego:clauses=3,asked=each", "format": "plain", "data": {"digits": "1-3"}, **FULL}
+    experiment, model = parts(**values)
+    for module in model.modules():
+        if isinstance(module, ShortConvolution) and module.ahead is not None:
+            nn.init.normal_(module.ahead)
+    batch = experiment.training_data().batch(0, 4, CPU)
+    tokens = batch.tokens
+    padded = functional.pad(tokens, (0, 3), value=vocabulary.token(vocabulary.PAD))
+    ids = tuple(model.encoding.full(batch.prompt, own, batch.key, 40) for own in (tokens, padded))
+    torch.testing.assert_close(model(padded, ids[1])[:, : tokens.shape[1]], model(tokens, ids[0]))
 
 
 def test_a_model_begins_as_without_it() -> None:
