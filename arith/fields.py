@@ -1,7 +1,9 @@
 """From what a file or a text says to the type that a field is annotated with."""
 
+import contextlib
+import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from arith.errors import UsageError, did_you_mean
@@ -23,7 +25,8 @@ def read_field(
 
     Args:
         value: what a TOML or JSON file, an option or a text holds.
-        kind: the annotation: a scalar, a `Literal`, a tuple or dict of these, or one of them or None.
+        kind: the annotation: a scalar, a `Literal`, a tuple or dict of these, or a union, of whose kinds the first that
+            fits counts.
         name: the field's name in messages.
         prepare: what a source allows beyond the plain value, such as "1-4" for a range: from (value, kind, name) to the
             value that is checked, for every entry of a list too.
@@ -38,14 +41,20 @@ def read_field(
     Traceback (most recent call last):
     ...
     arith.errors.UsageError: digits is a whole number, got True
+    >>> read_field("log-m", float | typing.Literal["log-n"], "sharpen")
+    Traceback (most recent call last):
+    ...
+    arith.errors.UsageError: sharpen is a number or log-n, got 'log-m'. Did you mean 'log-n'?
     """
 
     def read(value: Any, kind: Any) -> Any:
         value = prepare(value, kind, name)
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-        if type(None) in arguments:
-            (inner,) = (one for one in arguments if one is not type(None))
-            return None if value is None else read(value, inner)
+        if origin in (typing.Union, types.UnionType):
+            if value is None and type(None) in arguments:
+                return None
+            inner = [one for one in arguments if one is not type(None)]
+            return read(value, inner[0]) if len(inner) == 1 else _read_first(value, inner, name, read, words)
         if origin is typing.Literal:
             if value in arguments:
                 return value
@@ -66,7 +75,7 @@ def read_field(
                 if isinstance(value, int) and abs(value) >= LARGEST:
                     raise UsageError(f"{name} is {words[kind]} of 64 bits at most, got one of {value.bit_length()}")
                 return value
-        raise UsageError(f"{name} is {words.get(kind, _in_words(kind))}, got {value!r:.60}")
+        raise UsageError(f"{name} is {_in_words(kind, words)}, got {value!r:.60}")
 
     return read(value, kind)
 
@@ -85,7 +94,24 @@ def pop_field(values: dict[str, Any], name: str, kind: Any, default: Any, where:
     return read_field(values.pop(name), kind, f"{where}{name}") if name in values else default
 
 
-def _in_words(kind: Any) -> str:
+def _read_first(
+    value: Any, kinds: Sequence[Any], name: str, read: Callable[[Any, Any], Any], words: Mapping[Any, str]
+) -> Any:
+    """The value as the first of several kinds that takes it."""
+    for kind in kinds:
+        with contextlib.suppress(UsageError):
+            return read(value, kind)
+    # Not the error of any one kind, which would hide what else is allowed.
+    texts = [str(text) for kind in kinds if typing.get_origin(kind) is typing.Literal for text in typing.get_args(kind)]
+    allowed = " or ".join(_in_words(kind, words) for kind in kinds)
+    raise UsageError(f"{name} is {allowed}, got {value!r:.60}.{did_you_mean(str(value), texts)}")
+
+
+def _in_words(kind: Any, words: Mapping[Any, str]) -> str:
+    if kind in words:
+        return words[kind]
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(kind)))
     if kind is list:
         return "a list"
     if typing.get_origin(kind) is tuple:

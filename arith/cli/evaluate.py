@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from arith.cli.evaluate_text import evaluate_by_text, text_options
 from arith.cli.framework import click
-from arith.cli.options import import_option, json_option
+from arith.cli.options import import_option, json_option, read_assignment
 from arith.config.requested import RequestedTests
 from arith.errors import UsageError
 
@@ -36,6 +36,7 @@ SHOWN = 16  # cells of a grid that are listed; more are shown as a map
 @click.option("--grid", help="Every pair of these operand lengths, such as 1-15 or 1-15x1-3; alone, or with the above.")
 @click.option("--samples", type=int, help="Problems a test set, or a cell of the grid.  [default: the run's]")
 @click.option("--seed", type=int, help="Of the test problems.  [default: the run's]")
+@click.option("--sharpen", help="Factor on attention's scores: a number, or log-n.  [default: the run's]")
 @click.option("--failures", type=click.IntRange(0), default=0, help="Failures shown of each suite and length.")
 @click.option("--anatomy", is_flag=True, help="Say why answers are wrong, and keep it in the results for arith plot.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="File for every problem, answer and margin.")
@@ -54,6 +55,7 @@ def command(
     grid: str | None,
     samples: int | None,
     seed: int | None,
+    sharpen: str | None,
     failures: int,
     anatomy: bool,
     predictions: Path | None,
@@ -69,9 +71,11 @@ def command(
     model of Hugging Face by text, and --prompts and --replies any other. What the results file holds of the same model
     and test is not measured again, so an interrupted command resumes.
     """
-    tests = RequestedTests(task, format_name, test_digits, suites, grid, samples, seed)
+    factor = None if sharpen is None else read_assignment(f"sharpen={sharpen}")[1]
+    tests = RequestedTests(task, format_name, test_digits, suites, grid, samples, seed, factor)
     records = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}
     if run is None:
+        _refuse({"--sharpen": factor is not None}, "is for runs of arith: the attention of other models is their own")
         _refuse(records, "is for runs of arith. Replies of other models are kept by --prompts FILE")
         evaluate_by_text(tests, out, device, dry_run, as_json, **by_text)
         return

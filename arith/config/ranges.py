@@ -82,7 +82,7 @@ def check_ranges(config: Any, prefix: str = "") -> None:
 
 def _limits(kind: Any, value: Any) -> list[tuple[Range, list[float]]]:
     """The ranges in an annotation, each with the numbers of a value that they hold for."""
-    if value is None:
+    if value is None or isinstance(value, str):  # a word in place of a number
         return []
     if typing.get_origin(kind) is Annotated:
         return [(one, [value]) for one in kind.__metadata__ if isinstance(one, Range)]

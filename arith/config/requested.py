@@ -12,6 +12,7 @@ class RequestedTests:
         test_digits, suites, grid: the texts as typed; see `EvaluationConfig`.
         samples: the number of problems in a test set.
         seed: the seed of the test problems.
+        sharpen: the factor on scores of attention, a number or `log-n`.
     """
 
     task: str | None = None
@@ -21,6 +22,7 @@ class RequestedTests:
     grid: str | None = None
     samples: int | None = None
     seed: int | None = None
+    sharpen: float | str | None = None
 
     @property
     def by_suite(self) -> bool:

@@ -14,6 +14,7 @@ Momentum = Annotated[float, Range(0, 1, below=True)]
 Activation = Literal["gelu", "gated-gelu", "gated-sine"]
 Mixing = Literal["none", "conv"]
 Attended = Literal["causal", "full"]
+Sharpen = Rate | Literal["log-n"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class ModelConfig:
             tokens before it, each channel by itself.
         attention: which tokens a token attends to: itself and those before it, or all of its sequence; the latter is
             for models that give a whole answer at once.
+        sharpen: a factor on all scores of attention, or `log-n`; see `arith.kernels.sharpening`.
         loops: how often the stack of layers is applied.
         looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
         loop_input: what a loop starts from: the state that the loop before it has left; the embeddings, so that what
@@ -80,6 +82,7 @@ class ModelConfig:
     embedding_std: Rate = 1.0
     mixing: Mixing = "none"
     attention: Attended = "causal"
+    sharpen: Sharpen = 1.0
     loops: Count = 1
     looped: Count | None = None
     loop_input: Literal["state", "embeddings", "both"] = "state"
@@ -211,6 +214,7 @@ class EvaluationConfig:
         long_samples: problems in a test set of more than 100 digits.
         seed: the test problems' seed, the same for all runs, so that they are compared on the same problems.
         task, format: what is tested and how it is written; None: as in training.
+        sharpen: the factor on scores of attention that the model has in tests; None: `model.sharpen`.
     """
 
     # By default 1 to 4 digits are trained: the next ones show where accuracy falls, 20 whether anything is left.
@@ -223,6 +227,7 @@ class EvaluationConfig:
     seed: Seed = 2311  # that of arith.harness and of `evaluate --hf` too, which thus test on the same problems
     task: str | None = None
     format: str | None = None
+    sharpen: Sharpen | None = None
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> "EvaluationConfig":
@@ -280,6 +285,10 @@ class RunConfig:
     @property
     def tested_format(self) -> str:
         return self.evaluation.format or self.format
+
+    @property
+    def tested_sharpen(self) -> Sharpen:
+        return self.model.sharpen if self.evaluation.sharpen is None else self.evaluation.sharpen
 
     @property
     def reads_text(self) -> bool:

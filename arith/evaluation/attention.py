@@ -1,6 +1,5 @@
 """Attention maps of one problem: what each head of each layer looks at, with the tokens on the axes."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from arith.data.typed import write_typed
 from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
 from arith.kernels.reference import attention_weights
+from arith.kernels.sharpening import sharpen_scores
 from arith.model.block import Attention, LayerContext
 from arith.model.cache import Cache
 from arith.model.lookup import LookupBlock
@@ -103,6 +103,7 @@ def weights_of(layer: Attention, x: Float[Tensor, "b n w"], context: LayerContex
     """
     q, k, _ = layer.project(x, x.shape[1])
     q, k = context.encoding.rotate(q, k, context.new)
-    scale, n = 1 / math.sqrt(q.shape[3]), x.shape[1]
+    n = x.shape[1]
     terms = context.encoding.terms(x, q, k, tuple(own.last(n, n) for own in context.everything), {})
+    scale, terms = sharpen_scores(layer.sharpen, terms, q, n, layer.causal, context.valid)
     return attention_weights(q, k, terms, layer.causal, context.valid, None, scale)

@@ -127,7 +127,8 @@ def answers_of_run(run: Run, tested: Experiment, device: torch.device) -> Answer
     model.to(device)
     what = f"{tested.config.tested_task}, test seed {tested.config.evaluation.seed}"
     found: Answers = {}
-    with progress(f"test {run.folder}", sum(test.n for test in sets)) as shown:
+    total, sharpen = sum(test.n for test in sets), tested.config.evaluation.sharpen
+    with progress(f"test {run.folder}", total) as shown, model.sharpened(sharpen):
         done = 0
         for job in jobs(tested, sets):
             right = judge_dataset(model, job.data, job.n).right

@@ -83,6 +83,7 @@ def cell_keys(experiment: Experiment, label: str, step: int, sets: Sequence[Cond
             step=step,
             samples=samples,
             condition=condition,
+            sharpen=config.tested_sharpen,
         )
         for condition in sets
     ]
@@ -118,15 +119,17 @@ def evaluate(
     """
     check_reach(experiment, model, sets)
     keys = {key.condition: key for key in cell_keys(experiment, label, step, sets)}
-    seen = _seen(experiment, keys)
+    seen, sharpen = _seen(experiment, keys), experiment.config.evaluation.sharpen
     for job in jobs(experiment, sets):
-        found = judge_dataset(model, job.data, job.n, flag, advance, cost(model, job.data.longest))
+        with model.sharpened(sharpen):
+            found = judge_dataset(model, job.data, job.n, flag, advance, cost(model, job.data.longest))
         if flag is not None and flag.raised:
             return  # verdicts on the rest of this job mean nothing, so none of its cells is yielded
         for place, test in enumerate(job.sets):
             part = found[place * test.n : (place + 1) * test.n]
             if record is not None:
-                record(test, job.data, place * test.n, part)
+                with model.sharpened(sharpen):  # not around the yield: nobody else sees the model with this factor
+                    record(test, job.data, place * test.n, part)
             correct = int(part.right.sum())
             yield _cell(experiment, model, keys[test], correct, seen[test], training_seconds)
 
@@ -159,6 +162,7 @@ def _cell(experiment: Experiment, model: Transformer, key: CellKey, correct: int
         seen=seen,
         training_seconds=round(seconds, 1),
         supervision=experiment.supervised_by,
+        sharpen=experiment.config.tested_sharpen,
     )
 
 

@@ -46,9 +46,9 @@ def language(experiment: Experiment, model: Transformer, label: str) -> tuple[La
     for templates in get_args(Templates):
         worded = dataclasses.replace(task, templates=templates)
         source = Source(worded, Uniform(*digits), config.evaluation.seed, "test")
-        nats, characters, words = measure_surprise(
-            model, Dataset(Mixture([source], whole=True), experiment.tests.format), LINES
-        )
+        lines = Dataset(Mixture([source], whole=True), experiment.tests.format)
+        with model.sharpened(config.evaluation.sharpen):
+            nats, characters, words = measure_surprise(model, lines, LINES)
         found.append(
             Language(
                 label=label,

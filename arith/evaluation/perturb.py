@@ -82,7 +82,8 @@ def probes(experiment: Experiment, model: Transformer, digits: int, n: int) -> l
     before: list[bool] = []
     changed = variants(experiment, digits, n)
     for variant in track(changed, "probe", len(changed)):
-        right = judge_variant(model, variant, experiment.config.evaluation.seed)
+        with model.sharpened(experiment.config.evaluation.sharpen):
+            right = judge_variant(model, variant, experiment.config.evaluation.seed)
         if right is None and not found:
             raise UsageError(f"problems of {digits} digits are beyond this model. Give fewer --digits")
         before = before or (right or [])

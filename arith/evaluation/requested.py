@@ -176,6 +176,7 @@ class Requested:
             step=self.step,
             model=fingerprint,
             imports=config.imports,
+            sharpen=config.tested_sharpen,
         )
 
 
@@ -192,7 +193,9 @@ def request(run: Run, tests: RequestedTests, outputs: Outputs, own_file: bool) -
         UsageError: there are no such tests, they are beyond the model, or they would replace other results.
     """
     changes: dict[str, Any] = {
-        name: value for name in ("task", "format", "suites", "seed") if (value := getattr(tests, name)) is not None
+        name: value
+        for name in ("task", "format", "suites", "seed", "sharpen")
+        if (value := getattr(tests, name)) is not None
     }
     if tests.samples is not None:
         changes |= {"samples": tests.samples, "long_samples": tests.samples}

@@ -240,6 +240,8 @@ def _check_origin(config: RunConfig) -> None:
         raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
     if config.auxiliary.kind is not None:
         raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
+    if config.evaluation.sharpen is not None:
+        raise UsageError("a pretrained model's attention is its own: leave evaluation.sharpen or model.init out")
     if config.training.loss == "line":
         raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
     if config.training.optimizer == "muon":

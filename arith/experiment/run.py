@@ -40,6 +40,7 @@ FREE_ON_RESUME = (
     "evaluation.grid",
     "evaluation.grid_samples",
     "evaluation.seed",
+    "evaluation.sharpen",
 )
 
 

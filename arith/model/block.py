@@ -8,10 +8,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arith.config.schema import Activation, Mixing, ModelConfig
+from arith.config.schema import Activation, Mixing, ModelConfig, Sharpen
 from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import ComposedLayer
 from arith.kernels.attention import attention
+from arith.kernels.sharpening import sharpen_scores
 from arith.model.cache import Cache
 from arith.model.mixing import TAPS, ShortConvolution
 from arith.model.norm import RMSNorm
@@ -83,11 +84,21 @@ class Attention(nn.Module):
         mixing: `conv`: queries, keys and values of a token mix with those of the tokens before it; if attention is
             not causal, behind it too.
         causal: whether a token attends to itself and earlier tokens alone, or to all.
+        sharpen: a factor on all scores, or `log-n`.
     """
 
-    def __init__(self, width: int, heads: int, key_heads: int, mixing: Mixing = "none", *, causal: bool = True) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        key_heads: int,
+        mixing: Mixing = "none",
+        *,
+        causal: bool = True,
+        sharpen: Sharpen = 1.0,
+    ) -> None:
         super().__init__()
-        self.heads, self.key_heads, self.causal = heads, key_heads, causal
+        self.heads, self.key_heads, self.causal, self.sharpen = heads, key_heads, causal, sharpen
         head_width = width // heads
         self.query = nn.Linear(width, heads * head_width, bias=False)
         self.key = nn.Linear(width, key_heads * head_width, bias=False)
@@ -132,7 +143,8 @@ class Attention(nn.Module):
             k, v = context.cache.extend(context.place, k, v)
         memory: Memory = {} if kept is None else kept
         terms = context.encoding.terms(x, q, k, context.asked(k.shape[2]), memory)
-        mixed = attention(q, k, v, terms=terms, causal=self.causal, valid=context.valid)
+        scale, terms = sharpen_scores(self.sharpen, terms, q, k.shape[2], self.causal, context.valid)
+        mixed = attention(q, k, v, terms=terms, causal=self.causal, valid=context.valid, scale=scale)
         # Selected first, so that the output map and the MLP run on the wanted tokens alone.
         out: Tensor = self.out(context.select(rearrange(mixed, "b h q d -> b q (h d)")))
         return out
@@ -163,7 +175,9 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         key_heads, causal = config.key_heads or config.heads, config.attention == "causal"
-        self.attention = Attention(config.width, config.heads, key_heads, config.mixing, causal=causal)
+        self.attention = Attention(
+            config.width, config.heads, key_heads, config.mixing, causal=causal, sharpen=config.sharpen
+        )
         self.mlp = MLP(config.width, config.hidden, config.activation)
         self.before_attention, self.before_mlp = RMSNorm(config.width), RMSNorm(config.width)
         self.after_attention: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()

@@ -1,17 +1,19 @@
 """A transformer, decoder-only unless attention is full. How positions are encoded is not its business."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from arith.config.schema import ModelConfig
+from arith.config.schema import ModelConfig, Sharpen
 from arith.data.batch import Batch
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Prompt
-from arith.model.block import Block, LayerContext, select
+from arith.model.block import Attention, Block, LayerContext, select
 from arith.model.cache import Cache
 from arith.model.lookup import LookupBlock, sum_loops
 from arith.model.loss import count_learned_tokens, inputs_of, sum_nats
@@ -232,6 +234,19 @@ class Transformer(nn.Module):
     def passes_of_answer(self, prompt: Prompt, new_tokens: int) -> int:
         """About how often a block runs until `answer` has ended: the unit of its progress."""
         return new_tokens * self.config.depth
+
+    @contextmanager
+    def sharpened(self, sharpen: Sharpen | None) -> Iterator[None]:
+        """Within, all attention has this factor on its scores in place of the model's own; None: its own."""
+        layers = [module for module in self.modules() if isinstance(module, Attention)]
+        own = [layer.sharpen for layer in layers]
+        for layer in layers:
+            layer.sharpen = layer.sharpen if sharpen is None else sharpen
+        try:
+            yield
+        finally:
+            for layer, before in zip(layers, own, strict=True):
+                layer.sharpen = before
 
     def parameter_count(self) -> int:
         """The number of trained parameters; a tensor that layers share counts once."""

@@ -13,6 +13,7 @@ class CellKey(NamedTuple):
 
     Args:
         step, samples: the training steps, and the distinct training samples, behind the weights.
+        sharpen: the factor on scores of attention in the test.
         shots: solved examples before each prompt, for models tested through text.
     """
 
@@ -30,6 +31,7 @@ class CellKey(NamedTuple):
     step: int
     samples: int
     condition: Condition
+    sharpen: float | str = 1.0
     shots: int = 0
 
     @staticmethod
@@ -46,16 +48,19 @@ class CellKey(NamedTuple):
             step=cell.step,
             samples=cell.samples,
             condition=Condition.of(cell),
+            sharpen=cell.sharpen,
             # A measure, not a field of its own: files from before there were shots have none, which means 0.
             shots=int(cell.measures.get("shots", 0)),
         )
 
     @property
     def training(self) -> tuple[object, ...]:
-        """The part that says how the model was trained, without its seeds."""
-        return self.label, self.task, self.format, self.encoding, self.train_lengths, self.step, self.samples
+        """The part that says which model it is, without its seeds."""
+        trained = self.label, self.task, self.format, self.encoding, self.train_lengths, self.step, self.samples
+        # The same weights with another factor are another model, whose cells belong to another curve.
+        return *trained, self.sharpen
 
     @property
     def test(self) -> tuple[object, ...]:
         """The part that one results file shares: cells of different tests do not mix in a file."""
-        return self.label, self.task, self.format, self.test_seed, self.step, self.shots
+        return self.label, self.task, self.format, self.test_seed, self.step, self.sharpen, self.shots

@@ -149,7 +149,10 @@ def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
 
 def _check_one_experiment(label: str, cells: list[Cell]) -> None:
     # Seeds may differ and nothing else: two encodings under one label would be drawn as the spread of one.
-    experiments = {(c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples, c.parameters) for c in cells}
+    experiments = {
+        (c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples, c.parameters, f"sharpen {c.sharpen}")
+        for c in cells
+    }
     if len(experiments) > 1:
         listed = "\n  ".join(" ".join(map(str, experiment)) for experiment in sorted(experiments))
         raise UsageError(f"'{label}' stands for different experiments, which are no seeds of one curve:\n  {listed}")

@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from arith.errors import UsageError
 from arith.process.files import append_whole, write_whole
@@ -28,6 +29,7 @@ class PredictionHeader:
         step: the training step of the weights.
         model: the fingerprint of the weights.
         imports: the user's files that the run imported.
+        sharpen: the factor on scores of attention, a number or `log-n`.
     """
 
     # The fingerprint is what keeps two runs apart that have the same settings: a label and seeds can be reused.
@@ -43,6 +45,7 @@ class PredictionHeader:
     step: int
     model: str
     imports: tuple[str, ...] = ()
+    sharpen: float | Literal["log-n"] = 1.0
 
 
 @dataclass(frozen=True)

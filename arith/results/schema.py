@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from arith.errors import UsageError
 from arith.process.files import write_whole
@@ -15,6 +15,7 @@ from arith.results.rows import Row, read_row
 METRICS = "metrics.jsonl"
 # Raised only if old files would be misread. A new field gets a default instead, and published files still load.
 VERSION = 1
+UNWRITTEN: Mapping[str, Any] = {"measures": {}, "sharpen": 1.0}  # values of fields that are left out
 GRID = "grid"  # the suite of cells with fixed operand lengths
 
 
@@ -37,6 +38,7 @@ class Cell:
         training_seconds: the run's training time, evaluation not included.
         supervision: the training signal, "answers" or "algorithm" (every step); the two are not ranked together. Files
             without this field are of answers.
+        sharpen: the factor on scores of attention, a number or `log-n`. Files without this field are of 1.
         measures: other measurements on the same problems, by name with the unit: seconds, MiB, perplexity.
     """
 
@@ -64,6 +66,7 @@ class Cell:
     seen: int
     training_seconds: float
     supervision: str = "answers"
+    sharpen: float | Literal["log-n"] = 1.0
     # Left out of the hash, as a dict has none; equality still compares it.
     measures: dict[str, float] = field(default_factory=dict, hash=False)
 
@@ -241,8 +244,8 @@ class Results:
 
 
 def _json_row(row: Any) -> str:
-    """Write a row as JSON, without `measures` if there are none: files from before there were any stay the same."""
-    fields = {name: value for name, value in dataclasses.asdict(row).items() if name != "measures" or value}
+    """Write a row as JSON, without what files from before there was such a field lack: those stay the same."""
+    fields = {name: value for name, value in dataclasses.asdict(row).items() if UNWRITTEN.get(name, ...) != value}
     return json.dumps(fields)
 
 

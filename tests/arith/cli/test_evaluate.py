@@ -50,6 +50,36 @@ def test_tests_may_be_of_another_task_and_format(arith: Arith, tmp_path: Path) -
     assert "symbols that this model was not trained with: it has 79 tokens" in refused.stderr
 
 
+def test_tests_may_be_sharper_than_training(arith: Arith, tmp_path: Path) -> None:
+    assert arith("train", *SMALL, "--set", "model.sharpen=log-n", "--out", "run").exit_code == 0
+    asked = ("evaluate", "run", "--test-digits", "2", "--suites", "random", "--samples", "9", "--json")
+    for options, factor in (
+        ([], "log-n"),
+        (["--sharpen", "1.4", "--out", "x.json", "--predictions", "x.jsonl"], 1.4),
+        (["--sharpen", "log-n"], "log-n"),
+    ):
+        tested = arith(*asked, *options)
+        assert tested.exit_code == 0, tested.output
+        assert [cell["sharpen"] for cell in json.loads(tested.stdout)["cells"]] == [factor]
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["cells"][0]["sharpen"] == "log-n"
+    for options, message in (
+        (["--sharpen", "1.4"], "holds results of another test (addition, padded-reversed, test seed 2311, sharpen log"),
+        (["--sharpen", "2", "--out", "y.json", "--predictions", "x.jsonl"], "predictions of another model or test"),
+        (["--sharpen", "0"], "evaluation.sharpen is above 0, got 0.0"),
+        (["--sharpen", "nan"], "evaluation.sharpen is above 0, got nan"),
+        (["--sharpen", "log-m"], "evaluation.sharpen is float or log-n, got 'log-m'. Did you mean 'log-n'?"),
+    ):
+        refused = arith(*asked, *options)
+        assert refused.exit_code == 2, refused.output
+        assert message in " ".join(refused.stderr.split())
+    assert "is for runs of arith" in arith("evaluate", "--prompts", "ask.jsonl", "--sharpen", "2").stderr
+    # A resumed run may be tested otherwise than it was, and is not taken for tested.
+    factors = ("--set", "model.sharpen=log-n", "--set", "evaluation.sharpen=2")
+    assert arith("train", *SMALL, *factors, "--resume", "--out", "run").exit_code == 0
+    cells = json.loads((tmp_path / "run" / "results.json").read_text())["cells"]
+    assert {(cell["sharpen"], cell["step"]) for cell in cells} == {(2.0, 3)}
+
+
 def test_evaluation_leaves_the_runs_results_alone(arith: Arith, tmp_path: Path) -> None:
     arith("train", *SMALL, "--out", "run")
     before = (tmp_path / "run" / "results.json").read_bytes()

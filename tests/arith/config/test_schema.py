@@ -19,6 +19,12 @@ def test_configurations_survive_json() -> None:
     assert config.data.digits == (2, 5)
 
 
+def test_a_whole_number_is_saved_as_the_same_factor() -> None:
+    assert repr(RunConfig.of({"model": {"sharpen": 2}}).model.sharpen) == "2.0"
+    tested = RunConfig.of({"model": {"sharpen": "log-n"}})
+    assert (tested.tested_sharpen, tested.with_values({"evaluation": {"sharpen": 1}}).tested_sharpen) == ("log-n", 1.0)
+
+
 def test_values_are_replaced_and_others_kept() -> None:
     config = RunConfig.of({"model": {"layers": 3}}).with_values({"model": {"width": 32}})
     assert (config.model.layers, config.model.width) == (3, 32)
@@ -36,6 +42,8 @@ def test_values_are_replaced_and_others_kept() -> None:
         ),
         ({"training": {"steps": "many"}}, "training.steps is int, got 'many'"),
         ({"training": {"steps": True}}, "training.steps is int, got True"),
+        ({"model": {"sharpen": "log_n"}}, "model.sharpen is float or log-n, got 'log_n'. Did you mean 'log-n'?"),
+        ({"evaluation": {"sharpen": True}}, "evaluation.sharpen is float or log-n, got True"),
         ({"data": {"digits": "0-4"}}, "operands have 1 digit or more"),
         ({"data": {"digits": "4-2"}}, "a range rises"),
         ({"data": {"digits": "a"}}, "digits are a range such as 1-4, got 'a'"),

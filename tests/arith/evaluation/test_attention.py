@@ -34,10 +34,14 @@ def test_maps_of_lookups_and_above_the_prompt(prompt_layers: int | None) -> None
 
 
 @pytest.mark.parametrize(
-    "encoding", ["rope", "t5@coupled", "coupled-window", "fire", "cope", "forgetting", "shaw", "relative-logits"]
+    ("encoding", "sharpen"),
+    [
+        *(("rope", 1), ("t5@coupled", 1), ("coupled-window", 1), ("fire", 1), ("cope", 1), ("forgetting", 1)),
+        *(("shaw", 1), ("relative-logits", 1), ("rope", "log-n"), ("coupled-window", "log-n"), ("cope", 2)),
+    ],
 )
-def test_maps_are_what_the_model_weighs_its_values_with(encoding: str) -> None:
-    experiment = untrained(encoding, model={"layers": 2, "key_heads": 2, "loops": 2})
+def test_maps_are_what_the_model_weighs_its_values_with(encoding: str, sharpen: float | str) -> None:
+    experiment = untrained(encoding, model={"layers": 2, "key_heads": 2, "loops": 2, "sharpen": sharpen})
     model = experiment.model().eval()
     batch = experiment.test_data("random", 3).batch(0, 4, CPU)
     compared = []

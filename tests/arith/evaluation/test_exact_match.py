@@ -3,15 +3,22 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from arith.config.schema import RunConfig
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.evaluation.exact_match import evaluate, jobs
+from arith.evaluation.teacher_forced import Verdicts
 from arith.experiment.experiment import Experiment
-from arith.results.schema import Condition
+from arith.model.block import Attention
+from arith.model.transformer import Transformer
+from arith.results.cell_key import CellKey
+from arith.results.schema import Cell, Condition
 
 
 def test_lengths_beyond_the_encoding_are_refused() -> None:
@@ -72,6 +79,39 @@ def test_grids_that_cannot_be_are_refused() -> None:
         untrained(task="copy", format="plain", encoding="rope").tests.grid("1-3", 5)
     with pytest.raises(UsageError, match="a range rises"):
         untrained().tests.grid("3-1", 5)
+
+
+@pytest.mark.parametrize("sharpen", [0.01, "log-n"])
+def test_tests_may_have_a_temperature_of_their_own(sharpen: float | str) -> None:
+    facts: dict[str, Any] = {"label": "x", "step": 1, "training_seconds": 0.0}
+    sets = [Condition("random", digits, 30) for digits in (2, 3)]
+
+    def measure(tested: Transformer, **values: object) -> tuple[list[Cell], Tensor]:
+        margins = []
+
+        def record(test: Condition, data: Dataset, start: int, found: Verdicts) -> None:
+            margins.append(found.margin)
+
+        experiment = untrained(encoding="t5", **values)
+        cells = []
+        for cell in evaluate(experiment, tested, sets, record=record, **facts):
+            cells.append(cell)
+            assert {part.sharpen for part in tested.modules() if isinstance(part, Attention)} == {tested.config.sharpen}
+        return cells, torch.cat(margins)
+
+    # A factor of its own and one for the tests are the same measurement; another one is another.
+    plain, built = untrained(encoding="t5").model(), untrained(encoding="t5", model={"sharpen": sharpen}).model()
+    own, margins = measure(built, model={"sharpen": sharpen})
+    changed, same_margins = measure(plain, evaluation={"digits": "4", "sharpen": sharpen})
+    default, other_margins = measure(plain)
+    assert changed == own
+    torch.testing.assert_close(margins, same_margins, rtol=0, atol=0)
+    assert not torch.allclose(margins, other_margins)
+    assert [cell.sharpen for cell in (*changed, *default)] == [sharpen, sharpen, 1, 1]
+    keys = [{CellKey.of(cell) for cell in cells} for cells in (changed, default)]
+    assert not keys[0] & keys[1]
+    assert {key.test for key in keys[0]}.isdisjoint(key.test for key in keys[1])
+    assert {key.training for key in keys[0]}.isdisjoint(key.training for key in keys[1])
 
 
 def test_conditions_are_told_from_cells() -> None:

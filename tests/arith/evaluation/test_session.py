@@ -28,6 +28,7 @@ OTHER = {
     "seed": 10,
     "task": "subtraction",
     "format": "plain",
+    "sharpen": 1.4,
 }
 
 
@@ -65,7 +66,8 @@ def test_an_interrupted_evaluation_goes_on(arith: Arith, tmp_path: Path, monkeyp
     arith("evaluate", "run", "--test-digits", "2", "--suites", "random", "--samples", "21")
     assert len(tested) == 14
     assert len(Results.load(tmp_path / "run" / "evaluation.json").cells) == 13
-    for other in (("--seed", "5"), ("--task", "subtraction"), ("--format", "padded-all-reversed")):
+    others = (("--seed", "5"), ("--task", "subtraction"), ("--format", "padded-all-reversed"), ("--sharpen", "1.4"))
+    for other in others:
         refused = arith("evaluate", "run", "--test-digits", "2", "--suites", "random", "--samples", "21", *other)
         assert refused.exit_code == 2
         assert "holds results of another test" in refused.stderr

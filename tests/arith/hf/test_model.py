@@ -41,10 +41,11 @@ SLOW = [
 ]
 
 
-def models(tmp_path: Path, encoding: str, task: str, form: str) -> tuple[ArithForCausalLM, Any, Batch]:
+def models(tmp_path: Path, encoding: str, task: str, form: str, **shape: object) -> tuple[ArithForCausalLM, Any, Batch]:
     """A model that was saved and loaded, its tokenizer likewise, and test problems of several lengths."""
     values = {"encoding": encoding, "task": task, "format": form, "model": SUMMED if "sliding" in encoding else SHAPE}
     config = RunConfig.of({**values, "data": {"digits": "1-3"}, "evaluation": {"digits": "1-4"}})
+    config = config.with_values({"model": shape})
     experiment = Experiment.of(config)
     ArithForCausalLM(ArithConfig(run=config.as_dict())).save_pretrained(tmp_path)
     character_tokenizer(experiment.vocabulary_size).save_pretrained(tmp_path)
@@ -58,8 +59,8 @@ def text(batch: Batch, row: int) -> str:
     return vocabulary.decode(batch.tokens[row, : batch.prompt.length[row]].numpy())
 
 
-def check_model(tmp_path: Path, encoding: str, task: str, form: str) -> None:
-    model, tokenizer, batch = models(tmp_path, encoding, task, form)
+def check_model(tmp_path: Path, encoding: str, task: str, form: str, **shape: object) -> None:
+    model, tokenizer, batch = models(tmp_path, encoding, task, form, **shape)
     prompts = [text(batch, row) for row in range(ROWS)]
     together = tokenizer(prompts, return_tensors="pt", padding=True)
     for row, own in enumerate(together["input_ids"]):
@@ -84,6 +85,12 @@ def test_a_loaded_model_decodes_batches_as_it_does_single_prompts(
     tmp_path: Path, encoding: str, task: str, form: str
 ) -> None:
     check_model(tmp_path, encoding, task, form)
+
+
+def test_the_temperature_of_attention_goes_along(tmp_path: Path) -> None:
+    check_model(tmp_path, "t5", "addition", "plain", sharpen="log-n")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert {block.attention.sharpen for block in model.transformer.blocks} == {"log-n"}
 
 
 @pytest.mark.slow
