@@ -8,13 +8,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arith.config.schema import Activation, Mixing, ModelConfig, Sharpen
+from arith.config.schema import TAPS, Activation, Mixing, ModelConfig, Sharpen
 from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import ComposedLayer
 from arith.kernels.attention import attention
 from arith.kernels.sharpening import sharpen_scores
 from arith.model.cache import Cache
-from arith.model.mixing import TAPS, ShortConvolution
+from arith.model.mixing import ShortConvolution
 from arith.model.norm import RMSNorm
 
 

@@ -19,8 +19,7 @@ A first layer in which positions decide which tokens are taken (`arith.model.loo
 In loops that are summed it is computed once for each set of tokens that meets in a batch.
 """
 
-from arith.config.schema import ModelConfig
-from arith.model.mixing import TAPS
+from arith.config.schema import TAPS, ModelConfig
 
 STATE_BYTES = 16  # per parameter: weight, gradient and two moments, in float32 in every precision
 # Per activation kept, on average: autocast leaves norms and residuals in float32, and multiplies in bfloat16.

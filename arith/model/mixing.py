@@ -13,9 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from arith.config.schema import TAPS
 from arith.encodings.base import Memory
-
-TAPS = 3  # a token and the two before it
 
 
 class ShortConvolution(nn.Module):

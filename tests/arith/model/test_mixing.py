@@ -5,13 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from arith.config.schema import RunConfig
+from arith.config.schema import TAPS, RunConfig
 from arith.errors import UsageError
 from arith.evaluation.attention import record_attention
 from arith.experiment.experiment import Experiment
 from arith.model.block import Attention
 from arith.model.cache import Cache
-from arith.model.mixing import TAPS, ShortConvolution
+from arith.model.mixing import ShortConvolution
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
