@@ -13,7 +13,6 @@ from arith.config.reading import _build, _with_preset, grid_lengths, merge_table
 Momentum = Annotated[float, Range(0, 1, below=True)]
 Activation = Literal["gelu", "gated-gelu", "gated-sine"]
 Mixing = Literal["none", "conv"]
-TAPS = 3  # of mixing=conv: a token and the two before it
 TAPS = 3  # of a short convolution: a token and the two before it
 Attended = Literal["causal", "full"]
 Sharpen = Rate | Literal["log-n"]
