@@ -14,6 +14,7 @@ own); the table's gradient at most 1.1 (1.4) times the time of a backward pass w
 times as fast as SDPA with a dense learnable bias, in a 20th of its memory at 8,192 tokens; 3 times as fast backward as
 FlexAttention with a learnable table, 0.9 times forward as with a frozen one or none. A coupled window is to cost each
 digit of an addition of 10,000 digits what it costs each of 1,000 (`coupled_window.py`).
+Tables that queries ask are to leave training 0.9 of its speed (`query_table.py`).
 
 No speed is printed for a case that is not right.
 """
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import coupled_window
+import query_table
 import torch
 from kernel_checks.cases import Case
 from kernel_checks.gates import BACKWARD_PASSES, CLAMPED, FORWARD_PASSES, long_gates, short_gates, size
@@ -54,6 +56,8 @@ class Plan:
     short: tuple[Shape, ...]
     long: tuple[Shape, ...]
     problems: tuple[coupled_window.Problem, ...]
+    layers: tuple[query_table.Layer, ...]
+    asking: tuple[str, ...] = tuple(query_table.PEERS)
     copied: int = 2**29
 
 
@@ -65,12 +69,15 @@ FULL = Plan(
     ),
     tuple(Shape(32_768 // n, n, radius=radius) for n in (8192, 2048, 16_384, 4096) for radius in (None, CLAMPED)),
     coupled_window.PROBLEMS,
+    query_table.LAYERS,
 )
-HEADLINE = Plan(FULL.short[:2], FULL.long[:4], FULL.problems[:2])
+HEADLINE = Plan(FULL.short[:2], FULL.long[:4], FULL.problems[:2], FULL.layers[:2])
 TINY = Plan(
     (Shape(2, 64, heads=2), Shape(2, 128, heads=2)),
     (Shape(1, 140, width=16, heads=2), Shape(1, 140, width=16, heads=2, radius=8)),
     (coupled_window.Problem(30, batch=1, heads=1, width=16),),
+    (query_table.Layer("sliding", 140, 1, 30, window=30, heads=2, width=16),),
+    (query_table.OURS, query_table.WITHOUT),
     copied=1000,
 )
 
@@ -147,6 +154,7 @@ def measurements(
     return itertools.chain(
         rows(plan.short[:2], quick, device, timer, deadline),
         coupled_window.rows(plan.problems, device, timer, deadline),
+        query_table.rows(plan.layers, plan.asking, device, timer, deadline),
         rows(plan.long, tuple(peer for peer in long if peer in quick), device, timer, deadline),
         rows(plan.short[2:], quick, device, timer, deadline),
         rows(plan.short[:2], slow, device, timer, deadline),
@@ -156,7 +164,7 @@ def measurements(
 
 def with_rates(row: dict[str, Any], bandwidth: float) -> dict[str, Any]:
     """A row with arithmetic and bytes a second, and their share of a copy's."""
-    if "both_ms" not in row or row["peer"] == coupled_window.NAME:
+    if "both_ms" not in row or row["peer"] == coupled_window.NAME or "extent" in row:
         return row
     shape = Shape(row["batch"], row["n"], row["width"], row["heads"])
     row["both_tflops"] = 3.5 * shape.flop / row["both_ms"] / 1e9
@@ -187,7 +195,7 @@ def measure(
         shown = (f"{key}={value:.3g}" if isinstance(value, float) else str(value) for key, value in row.items())
         print(" ".join(shown), flush=True)
         lines = short_gates(found, bandwidth) + long_gates(found, sorted({shape.n for shape in plan.long}))
-        lines += coupled_window.gates(found)
+        lines += coupled_window.gates(found) + query_table.gates(found, plan.layers)
         told = about | {"copy_gbs": bandwidth / 1e9, "seconds": round(time.monotonic() - began)}
         write_whole(path, json.dumps({**told, "gates": lines, "rows": found}, indent=1) + "\n")
     for line in lines:
@@ -249,11 +257,12 @@ def main(given: Sequence[str] | None = None) -> None:
         plan = TINY if arguments.tiny else HEADLINE if arguments.headline else FULL
         asked = [
             name
-            for name in (coupled_window.NAME, *(peer.name for peer in PEERS))
+            for name in (coupled_window.NAME, *query_table.PEERS, *(peer.name for peer in PEERS))
             if any(part in name for part in arguments.peers or [""])
         ]
         peers = tuple(peer for peer in PEERS if peer.name in asked)
         plan = plan if coupled_window.NAME in asked else replace(plan, problems=())
+        plan = replace(plan, asking=tuple(name for name in plan.asking if name in asked))
         measure(path, about, plan, peers, device, cuda_timer if device.type == "cuda" else cpu_timer, deadline)
     sys.exit(1 if faults else 0)
 

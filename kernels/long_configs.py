@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-LongKernel = Literal["long forward", "long queries", "long keys", "long table"]
+LongKernel = Literal["long forward", "long queries", "long keys", "long table", "long values"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,26 @@ LONG: dict[tuple[LongKernel, bool], LongConfig] = {
     ("long keys", True): LongConfig(64, 64, warps=8, stages=2),
     ("long table", False): LongConfig(LONG_TABLE, LONG_TABLE, warps=8, stages=1),
     ("long table", True): LongConfig(LONG_TABLE, LONG_TABLE, warps=8, stages=1),
+    ("long values", False): LongConfig(LONG_TABLE, LONG_TABLE, warps=4, stages=1),
+    ("long values", True): LongConfig(LONG_TABLE, LONG_TABLE, warps=4, stages=1),
+}
+# The same where queries ask of a table. With 8 warps, products of 64 queries by 16 numbers leave half of them idle: a
+# score takes twice the instructions (`kernel_checks/instructions.py`); states and values 128 wide fit beside a head.
+ASKED: dict[LongKernel, LongConfig] = {
+    "long forward": LongConfig(64, 64, warps=4, stages=2),
+    "long queries": LongConfig(64, 64, warps=4, stages=1),
+    "long keys": LongConfig(64, 64, warps=4, stages=1),
 }
 
 
-def long_config(kernel: LongKernel, width: int, itemsize: int, capability: int = 90) -> LongConfig:
-    """How to launch a kernel for sequences of any length; arguments as those of `config`."""
-    found = LONG[kernel, width > 64]
+def long_config(kernel: LongKernel, width: int, itemsize: int, capability: int = 90, asked: bool = False) -> LongConfig:
+    """How to launch a kernel for sequences of any length; arguments as those of `config`.
+
+    Args:
+        asked: queries ask of a table.
+    """
+    found = ASKED[kernel] if asked and kernel in ASKED else LONG[kernel, width > 64]
     if itemsize > 2:  # smaller tiles, so that shared memory holds them
-        size = LONG_TABLE if kernel == "long table" else 32
+        size = LONG_TABLE if kernel in ("long table", "long values") else 32
         found = replace(found, queries=size, keys=size, warps=8, stages=1)
     return found if capability >= 90 else replace(found, stages=1, warps=8)

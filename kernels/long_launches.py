@@ -81,9 +81,8 @@ class Call:
         if self.states is not None and self.values is not None and values is not None:
             slots = self.values.shape[1]
             where = (*self.states.stride()[:3], 0 if len(values) == 1 else values.stride(0))
-            beyond = int(not self.ends)  # the first distance that has what all farther ones have
-            behind = max(radius, beyond - self.first)
-            ahead = max(radius, self.first + slots - 1 + beyond)
+            # What lies beyond has no slot: even with ends, an outermost slot's own pairs are walked as the others are.
+            behind, ahead = max(radius, 1 - self.first), max(radius, self.first + slots)
         numbers = sizes(self.q, self.k, self.table, self.id_table)
         return (*where, self.q.shape[1], *numbers, *self.limits, behind, ahead, self.first, slots, *self._factors)
 
@@ -120,9 +119,10 @@ def _edged(table: Tensor | None, q: Tensor) -> Float[Tensor, "h 2(r+e)+1"] | Non
     return functional.pad(scores[None], (EDGE, EDGE), mode="replicate")[0]
 
 
-def launch_of(kernel: LongKernel, q: Tensor) -> LongConfig:
-    """How a kernel is launched for these queries."""
-    return long_config(kernel, q.shape[3], q.dtype.itemsize, capability(q.device))
+def launch_of(kernel: LongKernel, call: Call) -> LongConfig:
+    """How a kernel is launched for a call."""
+    q = call.q
+    return long_config(kernel, q.shape[3], q.dtype.itemsize, capability(q.device), call.states is not None)
 
 
 def constants_of(call: Call, launch: LongConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from arith.kernels.folding import radius_of
 from arith.kernels.launching import arithmetic, empty_sums, multiprocessors, run, strides
-from arith.kernels.long_configs import LONG_TABLE
+from arith.kernels.long_configs import LONG_TABLE, LongKernel
 from arith.kernels.long_launches import Call, constants_of, launch_of
 from arith.kernels.long_table import long_id_table_gradient, long_table_gradient
 from arith.kernels.long_tile import long_tile_gradient
@@ -51,7 +51,7 @@ def table_gradient(
         behind: sums of dS at -radius and below; None: no key lies ahead of a query.
     """
     masks, radius = call.visits.masks, radius_of(call.table)
-    near, base = _by_diagonal(long_table_gradient, call, rows, 1 - radius, radius - 1, (), {})
+    near, base = _by_diagonal(long_table_gradient, call, rows, 1 - radius, radius - 1, (), _constants(call))
     within = by_distance(near, base, radius)
     # Each row of dS sums to 0, its sink's included, and so does the whole gradient: what lies beyond the radius on one
     # side is minus the rest. Where no pair is that far, the rest is 0 but for rounding, and is left alone.
@@ -79,7 +79,8 @@ def values_gradient(call: Call, rows: Rows, far: Float[Tensor, "b h q 2"] | None
     heads, slots, width = values.shape
     last = call.first + slots - 1
     half = call.q.dtype == torch.float16  # as many bits as factors of tf32 have, which do not underflow
-    how: dict[str, Any] = {
+    how = {
+        **_constants(call, "long values"),
         "SPLIT": call.q.dtype == torch.bfloat16,
         "SUMS": "tf32x3" if half else arithmetic(call.q)["PRECISION"],
     }
@@ -110,7 +111,7 @@ def id_table_gradient(call: Call, rows: Rows, far: Float[Tensor, "b h t 4"]) -> 
     diagonals = 2 * side + 1
     chunks = _chunks(call, diagonals)
     near = empty_sums(q, b, h, chunks, diagonals, 2, LONG_TABLE)
-    launch = launch_of("long table", q)
+    launch = launch_of("long table", call)
     given = call.given
     ids_q, ids_k = given[3:5]  # a table by ids has ids
     assert ids_q is not None
@@ -149,7 +150,7 @@ def _by_diagonal(
     run(
         kernel, (diagonals * chunks * q.shape[0] * q.shape[1],),
         *rows, near, *call.given, _shown(call), *strides(*rows[:4]), *call.numbers, lowest, diagonals, chunks,
-        **{**constants, **_constants(call)},
+        **constants,
     )  # fmt: skip
     return near.sum(2), LONG_TABLE * lowest - earlier
 
@@ -167,7 +168,7 @@ def _chunks(call: Call, diagonals: int) -> int:
     return int(min(triton.cdiv(busy, programs), triton.cdiv(call.visits.masks.queries, LONG_TABLE)))
 
 
-def _constants(call: Call) -> dict[str, Any]:
-    constants = constants_of(call, launch_of("long table", call.q))
+def _constants(call: Call, kernel: LongKernel = "long table") -> dict[str, Any]:
+    constants = constants_of(call, launch_of(kernel, call))
     del constants["BLOCK_Q"], constants["BLOCK_K"]
     return {**constants, "BLOCK": LONG_TABLE}

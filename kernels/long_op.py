@@ -76,7 +76,7 @@ def long_attention(
     )  # fmt: skip
     out = token_major(q)
     logsum = empty_sums(q, *q.shape[:3])
-    launch = launch_of("long forward", q)
+    launch = launch_of("long forward", call)
     run(
         long_forward, (triton.cdiv(q.shape[2], launch.queries) * q.shape[0] * q.shape[1],),
         q, k, v, out, logsum, sinks, *call.given, *call.visits.lists(launch.queries, launch.keys),
@@ -134,7 +134,7 @@ def long_attention_backward(
         (left, right, id_left, id_right), first, ends, scale, softcap,
     )  # fmt: skip
     delta = empty_sums(q, b, h, queries)
-    launch = launch_of("long queries", q)
+    launch = launch_of("long queries", call)
     constants = constants_of(call, launch)
     tiles = triton.cdiv(queries, launch.queries)
     few = {name: constants[name] for name in ("WIDTH", "BLOCK_Q", "BLOCK_D", "ACC", "num_warps")}
@@ -157,7 +157,7 @@ def long_attention_backward(
         *call.visits.lists(launch.queries, launch.keys), *strides(q, k, v, dout, dq), *call.numbers,
         BOTH=right > 0, **constants,
     )  # fmt: skip
-    launch = launch_of("long keys", q)
+    launch = launch_of("long keys", call)
     run(
         long_backward_keys, (triton.cdiv(k.shape[2], launch.keys) * b * k.shape[1],),
         q, k, v, dout, dk, dv, logsum, delta, *call.given,

@@ -22,6 +22,10 @@ CASES = (
     Case("queries", features=("TABLE",), learned=True),
     Case("keys"),
     Case("keys", features=("TABLE",)),
+    Case("forward", features=("ASKED",)),
+    Case("queries", features=("ASKED",), learned=True),
+    Case("keys", features=("ASKED",)),
+    Case("values", features=("ASKED",)),
     Case("table", features=("TABLE",)),
     Case("id table", features=("IDS",)),
 )

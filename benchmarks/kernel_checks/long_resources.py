@@ -38,7 +38,7 @@ KERNELS: dict[str, tuple[LongKernel, Any]] = {
     "table": ("long table", long_table.long_table_gradient),
     "id table": ("long table", long_table.long_id_table_gradient),
     "tile": ("long table", long_tile.long_tile_gradient),
-    "values": ("long table", long_values.long_values_gradient),
+    "values": ("long values", long_values.long_values_gradient),
 }
 
 
@@ -98,6 +98,16 @@ def cases(capability: int) -> Iterator[Case]:
     for kernel in ("forward", "queries", "keys"):
         yield Case(kernel, 16, features=("TABLE",))
         yield Case(kernel, 64, "fp16", ("TABLE",))
+        yield Case(kernel, 64, features=("SINKS", "CAP"))
+    for kernel in ("forward", "queries", "keys", "values"):
+        learned = kernel == "queries"
+        for width in (64, 128):
+            yield Case(kernel, width, features=("ASKED",), learned=learned)
+        yield Case(kernel, 128, features=("ENDS",), both=True, learned=learned, asked=128)
+        everything = ("TILE", "TABLE", "IDS", *masks, "ENDS", "SINKS", "CAP")
+        yield Case(kernel, 128, features=everything, both=True, learned=learned)
+        if capability >= 90:
+            yield Case(kernel, 64, "fp32", ("ASKED",), learned=learned)
 
 
 def compiled(case: Case, capability: int) -> Resources:
@@ -107,7 +117,8 @@ def compiled(case: Case, capability: int) -> Resources:
 
 def launch_of(case: Case, capability: int) -> LongConfig:
     """How a case is launched."""
-    return long_config(KERNELS[case.kernel][0], case.width, 4 if case.dtype == "fp32" else 2, capability)
+    asked = bool({"ASKED", "ENDS"} & {*case.features})
+    return long_config(KERNELS[case.kernel][0], case.width, 4 if case.dtype == "fp32" else 2, capability, asked)
 
 
 def build(case: Case, capability: int) -> Any:

@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def benchmark(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    for name in ("attention", "coupled_window", "timing", "peers", "peers.attention", "peers.truth"):
+    for name in ("attention", "coupled_window", "query_table", "timing", "peers", "peers.attention", "peers.truth"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("attention")
 
@@ -124,12 +124,14 @@ def test_every_row_is_on_disk_before_the_next(
     benchmark.measure(path, {"device": "Tiny"}, benchmark.TINY, peers, CPU, noting, time.monotonic() + 60)
     told = json.loads(path.read_text())
     ours = ["arith, learnable", "arith, frozen"]
-    assert [row["peer"] for row in told["rows"]] == [*ours * 2, benchmark.coupled_window.NAME, *ours * 2]
-    assert set(before) == set(range(9))
+    assert [row["peer"] for row in told["rows"]] == [
+        *ours * 2, benchmark.coupled_window.NAME, *benchmark.TINY.asking, *ours * 2,
+    ]  # fmt: skip
+    assert set(before) == set(range(11))
     assert told["device"] == "Tiny"
     assert told["copy_gbs"] == pytest.approx(2e-3)
     assert told["rows"][0]["both_share"] == pytest.approx(told["rows"][0]["both_gbs"] / told["copy_gbs"])
-    assert len(told["gates"]) == 11 + 2 * 3 + 2
+    assert len(told["gates"]) == 11 + 2 * 3 + 2 + 1
     assert path.with_suffix(".svg").exists()
 
 
@@ -212,6 +214,23 @@ def test_a_coupled_window_that_is_wrong_gets_no_speed(benchmark: ModuleType, mon
     assert row["skipped"] == "wrong"
     (row,) = window.rows(problems, CPU, timer, time.monotonic() - 1)
     assert row["skipped"] == "out of time"
+
+
+def test_query_tables_are_right_by_every_peer_of_a_cpu_and_gated_by_what_has_none(benchmark: ModuleType) -> None:
+    tables = benchmark.query_table
+    (layer,) = benchmark.TINY.layers
+    assert tables.is_right(layer, CPU)
+    inputs, _ = tables.tensors(layer, CPU)
+    torch.testing.assert_close(tables.ours(inputs, layer), tables.ours(inputs, layer, backend="reference"))
+    assert tables.skips(tables.CUDNN, layer)
+    found = [
+        {"peer": peer, "name": "sliding", "n": 140, "both_ms": milliseconds, "forward_ms": milliseconds}
+        for peer, milliseconds in ((tables.OURS, 2.0), (tables.WITHOUT, 1.9))
+    ]
+    (line,) = tables.gates(found, (layer,))
+    assert (line["value"], line["passed"]) == (pytest.approx(0.95), True)
+    longest = tables.gates([{**row, "n": 8192} for row in found], tables.LAYERS[:2])
+    assert [(gate["value"], gate["passed"]) for gate in longest[-2:]] == [(pytest.approx(0.95), True), (2.0, False)]
 
 
 def test_gates_of_a_coupled_window_are_about_growth(benchmark: ModuleType) -> None:

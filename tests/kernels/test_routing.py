@@ -48,7 +48,7 @@ def terms_of(name: str, n: int) -> tuple[Term, ...]:
         ("window", "tile", "plain"),
         ("own window", "plain", "plain"),
         ("pairs", "tile", "tile"),
-        ("asked", "tile and query table", "reference"),
+        ("asked", "tile and query table", "token table and query table"),
     ],
 )
 def test_a_kernel_is_named_by_what_it_is_given(name: str, short: str, long: str) -> None:
@@ -60,13 +60,12 @@ def test_a_kernel_is_named_by_what_it_is_given(name: str, short: str, long: str)
     assert choose_kernel(terms, SHORT)[0] == short == (" and ".join(given) or "plain")
     terms = terms_of(name, LONG)
     assert choose_kernel(terms, LONG)[0] == long
-    if long != "reference":
-        many = folding.fold_long(terms, HEADS, LONG, LONG, causal=True)
-        scores = {"tile": many.tile, "token table": many.table, "id table": many.id_table}
-        given = [own for own, there in scores.items() if there is not None]
-        assert long == (" and ".join(given) or "plain")
-        q = torch.zeros(2, HEADS, LONG, 16)
-        assert route(q, q, q, terms, "triton")[:2] == ("triton", long)
+    many = folding.fold_long(terms, HEADS, LONG, LONG, causal=True)
+    found = {"tile": many.tile, "token table": many.table, "id table": many.id_table, "query table": many.asked}
+    given = [own for own, there in found.items() if there is not None]
+    assert long == (" and ".join(given) or "plain")
+    q = torch.zeros(2, HEADS, LONG, 16)
+    assert route(q, q, q, terms, "triton")[:2] == ("triton", long)
 
 
 def test_where_no_kernel_runs_the_route_is_named() -> None:
