@@ -57,9 +57,9 @@ AMPERE: dict[tuple[Kernel, int], Config] = {
 SIZES = (16, 32, 64, 128)  # of tiles along tokens and head width
 STAGED_BYTES = 16_384  # largest tile of one operand for which shared memory has room for a second stage
 ROOMY_BYTES = 8_192  # largest tile of one operand at which all of `programs` fit on a multiprocessor
-ASKED_BYTES = (
-    320  # of a row of queries and what they ask with, beyond 64 tokens: more spills thousands of bytes a thread
-)
+# Of a row of queries and what they ask with, beyond 64 tokens, in 16 bits: more spills thousands of bytes a thread. In
+# 32 bits, code of Triton 3.6 takes more shared memory than there is.
+ASKED_BYTES = 320
 SHARED_BYTES = 160_000  # shared memory that a program must be able to get: A100 and H100 give more, most others less
 
 
@@ -129,9 +129,10 @@ def too_large(keys: int, width: int, itemsize: int, state: int = 0) -> str | Non
         return f"the fused kernels hold head widths up to {WIDEST}"
     if itemsize == 4 and keys > 64 and width > 64:
         return "more than 64 tokens with heads wider than 64, in 32 bits, are more than shared memory holds"
-    if state > 0 and keys > 64 and (tile_size(width) + tile_size(min(state, WIDEST))) * itemsize > ASKED_BYTES:
+    row = (tile_size(width) + tile_size(min(state, WIDEST))) * itemsize
+    if state > 0 and keys > 64 and (itemsize > 2 or row > ASKED_BYTES):
         return (
-            f"more than 64 tokens that ask by {state} numbers, with heads of {width}, fill registers and shared memory"
+            f"more than 64 tokens that ask by {state} numbers, with heads of {width}, are too large in {itemsize} bytes"
         )
     return None
 

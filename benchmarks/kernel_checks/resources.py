@@ -132,7 +132,6 @@ def asked_cases(capability: int) -> Iterator[Case]:
     yield Case("backward and tile", 64, 64, features=("TILE", "ASKED"), state=64, causal=False)
     yield Case("backward and tile", 64, 64, 128, features=("TILE", "ASKED"), state=128, causal=False)
     yield Case("table", 128, 128, features=("TABLE", "IDS", "ASKED", "SINKS", "cap"), state=64)
-    yield Case("backward", 128, 128, 64, "fp32", ("ASKED", "SINKS"), causal=False)
 
 
 def compiled(case: Case, capability: int) -> Resources:
