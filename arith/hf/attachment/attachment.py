@@ -111,13 +111,13 @@ class Attachment(nn.Module):
         self.to(device=model.device, dtype=model.dtype)
         base, changes = architecture.base, self._changes
         if self.settings.keeping:
-            changes.attend(model)
+            changes.attend(model, NAME)
             keep_biases(architecture.attention, changes)
         else:
             # Before anything is changed, as a model whose rotations cannot be replaced is refused here.
             like = next(model.parameters())
             absent = {own: Unrotated.like(base.get_submodule(own), base.config, like) for own in architecture.rotaries}
-            changes.attend(model)
+            changes.attend(model, NAME)
             for path, module in absent.items():
                 changes.replace(base, path, module)
             for path in architecture.tables:

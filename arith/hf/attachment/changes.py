@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from arith.errors import UsageError
-from arith.hf.attachment.interface import NAME
 
 
 class Changes:
@@ -21,10 +20,10 @@ class Changes:
         self._handles: list[Any] = []
         self._implementation = ""
 
-    def attend(self, model: Any) -> None:
-        """Send the model's attention through arith's op."""
+    def attend(self, model: Any, name: str) -> None:
+        """Send the model's attention through arith's op, by a name under which it is registered."""
         self._implementation = model.config._attn_implementation
-        model.set_attn_implementation(NAME)
+        model.set_attn_implementation(name)
 
     def replace(self, base: nn.Module, path: str, module: nn.Module) -> None:
         """Put a module in the place of another."""

@@ -6,6 +6,7 @@ module keeps it: two passes, layers recomputed in the backward pass and copies o
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,8 +25,15 @@ from arith.kernels.attention import attention
 from arith.kernels.terms import Decay, Term
 
 NAME = "arith"
+KEPT = "arith_own"  # the same for models of any kind, none of whose positions is taken out
 PASS, INPUT = "arith_pass", "arith_input"  # keyword arguments that layers hand on
 READER = "arith_reader"  # the attribute of attention modules whose own bias is kept
+# Arguments of attention that some models pass, for what the op cannot do. Ignored, they would be silently wrong.
+_UNKNOWN = {
+    "alibi": "adds ALiBi of its own to the scores",
+    "indices": "chooses by itself which keys it attends to",
+    "block_indices": "chooses by itself which keys it attends to",
+}
 # What a model's own bias adds to the scores, from what the model hands on as `position_bias`, queries and keys.
 Reader = Callable[[Tensor, int, int], Term | None]
 
@@ -113,8 +121,9 @@ def forward(
             f"{what} is set to attn_implementation='{NAME}' and nothing is attached to the model, or the model does "
             f"not hand keyword arguments on to its attention. Use arith.hf.attach(model, ...), which sets it"
         )
-    if kwargs.get("alibi") is not None:
-        raise UsageError(f"{what} adds ALiBi of its own to the scores, which arith's attention has no place for")
+    for name, does in _UNKNOWN.items():
+        if kwargs.get(name) is not None:
+            raise UsageError(f"{what} {does}, which arith's attention has no place for")
     if position_bias is not None and reader is None:
         raise UsageError(
             f"{what} adds a bias of its own to the scores, which cannot be taken out. Keep it: attach(model, 'own'), "
@@ -122,20 +131,22 @@ def forward(
         )
     mask = _checked(attention_mask, current, module, kwargs.get("is_causal"))
     terms: tuple[Term, ...] = ()
-    queries, keys, valid = query.shape[2], key.shape[2], mask.valid
+    queries, keys, valid, documents = query.shape[2], key.shape[2], mask.valid, mask.documents
     if current is not None:
         layer = module.layer_idx
         assert isinstance(layer, int)
         valid = None if current.valid is None else current.valid[:, -keys:]
+        if mask.compiled and (mask.window is None or kwargs.get("sliding_window") is not None):  # there are no chunks
+            documents = None if current.documents is None else current.documents[:, -keys:]
         if query.shape[3] != current.head_width:
             raise UsageError(
                 f"the encoding is made for heads of {current.head_width} dimensions, {what} has {query.shape[3]}"
             )
         query, key, terms = current.apply(layer, kwargs[INPUT], query, key)
-    bias = None if position_bias is None or reader is None else reader(position_bias, queries, keys)
-    terms += tuple(term for term in (bias, mask.window) if term is not None)
     if queries > keys:
         key, value, valid = _lengthen(key, value, valid, queries)
+    bias = None if position_bias is None or reader is None else reader(position_bias, queries, key.shape[2])
+    terms += tuple(term for term in (bias, mask.window) if term is not None)
     sinks = s_aux if sinks is None else sinks
     if sinks is not None and sinks.dim() == 4:
         sinks = rearrange(sinks, "b h q 1 -> b h q")
@@ -146,7 +157,7 @@ def forward(
         terms=terms,
         causal=mask.causal,
         valid=valid,
-        documents=mask.documents,
+        documents=documents,
         scale=scaling,
         softcap=softcap,
         sinks=sinks,
@@ -194,6 +205,7 @@ def _of_last(term: Term, keys: int) -> Term:
     return replace(term, cumulative=term.cumulative[..., -keys:]) if isinstance(term, Decay) else term
 
 
-AttentionInterface.register(NAME, forward)
-# For an implementation without a mask function transformers asks for no mask at all, and padding would be lost.
-AttentionMaskInterface.register(NAME, describe)
+for name in (NAME, KEPT):
+    AttentionInterface.register(name, forward)
+    # For an implementation without a mask function transformers asks for no mask at all, and padding would be lost.
+    AttentionMaskInterface.register(name, partial(describe, trusting=name == NAME))

@@ -15,6 +15,16 @@ from arith.kernels.reference import visibility
 from arith.kernels.terms import Window
 
 
+class LooksInside(UsageError, AttributeError):  # noqa: N818  named as what a model does
+    """A model looks into its mask, as some do that choose keys by themselves. `hasattr` asks for AttributeError."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the model changes its mask of all pairs by itself ({what}), and arith's attention has none: it cannot "
+            f"stand in for this model's"
+        )
+
+
 @dataclass(frozen=True)
 class Mask:
     """Which keys the queries see.
@@ -24,12 +34,20 @@ class Mask:
         valid: False marks padding among the keys; None: there is none.
         documents: which document, or chunk, each key belongs to; None: a row is one.
         window: the distances within which tokens see one another; None: all.
+        compiled: whether it was read in a compiled model, where documents are given though a row may be one.
     """
 
     causal: bool
     valid: Bool[Tensor, "b k"] | None = None
     documents: Int[Tensor, "b k"] | None = None
     window: Window | None = None
+    compiled: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        raise LooksInside(name)
+
+    def __getitem__(self, at: Any) -> Any:
+        raise LooksInside("[...]")
 
 
 def describe(
@@ -40,8 +58,10 @@ def describe(
     kv_offset: int = 0,
     mask_function: Callable[..., Any] = causal_mask_function,
     attention_mask: Bool[Tensor, "b n"] | None = None,
+    local_size: int | None = None,
     use_vmap: bool = False,
     device: torch.device | str = "cpu",
+    trusting: bool = True,
     **kwargs: Any,
 ) -> Mask:
     """What transformers asks an attention implementation for in place of a mask: names are its own.
@@ -50,12 +70,16 @@ def describe(
         q_offset, kv_offset: the places of the first query and the first key.
         mask_function: the rule, without padding, from sample, head, and the places of query and key.
         attention_mask: 0 for padding, of all tokens so far.
+        local_size: the size of a window or a chunk.
+        use_vmap: whether the rule takes places one by one.
+        trusting: whether a compiled model's rule is taken for one of a decoder's. A look at all pairs would break its
+            graph.
 
     Raises:
         UsageError: the op has no words for the rule.
 
     >>> describe(1, 4, 4)
-    Mask(causal=True, valid=None, documents=None, window=None)
+    Mask(causal=True, valid=None, documents=None, window=None, compiled=False)
     >>> from transformers.masking_utils import sliding_window_causal_mask_function
     >>> describe(1, 4, 4, mask_function=sliding_window_causal_mask_function(2)).window
     Window(left=1, right=0, ids=None)
@@ -76,6 +100,10 @@ def describe(
         )
     if mask_function is causal_mask_function:
         return Mask(True, valid)
+    if trusting and torch.compiler.is_compiling() and not use_vmap:
+        # A chunk reaches no farther than its size.
+        documents = _documents(mask_function, batch_size, q_length, q_offset, kv_offset, device)
+        return Mask(True, valid, documents, None if local_size is None else Window(local_size - 1, 0), True)
     seen = sdpa_mask(
         batch_size,
         q_length,
@@ -92,6 +120,23 @@ def describe(
     return found
 
 
+def _documents(
+    rule: Callable[..., Any], rows: int, queries: int, q_offset: int, kv_offset: int, device: torch.device | str
+) -> Int[Tensor, "b k"]:
+    """The document of each key by a rule, asked for neighbours alone.
+
+    A token that does not see the one before it begins a document. Of tokens before the first query, those that it sees
+    are of its document, and no query sees the others.
+    """
+    row, head = torch.arange(rows, device=device)[:, None], torch.zeros(1, 1, dtype=torch.long, device=device)
+    first = torch.full((1, 1), q_offset, device=device)
+    sees_earlier = rule(row, head, first, torch.arange(kv_offset, q_offset, device=device)[None])
+    place = torch.arange(q_offset + 1, q_offset + queries, device=device)[None]
+    begins = ~rule(row, head, place, place - 1)
+    parts = [sees_earlier.long() - 1, first * 0, begins.cumsum(1)]
+    return torch.cat([part.expand(rows, -1) for part in parts], dim=1)
+
+
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _recognise(seen: Bool[Tensor, "b q k"], valid: Bool[Tensor, "b k"] | None) -> Mask:
     """A rule from what it shows: a band of distances, cut at the edges of documents."""
@@ -105,8 +150,7 @@ def _recognise(seen: Bool[Tensor, "b q k"], valid: Bool[Tensor, "b k"] | None) -
     left = int((places - any_sample.argmax(1)).max())
     right = int((keys - 1 - any_sample.flip(1).argmax(1) - places).max())
     band = Window(left, right)
-    # A token that does not see the one before it begins a document. Of tokens before the first query, those that it
-    # sees are of its document, and no query sees the others.
+    # As `_documents`, of what is seen.
     begins = ~seen[:, 1:].diagonal(earlier, 1, 2)
     documents = torch.cat([seen[:, 0, :earlier].long() - 1, functional.pad(begins.cumsum(1), (1, 0))], dim=1)
     bounded = left < keys - 1 or 0 < right < queries - 1

@@ -1,4 +1,4 @@
-"""A model's own positions: what stands for them where they are taken out, and how they reach the op where they stay.
+"""Models that keep their own positions, and how these reach arith's op.
 
 Rotations and tables act on queries, keys and embeddings, and stay by being left alone. A bias is added to the scores by
 attention itself: the model hands it to the attention interface as `position_bias`. Where a family is known it is handed
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from arith.hf.attachment.changes import Changes
-from arith.hf.attachment.interface import NAME, READER, Reader
+from arith.hf.attachment.interface import KEPT, NAME, READER, Reader
 from arith.kernels.terms import DistanceTable, PairTable, QueryTable, ScoreMod, Term
 
 
@@ -28,7 +28,7 @@ class Own(nn.Module):
 
     def put_into(self, model: Any, attention: Iterable[nn.Module]) -> "Own":
         """Send a model's attention through arith's op."""
-        self._changes.attend(model)
+        self._changes.attend(model, KEPT)
         keep_biases(attention, self._changes)
         model.add_module(NAME, self)
         return self
@@ -120,6 +120,7 @@ def _read_states(module: Any, states: Float[Tensor, "b h q e"], queries: int, ke
 
 def _read_pairs(bias: Float[Tensor, "#b #h #q k"], queries: int, keys: int) -> Term:
     """A bias of whose making nothing is known: as a table if samples share it, else in plain torch."""
+    bias = functional.pad(bias, (0, keys - bias.shape[3]))  # cross-attention from few keys has padding behind them
     if len(bias) > 1:
         return ScoreMod(lambda scores: scores + bias.to(scores.dtype))
     # A table has a row for every token, and the queries are the last of them.

@@ -93,7 +93,7 @@ class Rotation:
         """
         name = type(architecture.base).__name__
         settings = getattr(config, "rope_parameters", None)
-        if not architecture.rotaries or not settings:
+        if not (architecture.rotaries and architecture.placed and settings):
             raise UsageError(f"{name} has no rotary embedding. Attach an encoding by its name, such as 'rope'")
         if "rope_type" not in settings:
             raise UsageError(f"layers of {name} rotate differently ({', '.join(settings)}), and those of rope do not")

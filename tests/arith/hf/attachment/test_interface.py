@@ -343,7 +343,12 @@ def test_what_attention_takes_under_several_names_is_handed_on(tiny: Callable[..
 
 
 @pytest.mark.parametrize(
-    ("name", "does"), [("position_bias", "adds a bias of its own"), ("alibi", "adds ALiBi of its own")]
+    ("name", "does"),
+    [
+        ("position_bias", "adds a bias of its own"),
+        ("alibi", "adds ALiBi of its own"),
+        ("indices", "chooses by itself which keys"),
+    ],
 )
 def test_what_attention_has_no_place_for_is_refused_by_name(name: str, does: str, tiny: Callable[..., Any]) -> None:
     model, ids = tiny("llama"), torch.arange(3, 11)[None]

@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import pytest
@@ -58,6 +59,19 @@ def test_what_hides_nothing_is_left_out(rule: Any) -> None:
     assert describe(1, 2, 9, q_offset=7, mask_function=rule) == Mask(causal=True)
 
 
+@pytest.mark.parametrize("queries", [9, 3, 1])
+@pytest.mark.parametrize("rule", [name for name in RULES if "both" not in name])
+def test_compiled_models_hide_the_same_without_a_look(rule: str, queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"batch_size": 2, "q_length": queries, "kv_length": 9, "q_offset": 9 - queries}
+    options = {**sizes, "mask_function": RULES[rule], "local_size": {"window": 3, "chunks": 4}.get(rule.split()[-1])}
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    mask = describe(**options)
+    terms = () if mask.window is None else (mask.window,)
+    ours = visibility(queries, 9, terms, mask.causal, mask.valid, mask.documents, torch.device("cpu"))
+    theirs = sdpa_mask(**options, allow_is_causal_skip=False)
+    assert torch.equal((torch.ones_like(theirs) if ours is None else ours).expand_as(theirs), theirs)
+
+
 def test_a_cache_that_forgets_has_keys_from_later_on() -> None:
     padding = torch.tensor([[0, 0, 1, 1, 1, 1, 1]])
     mask = describe(1, 2, 6, q_offset=5, kv_offset=1, attention_mask=padding)
@@ -70,3 +84,12 @@ def test_other_rules_are_refused() -> None:
         describe(1, 8, 8, mask_function=lambda b, h, q, k: (k <= q) & ((q - k) % 2 == 0))
     with pytest.raises(UsageError, match="a static cache"):
         describe(1, 2, 8)
+
+
+def test_a_model_that_changes_its_mask_by_itself_is_refused() -> None:
+    mask = describe(1, 4, 4)
+    assert not hasattr(mask, "shape")
+    for look in (lambda: mask[:, 0], lambda: mask.masked_fill):
+        with pytest.raises(UsageError, match="the model changes its mask of all pairs by itself"):
+            look()
+    assert copy.deepcopy(mask) == mask

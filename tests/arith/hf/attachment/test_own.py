@@ -163,7 +163,7 @@ def test_scores_are_capped_and_sinks_take_their_weight(tiny: Callable[..., Any],
 
 
 @pytest.mark.parametrize(("rows", "heads"), [(1, 4), (1, 1), (2, 4)])
-@pytest.mark.parametrize("queries", [6, 2])
+@pytest.mark.parametrize("queries", [6, 2, 9])
 def test_a_bias_of_which_nothing_is_known_is_a_term(rows: int, heads: int, queries: int) -> None:
     module = nn.Linear(1, 1)
     keep_biases([module], Changes())
@@ -200,6 +200,17 @@ def test_recomputed_layers_have_the_same_gradients(tiny: Callable[..., Any]) -> 
         for reentrant in (False, True):
             model.gradient_checkpointing_enable({"use_reentrant": reentrant})
             torch.testing.assert_close(trained(model)[1], plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["T5", "gemma2"])
+def test_it_compiles(family: str, tiny: Callable[..., Any]) -> None:
+    model = encoder_decoder("T5") if family == "T5" else decoder(family, tiny)
+    attach(model, "own")
+    plain = trained(model)
+    torch._dynamo.reset()
+    model.compile(backend="aot_eager")
+    torch.testing.assert_close(trained(model), plain, atol=1e-5, rtol=1e-4)
 
 
 def test_a_copy_is_a_model_of_its_own() -> None:
