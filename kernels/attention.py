@@ -61,6 +61,8 @@ def attention(
     if q.shape[1] % k.shape[1]:
         raise ValueError(f"query heads share key heads evenly: got {q.shape[1]} query and {k.shape[1]} key heads")
     _check(q, k, v, terms, valid, documents)
+    if isinstance(scale, Tensor) and scale.dim() == 0:
+        scale = scale.expand(1, q.shape[2])
     _check_scores(q, scale, softcap, sinks)
     valid = None if valid is None else valid.bool()  # as integers, they could not be negated
     scale = 1 / math.sqrt(q.shape[3]) if scale is None else scale
