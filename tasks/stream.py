@@ -114,6 +114,7 @@ class Use(IntEnum):
     NAMES = 9
     CLAUSES = 10
     ELEMENTS = 11
+    STEP_LOOPS = 12
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ SHOWN = 16  # cells of a grid that are listed; more are shown as a map
 @click.option("--samples", type=int, help="Problems a test set, or a cell of the grid.  [default: the run's]")
 @click.option("--seed", type=int, help="Of the test problems.  [default: the run's]")
 @click.option("--sharpen", help="Factor on attention's scores: a number, or log-n.  [default: the run's]")
+@click.option("--loops", type=click.IntRange(1), help="How often the layers in loops run.  [default: the run's]")
 @click.option("--failures", type=click.IntRange(0), default=0, help="Failures shown of each suite and length.")
 @click.option("--anatomy", is_flag=True, help="Say why answers are wrong, and keep it in the results for arith plot.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="File for every problem, answer and margin.")
@@ -56,6 +57,7 @@ def command(
     samples: int | None,
     seed: int | None,
     sharpen: str | None,
+    loops: int | None,
     failures: int,
     anatomy: bool,
     predictions: Path | None,
@@ -72,10 +74,11 @@ def command(
     and test is not measured again, so an interrupted command resumes.
     """
     factor = None if sharpen is None else read_assignment(f"sharpen={sharpen}")[1]
-    tests = RequestedTests(task, format_name, test_digits, suites, grid, samples, seed, factor)
+    tests = RequestedTests(task, format_name, test_digits, suites, grid, samples, seed, factor, loops)
     records = {"--failures": failures, "--anatomy": anatomy, "--predictions": predictions}
     if run is None:
-        _refuse({"--sharpen": factor is not None}, "is for runs of arith: the attention of other models is their own")
+        changed = {"--sharpen": factor is not None, "--loops": loops is not None}
+        _refuse(changed, "is for runs of arith: other models are tested as they are")
         _refuse(records, "is for runs of arith. Replies of other models are kept by --prompts FILE")
         evaluate_by_text(tests, out, device, dry_run, as_json, **by_text)
         return

@@ -1,5 +1,6 @@
 """arith show"""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -118,5 +119,6 @@ def attention(run: Path, problem: str, out: Path) -> None:
     maps = attention_maps(experiment, model, problem)
     # Figures know no torch.
     weights = [layer.numpy() for layer in maps.weights]
-    files = draw_attention(maps.symbols, weights, out, trained.config.model.passes)
+    shape = dataclasses.replace(trained.config.model, loops=model.loops)
+    files = draw_attention(maps.symbols, weights, out, shape.passes)
     click.echo("\n".join(f"figure   {file}" for file in files))

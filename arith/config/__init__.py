@@ -3,15 +3,8 @@
 May import `process`, `results`.
 """
 
-from arith.config.schema import (
-    AuxiliaryConfig,
-    DataConfig,
-    EvaluationConfig,
-    ModelConfig,
-    RunConfig,
-    TraceConfig,
-    TrainingConfig,
-)
+from arith.config.schema import DataConfig, EvaluationConfig, ModelConfig, RunConfig, TrainingConfig
+from arith.config.supervision import AuxiliaryConfig, TraceConfig
 
 __all__ = [
     "AuxiliaryConfig",

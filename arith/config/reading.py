@@ -145,9 +145,31 @@ def _number(text: Any) -> Any:
         return text
 
 
+def number_or_range(value: Any, name: str) -> int | tuple[int, int]:
+    """Read a number, or a range of numbers; a range of one number is that number.
+
+    >>> number_or_range("12-16", "model.loops"), number_or_range(12, "model.loops")
+    ((12, 16), 12)
+    >>> number_or_range("16-12", "model.loops")
+    Traceback (most recent call last):
+    ...
+    arith.errors.UsageError: model.loops is a number, or a range that rises such as 12-16: got '16-12'
+    """
+    ends = value.split("-") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    # As texts: JSON and TOML give numbers, and what is true or 1.5 is none here. Python reads none of many digits.
+    texts = [str(end).strip() for end in ends]
+    if 1 <= len(texts) <= 2 and all(text.isdecimal() and len(text) <= 18 for text in texts):
+        low, high = int(texts[0]), int(texts[-1])
+        if low <= high:
+            return low if low == high else (low, high)
+    raise UsageError(f"{name} is a number, or a range that rises such as 12-16: got {value!r:.60}")
+
+
 def _prepare(value: Any, kind: Any, name: str) -> Any:
     """Convert what configurations allow beside plain values: tables for parts, texts for lists, ints for floats."""
     arguments = typing.get_args(kind)
+    if arguments == (int, tuple[int, int]):
+        return number_or_range(value, name)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, Mapping):
             raise UsageError(f"{name} is a table of settings, got {value!r}")

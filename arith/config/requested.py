@@ -13,6 +13,7 @@ class RequestedTests:
         samples: the number of problems in a test set.
         seed: the seed of the test problems.
         sharpen: the factor on scores of attention, a number or `log-n`.
+        loops: the number of loops.
     """
 
     task: str | None = None
@@ -23,6 +24,7 @@ class RequestedTests:
     samples: int | None = None
     seed: int | None = None
     sharpen: float | str | None = None
+    loops: int | None = None
 
     @property
     def by_suite(self) -> bool:

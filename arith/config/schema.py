@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from arith.config.ranges import Amount, Count, Range, Rate, Seed, Share
 from arith.config.reading import _build, _with_preset, grid_lengths, merge_tables
+from arith.config.supervision import AuxiliaryConfig, TraceConfig
 
 # A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step.
 Momentum = Annotated[float, Range(0, 1, below=True)]
@@ -62,7 +63,8 @@ class ModelConfig:
         attention: which tokens a token attends to: itself and those before it, or all of its sequence; the latter is
             for models that give a whole answer at once.
         sharpen: a factor on all scores of attention, or `log-n`; see `arith.kernels.sharpening`.
-        loops: how often the stack of layers is applied.
+        loops: how often the stack of layers is applied: a number, or a range such as `12-16` from which each training
+            step draws one. Tests and answers have `evaluation.loops`, or the highest of the range.
         looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
         loop_input: what a loop starts from: the state that the loop before it has left; the embeddings, so that what
             all loops add is summed; or both, the embeddings added to the state again before every loop but the first.
@@ -84,7 +86,7 @@ class ModelConfig:
     mixing: Mixing = "none"
     attention: Attended = "causal"
     sharpen: Sharpen = 1.0
-    loops: Count = 1
+    loops: Count | tuple[Count, Count] = 1
     looped: Count | None = None
     loop_input: Literal["state", "embeddings", "both"] = "state"
     prompt_layers: Count | None = None
@@ -98,8 +100,17 @@ class ModelConfig:
         return self.layers if self.looped is None else self.looped
 
     @property
+    def loop_range(self) -> tuple[int, int]:
+        """The fewest and the most loops in training."""
+        return (self.loops, self.loops) if isinstance(self.loops, int) else self.loops
+
+    @property
+    def most_loops(self) -> int:
+        return self.loop_range[1]
+
+    @property
     def depth(self) -> int:
-        """The number of layers that a token passes through, each loop counted."""
+        """The number of layers that a token passes through, each loop counted; of a range of loops, with the most."""
         return len(self.passes)
 
     @property
@@ -109,8 +120,8 @@ class ModelConfig:
         >>> ModelConfig(layers=3, loops=2, looped=1).passes
         [(0, 0), (1, 0), (2, 1), (2, 2)]
         """
-        looped = [(loop, layer) for loop in range(self.loops) for layer in range(self.in_loops)]
-        return looped + [(self.loops, layer) for layer in range(self.in_loops, self.layers)]
+        looped = [(loop, layer) for loop in range(self.most_loops) for layer in range(self.in_loops)]
+        return looped + [(self.most_loops, layer) for layer in range(self.in_loops, self.layers)]
 
     @property
     def sums_one_layer(self) -> bool:
@@ -175,34 +186,6 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
-class TraceConfig:
-    """Supervision in depth: an answer that is revised loop by loop, and a loss on the state after each loop.
-
-    Args:
-        kind: which of the task's traces, such as carry-save or running-sum of a multiplication; None: no such model.
-        random: share of training samples that start from random digits instead of a state of their own problem.
-    """
-
-    kind: str | None = None
-    random: Share = 0.5
-
-
-@dataclass(frozen=True)
-class AuxiliaryConfig:
-    """An auxiliary loss on a middle layer of a standard model, beside the answer's; see `arith.model.summing`.
-
-    Args:
-        kind: running-sum: the sum of each column of an addition or product, its carry included; None: no such loss.
-        layer: how many layers are below the auxiliary head, fewer than the model has.
-        weight: its loss's weight at each token that predicts a digit; the answer's loss has 1.
-    """
-
-    kind: Literal["running-sum"] | None = None
-    layer: Count = 1
-    weight: Rate = 1.0
-
-
-@dataclass(frozen=True)
 class EvaluationConfig:
     """Tests after training.
 
@@ -216,6 +199,7 @@ class EvaluationConfig:
         seed: the test problems' seed, the same for all runs, so that they are compared on the same problems.
         task, format: what is tested and how it is written; None: as in training.
         sharpen: the factor on scores of attention that the model has in tests; None: `model.sharpen`.
+        loops: how often the stack of layers is applied in tests and answers; None: `model.loops`, of a range the most.
     """
 
     # By default 1 to 4 digits are trained: the next ones show where accuracy falls, 20 whether anything is left.
@@ -229,6 +213,7 @@ class EvaluationConfig:
     task: str | None = None
     format: str | None = None
     sharpen: Sharpen | None = None
+    loops: Count | None = None
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> "EvaluationConfig":
@@ -290,6 +275,15 @@ class RunConfig:
     @property
     def tested_sharpen(self) -> Sharpen:
         return self.model.sharpen if self.evaluation.sharpen is None else self.evaluation.sharpen
+
+    @property
+    def tested_loops(self) -> int:
+        return self.evaluation.loops or self.model.most_loops
+
+    @property
+    def other_loops(self) -> int | None:
+        """The number of loops in tests, if it is another than training's, of a range the most."""
+        return None if self.tested_loops == self.model.most_loops else self.tested_loops
 
     @property
     def reads_text(self) -> bool:

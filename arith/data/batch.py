@@ -116,6 +116,7 @@ class Batch:
         ids: the tokens' position ids for each scheme; None if they are not computed yet.
         total: the number of tokens to predict in the whole step that the batch is a part of; None if it is all of it.
         loops: the supervised loop of each sample, where training uses traces.
+        drawn_loops: how many loops the step has, where `model.loops` is a range; None: as many as the model has.
     """
 
     samples: Resident
@@ -129,6 +130,7 @@ class Batch:
     ids: Ids | None = None
     total: Float[Tensor, ""] | None = None
     loops: TraceTargets | None = None
+    drawn_loops: int | None = None
 
     @property
     def tokens(self) -> Int[Tensor, "b n"]:

@@ -1,5 +1,6 @@
 """Exact match by digit length and by operand lengths: a cell for each test set."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ def cell_keys(experiment: Experiment, label: str, step: int, sets: Sequence[Cond
             samples=samples,
             condition=condition,
             sharpen=config.tested_sharpen,
+            loops=config.other_loops,
         )
         for condition in sets
     ]
@@ -163,13 +165,15 @@ def _cell(experiment: Experiment, model: Transformer, key: CellKey, correct: int
         training_seconds=round(seconds, 1),
         supervision=experiment.supervised_by,
         sharpen=experiment.config.tested_sharpen,
+        loops=key.loops,
     )
 
 
 def cost(model: Transformer, tokens: int) -> float:
     """FLOPs of one sample of at most so many tokens, an upper bound: as if logits were computed at every token."""
     lanes = model.encoding.lanes
-    return forward_flops(model.config, model.embedding.num_embeddings, tokens - 1, rows=TESTED_ROWS, lanes=lanes)
+    shape = dataclasses.replace(model.config, loops=model.loops)
+    return forward_flops(shape, model.embedding.num_embeddings, tokens - 1, rows=TESTED_ROWS, lanes=lanes)
 
 
 def _shared_lengths(test: Condition, operands: int) -> tuple[int, ...] | None:

@@ -47,6 +47,7 @@ def model_for(run: Run, tested: Experiment, sets: Sequence[Condition] | None = N
         if longer is None or not _agree(model, longer, trained):
             raise
         model = longer
+    model.loops = tested.config.tested_loops
     return model, checkpoint.step
 
 
@@ -67,7 +68,7 @@ def _agree(model: Transformer, longer: Transformer, trained: Experiment) -> bool
     said = []
     for own in (model, longer):
         ids = batch.placed_by(own.encoding)
-        said.append(own(batch.tokens, ids))
+        said.append(own(batch.tokens, ids, loops=trained.config.model.most_loops))
     return torch.allclose(said[0], said[1], rtol=1e-4, atol=1e-4)
 
 
@@ -177,6 +178,7 @@ class Requested:
             model=fingerprint,
             imports=config.imports,
             sharpen=config.tested_sharpen,
+            loops=config.other_loops,
         )
 
 
@@ -194,7 +196,7 @@ def request(run: Run, tests: RequestedTests, outputs: Outputs, own_file: bool) -
     """
     changes: dict[str, Any] = {
         name: value
-        for name in ("task", "format", "suites", "seed", "sharpen")
+        for name in ("task", "format", "suites", "seed", "sharpen", "loops")
         if (value := getattr(tests, name)) is not None
     }
     if tests.samples is not None:

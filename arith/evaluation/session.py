@@ -221,14 +221,16 @@ def check_same_test(held: Sequence[Cell], experiment: Experiment, path: Path, an
         any_weights: whether it is the run's own file, in which other weights are the run's earlier ones.
 
     Raises:
-        UsageError: the cells are of another task, format, test seed, sharpen or model.
+        UsageError: the cells are of another task, format, test seed, sharpen, loops or model.
     """
     config = experiment.config
-    test = (config.tested_task, config.tested_format, config.evaluation.seed, config.tested_sharpen)
+    written = (config.tested_task, config.tested_format, config.evaluation.seed)
+    test = (*written, config.tested_sharpen, config.other_loops)
     model = (config.encoding, config.model.seed, config.data.seed)
     for cell in held:
-        if (cell.task, cell.format, cell.test_seed, cell.sharpen) != test:
+        if (cell.task, cell.format, cell.test_seed, cell.sharpen, cell.loops) != test:
             there = f"{cell.task}, {cell.format}, test seed {cell.test_seed}, sharpen {cell.sharpen}"
+            there += "" if cell.loops is None else f", {cell.loops} loops"
             raise UsageError(f"{path} holds results of another test ({there}). Choose another --out, or remove it")
         if not any_weights and (cell.encoding, cell.model_seed, cell.data_seed) != model:
             there = f"{cell.encoding}, model seed {cell.model_seed}, data seed {cell.data_seed}"

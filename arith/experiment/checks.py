@@ -29,8 +29,9 @@ def check_numbers(config: RunConfig) -> None:
     check_ranges(config)
     model = config.model
     for name, most in LARGEST.items():
-        if getattr(model, name) > most:
-            raise UsageError(f"model.{name} is {most:,} at most, got {getattr(model, name):,}")
+        got = model.most_loops if name == "loops" else getattr(model, name)
+        if got > most:
+            raise UsageError(f"model.{name} is {most:,} at most, got {got:,}")
     if not 1 <= model.in_loops <= model.layers:
         raise UsageError(
             f"model.looped says how many of the layers are in the loops: 1 to model.layers, which is "
@@ -41,7 +42,7 @@ def check_numbers(config: RunConfig) -> None:
             f"with model.loop_input=embeddings loops are summed, and layers after the loops read the sums: "
             f"model.looped is below model.layers, got {model.layers} for both"
         )
-    if model.loop_input == "both" and model.loops == 1:
+    if model.loop_input == "both" and model.most_loops == 1:
         raise UsageError(
             "with model.loop_input=both the embeddings are added again before every loop but the first, and there is "
             "one loop: set model.loops, or leave loop_input out"
@@ -62,7 +63,7 @@ def check_numbers(config: RunConfig) -> None:
 
 def _check_prompt_layers(config: RunConfig, layers: int) -> None:
     model = config.model
-    above = model.in_loops if model.loops > 1 else 1
+    above = model.in_loops if model.most_loops > 1 else 1
     if not above <= layers < model.layers:
         raise UsageError(
             f"model.prompt_layers says how many layers the prompt's tokens pass through, those in the loops included: "
@@ -82,6 +83,46 @@ def _check_prompt_layers(config: RunConfig, layers: int) -> None:
             f"with model.prompt_layers one task is learned from its answers: leave other tasks in data.mix, trace.kind "
             f"and auxiliary.kind out and training.loss at answer. Got {others}, {config.trace.kind}, "
             f"{config.auxiliary.kind} and {config.training.loss}"
+        )
+
+
+def check_loops(config: RunConfig, encoded: Composed, digits: int) -> None:
+    """Refuse numbers of loops that the model cannot have, in training or in tests.
+
+    Args:
+        config: the run.
+        encoded: its encoding.
+        digits: the length of the longest number in training or tests.
+    """
+    model, tested = config.model, config.evaluation.loops
+    if tested is not None and config.trace.kind is not None:
+        raise UsageError(
+            f"with trace.kind each problem says how many loops it takes: leave evaluation.loops out, got {tested}"
+        )
+    if tested is not None and model.most_loops == 1:
+        raise UsageError(
+            f"evaluation.loops takes the place of model.loops in tests, and this model has one loop: set model.loops, "
+            f"or leave it out. Got {tested}"
+        )
+    if tested is not None and tested > LARGEST["loops"]:
+        raise UsageError(f"evaluation.loops is {LARGEST['loops']:,} at most, got {tested:,}")
+    most = max(config.tested_loops, model.most_loops)
+    if most > digits and encoded.slides and any(own.reach is not None for own, _ in encoded.encodings()):
+        raise UsageError(
+            f"ids of '{config.encoding}' slide with the loop, and are encoded as far as numbers of {digits} digits "
+            f"take them: got {most} loops"
+        )
+    if isinstance(model.loops, int):
+        return
+    drawn = "model.loops is a number there, not a range that is drawn from: got {}-{}".format(*model.loops)
+    if model.loop_input == "embeddings":
+        raise UsageError(
+            f"with model.loop_input=embeddings each loop adds its part of one sum, and none is left out. {drawn}"
+        )
+    if encoded.slides:
+        raise UsageError(
+            f"ids of '{config.encoding}' slide with the loop, so that each loop reads a digit of its own, and none is "
+            f"left out. {drawn}"
         )
 
 
@@ -184,7 +225,8 @@ def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
     if config.trace.kind is not None:
         raise UsageError("a looped model is told its states already: leave trace.kind or auxiliary.kind out")
     if model.loops != 1:
-        raise UsageError(f"with auxiliary.kind the layers are gone through once: model.loops is 1, got {model.loops}")
+        loops = " to ".join(map(str, dict.fromkeys(model.loop_range)))
+        raise UsageError(f"with auxiliary.kind the layers are gone through once: model.loops is 1, got {loops}")
     if config.training.loss != "answer":
         raise UsageError(
             f"running sums are learned beside answers: leave training.loss at answer, got {config.training.loss}"

@@ -19,7 +19,14 @@ from arith.encodings.compose import Composed, Part
 from arith.encodings.nope import NoPE
 from arith.encodings.positions import Sequential
 from arith.errors import UsageError
-from arith.experiment.checks import check_attention, check_in_place, check_numbers, running_sums_of, supervision_of
+from arith.experiment.checks import (
+    check_attention,
+    check_in_place,
+    check_loops,
+    check_numbers,
+    running_sums_of,
+    supervision_of,
+)
 from arith.model.in_place import InPlace
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
@@ -95,6 +102,7 @@ class Experiment:
         with torch.device("meta"):
             encoded = experiment.encoding()
         if not config.reads_text:  # else the shape is the pretrained model's
+            check_loops(config, encoded, digits)
             check_attention(config.model, encoded, experiment.kind.answers_at_once)
             check_in_place(config, [*(share.task for share in trained), tests.task])
         if experiment.supervision is not None and not encoded.slides:
@@ -157,7 +165,9 @@ class Experiment:
             return Looped(*parts, self.supervision.trace.parts)
         if self.sums is not None:
             return Summing(*parts, self.sums, self.config.auxiliary.layer, self.config.auxiliary.weight)
-        return self.kind(*parts)
+        model = self.kind(*parts)
+        model.loops = self.config.tested_loops
+        return model
 
     @property
     def reads_in_place(self) -> bool:
@@ -242,6 +252,8 @@ def _check_origin(config: RunConfig) -> None:
         raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
     if config.evaluation.sharpen is not None:
         raise UsageError("a pretrained model's attention is its own: leave evaluation.sharpen or model.init out")
+    if config.evaluation.loops is not None:
+        raise UsageError("a pretrained model has no loops: leave evaluation.loops or model.init out")
     if config.training.loss == "line":
         raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
     if config.training.optimizer == "muon":

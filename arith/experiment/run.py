@@ -41,6 +41,7 @@ FREE_ON_RESUME = (
     "evaluation.grid_samples",
     "evaluation.seed",
     "evaluation.sharpen",
+    "evaluation.loops",
 )
 
 

@@ -19,6 +19,8 @@ A first layer in which positions decide which tokens are taken (`arith.model.loo
 In loops that are summed it is computed once for each set of tokens that meets in a batch.
 """
 
+from dataclasses import replace
+
 from arith.config.schema import TAPS, ModelConfig
 
 STATE_BYTES = 16  # per parameter: weight, gradient and two moments, in float32 in every precision
@@ -42,7 +44,7 @@ def forward_flops(
     """FLOPs of a forward pass on one sequence.
 
     Args:
-        model: the model's shape.
+        model: the model's shape; of a range of loops, it has the most.
         vocabulary: the number of tokens that the head tells apart.
         tokens: the number of input tokens.
         queries: how many of the last tokens attend in the last layer; all if None.
@@ -63,10 +65,10 @@ def forward_flops(
         lookups = lanes if layer == 0 else 0
         if lookups and model.sums_one_layer:
             # As many sets as there can be: in most batches some are not among them.
-            sets: int = min(rows * tokens * model.loops, MEETING_TOKENS**lanes)
+            sets: int = min(rows * tokens * model.most_loops, MEETING_TOKENS**lanes)
             flops += _layer(model, 1, 1, 1, lookups) * sets // rows
         else:
-            flops += (model.loops if layer < model.in_loops else 1) * _layer(model, here, here, here, lookups)
+            flops += (model.most_loops if layer < model.in_loops else 1) * _layer(model, here, here, here, lookups)
     # The last run through the last layer computes only what the logits need, each one before it every token.
     return flops - _layer(model, here, here, here, lookups) + _layer(model, here, queries, logits, lookups)
 
@@ -105,13 +107,17 @@ def training_flops(
     *,
     lanes: int = 0,
 ) -> int:
-    """FLOPs of one training step on `rows` sequences; for the arguments see `forward_flops`.
+    """FLOPs of one training step on `rows` sequences, the mean over drawn loops; for the arguments see `forward_flops`.
 
     >>> config = ModelConfig(layers=1, width=64, heads=4, hidden=256)
     >>> training_flops(config, 20, rows=2, tokens=10) == 2 * 3 * forward_flops(config, 20, 10)
     True
     """
-    return PASSES * rows * forward_flops(model, vocabulary, tokens, queries, logits, rows=rows, lanes=lanes)
+    low, high = model.loop_range
+    # FLOPs grow by as much from each number of loops to the next, so that their mean is that of the ends.
+    ends = [replace(model, loops=low), replace(model, loops=high)]
+    each = [forward_flops(shape, vocabulary, tokens, queries, logits, rows=rows, lanes=lanes) for shape in ends]
+    return PASSES * rows * sum(each) // len(each)
 
 
 def palm_flops(model: ModelConfig, parameters: int, tokens: int) -> int:
@@ -124,7 +130,9 @@ def palm_flops(model: ModelConfig, parameters: int, tokens: int) -> int:
     517077888
     """
     # N counts a layer's weights as often as loops use them: 6 N stands for what is computed, not for what is stored.
-    return 6 * parameters * model.depth // model.layers + 12 * model.depth * model.width * tokens
+    # Twice the mean depth, which of a range of loops may end in a half.
+    depths = sum(replace(model, loops=loops).depth for loops in model.loop_range)
+    return 3 * parameters * depths // model.layers + 6 * depths * model.width * tokens
 
 
 def seconds(flops: float, flops_per_second: float, *, at_least: float = 0) -> float:

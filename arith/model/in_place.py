@@ -48,10 +48,11 @@ class InPlace(Transformer):
         queries: int | None = None,
         picked: Int[Tensor, "b a"] | None = None,
         cache: Cache | None = None,
+        loops: int | None = None,
     ) -> Float[Tensor, "b a v"]:
         """Logits of the next token where that is a value; elsewhere the end mark's, which the line itself decides."""
         queries = tokens.shape[1] if queries is None else queries
-        found = super().forward(tokens, ids, queries=queries, cache=cache)
+        found = super().forward(tokens, ids, queries=queries, cache=cache, loops=loops)
         before_value = functional.pad(is_value(tokens)[:, 1:], (0, 1))[:, -queries:, None]
         end = torch.full_like(found[0, 0], -CERTAIN)
         end[vocabulary.token(vocabulary.END)] = CERTAIN

@@ -88,10 +88,12 @@ class Looped(Transformer):
         queries: int | None = None,
         picked: Int[Tensor, "b a"] | None = None,
         cache: Cache | None = None,
+        loops: int | None = None,
     ) -> Float[Tensor, "b a v"]:
         """Logits of the last `queries` tokens, or of those picked: the last loop's answer, and the end mark.
 
-        Other models read the right answer so far (teacher forcing); this one reads only how long it is.
+        Other models read the right answer so far (teacher forcing); this one reads only how long it is. The problem
+        says how many loops there are.
         """
         if cache is not None:
             raise ValueError("all digits of this model's answer come at the same time: there is nothing to cache")

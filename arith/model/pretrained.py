@@ -36,6 +36,7 @@ class Pretrained(Transformer):
         self.encoding = Composed([Part(NoPE(), Sequential())])
         text = inner.config.get_text_config()
         shape = {"layers": text.num_hidden_layers, "width": text.hidden_size, "heads": text.num_attention_heads}
+        self.loops = 1
         self.config = ModelConfig(**shape)  # from which a test's cost, and the rows that fit into memory, are estimated
 
     @property
@@ -51,8 +52,9 @@ class Pretrained(Transformer):
         queries: int | None = None,
         picked: Int[Tensor, "b a"] | None = None,
         cache: Cache | None = None,
+        loops: int | None = None,
     ) -> Float[Tensor, "b a v"]:
-        """As `Transformer.forward`, without a cache."""
+        """As `Transformer.forward`, without a cache and without loops."""
         if cache is not None:
             raise NotImplementedError("a pretrained model decodes by its own generate")
         most = getattr(self.inner.config, "max_position_embeddings", None)

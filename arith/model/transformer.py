@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,7 +26,7 @@ class Transformer(nn.Module):
     """Tokens and position ids in, logits out.
 
     The layers are run through in one of five ways. Here e are the embeddings, f_t the layers in the loops with the ids
-    of loop t, and g the layers after the loops:
+    of loop t, and g the layers after the loops; T is `loops` in tests, and in training what `config.loops` says:
 
         loops = 1                  e -> f_0 -> logits
         loops = T                  e -> f_0 -> f_1 -> ... -> logits            a loop takes up the last one's state
@@ -56,6 +57,7 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed) -> None:
         super().__init__()
         self.config = config
+        self.loops = config.most_loops  # in tests and answers, of which their settings decide
         if config.sums_one_layer and encoding.lanes:
             self.eager_because = "the sets of tokens that meet differ from batch to batch"
         self.embedding = nn.Embedding(vocabulary, config.width)
@@ -89,6 +91,7 @@ class Transformer(nn.Module):
         queries: int | None = None,
         picked: Int[Tensor, "b a"] | None = None,
         cache: Cache | None = None,
+        loops: int | None = None,
     ) -> Float[Tensor, "b a v"]:
         """Logits of the last `queries` tokens, or of those of them that are picked.
 
@@ -99,6 +102,7 @@ class Transformer(nn.Module):
                 the others.
             picked: places among the queries that get logits, for each sample; None: all.
             cache: keys and values of earlier tokens while decoding, extended in place.
+            loops: how many loops there are; None: as many as in tests.
         """
         valid = self.visible(tokens)
         if cache is not None and valid is not None:
@@ -107,7 +111,7 @@ class Transformer(nn.Module):
         everything = new if cache is None else cache.place(new)
         found = self.read(tokens)
         x = embedded = self.encoding.embed(found, new)
-        loops, summed = self.config.loops, self.config.loop_input == "embeddings"
+        loops, summed = self.loops if loops is None else loops, self.config.loop_input == "embeddings"
         looped, after = range(self.config.in_loops), range(self.config.in_loops, self.config.layers)
         # What summed loops add to a token depends on the tokens that meet there alone, if positions decide which do and
         # nothing else tells one place from another.
@@ -191,7 +195,8 @@ class Transformer(nn.Module):
         """Cross entropy of the learned tokens: their sum over the batch, divided by their number in the whole step."""
         # By the whole step's, so that losses and gradients of its batches and processes just add up.
         tokens, ids = inputs_of(batch, self.encoding)
-        logits = self(tokens, ids, queries=batch.queries, picked=batch.picked)
+        loops = self.config.most_loops if batch.drawn_loops is None else batch.drawn_loops
+        logits = self(tokens, ids, queries=batch.queries, picked=batch.picked, loops=loops)
         return sum_nats(logits, batch) / count_learned_tokens(batch)
 
     def answer_logits(self, prompt: Prompt, key: Int[Tensor, " b"], capacity: int) -> Float[Tensor, "b new v"] | None:
@@ -233,7 +238,7 @@ class Transformer(nn.Module):
 
     def passes_of_answer(self, prompt: Prompt, new_tokens: int) -> int:
         """About how often a block runs until `answer` has ended: the unit of its progress."""
-        return new_tokens * self.config.depth
+        return new_tokens * replace(self.config, loops=self.loops).depth
 
     @contextmanager
     def sharpened(self, sharpen: Sharpen | None) -> Iterator[None]:

@@ -113,6 +113,7 @@ def flops_per_second(experiment: Experiment) -> float:
     changes: dict[str, Any] = {
         "model": {"layers": layers, "loops": 1, "looped": None, "loop_input": "state", "prompt_layers": None},
         "auxiliary": {"kind": None},
+        "evaluation": {"loops": None},
     }
     if config.reads_text:  # a pretrained layer has the shape of one of ours
         changes |= {"model": {**changes["model"], "init": None}, "encoding": "nope"}

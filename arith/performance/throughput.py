@@ -24,7 +24,7 @@ from arith.training.environment import (
     keep_freed_memory,
     matmul_precision,
 )
-from arith.training.feed import Feed
+from arith.training.feed import DrawnLoops, Feed
 from arith.training.optimiser import build_optimizer
 from arith.training.step import LossOf, autocast, batch_loss, training_step
 
@@ -152,7 +152,8 @@ class Trial:
         model = experiment.model().to(device).train()
         data = experiment.training_data()
         loss_of = loss_for(model, experiment.config, data.longest, device)
-        feed = Feed(data, model.encoding, config, device, static=loss_of is not None)
+        static, drawn = loss_of is not None, DrawnLoops.of(experiment.config)
+        feed = Feed(data, model.encoding, config, device, static=static, drawn=drawn)
         # The first batch has the feed write a whole block of steps.
         began = clock()
         feed.batches(0)

@@ -14,6 +14,7 @@ class CellKey(NamedTuple):
     Args:
         step, samples: the training steps, and the distinct training samples, behind the weights.
         sharpen: the factor on scores of attention in the test.
+        loops: the number of loops in the test, where it is another than in training.
         shots: solved examples before each prompt, for models tested through text.
     """
 
@@ -32,6 +33,7 @@ class CellKey(NamedTuple):
     samples: int
     condition: Condition
     sharpen: float | str = 1.0
+    loops: int | None = None
     shots: int = 0
 
     @staticmethod
@@ -49,6 +51,7 @@ class CellKey(NamedTuple):
             samples=cell.samples,
             condition=Condition.of(cell),
             sharpen=cell.sharpen,
+            loops=cell.loops,
             # A measure, not a field of its own: files from before there were shots have none, which means 0.
             shots=int(cell.measures.get("shots", 0)),
         )
@@ -57,10 +60,10 @@ class CellKey(NamedTuple):
     def training(self) -> tuple[object, ...]:
         """The part that says which model it is, without its seeds."""
         trained = self.label, self.task, self.format, self.encoding, self.train_lengths, self.step, self.samples
-        # The same weights with another factor are another model, whose cells belong to another curve.
-        return *trained, self.sharpen
+        # The same weights with another factor or other loops are another model, whose cells belong to another curve.
+        return *trained, self.sharpen, self.loops
 
     @property
     def test(self) -> tuple[object, ...]:
         """The part that one results file shares: cells of different tests do not mix in a file."""
-        return self.label, self.task, self.format, self.test_seed, self.step, self.sharpen, self.shots
+        return self.label, self.task, self.format, self.test_seed, self.step, self.sharpen, self.loops, self.shots

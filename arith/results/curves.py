@@ -147,10 +147,14 @@ def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
     return found
 
 
+def _changed_in_tests(cell: Cell) -> tuple[str, str]:
+    return f"sharpen {cell.sharpen}", f"loops {cell.loops or 'as in training'}"
+
+
 def _check_one_experiment(label: str, cells: list[Cell]) -> None:
     # Seeds may differ and nothing else: two encodings under one label would be drawn as the spread of one.
     experiments = {
-        (c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples, c.parameters, f"sharpen {c.sharpen}")
+        (c.task, c.format, c.encoding, c.train_lengths, c.step, c.samples, c.parameters, *_changed_in_tests(c))
         for c in cells
     }
     if len(experiments) > 1:

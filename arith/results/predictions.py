@@ -30,6 +30,7 @@ class PredictionHeader:
         model: the fingerprint of the weights.
         imports: the user's files that the run imported.
         sharpen: the factor on scores of attention, a number or `log-n`.
+        loops: the number of loops, where it is another than in training.
     """
 
     # The fingerprint is what keeps two runs apart that have the same settings: a label and seeds can be reused.
@@ -46,6 +47,7 @@ class PredictionHeader:
     model: str
     imports: tuple[str, ...] = ()
     sharpen: float | Literal["log-n"] = 1.0
+    loops: int | None = None
 
 
 @dataclass(frozen=True)

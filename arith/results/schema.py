@@ -15,7 +15,7 @@ from arith.results.rows import Row, read_row
 METRICS = "metrics.jsonl"
 # Raised only if old files would be misread. A new field gets a default instead, and published files still load.
 VERSION = 1
-UNWRITTEN: Mapping[str, Any] = {"measures": {}, "sharpen": 1.0}  # values of fields that are left out
+UNWRITTEN: Mapping[str, Any] = {"measures": {}, "sharpen": 1.0, "loops": None}  # values of fields that are left out
 GRID = "grid"  # the suite of cells with fixed operand lengths
 
 
@@ -39,6 +39,8 @@ class Cell:
         supervision: the training signal, "answers" or "algorithm" (every step); the two are not ranked together. Files
             without this field are of answers.
         sharpen: the factor on scores of attention, a number or `log-n`. Files without this field are of 1.
+        loops: the number of loops in the test, where it is another than in training, of a range the most. Files without
+            this field are of as many as in training.
         measures: other measurements on the same problems, by name with the unit: seconds, MiB, perplexity.
     """
 
@@ -67,6 +69,7 @@ class Cell:
     training_seconds: float
     supervision: str = "answers"
     sharpen: float | Literal["log-n"] = 1.0
+    loops: int | None = None
     # Left out of the hash, as a dict has none; equality still compares it.
     measures: dict[str, float] = field(default_factory=dict, hash=False)
 

@@ -15,7 +15,7 @@ from arith.training.environment import (
     keep_freed_memory,
     matmul_precision,
 )
-from arith.training.feed import Feed
+from arith.training.feed import DrawnLoops, Feed
 from arith.training.loop import validation_accuracy
 from arith.training.optimiser import build_optimizer
 from arith.training.step import FiniteWatch, training_step
@@ -61,7 +61,8 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     optimizer = build_optimizer(model, config.training)
     data, watch = experiment.training_data(), FiniteWatch(device)
     loss_of = loss_for(model, config, data.longest, device)
-    feed = Feed(data, model.encoding, config.training, device, static=loss_of is not None)
+    static, drawn = loss_of is not None, DrawnLoops.of(config)
+    feed = Feed(data, model.encoding, config.training, device, static=static, drawn=drawn)
     times = []
     keep_freed_memory()
     training = config.training

@@ -39,10 +39,15 @@ class Compiled:
         loss: the loss to compile.
         graphs: whether a batch's kernels are replayed as a CUDA graph, which saves launching them one by one.
         backend: torch.compile's backend.
+        depths: how many numbers of loops there are, each compiled anew too.
     """
 
-    def __init__(self, loss: LossOf = batch_loss, *, graphs: bool = False, backend: str = "inductor") -> None:
-        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES)
+    def __init__(
+        self, loss: LossOf = batch_loss, *, graphs: bool = False, backend: str = "inductor", depths: int = 1
+    ) -> None:
+        limits = torch._dynamo.config
+        limits.recompile_limit = max(limits.recompile_limit, SHAPES * depths)
+        limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, limits.recompile_limit)
         self.loss, self.graphs = loss, graphs
         mode = "reduce-overhead" if graphs else None
         # dynamic=False: symbolic shapes would cost speed in every step, to save compilations of a few shapes.
@@ -92,7 +97,7 @@ def loss_for(model: Transformer, config: RunConfig, tokens: int, device: torch.d
     # A graph writes gradients where its last replay left them, so that those of several batches would not add up.
     alone = config.training.microbatches == 1
     graphs = device.type == "cuda" and alone and _batch_flops(config, tokens) < GRAPHED_FLOPS
-    return Compiled(graphs=graphs)
+    return Compiled(graphs=graphs, depths=_depths(config))
 
 
 def pays(config: RunConfig, tokens: int) -> bool:
@@ -108,7 +113,13 @@ def pays(config: RunConfig, tokens: int) -> bool:
     launches = model.depth * LAUNCH_SECONDS_A_LAYER
     step = training.microbatches * seconds(_batch_flops(config, tokens), FLOPS_PER_SECOND, at_least=launches)
     saved = SAVED * training.steps * step
-    return saved > COMPILE_SECONDS + COMPILE_SECONDS_A_LAYER * model.depth
+    return saved > _depths(config) * (COMPILE_SECONDS + COMPILE_SECONDS_A_LAYER * model.depth)
+
+
+def _depths(config: RunConfig) -> int:
+    """How many numbers of loops steps draw from, each a graph of its own."""
+    fewest, most = config.model.loop_range
+    return most - fewest + 1
 
 
 def _batch_flops(config: RunConfig, tokens: int) -> int:

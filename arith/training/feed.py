@@ -14,18 +14,48 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arith.config.schema import TrainingConfig
+from arith.config.schema import RunConfig, TrainingConfig
 from arith.data.batch import Batch, Resident, TraceTargets, on_device
 from arith.data.dataset import DRAWN, Dataset
 from arith.encodings.compose import Composed
 from arith.tasks import vocabulary
 from arith.tasks.lines import Written
+from arith.tasks.stream import Draws, Use, scale
 from arith.training.distributed import ALONE, World
 from arith.training.fixed_set import FixedSet
 
 PAD = vocabulary.token(vocabulary.PAD)
 AHEAD = 2**20  # tokens that are written at once, at most: some MiB of tokens and position ids on the device
 MULTIPLE = 8  # of tokens that a compiled step reads, so that there are few shapes, and those that hardware likes
+
+
+@dataclass(frozen=True)
+class DrawnLoops:
+    """How many loops each step has: a number drawn uniformly, the same for all its samples and in all processes.
+
+    Args:
+        fewest, most: the range of the numbers.
+        seed: of the training data.
+
+    >>> [DrawnLoops(12, 16, seed=0).at(step) for step in range(6)]
+    [16, 12, 15, 13, 12, 13]
+    """
+
+    fewest: int
+    most: int
+    seed: int
+
+    @staticmethod
+    def of(config: RunConfig) -> "DrawnLoops | None":
+        """Those of a run; None if every step has the same."""
+        fewest, most = config.model.loop_range
+        return None if fewest == most else DrawnLoops(fewest, most, config.data.seed)
+
+    def at(self, step: int) -> int:
+        """How many a step, counted from 0, has."""
+        # Of the step alone, so that resumed runs draw the same.
+        halves = Draws.at(self.seed, "train", step, 1).halves(Use.STEP_LOOPS)
+        return self.fewest + int(scale(halves, self.most - self.fewest + 1)[0, 0])
 
 
 @dataclass(frozen=True)
@@ -92,6 +122,7 @@ class Feed:
         device: where the batches lie.
         world: the processes of the training; each takes its rows of a step.
         static: round shapes so that few are different, as compiled steps need.
+        drawn: the number of loops of each step, where it is drawn.
 
     >>> from arith.experiment.experiment import Experiment
     >>> from arith.config.schema import RunConfig
@@ -110,7 +141,9 @@ class Feed:
         device: torch.device,
         world: World = ALONE,
         static: bool = False,
+        drawn: DrawnLoops | None = None,
     ) -> None:
+        self.drawn = drawn
         self.data, self.encoding, self.config = data, encoding, config
         self.device, self.world, self.static = device, world, static
         self._steps = max(1, min(DRAWN, AHEAD // data.longest) // config.batch)
@@ -128,8 +161,9 @@ class Feed:
         """What a step, counted from 0, is computed from; its loss is the sum of their losses."""
         block = self._block_with(step)
         total = block.totals[step - block.first]
+        whole = block.whole if self.drawn is None else replace(block.whole, drawn_loops=self.drawn.at(step))
         return [
-            replace(block.whole.part(part.rows, part.width, part.shortest_prompt, part.longest_answer), total=total)
+            replace(whole.part(part.rows, part.width, part.shortest_prompt, part.longest_answer), total=total)
             for part in block.parts[step - block.first]
         ]
 

@@ -28,7 +28,7 @@ from arith.training.environment import (
     keep_freed_memory,
     matmul_precision,
 )
-from arith.training.feed import Feed
+from arith.training.feed import DrawnLoops, Feed
 from arith.training.optimiser import build_optimizer, set_rates
 from arith.training.step import FiniteWatch, autocast, training_step
 
@@ -134,7 +134,8 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
     meter = TokenMeter(clock.seconds)
     loss_of = loss_for(model, run.config, data.longest, device)
-    feed = Feed(data, model.encoding, config, device, world, static=loss_of is not None)
+    static, drawn = loss_of is not None, DrawnLoops.of(run.config)
+    feed = Feed(data, model.encoding, config, device, world, static, drawn)
     watch = FiniteWatch(device)
 
     title = f"train {run.config.encoding}"

@@ -80,6 +80,42 @@ def test_tests_may_be_sharper_than_training(arith: Arith, tmp_path: Path) -> Non
     assert {(cell["sharpen"], cell["step"]) for cell in cells} == {(2.0, 3)}
 
 
+def test_tests_may_have_other_loops_than_training(arith: Arith, tmp_path: Path) -> None:
+    trained = arith("train", *SMALL, "--set", "model.loops=1-2", "--out", "run")
+    assert trained.exit_code == 0, trained.output
+    asked = ("evaluate", "run", "--test-digits", "2", "--suites", "random", "--samples", "9", "--json")
+    margins = {}
+    for loops, told in ((None, None), (2, None), (1, 1), (4, 4)):
+        options = [] if loops is None else ["--loops", str(loops)]
+        kept = ("--out", f"{loops}.json", "--predictions", f"{loops}.jsonl")
+        tested = arith(*asked, *options, *kept)
+        assert tested.exit_code == 0, tested.output
+        assert [cell["loops"] for cell in json.loads(tested.stdout)["cells"]] == [told]
+        rows = (tmp_path / f"{loops}.jsonl").read_text().splitlines()[1:]
+        margins[loops] = [json.loads(row)["margin"] for row in rows]
+    assert margins[None] == margins[2]
+    assert margins[2] != margins[1] != margins[4] != margins[2]
+    assert '"loops"' not in (tmp_path / "run" / "results.json").read_text().split('"cells"')[1]
+    for options, message in (
+        (
+            ["--loops", "2", "--out", "4.json"],
+            "another test (addition, padded-reversed, test seed 2311, sharpen 1.0, 4",
+        ),
+        (["--loops", "3", "--out", "y.json", "--predictions", "4.jsonl"], "predictions of another model or test"),
+        (["--loops", "0"], "0 is not in the range x>=1"),
+        (["--loops", "20000"], "evaluation.loops is 10,000 at most, got 20,000"),
+    ):
+        refused = arith(*asked, *options)
+        assert refused.exit_code == 2, refused.output
+        assert message in " ".join(refused.stderr.replace("│", "").split())
+    assert "is for runs of arith" in arith("evaluate", "--prompts", "ask.jsonl", "--loops", "2").stderr
+    # A resumed run may be tested otherwise than it was, and is not taken for tested.
+    loops = ("--set", "model.loops=1-2", "--set", "evaluation.loops=3")
+    assert arith("train", *SMALL, *loops, "--resume", "--out", "run").exit_code == 0
+    cells = json.loads((tmp_path / "run" / "results.json").read_text())["cells"]
+    assert {(cell["loops"], cell["step"]) for cell in cells} == {(3, 3)}
+
+
 def test_evaluation_leaves_the_runs_results_alone(arith: Arith, tmp_path: Path) -> None:
     arith("train", *SMALL, "--out", "run")
     before = (tmp_path / "run" / "results.json").read_bytes()

@@ -14,7 +14,9 @@ def test_defaults_are_a_sound_run() -> None:
 
 
 def test_configurations_survive_json() -> None:
-    config = RunConfig.of({"encoding": "t5", "data": {"digits": "2-5"}, "training": {"betas": [0.9, 0.95]}})
+    values = {"encoding": "t5", "data": {"digits": "2-5"}, "training": {"betas": [0.9, 0.95]}}
+    config = RunConfig.of({**values, "model": {"loops": "2-5"}})
+    assert config.model.loops == (2, 5)
     assert RunConfig.of(json.loads(json.dumps(config.as_dict()))) == config
     assert config.data.digits == (2, 5)
 
@@ -47,6 +49,11 @@ def test_values_are_replaced_and_others_kept() -> None:
         ({"data": {"digits": "0-4"}}, "operands have 1 digit or more"),
         ({"data": {"digits": "4-2"}}, "a range rises"),
         ({"data": {"digits": "a"}}, "digits are a range such as 1-4, got 'a'"),
+        ({"model": {"loops": "16-12"}}, "model.loops is a number, or a range that rises such as 12-16: got '16-12'"),
+        ({"model": {"loops": [4, 2]}}, "a range that rises such as 12-16: got [4, 2]"),
+        ({"model": {"loops": "1-2-3"}}, "a range that rises such as 12-16: got '1-2-3'"),
+        ({"model": {"loops": True}}, "a range that rises such as 12-16: got True"),
+        ({"model": {"loops": 1.5}}, "a range that rises such as 12-16: got 1.5"),
         ({"data": {"digits": [1, 2, 3]}}, "data.digits has 2 entries"),
         ({"model": 3}, "model is a table of settings, got 3"),
     ],

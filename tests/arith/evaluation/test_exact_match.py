@@ -114,6 +114,24 @@ def test_tests_may_have_a_temperature_of_their_own(sharpen: float | str) -> None
     assert {key.training for key in keys[0]}.isdisjoint(key.training for key in keys[1])
 
 
+def test_cells_say_the_loops_of_the_test_where_they_are_others_than_in_training() -> None:
+    sets, facts = [Condition("random", 2, 30)], {"label": "x", "step": 1, "training_seconds": 0.0}
+
+    def tested(loops: object, in_tests: int | None) -> Cell:
+        values = {"model": {"loops": loops}, "evaluation": {"digits": "4", "loops": in_tests}}
+        experiment = untrained(encoding="t5", **values)
+        (cell,) = evaluate(experiment, experiment.model(), sets, **facts)  # type: ignore[arg-type]
+        return cell
+
+    told = [(3, None), (3, 3), ("2-3", None), ("2-3", 3), ("2-3", 2), (2, 3), (3, 2)]
+    cells = [tested(*loops) for loops in told]
+    assert [cell.loops for cell in cells] == [None, None, None, None, 2, 3, 2]
+    assert cells[0] == cells[1] == cells[2] == cells[3]
+    first, other = CellKey.of(cells[0]), CellKey.of(cells[4])
+    assert first.test != other.test
+    assert first.training != other.training
+
+
 def test_conditions_are_told_from_cells() -> None:
     experiment = untrained()
     sets = [Condition("random", 2, 9), *experiment.tests.grid("1-2", 9)]

@@ -29,6 +29,7 @@ OTHER = {
     "task": "subtraction",
     "format": "plain",
     "sharpen": 1.4,
+    "loops": 3,
 }
 
 
@@ -93,7 +94,8 @@ def test_adversarial_suites_stand_beside_random_problems(arith: Arith) -> None:
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(EvaluationConfig)])
 def test_every_evaluation_setting_is_in_the_key_of_a_cell(name: str) -> None:
-    base = RunConfig.of({"encoding": "rope", "evaluation": {"digits": "1-2,101", "grid": "1-3"}})
+    tests = {"digits": "1-2,101", "grid": "1-3"}
+    base = RunConfig.of({"encoding": "rope", "model": {"loops": 2}, "evaluation": tests})
 
     def keys(config: RunConfig) -> set[CellKey]:
         experiment = Experiment.of(config)

@@ -74,6 +74,28 @@ COLUMNS = {"task": "multiplication", "format": "padded-reversed", "trace": {"kin
         ({"auxiliary": {"layer": 9}}, "fewer than the model's. Got 9, with model.layers 1"),
         ({"encoding": "learned:std=-1"}, "std is 0 or more"),
         ({"model": {"attention": "ful"}}, "model.attention"),
+        ({"model": {"loops": "0-4"}}, "model.loops is 1 or more, got (0, 4)"),
+        ({"model": {"loops": 0}}, "model.loops is 1 or more, got 0"),
+        ({"model": {"loops": "2-20000"}}, "model.loops is 10,000 at most, got 20,000"),
+        ({"model": {"loops": 2}, "evaluation": {"loops": 20_000}}, "evaluation.loops is 10,000 at most, got 20,000"),
+        ({"model": {"loops": 2}, "evaluation": {"loops": 0}}, "evaluation.loops is 1 or more, got 0"),
+        ({"evaluation": {"loops": 3}}, "and this model has one loop: set model.loops, or leave it out. Got 3"),
+        ({**COLUMNS, "encoding": "sliding-window", "evaluation": {"loops": 3}}, "with trace.kind each problem says"),
+        ({**COLUMNS, "encoding": "sliding-window", "model": {"loops": "2-3"}}, "leave model.loops at 1"),
+        ({"auxiliary": {"kind": "running-sum"}, "model": {"loops": "2-3", "layers": 2}}, "got 2 to 3"),
+        (
+            {**COLUMNS, "encoding": "fire@multiplicand", "trace": {}, "model": {"loops": 41}},
+            "are encoded as far as numbers of 40 digits take them: got 41 loops",
+        ),
+        (
+            {"model": {"loops": "2-3", "loop_input": "embeddings", "layers": 2, "looped": 1}, "encoding": "rope"},
+            "each loop adds its part of one sum",
+        ),
+        (
+            {"model": {"loops": "2-3"}, "encoding": "sliding-window", **COLUMNS, "trace": {}},
+            "ids of 'sliding-window' slide with the loop, so that each loop reads a digit of its own, and none is left "
+            "out. model.loops is a number there, not a range that is drawn from: got 2-3",
+        ),
         ({"model": {"attention": "full"}}, "would read the answer that it is to give"),
         ({"model": {"attention": "full", "layers": 2}, "auxiliary": {"kind": "running-sum"}}, "token by token"),
         ({**COLUMNS, "model": {"attention": "full"}, "encoding": "t5@multiplicand+cope"}, "CoPE counts from a token"),

@@ -82,6 +82,7 @@ def test_what_cannot_start_a_training_is_refused(arith: Callable[..., Result], g
     assert "Give --init" in error("--encoding", "pretrained")
     sharpened = error("--init", f"hf:{gpt2}", "--set", "evaluation.sharpen=2")
     assert "leave evaluation.sharpen or model.init out" in sharpened
+    assert "evaluation.loops or model.init out" in error("--init", f"hf:{gpt2}", "--set", "evaluation.loops=2")
     assert "the model has 64 positions" in error("--init", f"hf:{gpt2}", "--digits", "30-40", "--steps", "1")
     shown = arith("train", "addition", "--init", f"hf:{gpt2}", *SHORT, "--dry-run")
     assert shown.exit_code == 0, shown.stderr

@@ -93,6 +93,12 @@ def test_the_temperature_of_attention_goes_along(tmp_path: Path) -> None:
     assert {block.attention.sharpen for block in model.transformer.blocks} == {"log-n"}
 
 
+def test_a_loaded_model_has_the_loops_of_tests(tmp_path: Path) -> None:
+    check_model(tmp_path, "t5", "addition", "plain", loops=(2, 3))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert (model.transformer.loops, model.config.run["model"]["loops"]) == (3, [2, 3])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "task", "form"), SLOW)
 def test_so_does_every_kind_of_encoding_and_format(tmp_path: Path, encoding: str, task: str, form: str) -> None:

@@ -1,10 +1,13 @@
 """Counted FLOPs are those that torch counts while the model runs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from arith.config.schema import RunConfig
+from arith.evaluation.exact_match import cost
 from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.model.cost import block_parameters, forward_flops, palm_flops, training_flops
@@ -77,6 +80,28 @@ def test_weights_of_blocks_are_what_is_multiplied(shape: dict[str, object]) -> N
     assert block_parameters(blocks) == sum(matrices)
     attention = 4 * blocks.width * blocks.depth  # of a single token, which attends to itself
     assert forward_flops(blocks, 0, 1) == 2 * block_parameters(blocks) + attention
+
+
+def test_a_step_of_drawn_loops_is_counted_as_the_mean() -> None:
+    shape = {"layers": 2, "looped": 1, "width": 32, "heads": 4, "hidden": 48}
+    each = [RunConfig.of({"model": {**shape, "loops": loops}}).model for loops in (3, 4, 5, 6)]
+    drawn, sizes = RunConfig.of({"model": {**shape, "loops": "3-6"}}).model, (20, 8, 9)
+    assert training_flops(drawn, *sizes) == sum(training_flops(own, *sizes) for own in each) / 4
+    assert palm_flops(drawn, 1000, 9) == sum(palm_flops(own, 1000, 9) for own in each) / 4
+    assert forward_flops(drawn, 20, 9) == forward_flops(each[-1], 20, 9), "as in tests"
+
+
+@pytest.mark.parametrize(("loops", "tested"), [(3, None), (3, 5), ("2-3", None), ("2-3", 1)])
+def test_a_test_is_counted_with_its_own_loops(loops: object, tested: int | None) -> None:
+    values = {"model": {"layers": 2, "loops": loops}, "evaluation": {"loops": tested}, "encoding": "rope"}
+    experiment = Experiment.of(RunConfig.of(values))
+    model, batch = experiment.model(), experiment.test_data("random", 5).batch(0, 1, torch.device("cpu"))
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        model(batch.tokens[:, :-1], tuple(ids[..., :-1] for ids in batch.placed_by(model.encoding)))
+    assert counted.get_total_flops() == cost(model, batch.tokens.shape[1])
+    assert counted.get_total_flops() == forward_flops(
+        replace(model.config, loops=tested or 3), experiment.vocabulary_size, batch.tokens.shape[1] - 1
+    )
 
 
 def test_all_answers_asked_for() -> None:

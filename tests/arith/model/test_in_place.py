@@ -1,5 +1,6 @@
 """Values read in their places of a whole line."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ def test_no_value_of_the_line_is_seen() -> None:
     others = torch.where(is_value(tokens), 1 - tokens, tokens)
     assert int((others != tokens).sum()) == 8 * 4
     torch.testing.assert_close(model(others, ids), model(tokens, ids), rtol=0, atol=0)
+
+
+def test_a_step_has_the_loops_that_it_draws() -> None:
+    drawn, fixed = (RunConfig.of(LEGO).with_values({"model": {"loops": loops}}) for loops in ("2-3", 2))
+    experiment = Experiment.of(drawn)
+    model, other = experiment.model(), Experiment.of(fixed).model()
+    other.load_state_dict(model.state_dict())
+    batch = experiment.training_data().batch(0, 8, CPU)
+    assert torch.equal(model.loss(replace(batch, drawn_loops=2)), other.loss(batch))
+    assert not torch.equal(model.loss(batch), other.loss(batch))
 
 
 def test_a_value_depends_on_clauses_before_and_behind_it() -> None:

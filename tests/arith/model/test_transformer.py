@@ -80,6 +80,33 @@ def test_embeddings_are_added_again_before_every_loop_but_the_first() -> None:
     torch.testing.assert_close(model(batch.tokens, ids), model.head(model.norm(x)))
 
 
+@pytest.mark.parametrize("looped", [None, 1])
+def test_loops_of_a_step_and_of_tests_are_those_of_a_model_that_has_so_many(looped: int | None) -> None:
+    shape = {"layers": 2, "looped": looped, "loop_input": "both"}
+    of = {
+        loops: experiment_with(model={**shape, "loops": loops}, evaluation={"loops": tested})
+        for loops, tested in (("2-4", None), (4, 3), (2, None), (3, None))
+    }
+    drawn, fixed, *others = (experiment.model().double() for experiment in of.values())
+    two, three = others
+    batch = of[2].training_data().batch(0, 8, CPU)
+    ids = batch.placed_by(drawn.encoding)
+    for model in (fixed, two, three):
+        model.load_state_dict(drawn.state_dict())
+    assert torch.equal(drawn.loss(replace(batch, drawn_loops=2)), two.loss(batch))
+    assert torch.equal(drawn.loss(batch), fixed.loss(batch)), "training has the most unless it draws"
+    assert torch.equal(fixed(batch.tokens, ids), three(batch.tokens, ids)), "evaluation.loops"
+    assert torch.equal(drawn(batch.tokens, ids), fixed(batch.tokens, ids, loops=4)), "tests have the most of a range"
+    assert not torch.allclose(drawn(batch.tokens, ids), three(batch.tokens, ids))
+    cut = batch.shortest_prompt
+    cache = Cache()
+    first = fixed(batch.tokens[:, :cut], tuple(own[..., :cut] for own in ids), cache=cache)
+    rest = fixed(batch.tokens[:, cut:], tuple(own[..., cut:] for own in ids), cache=cache)
+    torch.testing.assert_close(torch.cat([first, rest], 1), three(batch.tokens, ids))
+    assert len(cache.keys) == (3 * 2 if looped is None else 3 + 1)
+    assert fixed.passes_of_answer(batch.prompt, 5) == 5 * len(cache.keys)
+
+
 def test_a_head_begins_at_its_digit_of_each_loop() -> None:
     experiment = Experiment.of(summed())
     batch = experiment.training_data().batch(0, 1, CPU)

@@ -55,8 +55,10 @@ def test_a_curve_is_sure_to_the_digits_where_every_seeds_interval_begins_at_99_p
 def test_curves_refuse_to_mix_experiments() -> None:
     with pytest.raises(UsageError, match="different experiments"):
         curves([cell(seed=0), cell(seed=1, train_lengths=(1, 6))], "random")
-    with pytest.raises(UsageError, match=r"sharpen 1\.0\n.*sharpen log-n"):
+    with pytest.raises(UsageError, match=r"sharpen 1\.0 .*\n.*sharpen log-n"):
         curves([cell(seed=0), cell(seed=1, sharpen="log-n")], "random")
+    with pytest.raises(UsageError, match=r"loops 18\n.*loops as in training"):
+        curves([cell(seed=0), cell(seed=1, loops=18)], "random")
     with pytest.raises(UsageError, match="two results on suite 'random' at 4 digits for seed 0"):
         curves([cell(), cell()], "random")
 

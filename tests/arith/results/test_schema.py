@@ -21,8 +21,8 @@ def test_measures_and_series_are_kept_and_old_files_need_none(root: Path, tmp_pa
     rows = json.loads((tmp_path / "old.json").read_text())
     assert "series" not in rows
     assert not any("measures" in cell for cell in rows["cells"])
-    assert not any("sharpen" in cell for cell in rows["cells"])
-    cell = dataclasses.replace(old.cells[0], measures={"seconds": 1.5}, sharpen="log-n")
+    assert not any("sharpen" in cell or "loops" in cell for cell in rows["cells"])
+    cell = dataclasses.replace(old.cells[0], measures={"seconds": 1.5}, sharpen="log-n", loops=18)
     new = Results((cell,), series=(Series("run", "accuracy at 20 digits", (10, 20), (0.5, 1.0)),))
     new.save(tmp_path / "new.json")
     assert Results.load(tmp_path / "new.json") == new

@@ -7,7 +7,7 @@ import torch
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
 from arith.training.distributed import World
-from arith.training.feed import Feed
+from arith.training.feed import DrawnLoops, Feed
 
 CPU = torch.device("cpu")
 FORMATS = ["padded-reversed", "reversed+hints", "plain+spaces"]  # the last with tokens that no model can know
@@ -23,5 +23,5 @@ def experiment_with(**values: Any) -> Experiment:
 
 
 def fed(experiment: Experiment, world: World | None = None, static: bool = False) -> Feed:
-    config = experiment.config.training
-    return Feed(experiment.training_data(), experiment.encoding(), config, CPU, world or World(), static)
+    config, drawn = experiment.config.training, DrawnLoops.of(experiment.config)
+    return Feed(experiment.training_data(), experiment.encoding(), config, CPU, world or World(), static, drawn)

@@ -47,6 +47,24 @@ def test_the_step_is_one_graph_with_the_numbers_of_the_eager_one(encoding: str) 
     assert not any("_orig_mod" in name for name in model.state_dict())
 
 
+def test_each_number_of_loops_is_compiled_once() -> None:
+    torch.compiler.reset()
+    graphs = []
+
+    def counting(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    experiment = experiment_with(model={"layers": 1, "loops": "1-3"}, data={"digits": "3"})
+    feed, model = fed(experiment, static=True), experiment.model()
+    compiled = Compiled(backend=counting, depths=3)
+    batches = [feed.batches(step)[0] for step in range(12)]
+    losses = [compiled(model, batch) for batch in batches]
+    assert compiled._compiled is not None, "it fell back to eager"
+    assert len(graphs) == len({batch.drawn_loops for batch in batches}) == 3
+    torch.testing.assert_close(losses, [model.loss(batch) for batch in batches])
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(missing(CPU) is not None, reason="no compiler")
 def test_a_run_compiled_by_inductor_has_the_losses_of_an_eager_one(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The data of each step."""
 
 import dataclasses
+from collections import Counter
 
 import pytest
 import torch
 
+from arith.training.distributed import World
 from tests.arith.training.feeding import FORMATS, experiment_with, fed
 
 CPU = torch.device("cpu")
@@ -43,6 +45,24 @@ def test_the_loss_is_that_of_all_queries(form: str) -> None:
     torch.testing.assert_close(*losses)
     of_few, of_all = (torch.autograd.grad(loss, list(model.parameters())) for loss in losses)
     torch.testing.assert_close(of_few, of_all)
+
+
+def test_loops_are_drawn_for_a_step_and_alike_for_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"model": {"loops": "2-5"}, "training": {"microbatches": 3}}
+    whole = fed(experiment_with(**values))
+    of_step = [[batch.drawn_loops for batch in whole.batches(step)] for step in range(200)]
+    assert all(len(loops) == 3 and len(set(loops)) == 1 for loops in of_step)
+    counts = Counter(loops[0] for loops in of_step)
+    assert sorted(counts) == [2, 3, 4, 5]
+    assert min(counts.values()) > 30  # of 50 that are expected
+    monkeypatch.setattr("arith.training.feed.AHEAD", 600)
+    second = fed(experiment_with(**values), World(1, 2))
+    for step in (150, 7, 8):
+        assert [batch.drawn_loops for batch in second.batches(step)] == of_step[step], "of the step alone"
+    other = fed(experiment_with(**values, data={"seed": 1}))
+    assert [other.batches(step)[0].drawn_loops for step in range(200)] != [loops[0] for loops in of_step]
+    fixed = fed(experiment_with(model={"loops": "3-3"}))
+    assert fixed.batches(0)[0].drawn_loops is None
 
 
 def test_parts_of_like_length_have_less_padding() -> None:

@@ -50,11 +50,13 @@ def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("encoding", ["coupled-window", "coupled", "t5"])
+@pytest.mark.parametrize(
+    ("encoding", "loops"), [("coupled-window", 1), ("coupled", 1), ("t5", 1), ("coupled-window", "1-3")]
+)
 def test_resumed_run_is_bitwise_the_uninterrupted_one(
-    tmp_path: Path, halted: Callable[[Run], Run], encoding: str
+    tmp_path: Path, halted: Callable[[Run], Run], encoding: str, loops: object
 ) -> None:
-    config = short(encoding=encoding)
+    config = short(encoding=encoding, model={"loops": loops})
     experiment = Experiment.of(config)
     whole = Run.begin(tmp_path / "whole", config)
     expected = weights(train(whole, experiment))
