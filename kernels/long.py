@@ -100,18 +100,18 @@ def ids_at(pointer, sample, token, tokens):
 
 
 @triton.jit
-def factors_of(scale, softcap, ACC: tl.constexpr):
-    """What `products` multiplies by, before and after a limit; the latter is None where there is none."""
-    if softcap is None:
-        factors = (tl.cast(scale, ACC) * LOG2E, None)
-    else:
-        factors = (tl.cast(scale, ACC) / tl.cast(softcap, ACC), tl.cast(softcap, ACC) * LOG2E)
-    return factors
+def cap_factors(scale, softcap, ACC: tl.constexpr):
+    """What `products` multiplies by, before and after a limit."""
+    return tl.cast(scale, ACC) / tl.cast(softcap, ACC), tl.cast(softcap, ACC) * LOG2E
 
 
 @triton.jit
 def products(q, k, factors, ACC: tl.constexpr, PRECISION: tl.constexpr):
-    """Scaled and limited products of queries and keys as exponents of two, and the limit's slope, 1 without one."""
+    """Scaled and limited products of queries and keys as exponents of two, and the limit's slope, 1 without one.
+
+    Without a limit the second factor is None. Kernels make that pair themselves: up to Triton 3.6 functions return no
+    None.
+    """
     factor, cap = factors
     scores, slope = tl.dot(q, tl.trans(k), out_dtype=ACC, input_precision=PRECISION) * factor, 1.0
     if cap is not None:
@@ -179,12 +179,13 @@ def add_terms(
 
 @triton.jit
 def outer_scores(OUTER, row, i, queries):
-    """What queries add to all keys behind their table, and to all ahead, as a column for each of five segments."""
-    behind, ahead = None, None
-    if OUTER is not None:
-        own = OUTER + row * 2 * queries + tl.minimum(i, queries - 1)
-        behind, ahead = tl.load(own)[:, None], tl.load(own + queries)[:, None]
-    return None, behind, None, ahead, None
+    """What queries add to all keys behind their table, and to all ahead, as a column for each of five segments.
+
+    The first, third and fifth ask for their scores, and leave theirs unused.
+    """
+    own = OUTER + row * 2 * queries + tl.minimum(i, queries - 1)
+    behind, ahead = tl.load(own)[:, None], tl.load(own + queries)[:, None]
+    return behind, behind, behind, ahead, ahead
 
 
 @triton.jit
@@ -252,13 +253,17 @@ def long_forward(
     constants = (0.0, 0.0, 0.0, 0.0, 0.0)  # one for each segment
     if TABLE is not None:
         constants = far_scores(TABLE, head, radius, ACC)
-    outer = outer_scores(OUTER, row, i, queries)
+    outer = (None, None, None, None, None)
+    if OUTER is not None:
+        outer = outer_scores(OUTER, row, i, queries)
     bounds = key_segments(start, sizes, FAR, BOTH, BLOCK_Q, BLOCK_K)
     if LIST is not None:
         LIST += (sample * tiles + tile) * tl.cdiv(keys, BLOCK_K)
         # A list may hold tiles of all kinds: they all go through the last segment, which masks and looks up.
         bounds = (0, 0, 0, 0, 0, tl.load(COUNT + sample * tiles + tile))
-    factors = factors_of(scale, softcap, ACC)
+    factors = (tl.cast(scale, ACC) * LOG2E, None)
+    if softcap is not None:
+        factors = cap_factors(scale, softcap, ACC)
     q = load_tile(Q + sample * q_b + head * q_h, start, queries, q_n, WIDTH, BLOCK_Q, BLOCK_D, True)
     states = None
     if STATES is not None:

@@ -11,7 +11,7 @@ import triton.language as tl
 
 from arith.kernels.long import (
     add_terms,
-    factors_of,
+    cap_factors,
     far_scores,
     ids_at,
     key_segments,
@@ -162,7 +162,12 @@ def long_backward_queries(
     constants = (0.0, 0.0, 0.0, 0.0, 0.0)
     if TABLE is not None:
         constants = far_scores(TABLE, head, radius, ACC)
-    outer = outer_scores(OUTER, row, i, queries)
+    outer = (None, None, None, None, None)
+    if OUTER is not None:
+        outer = outer_scores(OUTER, row, i, queries)
+    factors = (tl.cast(scale, ACC) * LOG2E, None)
+    if softcap is not None:
+        factors = cap_factors(scale, softcap, ACC)
     bounds = key_segments(start, sizes, TABLES, BOTH, BLOCK_Q, BLOCK_K)
     if LIST is not None:
         LIST += (sample * tiles + tile) * tl.cdiv(keys, BLOCK_K)
@@ -186,7 +191,7 @@ def long_backward_queries(
             sums = query_tiles(
                 sums, q, states, dout, logsum, delta, i, start, bounds[segment], bounds[segment + 1],
                 constants[segment], outer[segment], K, V, k_n, v_n, LIST, terms, (VALUES, lowest, slots), sizes,
-                factors_of(scale, softcap, ACC), EXACT is not None, FAR is not None, FAR_IDS is not None,
+                factors, EXACT is not None, FAR is not None, FAR_IDS is not None,
                 DSTATES is not None, FAR_ASKED is not None, segment % 2 == 0, segment % 4 == 0,
                 WIDTH, BLOCK_Q, BLOCK_K, BLOCK_D, BLOCK_E, ACC, PRECISION,
             )  # fmt: skip

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from arith.kernels.long import add_terms, clamp, factors_of, far_scores, load_tile, outer_scores, products, store_tile
+from arith.kernels.long import add_terms, cap_factors, clamp, far_scores, load_tile, outer_scores, products, store_tile
 from arith.kernels.long_gradients import weights_of
 from arith.kernels.shearing import asked_scores, first_slot
 from arith.kernels.short_scores import LOG2E
@@ -53,7 +53,9 @@ def key_tiles(
         dout = load_tile(DOUT, start, queries, dout_n, WIDTH, BLOCK_Q, BLOCK_D, MASKED)
         own = tl.minimum(i, queries - 1)
         scores, slope = products(q, k, factors, ACC, PRECISION)
-        asked = outer_scores(OUTER, 0, i, queries)[side]
+        asked = None
+        if OUTER is not None:
+            asked = outer_scores(OUTER, 0, i, queries)[side]
         if NEAR and STATES is not None:
             states = load_tile(STATES, start, queries, states_n, BLOCK_E, BLOCK_Q, BLOCK_E, MASKED)
             slot = first_slot(start, j_start, sizes, lowest, BLOCK_Q)
@@ -86,7 +88,9 @@ def long_backward_keys(
     sizes = (queries, keys, radius, left, right, behind, ahead)
     start = tile * BLOCK_K
     j = start + tl.arange(0, BLOCK_K)
-    factors = factors_of(scale, softcap, ACC)
+    factors = (tl.cast(scale, ACC) * LOG2E, None)
+    if softcap is not None:
+        factors = cap_factors(scale, softcap, ACC)
     k = load_tile(K + sample * k_b + key_head * k_h, start, keys, k_n, WIDTH, BLOCK_K, BLOCK_D, True)
     v = load_tile(V + sample * v_b + key_head * v_h, start, keys, v_n, WIDTH, BLOCK_K, BLOCK_D, True)
     dk = tl.zeros((BLOCK_K, BLOCK_D), ACC)

@@ -10,7 +10,7 @@ By ids of each sample, pairs are first sorted by products with one-hot matrices,
 import triton
 import triton.language as tl
 
-from arith.kernels.long import add_terms, factors_of, ids_at, key_segments, load_tile, near_scores, products
+from arith.kernels.long import add_terms, cap_factors, ids_at, key_segments, load_tile, near_scores, products
 from arith.kernels.long_gradients import weights_of
 from arith.kernels.shearing import asked_scores, first_slot
 from arith.kernels.short_scores import LOG2E
@@ -74,7 +74,9 @@ def long_table_gradient(
         sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
         VALID, DOCUMENTS,
     )  # fmt: skip
-    factors = factors_of(scale, softcap, ACC)
+    factors = (tl.cast(scale, ACC) * LOG2E, None)
+    if softcap is not None:
+        factors = cap_factors(scale, softcap, ACC)
     tiles_q, tiles_k = tl.cdiv(queries, BLOCK), tl.cdiv(keys, BLOCK)
     if SHOWN is not None:
         SHOWN += sample * tiles_q * tiles_k
@@ -139,7 +141,9 @@ def long_id_table_gradient(
     )  # fmt: skip
     SPAN_Q += sample * tiles_q * 2
     SPAN_K += sample * tiles_k * 2
-    factors = factors_of(scale, softcap, ACC)
+    factors = (tl.cast(scale, ACC) * LOG2E, None)
+    if softcap is not None:
+        factors = cap_factors(scale, softcap, ACC)
     id_ = tl.arange(0, BLOCK)
     asking = (None, states_n, None, lowest, slots)
     if STATES is not None:

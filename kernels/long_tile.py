@@ -7,8 +7,9 @@ registers. The scores themselves take n^2 numbers a head, as a `PairTable` does;
 import triton
 import triton.language as tl
 
-from arith.kernels.long import factors_of
+from arith.kernels.long import cap_factors
 from arith.kernels.long_table import tile_gradients
+from arith.kernels.short_scores import LOG2E
 
 
 @triton.jit
@@ -27,7 +28,9 @@ def long_tile_gradient(
     head = (tl.program_id(0) // (tiles_k * tiles_q)).to(tl.int64)
     i_start, j_start = row * BLOCK, column * BLOCK
     sizes = (queries, keys, radius, left, right, behind, ahead)
-    factors = factors_of(scale, softcap, ACC)
+    factors = (tl.cast(scale, ACC) * LOG2E, None)
+    if softcap is not None:
+        factors = cap_factors(scale, softcap, ACC)
     # A tile that no query sees is written too, as zeros: memory for the gradient comes as it is.
     nearest = j_start - (i_start + keys - queries)  # the distance of its first pair
     seen = (nearest - BLOCK < right) & (nearest + BLOCK > -left)

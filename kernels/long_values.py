@@ -7,9 +7,10 @@ tile's dS and states come to for them. Parts are summed in torch, in a fixed ord
 import triton
 import triton.language as tl
 
-from arith.kernels.long import factors_of, load_tile, near_scores, store_tile
+from arith.kernels.long import cap_factors, load_tile, near_scores, store_tile
 from arith.kernels.long_table import tile_gradients
 from arith.kernels.shearing import turned_back, value_gradients
+from arith.kernels.short_scores import LOG2E
 
 
 @triton.jit
@@ -42,7 +43,9 @@ def long_values_gradient(
         sample, head, TILE, TABLE, ID_TABLE, IDS_Q, IDS_K, id_radius, WINDOW_Q, WINDOW_K, id_left, id_right,
         VALID, DOCUMENTS,
     )  # fmt: skip
-    factors = factors_of(scale, softcap, ACC)
+    factors = (tl.cast(scale, ACC) * LOG2E, None)
+    if softcap is not None:
+        factors = cap_factors(scale, softcap, ACC)
     tiles_q, tiles_k = tl.cdiv(queries, BLOCK), tl.cdiv(keys, BLOCK)
     if SHOWN is not None:
         SHOWN += sample * tiles_q * tiles_k

@@ -141,7 +141,7 @@ def build(case: Case, capability: int) -> Any:
     if "CAP" not in case.features:
         constants["softcap"] = None
     given = {
-        *ROWS,
+        *("Q", "K", "V", "OUT", "DOUT", "DQ", "DK", "DV"),
         "LOGSUM",
         "DELTA",
         "NEAR",
