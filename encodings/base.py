@@ -62,7 +62,10 @@ class LayerEncoding(nn.Module):
     def rotate(
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions
     ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g k d"]]:
-        """Queries and keys before their product. While decoding, `k` holds the new tokens only."""
+        """Queries and keys before their product. While decoding, `k` holds the new tokens only.
+
+        They may come out wider than a head is: their product is then divided by the root of that width.
+        """
         return q, k
 
     def terms(
@@ -124,6 +127,7 @@ class Encoding(LayerEncoding):
         levels: how many levels of ids it uses, from the first on.
         takes_ids: whether it uses ids; if not, it cannot be put on a scheme.
         turns_queries: whether it rotates queries and keys by their positions.
+        turns_alone: whether scores depend on distances only if no other encoding rotates them too.
         reads_queries: whether its terms multiply queries with vectors of their own.
         counts_tokens: whether its terms count the tokens between a query and a key.
         hides_keys: whether it masks some keys.
@@ -138,6 +142,7 @@ class Encoding(LayerEncoding):
     levels: int = 1
     takes_ids: bool = True
     turns_queries: bool = False
+    turns_alone: bool = False
     reads_queries: bool = False
     counts_tokens: bool = False
     hides_keys: bool = False

@@ -50,6 +50,12 @@ def _check_pair(one: Encoding, scheme: Scheme, other: Encoding) -> None:
             f"where a query stands and not on distances. Leave one of the two out, or put them in layers of their own; "
             f"biases such as t5, and forgetting, go with rotations"
         )
+    if one.turns_alone and other.turns_queries and one is not other:
+        raise ValueError(
+            f"{name} and {others} both turn queries and keys, and the one does not leave to the other what it needs: "
+            f"scores would depend on where tokens stand and not on distances. Leave one of the two out, or put them in "
+            f"layers of their own"
+        )
     if one.hides_keys and scheme.structure_aware and other.counts_tokens:
         raise ValueError(
             f"{others} counts the tokens between a query and a key, those too that {name} hides on ids that do not "

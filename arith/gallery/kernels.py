@@ -53,6 +53,10 @@ def _kernel(spec: str, digits: int) -> tuple[str, str]:
     composed.check(batch.prompt.reading)
     positions = composed.slide(composed.place(batch.placed_by(composed)), loop=0)
     keys = batch.tokens.shape[1]
-    x, q = torch.zeros(2, keys, WIDTH), torch.zeros(2, HEADS, keys, WIDTH // HEADS)
+    x, v = torch.zeros(2, keys, WIDTH), torch.zeros(2, HEADS, keys, WIDTH // HEADS)
     # Of the last layer: a first one may look up in place of attention.
-    return choose_kernel(composed.at(LAYERS - 1).terms(x, q, q, positions, {}), keys)
+    layer = composed.at(LAYERS - 1)
+    q, k = layer.rotate(v, v, positions)
+    if q.shape[3] != v.shape[3]:
+        return "reference", "the fused kernels take heads of one width for queries and values"
+    return choose_kernel(layer.terms(x, q, k, positions, {}), keys)

@@ -30,9 +30,10 @@ FUSED = (
     "nope", "learned", "rope", "alibi:learned=true", "t5", "kerple", "fire:threshold=8", "sandwich", "hard-alibi",
     "window:left=3", "relative", "coupled-window", "t5:bidirectional=true@coupled", "alibi@randomized:span=64",
     "(t5+kerple)@randomized:span=64", "alibi+relative@coupled", "learned@abacus+rope@segments", "shaw:radius=4",
-    "transformer-xl", "relative-logits",
+    "transformer-xl", "relative-logits", "grape",
 )  # fmt: skip
 PLAIN = {
+    "pope": "take heads of one width for queries and values",
     "cope": "ScoreMod",
     "dape": "ScoreMod",
     "forgetting": "Decay",

@@ -4,6 +4,7 @@ What one pass of a model knows about positions is a `Pass`, which travels as a k
 module keeps it: two passes, layers recomputed in the backward pass and copies of a model never see one another's.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -143,6 +144,9 @@ def forward(
                 f"the encoding is made for heads of {current.head_width} dimensions, {what} has {query.shape[3]}"
             )
         query, key, terms = current.apply(layer, kwargs[INPUT], query, key)
+        if scaling is not None:
+            # The model's factor is for heads of its own width, and rotated ones may be wider.
+            scaling *= math.sqrt(current.head_width / query.shape[3])
     if queries > keys:
         key, value, valid = _lengthen(key, value, valid, queries)
     bias = None if position_bias is None or reader is None else reader(position_bias, queries, key.shape[2])

@@ -73,6 +73,9 @@ def test_tables_have_a_row_for_the_longest_test() -> None:
         ("rope+shaw", "RoPE turns queries by their positions and Shaw meets the turned ones"),
         ("xpos@coupled+transformer-xl", "XPos turns queries by their positions and TransformerXL"),
         ("cope+rope-yarn:trained=9", "biases such as t5, and forgetting, go with rotations"),
+        ("rope+pope", "PoPE and RoPE both turn queries and keys"),
+        ("grape+grape@coupled", "GRAPE and GRAPE both turn queries and keys"),
+        ("pope+shaw", "PoPE turns queries by their positions and Shaw meets the turned ones"),
         ("cope+window:left=2@coupled", "CoPE counts the tokens between a query and a key, those too that Window hides"),
         ("learned@tags", "Learned has a table with a row for each id"),
         ("alibi@tags", "ALiBi looks at distances"),
@@ -101,6 +104,7 @@ def test_mistakes_are_named(text: str, message: str) -> None:
         "rope+forgetting",  # gates see the layer's input, not the queries
         "rope+dape",
         "shaw+transformer-xl",
+        "pope[0]+rope[1]",
         "relative-logits+rope",  # mixed from the layer's input
         "cope+window:left=2",  # on ids that rise, what lies between two visible tokens is visible
         "sinusoidal@tags",

@@ -38,6 +38,7 @@ def test_maps_of_lookups_and_above_the_prompt(prompt_layers: int | None) -> None
     [
         *(("rope", 1), ("t5@coupled", 1), ("coupled-window", 1), ("fire", 1), ("cope", 1), ("forgetting", 1)),
         *(("shaw", 1), ("relative-logits", 1), ("rope", "log-n"), ("coupled-window", "log-n"), ("cope", 2)),
+        *(("pope", 1), ("pope", 2)),
     ],
 )
 def test_maps_are_what_the_model_weighs_its_values_with(encoding: str, sharpen: float | str) -> None:

@@ -17,7 +17,7 @@ from tests.arith.training.feeding import experiment_with, fed
 CPU = torch.device("cpu")
 COMPILED = [
     *("nope", "rope", "t5", "alibi", "kerple", "sandwich", "fire", "cope", "dape", "forgetting", "shaw", "xpos"),
-    "relative-logits:ahead=2@coupled",
+    *("relative-logits:ahead=2@coupled", "pope", "grape"),
     *("transformer-xl", "hard-alibi", "coupled", "coupled-window", "abacus", "bipe", "cape", "random-tags"),
     *("rope@randomized:span=400", "t5@pose:span=400", "learned@coupled:levels=2", "random-embedding:at=heads@tags"),
     "rope-yarn:trained=4@coupled",

@@ -226,6 +226,25 @@ def test_attention_is_that_of_the_kernels(tiny: Callable[..., Any], monkeypatch:
     assert masked["terms"][0].ids.shared  # padding after the tokens moves none of them
 
 
+def test_heads_that_come_out_wider_are_divided_by_the_root_of_their_width(
+    tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[Tensor, float]] = []
+
+    def seen(q: Tensor, k: Tensor, v: Tensor, **others: Any) -> Tensor:
+        calls.append((q, others["scale"]))
+        return attention(q, k, v, **others)
+
+    monkeypatch.setattr(interface, "attention", seen)
+    model = tiny("llama")
+    attach(model, "pope", tokens=32)
+    out = model(torch.arange(3, 19).reshape(2, 8)).logits
+    (q, scale), *_ = calls
+    assert q.shape == (2, 4, 8, 16)
+    assert scale == pytest.approx(1 / 4)
+    assert out.isfinite().all()
+
+
 def test_ids_index_tokens_where_rows_are_whole(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Padding before or inside a row, packed documents and what a cache holds are for the ids to tell."""
     seen: list[bool] = []
