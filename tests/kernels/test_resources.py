@@ -110,7 +110,7 @@ def test_table_has_every_case_and_all_fit(which: str, version: str) -> None:
 
 
 # Bytes a thread of registers that are spilled although speed rests on the kernel; with Triton 3.6 there are none.
-SPILLED = {(NEWEST, "queries 64 bf16 TABLE learned"): 64}
+SPILLED = {(NEWEST, "queries 64 bf16 TABLE learned"): 56}
 
 
 @pytest.mark.parametrize("version", CAPABILITIES)
