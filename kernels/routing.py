@@ -148,7 +148,7 @@ def _obstacle(q: Tensor, k: Tensor, v: Tensor, terms: Sequence[Term], interprete
         if dtype == torch.float32 and capability(q.device) < 90:
             return "numbers of 32 bits need a GPU of compute capability 9.0 for the fused kernels"
     in_a_tile = k.shape[2] if k.shape[2] <= LONGEST else 1  # longer ones go tile by tile, and are never too many
-    state = max((term.states.shape[3] for term in terms if isinstance(term, QueryTable)), default=0)
+    state = max([0, *[term.states.shape[3] for term in terms if isinstance(term, QueryTable)]])
     return too_large(in_a_tile, q.shape[3], dtype.itemsize, state) or _obstacle_in_terms(
         drop_token_ids(terms), k.shape[2]
     )

@@ -35,6 +35,10 @@ PREFERRED: dict[Global, str] = {
     OP: "attention",
     REFERENCE: "plain_attention",
     ("arith.kernels.short_op", "attention"): "fused_attention",
+    # The longer name where it stands in shorter lines.
+    ("arith.kernels.shearing", "asked_scores"): "asked_scores",
+    ("arith.kernels.short_scores", "asked_scores"): "short_asked_scores",
+    ("arith.kernels.long_learned", "_constants"): "_constants",
     ("arith.kernels.terms", "Window"): "WindowTerm",
     ("arith.encodings.window", "Window"): "Window",
     ("arith.kernels.terms", "Ids"): "Ids",
