@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from einops import einsum
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -108,7 +108,7 @@ class Call:
         assert self.states is not None
         outermost = torch.stack([values[:, 0], values[:, -1]], dim=1).to(sum_type(self.q)) * math.log2(math.e)
         states = self.states[..., : values.shape[2]].to(outermost.dtype)
-        return einsum(states, outermost.expand(self.q.shape[1], -1, -1), "b h q e, h s e -> b h s q").contiguous()
+        return rearrange(states @ outermost.transpose(1, 2), "b h q s -> b h s q").contiguous()
 
 
 def _edged(table: Tensor | None, q: Tensor) -> Float[Tensor, "h 2(r+e)+1"] | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import triton
-from einops import einsum, rearrange
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -92,7 +92,7 @@ def values_gradient(call: Call, rows: Rows, far: Float[Tensor, "b h q 2"] | None
     found = within[:, call.first + radius - 1 :, :width][:, :slots].contiguous()
     if far is not None:
         asked = states[..., :width].to(far.dtype)
-        beyond = einsum(far, asked, "b h q side, b h q e -> h side e")
+        beyond = (far.transpose(2, 3) @ asked).sum(0)  # of each head and side
         found[:, 0] += beyond[:, 0]
         found[:, -1] += beyond[:, 1]
     return found.sum(0, keepdim=True) if heads == 1 else found

@@ -38,6 +38,7 @@ PREFERRED: dict[Global, str] = {
     # The longer name where it stands in shorter lines.
     ("arith.kernels.shearing", "asked_scores"): "asked_scores",
     ("arith.kernels.short_scores", "asked_scores"): "short_asked_scores",
+    ("arith.kernels.short_scores", "products"): "short_products",
     ("arith.kernels.long_learned", "_constants"): "_constants",
     ("arith.kernels.terms", "Window"): "WindowTerm",
     ("arith.encodings.window", "Window"): "Window",
