@@ -105,7 +105,8 @@ class RelativeLogitsLayer(LayerEncoding):
         positions: Positions,
         memory: Memory,
     ) -> tuple[QueryTable]:
-        states = rearrange(self.mix(x[:, x.shape[1] - q.shape[2] :]), "b q (h e) -> b h q e", h=self.heads)
+        asking = x[:, x.shape[1] - q.shape[2] :]
+        states = rearrange(self.mix(asking), "b q (h e) -> b h q e", h=self.heads)
         if self.clip is not None:
             # The small number keeps the gradient finite where r is 0.
             states = states * (self.clip / (states.norm(dim=-1, keepdim=True) + 1e-6)).clamp(max=1)
