@@ -14,6 +14,7 @@ WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "a te
 LARGEST = 2**64
 
 
+# Over 60 lines: the reader inside calls itself entry by entry, with the names and messages around it.
 def read_field(
     value: Any,
     kind: Any,

@@ -1,4 +1,7 @@
-"""The fused kernels for sequences of any length in Triton's interpreter, against float64."""
+"""The fused kernels for sequences of any length in Triton's interpreter, against float64.
+
+Long, as every argument of one operator is varied with the same inputs.
+"""
 
 import functools
 import math

@@ -90,6 +90,7 @@ class Pass:
         return query, key, tuple(_of_last(term, key.shape[2]) for term in terms)
 
 
+# Over 60 lines: half are the arguments that models pass, and the rest hands each on, in order, to the one op.
 def forward(
     module: nn.Module,
     query: Float[Tensor, "b h q d"],

@@ -50,6 +50,7 @@ class Mask:
         raise LooksInside("[...]")
 
 
+# Over 60 lines by its arguments, which are those of a mask function of transformers.
 def describe(
     batch_size: int,
     q_length: int,

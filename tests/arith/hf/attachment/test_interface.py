@@ -1,4 +1,7 @@
-"""Four ways in which positions of one's own go wrong in transformers, each as it happens there and as it is here."""
+"""Four ways in which positions of one's own go wrong in transformers, each as it happens there and as it is here.
+
+Long, as each is told twice: by transformers alone, and by our attention on the same model.
+"""
 
 import json
 from collections.abc import Callable
