@@ -10,7 +10,7 @@ from arith.config.ranges import Amount, Count, Range, Rate, Seed, Share
 from arith.config.reading import _build, _with_preset, grid_lengths, merge_tables
 from arith.config.supervision import AuxiliaryConfig, TraceConfig
 
-# A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step.
+# A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step; SGD's would add up without end.
 Momentum = Annotated[float, Range(0, 1, below=True)]
 Activation = Literal["gelu", "gated-gelu", "gated-sine"]
 Mixing = Literal["none", "conv"]
@@ -136,14 +136,16 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """AdamW or Muon, linear warm-up, cosine to `final_rate * learning_rate`, clipped gradients.
+    """AdamW, Muon or SGD, linear warm-up, cosine to `final_rate * learning_rate`, clipped gradients.
 
     Args:
         batch: samples a step, over all processes.
         final_rate: the last learning rate, as a share of the highest.
-        weight_decay: decay of matrices; embeddings, tables and norms have none.
-        optimizer: adamw, or muon for the matrices of the blocks, at `muon_rate` instead of `learning_rate`; see
-            `arith.training.optimiser`.
+        weight_decay: decay of matrices; embeddings, tables and norms have none. SGD adds it to the gradient (L2), so
+            that momentum takes it up; the others take it from the weight.
+        optimizer: adamw; sgd; or muon for the matrices of the blocks, at `muon_rate` instead of `learning_rate`, and
+            adamw for the others; see `arith.training.optimiser`.
+        momentum: sgd's, with the update m <- momentum * m + gradient; 0: none, and no memory for it.
         clip: the largest norm of the gradient; a longer one is scaled down to it.
         loss: the tokens to learn: the answer's, or the whole line's as in language models, prompt included.
         evaluate_every, checkpoint_every, log_every: intervals in steps; the last step is always included.
@@ -168,8 +170,9 @@ class TrainingConfig:
     # than the shortest runs have.
     betas: tuple[Momentum, Momentum] = (0.9, 0.98)
     weight_decay: Annotated[float, Range(0)] = 0.0
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: Literal["adamw", "muon", "sgd"] = "adamw"
     muon_rate: Rate = 0.01
+    momentum: Momentum = 0.9
     clip: Annotated[float, Range(0, above=True, infinite=True)] = 1.0
     loss: Literal["answer", "line"] = "answer"
     log_every: Count = 50

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from arith.catalogue.named import format_named
 from arith.config.ranges import check_ranges
-from arith.config.schema import ModelConfig, RunConfig
+from arith.config.schema import ModelConfig, RunConfig, TrainingConfig
 from arith.data.dataset import Dataset
 from arith.data.problems import Share
 from arith.data.traces import Supervision, in_columns
@@ -58,6 +58,22 @@ def check_numbers(config: RunConfig) -> None:
         raise UsageError(
             f"auxiliary.layer says how many layers are below the head of running sums: 1 or more, and fewer than the "
             f"model's. Got {config.auxiliary.layer}, with model.layers {model.layers}"
+        )
+
+
+def check_training(config: TrainingConfig) -> None:
+    """Refuse settings of training that exclude each other.
+
+    >>> check_training(TrainingConfig(momentum=0.5))
+    Traceback (most recent call last):
+    ...
+    arith.errors.UsageError: training.momentum is for training.optimizer=sgd: leave it out, got 0.5 with adamw
+    """
+    # The default can hardly be told from a value that is given, and does no harm.
+    if config.optimizer != "sgd" and config.momentum != TrainingConfig.momentum:
+        raise UsageError(
+            f"training.momentum is for training.optimizer=sgd: leave it out, got {config.momentum} with "
+            f"{config.optimizer}"
         )
 
 

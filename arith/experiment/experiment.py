@@ -24,6 +24,7 @@ from arith.experiment.checks import (
     check_in_place,
     check_loops,
     check_numbers,
+    check_training,
     running_sums_of,
     supervision_of,
 )
@@ -98,6 +99,7 @@ class Experiment:
             running_sums_of(config, data),
         )
         check_numbers(config)
+        check_training(config.training)
         # Built for its checks alone; on the meta device a large table of positions takes no memory.
         with torch.device("meta"):
             encoded = experiment.encoding()

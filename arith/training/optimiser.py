@@ -1,4 +1,4 @@
-"""AdamW and Muon: which parameters each group holds, and the learning rate of each step."""
+"""AdamW, Muon and SGD: which parameters each group holds, and the learning rate of each step."""
 
 import math
 from collections import defaultdict
@@ -19,8 +19,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 
 
-def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW, with Muon for the matrices of the blocks if asked for; only the matrices of linear maps decay.
+def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """SGD, or AdamW, with Muon for the matrices of the blocks if asked for; only the matrices of linear maps decay.
 
     A group's `scale` is its learning rate as a multiple of `training.learning_rate`.
     """
@@ -32,8 +32,10 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     decay = {"weight_decay": config.weight_decay, "scale": 1.0}
     others = {"params": [p for p in parameters if id(p) not in matrices], "weight_decay": 0.0, "scale": 1.0}
-    if config.optimizer == "adamw":
+    if config.optimizer != "muon":
         groups = [{"params": [p for p in parameters if id(p) in matrices], **decay}, others]
+        if config.optimizer == "sgd":
+            return _build_sgd(groups, config)
         return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
     assert isinstance(model, Transformer)
     inside = {id(module.weight) for module in model.blocks.modules() if isinstance(module, nn.Linear)}
@@ -43,6 +45,16 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
     blocks |= {"scale": config.muon_rate / config.learning_rate, "orthogonal": True}
     groups = [blocks, {"params": outside, "orthogonal": False, **decay}, {"orthogonal": False, **others}]
     return Muon(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+
+
+def _build_sgd(groups: list[dict[str, Any]], config: TrainingConfig) -> torch.optim.SGD:
+    optimizer = torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
+    # torch allocates these buffers in the first step without filling them. If `found_inf` skips that step, the second
+    # one would add uninitialised memory.
+    if config.momentum:
+        for parameter in (parameter for group in groups for parameter in group["params"]):
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int) -> float:

@@ -69,7 +69,7 @@ def training_step(
     # A sum, not a mean: each process has divided its loss by the tokens of all of them.
     world.sum([*(p.grad for p in parameters if p.grad is not None), loss])
     norm = nn.utils.clip_grad_norm_(parameters, config.clip)
-    # Where this is 1 fused AdamW, and Muon, change neither weights nor moments. An `if` here would wait for the device.
+    # Where this is 1 no optimiser here changes weights or moments. An `if` would wait for the device.
     optimizer.found_inf = (~_finite(loss, norm)).float()  # type: ignore[attr-defined]
     optimizer.step()
     return loss, norm

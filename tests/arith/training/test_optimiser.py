@@ -1,11 +1,11 @@
-"""Muon beside torch's own, and in a training."""
+"""Muon and SGD beside torch's own, and in a training."""
 
 import itertools
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from arith.config.schema import RunConfig, TrainingConfig
 from arith.errors import UsageError
@@ -22,6 +22,11 @@ SHAPES = [(8, 8), (8, 8), (24, 8), (8, 24)]
 
 def experiment_with(**training: object) -> Experiment:
     return Experiment.of(RunConfig.of({"training": {"batch": 8, "optimizer": "muon", **training}}))
+
+
+OPTIMIZERS = pytest.mark.parametrize(
+    "settings", [{"optimizer": "muon"}, {"optimizer": "sgd"}, {"optimizer": "sgd", "momentum": 0.0}], ids=str
+)
 
 
 def weights() -> list[nn.Parameter]:
@@ -74,9 +79,10 @@ def test_each_group_has_its_rate() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.01, 5e-4, 5e-4])
 
 
+@OPTIMIZERS
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_an_update_whose_loss_is_no_number_changes_nothing(value: float) -> None:
-    experiment = experiment_with()
+def test_an_update_whose_loss_is_no_number_changes_nothing(value: float, settings: dict[str, object]) -> None:
+    experiment = experiment_with(**settings)
     model, config = experiment.model(), experiment.config.training
     optimizer = build_optimizer(model, config)
     feed = Feed(experiment.training_data(), model.encoding, config, CPU)
@@ -93,8 +99,47 @@ def test_an_update_whose_loss_is_no_number_changes_nothing(value: float) -> None
     assert not torch.equal(model.blocks[0].mlp.up.weight, before["blocks.0.mlp.up.weight"])
 
 
-def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path: Path) -> None:
-    experiment = experiment_with()
+def updated(momentum: float, decay: float, steps: int) -> list[Tensor]:
+    """Weights after some steps of SGD as it is written in its docstring."""
+    ours, generator = weights(), torch.Generator().manual_seed(1)
+    moved = [torch.zeros_like(own) for own in ours]
+    found = [own.detach().clone() for own in ours]
+    for _ in range(steps):
+        for place, own in enumerate(found):
+            gradient = torch.randn(own.shape, generator=generator) + decay * own
+            moved[place] = momentum * moved[place] + gradient
+            found[place] = own - 0.05 * moved[place]
+    return found
+
+
+@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 0.0), (0.9, 0.1)])
+@pytest.mark.parametrize("skipped", [False, True])
+def test_sgd_updates_as_its_formula_says_also_after_a_skipped_first_step(
+    momentum: float, decay: float, skipped: bool
+) -> None:
+    """A skipped first step left momentum as uninitialised memory; NaN is put where torch would allocate it."""
+    model = nn.Module()
+    for place, own in enumerate(weights()):
+        linear = nn.Linear(1, 1, bias=False)
+        linear.weight = own
+        model.add_module(str(place), linear)
+    config = TrainingConfig(optimizer="sgd", momentum=momentum, weight_decay=decay, learning_rate=0.05)
+    optimizer = build_optimizer(model, config)
+    generator = torch.Generator().manual_seed(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "empty_like", lambda like, **_: torch.full_like(like, float("nan")))
+        for step in range(-1 if skipped else 0, 3):
+            for own in model.parameters():
+                bad = step < 0
+                own.grad = torch.full_like(own, float("nan")) if bad else torch.randn(own.shape, generator=generator)
+            optimizer.found_inf = torch.tensor(float(step < 0))  # type: ignore[attr-defined]
+            optimizer.step()
+    torch.testing.assert_close([own.detach() for own in model.parameters()], updated(momentum, decay, 3))
+
+
+@OPTIMIZERS
+def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path: Path, settings: dict[str, object]) -> None:
+    experiment = experiment_with(**settings)
     config = experiment.config.training
     feed = Feed(experiment.training_data(), experiment.encoding(), config, CPU)
 
@@ -121,3 +166,11 @@ def test_what_it_cannot_do_is_refused() -> None:
     optimizer = build_optimizer(experiment_with().model(), experiment_with().config.training)
     with pytest.raises(ValueError, match="takes no closure"):
         optimizer.step(lambda: 0.0)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_momentum_without_sgd_is_refused_by_name(optimizer: str) -> None:
+    with pytest.raises(UsageError, match=rf"training\.momentum is for training\.optimizer=sgd.* with {optimizer}"):
+        experiment_with(optimizer=optimizer, momentum=0.5)
+    with pytest.raises(UsageError, match=r"training\.momentum is 0 or more and below 1, got 1\.0"):
+        experiment_with(optimizer="sgd", momentum=1.0)

@@ -75,7 +75,7 @@ class NoWaiting(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize(("parts", "optimizer"), [(1, "adamw"), (2, "adamw"), (1, "muon")])
+@pytest.mark.parametrize(("parts", "optimizer"), [(1, "adamw"), (2, "adamw"), (1, "muon"), (1, "sgd")])
 @pytest.mark.parametrize("encoding", ["coupled-window", "rope@randomized:span=400", "abacus+fire", "random-tags+t5"])
 def test_nothing_in_a_step_waits_for_the_device(encoding: str, parts: int, optimizer: str) -> None:
     experiment = experiment_with(encoding=encoding, training={"microbatches": parts, "optimizer": optimizer})
