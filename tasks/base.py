@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from arith.tasks.digits import Numbers
-from arith.tasks.lines import Piece
+from arith.tasks.lines import Piece, Written
 from arith.tasks.stream import Draws, Stream
 
 # What operands are made of: a number; a string of digits; one in which no digit comes twice; one of digits below a
@@ -146,7 +146,19 @@ class Drawn(Task, Protocol):
         ...
 
 
-State = UInt8[np.ndarray, "b columns parts"]  # numbers below ten in each column of the answer, the digit first
+State = UInt8[np.ndarray, "b columns parts"]  # numbers below the trace's alphabet, 0 at the start
+
+
+class Layout(NamedTuple):
+    """Where the states of some problems stand in their lines, and how many loops work on them.
+
+    Args:
+        places: the token of each column; -1 where a row has no such column.
+        loops: those that each problem takes before only other parts than the first, such as carries, are left.
+    """
+
+    places: Int[np.ndarray, "b columns"]
+    loops: Int[np.ndarray, " b"]
 
 
 class Trace(Protocol):
@@ -154,7 +166,22 @@ class Trace(Protocol):
 
     @property
     def parts(self) -> int:
-        """Numbers in a column."""
+        """Numbers in a column, of which the first one tells the answer's digit."""
+        ...
+
+    @property
+    def alphabet(self) -> int:
+        """How many numbers there are: each of them is below."""
+        ...
+
+    @property
+    def in_answer(self) -> bool:
+        """Whether columns are those of the answer, told apart by ids that slide with the loop; else they stand at the
+        names of a line whose values are read in place, and the first number is a value plus 1, or 0 if unknown."""
+        ...
+
+    def lay_out(self, written: Written, operands: tuple[Numbers, ...], draws: Draws) -> Layout:
+        """Where the columns stand in lines that were written with the same draws."""
         ...
 
     def advance(
@@ -163,7 +190,7 @@ class Trace(Protocol):
         """The state after one more loop.
 
         Args:
-            done: loops that each problem takes before only carries are left.
+            done: the layout's loops.
             loop: of each row, from 0.
         """
         ...

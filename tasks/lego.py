@@ -21,9 +21,9 @@ from einops import rearrange
 from jaxtyping import Int, UInt8
 
 from arith.tasks import vocabulary
-from arith.tasks.base import Alphabet
+from arith.tasks.base import Alphabet, Layout, State, Trace
 from arith.tasks.digits import Numbers, resize
-from arith.tasks.lines import Piece, constant
+from arith.tasks.lines import Piece, Written, constant
 from arith.tasks.spelling import Spelling
 from arith.tasks.stream import Draws, Use, scale
 from arith.tasks.workings import END_OF_STEPS
@@ -35,7 +35,7 @@ _NAMES = vocabulary.encode(NAMES)
 _COMMA, _EQUALS, _ZERO = (vocabulary.token(symbol) for symbol in ",=0")
 
 
-class _Chains(NamedTuple):
+class Chains(NamedTuple):
     """The clauses of each problem in their places along the chains, the chain that is asked for first."""
 
     names: UInt8[np.ndarray, "b clauses"]  # tokens
@@ -122,7 +122,7 @@ class Lego:
                 f"a chain of lego:clauses={self.clauses},chains={self.chains} has {self.longest} steps at most, got "
                 f"{steps.max()} digits"
             )
-        chains = self._draw(elements, draws)
+        chains = self.lay_chains(elements, draws)
         if self.asked == "each":
             return self._spell_values(chains, steps, draws)
         before = self._names_before(chains)
@@ -135,6 +135,11 @@ class Lego:
         way = np.stack([chains.names, chains.values, np.full_like(chains.names, _COMMA)], axis=2)
         steps_shown = Piece(rearrange(way, "b clauses three -> b (clauses three)"), 3 * steps - 1)
         return Spelling(prompt, [steps_shown, constant(END_OF_STEPS, rows), value])
+
+    def trace(self, kind: str) -> Trace:
+        if kind != "values" or not self.in_place:
+            raise ValueError(f"lego is traced as values, with asked=each: got '{kind}' and asked={self.asked}")
+        return Values(self)
 
     def read(self, text: str) -> tuple[tuple[str, ...], str]:
         """The elements along the chain to the variable that is asked for, and the answer.
@@ -152,13 +157,10 @@ class Lego:
             raise ValueError(f"expected clauses and the variable they lead to, such as ba1,a00;b=1, got {text!r}")
         return (elements,), match[3]
 
-    def _draw(self, elements: Numbers, draws: Draws | None) -> _Chains:
+    def lay_chains(self, elements: Numbers, draws: Draws | None) -> Chains:
+        """The clauses of some problems, of which names, order and what lies beyond the operands are drawn."""
         rows, n = len(elements), self.clauses
         place = np.arange(n)
-        # The element of the first step stands first in the text, and so highest.
-        from_top = np.take_along_axis(
-            resize(elements.digits, n), np.maximum(elements.lengths[:, None] - 1 - place, 0), axis=1
-        )
         if draws is None:
             letters = order = np.broadcast_to(np.arange(len(NAMES)), (rows, len(NAMES)))
             others = np.zeros((rows, n), np.uint8)
@@ -166,22 +168,22 @@ class Lego:
             letters = np.argsort(draws.halves(Use.NAMES, len(NAMES)), axis=1, kind="stable")
             order = np.argsort(draws.halves(Use.CLAUSES, n), axis=1, kind="stable")
             others = scale(draws.halves(Use.ELEMENTS, n), self.group).astype(np.uint8)
-        used = np.where(place < elements.lengths[:, None], from_top, others)
+        used = np.where(place < elements.lengths[:, None], along_chain(elements, n), others)
         by_chain = rearrange(used, "b (chains n) -> b chains n", chains=self.chains)
         values = by_chain.cumsum(axis=2, dtype=np.int64) % self.group
-        return _Chains(
+        return Chains(
             _NAMES[letters[:, :n]],
             used,
             rearrange(values, "b chains n -> b (chains n)").astype(np.uint8),
             order[:, :n],
         )
 
-    def _names_before(self, chains: _Chains) -> UInt8[np.ndarray, "b clauses"]:
+    def _names_before(self, chains: Chains) -> UInt8[np.ndarray, "b clauses"]:
         before = np.roll(chains.names, 1, axis=1)
         before[:, :: self.longest] = _ZERO  # the first of a chain follows from nothing
         return before
 
-    def _spell_values(self, chains: _Chains, steps: Int[np.ndarray, " b"], draws: Draws | None) -> Spelling:
+    def _spell_values(self, chains: Chains, steps: Int[np.ndarray, " b"], draws: Draws | None) -> Spelling:
         """Clauses with their values, of which no model has to predict what is not asked for."""
         place, names = np.arange(self.clauses), chains.names
         tested = draws is not None and draws.split == "test"
@@ -193,7 +195,52 @@ class Lego:
         return Spelling([], [line], rearrange(given, "b clauses six -> b (clauses six)")[:, :-1])
 
 
-def _in_line(parts: Sequence[UInt8[np.ndarray, "b clauses"]], chains: _Chains) -> Piece:
+@dataclass(frozen=True)
+class Values:
+    """The values that are known after each loop, a clause of the chain after the other: 0, or the value plus 1.
+
+    state[0] = 1 + element[0],    state[k] = 1 + (state[k - 1] - 1 + element[k]) mod group, if state[k - 1] > 0
+    """
+
+    task: Lego
+    parts: ClassVar[int] = 1
+    in_answer: ClassVar[bool] = False
+
+    @property
+    def alphabet(self) -> int:
+        return self.task.group + 1
+
+    def lay_out(self, written: Written, operands: tuple[Numbers, ...], draws: Draws) -> Layout:
+        (elements,) = operands
+        chains = self.task.lay_chains(elements, draws)
+        slots = chains.written.argsort(axis=1)[:, : elements.width]
+        asked = np.arange(slots.shape[1]) < elements.lengths[:, None]
+        return Layout(np.where(asked, written.prompt_lengths[:, None] + 6 * slots, -1), elements.lengths)
+
+    def advance(
+        self, state: State, operands: tuple[Numbers, ...], done: Int[np.ndarray, " b"], loop: Int[np.ndarray, " b"]
+    ) -> State:
+        (elements,) = operands
+        along = along_chain(elements, state.shape[1])[..., None]
+        before = np.roll(state, 1, axis=1).astype(np.int64)
+        before[:, 0] = 1  # the first value is its element, known from the line
+        after: State = np.where(before > 0, 1 + (before - 1 + along) % self.task.group, 0).astype(np.uint8)
+        return after
+
+    def draw(self, draws: Draws, columns: int) -> State:
+        halves = draws.halves(Use.STATES, columns)[..., None]
+        return scale(halves, self.alphabet).astype(np.uint8)
+
+
+def along_chain(elements: Numbers, clauses: int) -> UInt8[np.ndarray, "b clauses"]:
+    """Elements in the order of the chain: that of the first step stands first in the text, and so highest."""
+    place = np.arange(clauses)
+    from_top = np.maximum(elements.lengths[:, None] - 1 - place, 0)
+    found: np.ndarray = np.take_along_axis(resize(elements.digits, clauses), from_top, axis=1)
+    return found
+
+
+def _in_line(parts: Sequence[UInt8[np.ndarray, "b clauses"]], chains: Chains) -> Piece:
     """The parts of each clause side by side, clauses in the order of the line, without the comma behind the last."""
     of_clauses = np.take_along_axis(np.stack(parts, axis=2), chains.written[..., None], axis=1)
     tokens = rearrange(of_clauses, "b clauses parts -> b (clauses parts)")

@@ -14,13 +14,30 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from arith.tasks.base import State, Trace
+from arith.tasks.base import Layout, State, Trace
 from arith.tasks.digits import Numbers
+from arith.tasks.lines import Written
 from arith.tasks.stream import Draws, Use, scale
 
 
 @dataclass(frozen=True)
-class CarrySave:
+class _Columns:
+    """States of decimal digits in the columns of an answer whose width is known."""
+
+    alphabet: ClassVar[int] = 10
+    in_answer: ClassVar[bool] = True
+
+    def lay_out(self, written: Written, operands: tuple[Numbers, ...], draws: Draws) -> Layout:
+        widths = written.answer_widths
+        assert widths is not None
+        column = np.arange(widths.max())
+        places = np.where(column < widths[:, None], written.prompt_lengths[:, None] + column, -1)
+        # A factor has the digits that it is written with, zeros that pad included: half as many as the product.
+        return Layout(places, widths // 2)
+
+
+@dataclass(frozen=True)
+class CarrySave(_Columns):
     """Each column's digit and carry."""
 
     parts: ClassVar[int] = 2
@@ -38,7 +55,7 @@ class CarrySave:
 
 
 @dataclass(frozen=True)
-class RunningSum:
+class RunningSum(_Columns):
     """The units, tens and hundreds of each column's sum: enough for factors of 12 digits."""
 
     parts: ClassVar[int] = 3

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from arith.tasks.base import State, Trace
+from arith.tasks.base import Layout, State, Trace
 from arith.tasks.digits import Numbers
 from arith.tasks.stream import Draws, Use, scale
 
@@ -51,28 +51,21 @@ def working(state: State, done: Int[np.ndarray, " b"], loop: int) -> Bool[np.nda
     return found
 
 
-def steps(
-    trace: Trace,
-    operands: tuple[Numbers, ...],
-    done: Int[np.ndarray, " b"],
-    columns: Int[np.ndarray, " b"],
-    random: float,
-    draws: Draws,
-) -> Steps:
+def steps(trace: Trace, operands: tuple[Numbers, ...], layout: Layout, random: float, draws: Draws) -> Steps:
     """One loop of each problem, drawn uniformly from those it takes and one more, in which nothing changes.
 
     Args:
-        columns: of each problem's answer; those beyond are zero.
+        layout: which columns each problem has; others are zero.
         random: share of problems whose state before is random digits and not the problem's own.
     """
-    widest = int(columns.max())
-    all_states, loops = states(trace, operands, done, widest)
+    widest = layout.places.shape[1]
+    all_states, loops = states(trace, operands, layout.loops, widest)
     # Two numbers a sample: which loop it is, and whether its state before is random.
     halves = draws.halves(Use.LOOPS, 2)
     loop = scale(halves[:, 0], loops + 1).astype(np.int64)
     own = all_states[loop, np.arange(len(loop))]
     drawn = (halves[:, 1] < random * 2**32)[:, None, None]
     # Columns that a row does not have must stay zero, or a random state would carry from them.
-    inside = (np.arange(widest) < columns[:, None])[..., None]
+    inside = (layout.places >= 0)[..., None]
     before = np.where(drawn, trace.draw(draws, widest), own) * inside
-    return Steps(loop, before, trace.advance(before, operands, done, loop) * inside)
+    return Steps(loop, before, trace.advance(before, operands, layout.loops, loop) * inside)

@@ -11,8 +11,9 @@ class TraceConfig:
     """Supervision in depth: an answer that is revised loop by loop, and a loss on the state after each loop.
 
     Args:
-        kind: which of the task's traces, such as carry-save or running-sum of a multiplication; None: no such model.
-        random: share of training samples that start from random digits instead of a state of their own problem.
+        kind: which of the task's traces, such as carry-save or running-sum of a multiplication, or the values of a
+            chain of clauses that are read in place (`lego:asked=each`); None: no such model.
+        random: share of training samples that start from random states instead of one of their own problem.
     """
 
     kind: str | None = None

@@ -38,25 +38,21 @@ class Supervision:
             name: the format's name, for the message.
             form: the format.
         """
-        if not in_columns(form):
+        if self.trace.in_answer and not in_columns(form):
             raise ValueError(
                 f"a model with trace.kind revises an answer whose columns are known, least significant digit first. "
                 f"Use padded-reversed or padded-all-reversed, got '{name}'"
             )
 
     def loops(self, written: Written, operands: tuple[Numbers, ...], draws: Draws) -> TraceTargets:
-        """Draw one loop of each problem, and lay its states column by column along the answer."""
-        assert written.answer_widths is not None
-        # A factor has the digits that it is written with, zeros that pad included.
-        done = written.answer_widths // 2
-        found = steps(self.trace, operands, done, written.answer_widths, self.random, draws)
-        # From the columns of a number, [b columns parts], to the tokens of a line, [b n parts]: column i of a state
-        # stands at the answer's token i, whatever the length of the prompt before it.
-        column = np.arange(written.tokens.shape[1]) - written.prompt_lengths[:, None]
-        inside = (column >= 0) & (column < written.answer_widths[:, None])
-        index = column.clip(0, found.before.shape[1] - 1)[..., None]
-        before, after = (
-            torch.from_numpy(np.take_along_axis(state, index, axis=1) * inside[..., None])
-            for state in (found.before, found.after)
-        )
-        return TraceTargets(torch.from_numpy(found.loop), before, after)
+        """Draw one loop of each problem, and lay its states column by column along the line."""
+        layout = self.trace.lay_out(written, operands, draws)
+        found = steps(self.trace, operands, layout, self.random, draws)
+        # From the columns of a state, [b columns parts], to the tokens of a line, [b n parts].
+        rows, columns = np.nonzero(layout.places >= 0)
+        laid = []
+        for state in (found.before, found.after):
+            along = np.zeros((*written.tokens.shape, self.trace.parts), np.uint8)
+            along[rows, layout.places[rows, columns]] = state[rows, columns]
+            laid.append(torch.from_numpy(along))
+        return TraceTargets(torch.from_numpy(found.loop), *laid)

@@ -28,7 +28,7 @@ from arith.experiment.checks import (
     running_sums_of,
     supervision_of,
 )
-from arith.model.in_place import InPlace
+from arith.model.in_place import InPlace, LoopedInPlace
 from arith.model.looped import Looped
 from arith.model.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
@@ -107,7 +107,7 @@ class Experiment:
             check_loops(config, encoded, digits)
             check_attention(config.model, encoded, experiment.kind.answers_at_once)
             check_in_place(config, [*(share.task for share in trained), tests.task])
-        if experiment.supervision is not None and not encoded.slides:
+        if experiment.supervision is not None and experiment.supervision.trace.in_answer and not encoded.slides:
             raise UsageError(
                 f"with trace.kind loops are told apart by ids that slide, and those of '{config.encoding}' stay. "
                 "Use sliding-window, or put an encoding @multiplicand and @multiplier"
@@ -140,7 +140,8 @@ class Experiment:
         """Digits of the tested task's training problems; of all, if it is not among the tasks of training."""
         digits = [share.digits for share in self.trained if _kind(share.task) == _kind(self.tests.task)]
         lows, highs = zip(*(digits or [share.digits for share in self.trained]), strict=True)
-        return min(lows), max(highs)
+        # In place, a problem of so many steps asks for all values up to its last.
+        return 1 if self.reads_in_place else min(lows), max(highs)
 
     @property
     def vocabulary_size(self) -> int:
@@ -153,7 +154,7 @@ class Experiment:
     def kind(self) -> type[Transformer]:
         """The class of the model."""
         if self.supervision is not None:
-            return Looped
+            return LoopedInPlace if self.reads_in_place else Looped
         if self.sums is not None:
             return Summing
         return InPlace if self.reads_in_place else Transformer
@@ -164,7 +165,8 @@ class Experiment:
         torch.manual_seed(self.config.model.seed)
         parts = self.config.model, self.vocabulary_size, self.encoding()
         if self.supervision is not None:
-            return Looped(*parts, self.supervision.trace.parts)
+            kind = LoopedInPlace if self.reads_in_place else Looped
+            return kind(*parts, self.supervision.trace.parts, self.supervision.trace.alphabet)
         if self.sums is not None:
             return Summing(*parts, self.sums, self.config.auxiliary.layer, self.config.auxiliary.weight)
         model = self.kind(*parts)

@@ -14,14 +14,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from arith.config.schema import ModelConfig
+from arith.data.batch import Batch
 from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Prompt
 from arith.errors import UsageError
 from arith.model.block import at
 from arith.model.cache import Cache
-from arith.model.looped import CERTAIN
+from arith.model.looped import CERTAIN, Looped
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
+
+NO_ANSWERS = (
+    "this model finds each value in its place of a whole line, and continues no prompt: test it by arith evaluate, "
+    "without --failures, --anatomy and --predictions. A model of lego:asked=one can be asked"
+)
 
 
 class InPlace(Transformer):
@@ -50,20 +56,69 @@ class InPlace(Transformer):
         cache: Cache | None = None,
         loops: int | None = None,
     ) -> Float[Tensor, "b a v"]:
-        """Logits of the next token where that is a value; elsewhere the end mark's, which the line itself decides."""
+        """Logits of the next token where that is a value, a digit; elsewhere the line itself decides for the end mark."""
         queries = tokens.shape[1] if queries is None else queries
         found = super().forward(tokens, ids, queries=queries, cache=cache, loops=loops)
-        before_value = functional.pad(is_value(tokens)[:, 1:], (0, 1))[:, -queries:, None]
-        end = torch.full_like(found[0, 0], -CERTAIN)
-        end[vocabulary.token(vocabulary.END)] = CERTAIN
-        logits = torch.where(before_value, found, end)
+        # Digits alone: to unlearn all letters first takes 40 steps, after which the first value is learned more slowly.
+        found = torch.cat([found[..., :10], torch.full_like(found[..., 10:], -CERTAIN)], dim=-1)
+        logits = end_elsewhere(found, names(tokens)[:, -queries:, None])
         return logits if picked is None else at(logits, picked)
 
     def answer(self, prompt: Prompt, key: Int[Tensor, " b"], new_tokens: int, capacity: int) -> Int[Tensor, "b new"]:
-        raise UsageError(
-            "this model finds each value in its place of a whole line, and continues no prompt: test it by arith "
-            "evaluate, without --failures, --anatomy and --predictions. A model of lego:asked=one can be asked"
-        )
+        raise UsageError(NO_ANSWERS)
+
+
+class LoopedInPlace(Looped):
+    """A transformer that revises the values of a line, each in its place, all at the same time.
+
+    A name's input is its embedding and that of what is known of its value: a state of the task's trace, 0 for an
+    unknown value and the value plus 1 for another. There are as many loops as names with a value: enough for one chain
+    of all clauses.
+
+    Args:
+        config, vocabulary, encoding, parts, alphabet: as for any looped transformer.
+    """
+
+    def read_with(self, tokens: Int[Tensor, "b n"], states: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+        own: Float[Tensor, "b n w"] = self.embedding(tokens)
+        # A value's own place is empty: nothing there may be read.
+        return own.masked_fill(is_value(tokens)[..., None], 0) + states * names(tokens)[..., None]
+
+    def places(self, tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+        return names(tokens)
+
+    def count_loops(self, tokens: Int[Tensor, "b n"]) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
+        found = names(tokens).sum(1)
+        return found, found
+
+    def learned(self, batch: Batch) -> Bool[Tensor, "b n"]:
+        # Of the line's values, training asks for some alone.
+        return names(batch.tokens) & functional.pad(batch.answer_mask[:, 1:], (0, 1))
+
+    def next_tokens(self, digit: Float[Tensor, "b q numbers"], inside: Bool[Tensor, "b q 1"]) -> Float[Tensor, "b q v"]:
+        logits = digit.new_full((*digit.shape[:2], self.embedding.num_embeddings), -CERTAIN)
+        logits[:, :, : self.alphabet - 1] = digit[:, :, 1:]
+        return end_elsewhere(logits, inside)
+
+    def answer(self, prompt: Prompt, key: Int[Tensor, " b"], new_tokens: int, capacity: int) -> Int[Tensor, "b new"]:
+        raise UsageError(NO_ANSWERS)
+
+
+def end_elsewhere(logits: Float[Tensor, "b q v"], inside: Bool[Tensor, "b q 1"]) -> Float[Tensor, "b q v"]:
+    """The logits of values where there is one, elsewhere the end mark's, which the line itself decides."""
+    end = torch.full_like(logits[0, 0], -CERTAIN)
+    end[vocabulary.token(vocabulary.END)] = CERTAIN
+    return torch.where(inside, logits, end)
+
+
+def names(tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+    """Which tokens are names with a value behind them.
+
+    >>> from arith.tasks.vocabulary import encode
+    >>> names(torch.from_numpy(encode("b0=a1,a1=01")).long()[None]).int().tolist()
+    [[1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]]
+    """
+    return functional.pad(is_value(tokens)[:, 1:], (0, 1))
 
 
 def is_value(tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:

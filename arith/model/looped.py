@@ -36,19 +36,22 @@ class Looped(Transformer):
 
     Args:
         config, vocabulary, encoding: as for any transformer.
-        parts: the number of digits in each column's state, the answer's digit first.
+        parts: the number of numbers in each column's state, the answer's digit first.
+        alphabet: how many numbers there are.
     """
 
     answers_at_once = True
     eager_because = "the loops of a trace differ from sample to sample"
 
-    def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed, parts: int) -> None:
+    def __init__(
+        self, config: ModelConfig, vocabulary: int, encoding: Composed, parts: int, alphabet: int = 10
+    ) -> None:
         super().__init__(config, vocabulary, encoding)
-        self.parts = parts
-        # A table of ten rows for each part of the state. A column's input is the sum of its parts' rows, which has the
-        # variance of one token's embedding.
-        self.state = nn.Embedding(10 * parts, config.width)
-        self.head = nn.Linear(config.width, 10 * parts, bias=False)
+        self.parts, self.alphabet = parts, alphabet
+        # A table for each part of the state. A column's input is the sum of its parts' rows, which has the variance of
+        # one token's embedding.
+        self.state = nn.Embedding(alphabet * parts, config.width)
+        self.head = nn.Linear(config.width, alphabet * parts, bias=False)
         nn.init.normal_(self.state.weight, std=config.embedding_std / math.sqrt(parts))
         nn.init.normal_(self.head.weight, std=0.02)
 
@@ -59,7 +62,7 @@ class Looped(Transformer):
         ids: Ids,
         loop: Int[Tensor, "#b 1"],
         queries: int,
-    ) -> Float[Tensor, "b q parts 10"]:
+    ) -> Float[Tensor, "b q parts numbers"]:
         """Logits of the last tokens' states after one loop.
 
         Args:
@@ -69,16 +72,36 @@ class Looped(Transformer):
             loop: each sample's loop, counted from 0.
             queries: the number of last tokens whose states are wanted.
         """
-        offset = 10 * torch.arange(self.parts, device=tokens.device)
-        inside = self.state(state + offset).sum(2)
-        x = torch.where(columns(tokens)[..., None], inside, self.embedding(tokens))
+        offset = self.alphabet * torch.arange(self.parts, device=tokens.device)
+        x = self.read_with(tokens, self.state(state + offset).sum(2))
         positions = self.encoding.place(ids)
         x = self.encoding.embed(x, positions)
         slid = self.encoding.slide(positions, loop)
         x = self.stack(x, 0, queries, None, slid, slid, None, valid=self.visible(tokens))
         logits: Tensor = self.head(self.norm(x))
-        found: Tensor = rearrange(logits, "b q (parts digit) -> b q parts digit", digit=10)
+        found: Tensor = rearrange(logits, "b q (parts number) -> b q parts number", parts=self.parts)
         return found
+
+    def read_with(self, tokens: Int[Tensor, "b n"], states: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+        """The line's embeddings, with those of the states in their places."""
+        return torch.where(columns(tokens)[..., None], states, self.embedding(tokens))
+
+    def places(self, tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+        """Which tokens have a state."""
+        return columns(tokens)
+
+    def count_loops(self, tokens: Int[Tensor, "b n"]) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
+        """How many loops each problem takes, at least and at most."""
+        least = factor_digits(tokens)
+        return least, least + columns(tokens).sum(1)  # a carry goes through every column at most
+
+    def learned(self, batch: Batch) -> Bool[Tensor, "b n"]:
+        """Which tokens' states are learned."""
+        return columns(batch.tokens)
+
+    def next_tokens(self, digit: Float[Tensor, "b q numbers"], inside: Bool[Tensor, "b q 1"]) -> Float[Tensor, "b q v"]:
+        """Logits of the tokens of a line, from those of the first part of each state."""
+        return _next_tokens(digit, inside, self.embedding.num_embeddings)
 
     def forward(
         self,
@@ -98,22 +121,21 @@ class Looped(Transformer):
         if cache is not None:
             raise ValueError("all digits of this model's answer come at the same time: there is nothing to cache")
         queries = tokens.shape[1] if queries is None else queries
-        inside = columns(tokens)[:, -queries:, None]
+        inside = self.places(tokens)[:, -queries:, None]
         state = torch.zeros(*tokens.shape, self.parts, dtype=torch.long, device=tokens.device)
-        digit = torch.zeros(*inside.shape[:2], 10, device=tokens.device)
-        least = factor_digits(tokens)
-        most = least + inside.sum((1, 2))  # a carry goes through every column at most
+        digit = torch.zeros(*inside.shape[:2], self.alphabet, device=tokens.device)
+        least, most = self.count_loops(tokens)
         loop = torch.zeros(1, 1, dtype=torch.long, device=tokens.device)
         ids = _collapse_rows(ids)
-        # A row works for as many loops as its second factor has digits, and then while a part beside the digit, such as
-        # a carry, is not 0. Rows that have finished keep their state.
+        # A row works for as many loops as its problem says, and then while a part beside the digit, such as a carry, is
+        # not 0. Rows that have finished keep their state.
         while bool((working := (loop[0] < least) | ((state[..., 1:] > 0).any((1, 2)) & (loop[0] < most))).any()):
             logits = self.revise(tokens, state, ids, loop, queries)
             digit = torch.where(working[:, None, None], logits[:, :, 0], digit)
             new = torch.where(working[:, None, None], logits.argmax(-1), state[:, -queries:])
-            state[:, -queries:] = new * inside  # 0 outside the columns, or it would count as a carry
+            state[:, -queries:] = new * inside  # 0 outside the places, or it would count as a carry
             loop = loop + 1
-        logits = _next_tokens(digit, inside, self.embedding.num_embeddings)
+        logits = self.next_tokens(digit, inside)
         return logits if picked is None else at(logits, picked)
 
     def loss(self, batch: Batch) -> Float[Tensor, ""]:
@@ -121,7 +143,7 @@ class Looped(Transformer):
         assert batch.loops is not None
         loops, ids = batch.loops, batch.placed_by(self.encoding)
         logits = self.revise(batch.tokens, loops.before.long(), ids, loops.loop[:, None], batch.queries)
-        inside = columns(batch.tokens)[:, -batch.queries :]
+        inside = self.learned(batch)[:, -batch.queries :]
         target = loops.after[:, -batch.queries :].long()
         # What is outside is left out by weight: to select what is inside would make the host wait for its number.
         each = functional.cross_entropy(logits.flatten(0, 2).float(), target.flatten(), reduction="none")

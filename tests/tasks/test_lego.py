@@ -13,6 +13,7 @@ from arith.tasks.lines import Written
 from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
 from arith.tasks.stream import Draws, Split
+from arith.tasks.tracing import states
 
 ROWS = 200
 SOME = [Lego(), Lego(group=10), Lego(group=3, clauses=8, chains=2), Lego(clauses=25)]
@@ -115,3 +116,37 @@ def test_longer_chains_than_there_are_are_refused() -> None:
 def test_what_is_no_chain_is_not_read(text: str) -> None:
     with pytest.raises(ValueError, match="expected clauses"):
         Lego().read(text)
+
+
+@pytest.mark.parametrize("group", [2, 10])
+def test_values_become_known_along_the_chain(group: int) -> None:
+    """One clause a loop, at its name in the line, until all that are asked for are known."""
+    task = Lego(group=group, asked="each")
+    trace, rows = task.trace("values"), 50
+    problems, draws = Source(task, Uniform(2, 6), 0, "train").problems(0, rows), Draws.at(0, "train", 0, rows)
+    written = Format().write(task, problems, draws)
+    layout = trace.lay_out(written, problems.operands, draws)
+    found, loops = states(trace, problems.operands, layout.loops, layout.places.shape[1])
+    assert (loops == problems.operands[0].lengths).all()
+    for row in range(rows):
+        steps = int(loops[row])
+        places = layout.places[row, :steps]
+        assert (layout.places[row, steps:] == -1).all()
+        tokens = written.tokens[row]
+        # The name that a clause follows from is the one in the clause before it.
+        assert (tokens[places[1:] + 3] == tokens[places[:-1]]).all()
+        for loop in range(steps + 1):
+            known = found[loop, row, :steps, 0]
+            assert (known[loop:] == 0).all()
+            assert (known[:loop] == 1 + tokens[places + 1][:loop]).all()
+
+
+def test_random_states_are_in_the_alphabet() -> None:
+    trace = Lego(group=3, asked="each").trace("values")
+    assert np.unique(trace.draw(Draws.at(0, "train", 0, 100), 6)).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("asked", "kind"), [("one", "values"), ("each", "carry-save")])
+def test_values_are_traced_in_place_alone(asked: Any, kind: str) -> None:
+    with pytest.raises(ValueError, match=f"as values, with asked=each: got '{kind}' and asked={asked}"):
+        Lego(asked=asked).trace(kind)

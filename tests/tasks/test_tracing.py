@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arith.tasks.addition import Addition
-from arith.tasks.base import Trace, Traced
+from arith.tasks.base import Layout, Trace, Traced
 from arith.tasks.digits import Numbers
 from arith.tasks.multiplication import Multiplication
 from arith.tasks.schoolbook import KINDS
@@ -20,6 +20,12 @@ TRACES = pytest.mark.parametrize("trace", KINDS.values(), ids=KINDS)
 def value(state: np.ndarray) -> int:
     """What the columns of one row are worth: a part of place p of column k counts 10**(k + p)."""
     return sum(int(n) * 10 ** (k + p) for k, column in enumerate(state) for p, n in enumerate(column))
+
+
+def layout(columns: np.ndarray) -> Layout:
+    """Answers of so many columns, half of which are the digits of a factor."""
+    place = np.arange(columns.max())
+    return Layout(np.where(place < columns[:, None], place, -1), columns // 2)
 
 
 @TRACES
@@ -54,9 +60,9 @@ def test_one_loop_of_each_problem_whatever_the_batch(trace: Trace) -> None:
     a, b = (Numbers.of(own.tolist()) for own in numbers)
     columns = 2 * np.maximum(a.lengths, b.lengths)
     draws = Draws.at(0, "train", 0, 200)
-    whole = steps(trace, (a, b), columns // 2, columns, 0.5, draws)
+    whole = steps(trace, (a, b), layout(columns), 0.5, draws)
     part = slice(50, 60)
-    again = steps(trace, (a[part], b[part]), columns[part] // 2, columns[part], 0.5, draws[part])
+    again = steps(trace, (a[part], b[part]), layout(columns[part]), 0.5, draws[part])
     width = again.before.shape[1]
     assert (whole.loop[part] == again.loop).all()
     assert (whole.before[part, :width] == again.before).all()
@@ -73,7 +79,7 @@ def test_states_are_their_own_or_random_by_share(trace: Trace) -> None:
     columns, draws = np.full(400, 8), Draws.at(0, "train", 0, 400)
     own = {}
     for random in (0.0, 0.5, 1.0):
-        found = steps(trace, (a, b), columns // 2, columns, random, draws)
+        found = steps(trace, (a, b), layout(columns), random, draws)
         own[random] = [
             value(found.before[row]) == x * (y % 10 ** int(found.loop[row]))
             for row, (x, y) in enumerate(zip(*numbers.tolist(), strict=True))
@@ -89,7 +95,7 @@ def test_states_are_their_own_or_random_by_share(trace: Trace) -> None:
 def test_every_loop_is_drawn_and_one_in_which_nothing_changes() -> None:
     a = Numbers.of([12] * 3000)
     columns = np.full(3000, 4)
-    found = steps(KINDS["carry-save"], (a, a), columns // 2, columns, 0.0, Draws.at(0, "train", 0, 3000))
+    found = steps(KINDS["carry-save"], (a, a), layout(columns), 0.0, Draws.at(0, "train", 0, 3000))
     counts = np.bincount(found.loop)
     assert len(counts) == 3  # 12 * 12 has no carry: two loops, and one more
     assert counts.min() > 900
@@ -97,7 +103,7 @@ def test_every_loop_is_drawn_and_one_in_which_nothing_changes() -> None:
     assert (found.before[settled] == found.after[settled]).all()
 
 
-def test_only_multiplication_is_traced() -> None:
+def test_what_is_traced_by_name() -> None:
     assert isinstance(Multiplication(), Traced)
     assert not isinstance(Addition(), Traced)
     with pytest.raises(ValueError, match="carry-save or running-sum, got 'long'"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from arith.config.schema import RunConfig
 from arith.errors import UsageError
@@ -13,7 +14,7 @@ from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.hf.exporting import export_model
-from arith.model.in_place import InPlace, is_value
+from arith.model.in_place import InPlace, LoopedInPlace, is_value, names
 from arith.tasks import vocabulary
 from arith.training.loop import train
 from tests.arith.model.test_looped import CPU
@@ -46,6 +47,64 @@ def test_no_value_of_the_line_is_seen() -> None:
     others = torch.where(is_value(tokens), 1 - tokens, tokens)
     assert int((others != tokens).sum()) == 8 * 4
     torch.testing.assert_close(model(others, ids), model(tokens, ids), rtol=0, atol=0)
+
+
+TOLD: dict[str, Any] = {"trace": {"kind": "values"}, "model": {"layers": 2}}
+
+
+def told() -> tuple[Experiment, LoopedInPlace]:
+    experiment = Experiment.of(RunConfig.of(LEGO).with_values(TOLD))
+    model = experiment.model()
+    assert isinstance(model, LoopedInPlace)
+    return experiment, model.eval()
+
+
+def test_a_model_that_follows_the_trace_is_right_at_any_length() -> None:
+    experiment, model = told()
+    batch = experiment.test_data("random", 4).batch(0, 20, CPU)
+    loops = []
+
+    def exact(tokens: Tensor, state: Tensor, ids: object, loop: Tensor, queries: int) -> Tensor:
+        loops.append(int(loop))
+        found = torch.zeros_like(state)
+        for row, line in enumerate(tokens):
+            at = {int(line[place]): place for place in names(line[None])[0].nonzero()[:, 0].tolist()}
+            for place in at.values():
+                before = at.get(int(line[place + 3]))
+                known = 1 if before is None else int(state[row, before, 0])
+                found[row, place, 0] = 1 + (known - 1 + int(line[place + 4])) % 2 if known else 0
+        return torch.nn.functional.one_hot(found, 3).float()[:, -queries:]
+
+    model.revise = exact  # type: ignore[method-assign]
+    assert judge_batch(model, batch).right.all()
+    assert loops == [0, 1, 2, 3]
+
+
+def test_states_that_are_learned_are_those_of_the_values_asked_for() -> None:
+    experiment, model = told()
+    batch = experiment.training_data().batch(0, 30, CPU)
+    assert batch.loops is not None
+    learned = model.learned(batch)
+    assert torch.equal(learned.sum(1), batch.answer_mask.sum(1) - 1)  # but the end mark
+    assert not batch.loops.after[~learned].any()
+    assert batch.loops.after[learned].any()
+    model.loss(batch).backward()
+    assert model.state.weight.grad is not None
+    assert model.state.weight.grad.any(1).all()
+
+
+def test_no_value_of_the_line_is_seen_by_a_model_that_is_told() -> None:
+    experiment, model = told()
+    batch = experiment.test_data("random", 3).batch(0, 8, CPU)
+    tokens = batch.tokens[:, :-1]
+    ids = tuple(own[:, :, :-1] for own in batch.placed_by(model.encoding))
+    others = torch.where(is_value(tokens), 1 - tokens, tokens)
+    torch.testing.assert_close(model(others, ids), model(tokens, ids), rtol=0, atol=0)
+
+
+def test_values_that_are_not_read_in_place_have_no_trace() -> None:
+    with pytest.raises(UsageError, match="lego is traced as values, with asked=each: got 'values' and asked=one"):
+        Experiment.of(RunConfig.of(LEGO).with_values({**TOLD, "task": "lego:clauses=4"}))
 
 
 def test_a_step_has_the_loops_that_it_draws() -> None:
@@ -82,7 +141,8 @@ def test_what_is_no_value_is_certain() -> None:
     assert bool((whole.argmax(-1)[ends] == targets[ends]).all())
     values = learned & ~ends
     assert bool(values.any())
-    assert bool((whole[values].abs() < 100).all())
+    assert bool((whole[values][:, :10].abs() < 100).all())
+    assert bool((whole[values][:, 10:] < -1000).all())  # a value is a digit
     picked = torch.arange(3).expand(6, -1)
     torch.testing.assert_close(model(tokens, ids, queries=batch.queries, picked=picked), whole[:, :3])
 
