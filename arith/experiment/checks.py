@@ -197,7 +197,8 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
     if not isinstance(task, Traced) or len(trained) > 1 or config.data.samples is not None:
         raise UsageError(
             f"traces are learned from one task that has them, each sample new: multiplication or lego. Got "
-            f"{config.task}, data.mix {list(config.data.mix)} and data.samples {config.data.samples}; or leave trace.kind out"
+            f"{config.task}, data.mix {list(config.data.mix)} and data.samples {config.data.samples}; or leave "
+            f"trace.kind out"
         )
     model = config.model
     if model.loops != 1 or model.looped is not None or model.loop_input != "state":

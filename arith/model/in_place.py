@@ -56,7 +56,7 @@ class InPlace(Transformer):
         cache: Cache | None = None,
         loops: int | None = None,
     ) -> Float[Tensor, "b a v"]:
-        """Logits of the next token where that is a value, a digit; elsewhere the line itself decides for the end mark."""
+        """Logits of the next token where that is a value, which is a digit; elsewhere of the end mark alone."""
         queries = tokens.shape[1] if queries is None else queries
         found = super().forward(tokens, ids, queries=queries, cache=cache, loops=loops)
         # Digits alone: to unlearn all letters first takes 40 steps, after which the first value is learned more slowly.
