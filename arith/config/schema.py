@@ -17,6 +17,7 @@ Mixing = Literal["none", "conv"]
 TAPS = 3  # of a short convolution: a token and the two before it
 Attended = Literal["causal", "full"]
 Sharpen = Rate | Literal["log-n"]
+Part = Literal["embedding", "blocks", "head"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ class TrainingConfig:
             that momentum takes it up; the others take it from the weight.
         optimizer: adamw; sgd; or muon for the matrices of the blocks, at `muon_rate` instead of `learning_rate`, and
             adamw for the others; see `arith.training.optimiser`.
+        freeze: parts of the model that keep the values they begin with: `embedding`, which is tokens and all of the
+            encoding, learned positions included; `blocks`; `head`, with the norm before it.
         momentum: sgd's, with the update m <- momentum * m + gradient; 0: none, and no memory for it.
         clip: the largest norm of the gradient; a longer one is scaled down to it.
         loss: the tokens to learn: the answer's, or the whole line's as in language models, prompt included.
@@ -173,6 +176,7 @@ class TrainingConfig:
     optimizer: Literal["adamw", "muon", "sgd"] = "adamw"
     muon_rate: Rate = 0.01
     momentum: Momentum = 0.9
+    freeze: tuple[Part, ...] = ()
     clip: Annotated[float, Range(0, above=True, infinite=True)] = 1.0
     loss: Literal["answer", "line"] = "answer"
     log_every: Count = 50

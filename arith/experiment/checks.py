@@ -1,10 +1,11 @@
 """Refusals: which configurations cannot be run, and why, in words that name the setting to change."""
 
+import typing
 from collections.abc import Sequence
 
 from arith.catalogue.named import format_named
 from arith.config.ranges import check_ranges
-from arith.config.schema import ModelConfig, RunConfig, TrainingConfig
+from arith.config.schema import ModelConfig, Part, RunConfig, TrainingConfig
 from arith.data.dataset import Dataset
 from arith.data.problems import Share
 from arith.data.traces import Supervision, in_columns
@@ -74,6 +75,17 @@ def check_training(config: TrainingConfig) -> None:
         raise UsageError(
             f"training.momentum is for training.optimizer=sgd: leave it out, got {config.momentum} with "
             f"{config.optimizer}"
+        )
+    parts = typing.get_args(Part)
+    if set(config.freeze) == set(parts):
+        raise UsageError(
+            f"with training.freeze={','.join(config.freeze)} nothing is left to train: name one or two of "
+            f"{', '.join(parts)}"
+        )
+    if config.optimizer == "muon" and "blocks" in config.freeze:
+        raise UsageError(
+            "Muon moves the matrices of the blocks, and training.freeze holds them: use training.optimizer=adamw or "
+            f"sgd, or freeze embedding or head. Got {', '.join(config.freeze)}"
         )
 
 

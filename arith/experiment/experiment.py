@@ -160,7 +160,7 @@ class Experiment:
         return InPlace if self.reads_in_place else Transformer
 
     def model(self) -> Transformer:
-        """The model as it is before training."""
+        """A model with fresh weights."""
         # Seeded here, so that a model's first weights depend on its configuration and on nothing that ran before.
         torch.manual_seed(self.config.model.seed)
         parts = self.config.model, self.vocabulary_size, self.encoding()
@@ -171,6 +171,12 @@ class Experiment:
             return Summing(*parts, self.sums, self.config.auxiliary.layer, self.config.auxiliary.weight)
         model = self.kind(*parts)
         model.loops = self.config.tested_loops
+        return model
+
+    def starting_model(self) -> Transformer:
+        """The model as training begins, with the parts that `training.freeze` names left out of it."""
+        model = self.model()
+        model.freeze(self.config.training.freeze)
         return model
 
     @property

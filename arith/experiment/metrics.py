@@ -63,8 +63,10 @@ class Mirror:
             return
         try:
             for name, value in row.items():
-                if name != "step":
-                    self._writer.add_scalar(name, value, row["step"])
+                # A table, such as the norms by part, is a chart of its own with a curve for each entry.
+                for entry, number in value.items() if isinstance(value, dict) else [("", value)]:
+                    if name != "step":
+                        self._writer.add_scalar(f"{name}/{entry}" if entry else name, number, row["step"])
             self._writer.flush()
         except Exception as error:
             say(f"TensorBoard gets no more metrics ({error})")

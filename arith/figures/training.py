@@ -1,4 +1,4 @@
-"""Training curves from metrics.jsonl: loss and accuracy on validation problems against steps."""
+"""Training curves from metrics.jsonl: loss, ratio of gradients, and accuracy on validation problems against steps."""
 
 import json
 import sys
@@ -16,7 +16,8 @@ from arith.results.schema import METRICS
 
 LEFT, BOTTOM, TOP, BETWEEN, LABELS, RIGHT = 0.55, 0.38, 0.12, 0.17, 1.28, 0.05  # inches around the panels
 LOWEST = 1.1  # inches: the least height of a panel, which grows with its labels
-NAMES = {"loss": "loss (nats a token)", "accuracy": "exact match (%)"}  # by field, from the upper panel to the lower
+# By field, from the upper panel to the lower. The ratio is of the embedding to a block, per root parameter.
+NAMES = {"loss": "loss (nats a token)", "gradient_ratio": "gradient ratio", "accuracy": "exact match (%)"}
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ def read_training(path: Path) -> Training:
 
 
 def draw_training(runs: Sequence[Training], path: Path, title: str = "") -> list[Path]:
-    """Draw the loss above the accuracy as png, pdf and svg, and write the numbers as csv.
+    """Draw the loss above the ratio of gradients and the accuracy as png, pdf and svg, and write the numbers as csv.
 
     Args:
         runs: a curve each.
         path: the figure's, without an ending.
-        title: above both panels.
+        title: above all panels.
     """
-    shown = [name for name in NAMES if any(run.series[name] for run in runs)]
+    shown = [name for name in NAMES if any(run.series.get(name) for run in runs)]
     height = max(LOWEST, labels.total_height([run.label for run in runs]))
     width = style.COLUMN - LEFT - LABELS - RIGHT
     last = max(step for run in runs for points in run.series.values() for step, _ in points)
@@ -87,7 +88,7 @@ def draw_training(runs: Sequence[Training], path: Path, title: str = "") -> list
             panel.set_xlim(0, max(last, 1))
             written = _draw_runs(panel, runs, name)
             panel.set_ylabel(NAMES[name], labelpad=2)
-            # At one distance in both panels, however wide their numbers are.
+            # At one distance in all panels, however wide their numbers are.
             panel.yaxis.set_label_coords(-0.42 / width, 0.5)
             panel.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
             if row < len(shown) - 1:
@@ -96,7 +97,7 @@ def draw_training(runs: Sequence[Training], path: Path, title: str = "") -> list
                 panel.set_xlabel("training step", labelpad=2)
             labels.write(panel, written, width, height)
         files = page.save(path)
-    rows = [(run.label, name, *point) for run in runs for name in NAMES for point in run.series[name]]
+    rows = [(run.label, name, *point) for run in runs for name in NAMES for point in run.series.get(name, [])]
     return [*files, style.write_table(path, ["run", "quantity", "step", "value"], rows)]
 
 
@@ -104,25 +105,25 @@ def _draw_runs(panel: Axes, runs: Sequence[Training], name: str) -> list[Label]:
     """Draw one quantity of all runs that have it, and return their labels."""
     written = []
     for place, run in enumerate(runs):
-        if not run.series[name]:
+        if not run.series.get(name):
             continue
         steps, values = zip(*run.series[name], strict=True)
-        # Accuracy has few points, each a test; loss has hundreds, whose markers would hide the line.
+        # Accuracy has few points, each a test; the others have hundreds, whose markers would hide the line.
         (line,) = panel.plot(
             steps,
-            values if name == "loss" else [100 * value for value in values],
+            [100 * value for value in values] if name == "accuracy" else values,
             color=style.COLOURS[place % len(style.COLOURS)],
             ls=style.DASHES[(place + place // len(style.COLOURS)) % len(style.DASHES)],
             lw=1.0,
             marker=style.MARKERS[place % len(style.MARKERS)] if name == "accuracy" else "",
             ms=3,
-            clip_on=name == "loss",
+            clip_on=name != "accuracy",
         )
         end = float(line.get_ydata()[-1])  # type: ignore[index, arg-type]
         written.append(Label(run.label, (float(steps[-1]), end), line))
-    if name == "loss":
+    if name != "accuracy":
         # A loss of exactly 0, as float32 can give, has no place on a logarithmic axis.
-        positive = all(value > 0 for run in runs for _, value in run.series[name])
+        positive = all(value > 0 for run in runs for _, value in run.series.get(name, []))
         panel.set_yscale("log" if positive else "linear")
         panel.yaxis.set_minor_formatter(ticker.NullFormatter())
     else:

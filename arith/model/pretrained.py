@@ -65,6 +65,16 @@ class Pretrained(Transformer):
         logits = logits if queries is None else logits[:, logits.shape[1] - queries :]
         return logits if picked is None else at(logits, picked)
 
+    def _part_of(self, name: str) -> str:
+        # Names differ from model to model. All have one list of layers, and tables of tokens and positions outside it.
+        lists = [path for path, own in self.named_modules() if isinstance(own, nn.ModuleList)]
+        layers = next((path for path in lists if len(self.get_submodule(path)) == self.config.layers), None)  # type: ignore[arg-type]
+        if layers is not None and name.startswith(f"{layers}."):
+            return f"blocks.{name.removeprefix(f'{layers}.').partition('.')[0]}"
+        inside = isinstance(self.get_submodule(name.rpartition(".")[0]), nn.Embedding)
+        # A head that is tied to the embedding goes by the embedding's name.
+        return "embedding" if inside else "head"
+
     def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Tensor]:  # type: ignore[override]
         """The weights, without the second name of a tensor that two parts share.
 

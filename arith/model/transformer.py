@@ -1,7 +1,7 @@
 """A transformer, decoder-only unless attention is full. How positions are encoded is not its business."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -253,6 +253,30 @@ class Transformer(nn.Module):
             for layer, before in zip(layers, own, strict=True):
                 layer.sharpen = before
 
+    def parameters_by_part(self) -> dict[str, list[nn.Parameter]]:
+        """All parameters by part: `embedding`, `blocks.0` and so on, `head`.
+
+        The embedding is tokens and the whole encoding, learned positions included. The head has the norm before it.
+        """
+        found: dict[str, list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            found.setdefault(self._part_of(name), []).append(parameter)
+        return found
+
+    def _part_of(self, name: str) -> str:
+        first, _, rest = name.partition(".")
+        if first == "blocks":
+            return f"blocks.{rest.partition('.')[0]}"
+        # What kinds of model add to the input is part of the embedding; `Summing` adds to the output.
+        return "head" if first in ("norm", "head", "sum_norm", "sum_head") else "embedding"
+
+    def freeze(self, parts: Collection[str]) -> None:
+        """Leave parts out of training: any of `embedding`, `blocks`, `head`."""
+        for part, parameters in self.parameters_by_part().items():
+            if part.partition(".")[0] in parts:
+                for parameter in parameters:
+                    parameter.requires_grad_(False)
+
     def parameter_count(self) -> int:
-        """The number of trained parameters; a tensor that layers share counts once."""
+        """The number of parameters, frozen ones included; a tensor that layers share counts once."""
         return sum(parameter.numel() for parameter in self.parameters())

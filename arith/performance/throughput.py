@@ -149,7 +149,7 @@ class Trial:
         keep_freed_memory()  # as the training loop does: without it a step on a CPU is a tenth slower
         config = experiment.config.training
         device = find_device(config.device)
-        model = experiment.model().to(device).train()
+        model = experiment.starting_model().to(device).train()
         data = experiment.training_data()
         loss_of = loss_for(model, experiment.config, data.longest, device)
         static, drawn = loss_of is not None, DrawnLoops.of(experiment.config)

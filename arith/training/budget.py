@@ -57,7 +57,7 @@ def seconds_of(config: RunConfig) -> tuple[float, float]:
     """Seconds of a training step, the median of some, and of a validation. The model is thrown away."""
     experiment = Experiment.of(config)
     device = find_device(config.training.device)
-    model = experiment.model().to(device)
+    model = experiment.starting_model().to(device)
     optimizer = build_optimizer(model, config.training)
     data, watch = experiment.training_data(), FiniteWatch(device)
     loss_of = loss_for(model, config, data.longest, device)

@@ -29,6 +29,7 @@ from arith.training.environment import (
     matmul_precision,
 )
 from arith.training.feed import DrawnLoops, Feed
+from arith.training.gradients import GradientNorms
 from arith.training.optimiser import build_optimizer, set_rates
 from arith.training.step import FiniteWatch, autocast, training_step
 
@@ -123,7 +124,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     _check_world(config, experiment, world)
     device = local_device(find_device(config.device))
     data, validation = experiment.training_data(), experiment.validation_data()
-    model = experiment.model().to(device)
+    model = experiment.starting_model().to(device)
     optimizer = build_optimizer(model, config)
     step = _restore(run, model, optimizer, world)
     # Steps after the checkpoint are computed again, and so are their rows.
@@ -136,7 +137,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     loss_of = loss_for(model, run.config, data.longest, device)
     static, drawn = loss_of is not None, DrawnLoops.of(run.config)
     feed = Feed(data, model.encoding, config, device, world, static, drawn)
-    watch = FiniteWatch(device)
+    watch, norms = FiniteWatch(device), GradientNorms(model)
 
     title = f"train {run.config.encoding}"
     with catch_interrupts() as flag, progress(title, config.steps, step, shown=world.first) as shown:
@@ -145,12 +146,13 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 rate = set_rates(optimizer, config, step)
                 batches = feed.batches(step)
                 meter.read(*feed.tokens(step))
-                loss, norm = training_step(model, optimizer, batches, config, world, loss_of)
                 step += 1
-                # All processes stop at the same step, or those that train on would wait for the others for ever.
-                last, stopping = step == config.steps, world.any(flag.raised)
-                watch.see(step, loss, norm)
+                last = step == config.steps
                 logs = last or step % config.log_every == 0
+                loss, norm = training_step(model, optimizer, batches, config, world, loss_of, norms if logs else None)
+                # All processes stop at the same step, or those that train on would wait for the others for ever.
+                stopping = world.any(flag.raised)
+                watch.see(step, loss, norm)
                 tests = last or step % config.evaluate_every == 0
                 saves = last or stopping or step % config.checkpoint_every == 0
                 if logs or tests or saves or device.type == "cpu":
@@ -160,6 +162,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 row |= {
                     "loss": loss.item(),
                     "gradient_norm": norm.item(),
+                    **norms.row(),
                     "learning_rate": rate,
                     **meter.rates(clock.seconds),
                 }

@@ -12,6 +12,7 @@ from arith.data.batch import Batch
 from arith.errors import RunError
 from arith.model.transformer import Transformer
 from arith.training.distributed import ALONE, World
+from arith.training.gradients import GradientNorms
 from arith.training.optimiser import learning_rate
 
 LossOf = Callable[[Transformer, Batch], Float[Tensor, ""]]
@@ -43,6 +44,7 @@ def training_step(
     config: TrainingConfig,
     world: World = ALONE,
     loss_of: LossOf | None = None,
+    norms: GradientNorms | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """One optimiser update; skipped on the device if the loss or gradient is NaN or infinite.
 
@@ -51,6 +53,7 @@ def training_step(
     Args:
         batches: the parts of the step, whose losses and gradients add up; see `arith.training.feed`.
         loss_of: `batch_loss`, or what computes the same faster; see `arith.training.compiled`.
+        norms: what measures the gradients before they are clipped, in steps that are logged.
 
     Returns:
         The loss and the norm of the gradient before clipping, both on the device.
@@ -68,6 +71,8 @@ def training_step(
     loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
     # A sum, not a mean: each process has divided its loss by the tokens of all of them.
     world.sum([*(p.grad for p in parameters if p.grad is not None), loss])
+    if norms is not None:
+        norms.measure()
     norm = nn.utils.clip_grad_norm_(parameters, config.clip)
     # Where this is 1 no optimiser here changes weights or moments. An `if` would wait for the device.
     optimizer.found_inf = (~_finite(loss, norm)).float()  # type: ignore[attr-defined]

@@ -48,6 +48,15 @@ COLUMNS = {"task": "multiplication", "format": "padded-reversed", "trace": {"kin
         ({"training": {"evaluate_samples": 0}}, "training.evaluate_samples is 1 or more"),
         ({"training": {"betas": [0.9, 1.5]}}, "training.betas is 0 or more and below 1"),
         ({"model": {"hidden": 0}}, "model.hidden is 1 or more"),
+        (
+            {"training": {"freeze": ["embeding"]}},
+            "training.freeze is one of embedding, blocks, head; got 'embeding'. Did you mean 'embedding'",
+        ),
+        (
+            {"training": {"freeze": "head,embedding,blocks"}},
+            "nothing is left to train: name one or two of embedding, blocks, head",
+        ),
+        ({"training": {"freeze": "blocks", "optimizer": "muon"}}, "use training.optimizer=adamw or sgd, or freeze"),
         ({"training": {"warmup": -5}}, "training.warmup is 0 or more, got -5"),
         ({"training": {"clip": -1.0}}, "training.clip is above 0"),
         ({"encoding": "rope:base=-3"}, "rope's base is above 0"),

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import Result
 
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
+from arith.experiment.metrics import Mirror
 from arith.experiment.run import Run
 from arith.training.loop import train
 from tests.arith.short import short
@@ -44,6 +46,22 @@ def test_rates_count_tokens_without_padding_and_with_it(tmp_path: Path) -> None:
     rows = [row for row in run.read_metrics() if "loss" in row]
     for row in rows:
         assert 0 < row["tokens_per_second"] < row["padded_tokens_per_second"]
+
+
+def test_tensorboard_gets_a_curve_for_each_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, float, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None: ...
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, float(value), step))
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    Mirror(tmp_path).write({"step": 3, "loss": 0.5, "gradient_norms": {"embedding": 1.0, "head": 2.0}})
+    assert written == [("loss", 0.5, 3), ("gradient_norms/embedding", 1.0, 3), ("gradient_norms/head", 2.0, 3)]
 
 
 def test_tensorboard_that_is_missing_or_fails_stops_nothing(

@@ -69,6 +69,29 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
     assert {(cell.encoding, cell.train_lengths) for cell in cells} == {("pretrained", (1, 2))}
 
 
+def test_frozen_embeddings_are_tokens_and_positions_of_any_model(
+    arith: Callable[..., Result], gpt2: Path, tmp_path: Path
+) -> None:
+    frozen = (
+        "--steps",
+        "2",
+        "--learning-rate",
+        "1",
+        "--set",
+        "training.freeze=embedding",
+        "--set",
+        "training.optimizer=sgd",
+    )
+    trained = arith("train", "addition", "--init", f"hf:{gpt2}", *SHORT, *frozen, "--out", "run")
+    assert trained.exit_code == 0, trained.stderr
+    start = AutoModelForCausalLM.from_pretrained(gpt2).state_dict()
+    found = latest(tmp_path / "run" / "checkpoints", print).model
+    same = {name for name, own in start.items() if torch.equal(own, found.get(f"inner.{name}", torch.zeros(())))}
+    assert {name for name in same if "attn.bias" not in name} == {"transformer.wte.weight", "transformer.wpe.weight"}
+    row = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    assert [*row["gradient_norms"]] == ["blocks.0", "blocks.1", "head"]  # the head is tied, and leaves its norm
+
+
 def test_what_cannot_start_a_training_is_refused(arith: Callable[..., Result], gpt2: Path) -> None:
     def error(*arguments: str) -> str:
         ran = arith("train", "addition", *arguments)

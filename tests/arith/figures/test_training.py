@@ -16,6 +16,16 @@ def test_a_run_of_which_the_first_step_alone_is_logged_is_drawn(tmp_path: Path) 
     assert all(file.is_file() for file in files)
 
 
+def test_the_ratio_of_gradients_is_drawn_where_it_was_logged(tmp_path: Path) -> None:
+    rows = ['{"step": 5, "seconds": 1, "loss": 2.0, "gradient_norms": {"head": 1.0}, "gradient_ratio": 9.5}']
+    (tmp_path / "metrics.jsonl").write_text("\n".join([*rows, '{"step": 10, "seconds": 2, "loss": 1.0}', ""]))
+    run = read_training(tmp_path)
+    assert run.series["gradient_ratio"] == [(5, 9.5)]
+    files = draw_training([run, Training("old", {"loss": [(0, 1.0)], "accuracy": []})], tmp_path / "figure")
+    table = next(file for file in files if file.suffix == ".csv").read_text()
+    assert "gradient_ratio,5,9.5" in table
+
+
 @pytest.mark.parametrize("row", ['{"step": 1, "loss": 1%s}', '{"step": 1%s, "loss": 1}', '{"step": -1, "loss": 1}'])
 def test_numbers_that_no_axis_shows_are_refused(tmp_path: Path, row: str) -> None:
     (tmp_path / "metrics.jsonl").write_text(row.replace("%s", "0" * 400) + "\n")
