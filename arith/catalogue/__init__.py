@@ -5,7 +5,7 @@ May import `encodings`, `tasks`.
 
 from typing import TYPE_CHECKING
 
-from arith.catalogue.entries import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS
+from arith.catalogue.entries import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, STUDIES, TASKS, WORKINGS
 from arith.catalogue.named import format_named, task_named
 from arith.catalogue.registry import Catalogue, import_file
 from arith.lazy import lazy_exports
@@ -21,6 +21,7 @@ __all__ = [
     "DECORATIONS",
     "ENCODINGS",
     "SCHEMES",
+    "STUDIES",
     "TASKS",
     "WORKINGS",
     "Catalogue",

@@ -162,3 +162,17 @@ WORKINGS = Catalogue(
         "scratchpad": ("arith.tasks.workings:Scratchpad", "each column's result and carry"),
     },
 )
+# Small experiments without a transformer, which a recipe names as `study`; their settings are the recipe's.
+STUDIES = Catalogue(
+    "study",
+    {
+        "threshold": (
+            "arith.studies.threshold:Threshold",
+            "the bias of a neuron that counts signs, by the step size of gradient descent",
+        ),
+        "views": (
+            "arith.studies.views:Views",
+            "which views of a class a convolutional network learns, with augmentation and without",
+        ),
+    },
+)

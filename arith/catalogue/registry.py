@@ -34,6 +34,7 @@ class Catalogue:
         self, kind: str, entries: dict[str, tuple[str, str]], aliases: dict[str, tuple[str, str]] | None = None
     ) -> None:
         self.kind = kind
+        self.plural = f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
         self._reserved = {name: meaning for name, (meaning, _) in (aliases or {}).items()}
         self._targets: dict[str, str | Callable[..., Any]] = {name: target for name, (target, _) in entries.items()}
         self._lines = {name: line for name, (_, line) in entries.items()}
@@ -57,7 +58,7 @@ class Catalogue:
             known = sorted({*self.names(), *self._reserved})
             raise UsageError(
                 f"no {self.kind} is called '{name}'.{did_you_mean(name.lower(), known)}\n"
-                f"{self.kind.capitalize()}s: {', '.join(known)}. Add your own with --import FILE, or "
+                f"{self.plural.capitalize()}: {', '.join(known)}. Add your own with --import FILE, or "
                 "imports = [FILE] in a recipe"
             )
 
@@ -112,7 +113,7 @@ class Catalogue:
         if self._looked_outside:
             return
         self._looked_outside = True
-        for point in entry_points(group=f"arith.{self.kind.replace(' ', '_')}s"):
+        for point in entry_points(group=f"arith.{self.plural.replace(' ', '_')}"):
             if point.name in self._targets:
                 raise UsageError(f"{self.kind} '{point.name}' exists already; {point.value} cannot take its name")
             self._targets[point.name] = point.value

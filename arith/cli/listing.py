@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from arith.catalogue.entries import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, TASKS, WORKINGS
+from arith.catalogue.entries import ALIASES, DECORATIONS, ENCODINGS, SCHEMES, STUDIES, TASKS, WORKINGS
 from arith.cli.framework import click
 from arith.cli.options import import_option, json_option
 from arith.config import recipe
@@ -13,7 +13,7 @@ from arith.config.schema import ModelConfig
 from arith.experiment import shipped
 from arith.model.cost import block_parameters
 
-KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes", "shipped")
+KINDS = ("encodings", "schemes", "formats", "tasks", "models", "suites", "recipes", "studies", "shipped")
 RUNS = "runs"  # not among KINDS: `arith list` shows what comes with arith, and reads no folder of the user's
 
 
@@ -23,7 +23,7 @@ RUNS = "runs"  # not among KINDS: `arith list` shows what comes with arith, and 
 @import_option
 @json_option
 def command(kind: str | None, folder: Path, as_json: bool) -> None:
-    """What there is: encodings, schemes, formats, tasks, models, suites, recipes, shipped models, runs."""
+    """What there is: encodings, schemes, formats, tasks, models, suites, recipes, studies, shipped models, runs."""
     if kind == RUNS:
         _list_runs(folder, as_json)
         return
@@ -81,6 +81,8 @@ def entries(kind: str) -> dict[str, str]:
             from arith.tasks.suites import SUITES
 
             return {str(name): line for name, line in SUITES.items()}
+        case "studies":
+            return {name: STUDIES.line(name) for name in STUDIES.names()}
         case "shipped":
             return {name: shipped.line(name) for name in shipped.names()}
         case _:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,14 +51,13 @@ def command(
 ) -> None:
     """Train the runs of a recipe, test them far beyond their training lengths, and draw the figure.
 
+    A recipe may name a study in their place: a small experiment without a transformer. It takes no --jobs.
     Runs that are finished are not trained again, so an interrupted command resumes where it stopped. With --publish
     each is added to results/ as it finishes, and published ones need no run folder.
     """
     if everything and only:
         raise UsageError("--all trains every curve and --only some of them: give one of them")
     from arith.config import recipe
-    from arith.process.hints import command_line
-    from arith.process.signals import Interrupted
     from arith.sweeps import reproduce
     from arith.sweeps.worker import plan_run
     from arith.training.environment import find_device
@@ -70,6 +70,9 @@ def command(
     if seeds > len(loaded.seeds):
         raise UsageError(f"recipe '{loaded.name}' names {len(loaded.seeds)} seeds, got --seeds {seeds}")
     folder = out or Path("runs") / loaded.name
+    if loaded.study is not None:
+        _reproduce_study(loaded, labels, seeds, folder, jobs, publish, overwrite, dry_run, as_json)
+        return
     # Every mistake in the recipe is found before the first run starts.
     plan = [plan_run(loaded, label, seed, folder) for label in labels for seed in loaded.seeds[:seeds]]
     for run in plan:  # a GPU that is not there, too
@@ -77,12 +80,52 @@ def command(
     if dry_run:
         _echo_estimates(plan, as_json)
         return
-    try:
+    with _resumable():
         outcome = reproduce.reproduce(loaded, plan, folder, publishes=publish, overwrite=overwrite, jobs=jobs)
-    except Interrupted as interrupted:
+    click.echo(outcome.results_path.read_text(encoding="utf-8") if as_json else outcome.report)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Within, a signal ends the command with the words that resume it."""
+    from arith.process.hints import command_line
+    from arith.process.signals import Interrupted
+
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as interrupted:
         # With --overwrite it would begin anew, and lose what has just been saved.
         again = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
         raise Interrupted(command_line(*again)) from interrupted
+
+
+def _reproduce_study(
+    recipe: "Recipe",
+    labels: Sequence[str],
+    seeds: int,
+    folder: Path,
+    jobs: int,
+    publishes: bool,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    from arith.sweeps.study import plan_study, reproduce_study
+
+    if jobs > 1:
+        raise UsageError(f"a study runs in this process alone: got --jobs {jobs}. Leave it out")
+    plan = plan_study(recipe, labels, recipe.seeds[:seeds])
+    if dry_run:
+        rows = [{"label": run.label, "seed": run.seed, "study": recipe.study, **run.settings} for run in plan]
+        texts = [
+            f"{run.label}, seed {run.seed}\nstudy       {recipe.study}, which trains no transformer\n"
+            + "".join(f"{name:11} {value}\n" for name, value in run.settings.items())
+            for run in plan
+        ]
+        click.echo(json.dumps(rows) if as_json else "\n".join(texts))
+        return
+    with _resumable():
+        outcome = reproduce_study(recipe, plan, folder, publishes=publishes, overwrite=overwrite)
     click.echo(outcome.results_path.read_text(encoding="utf-8") if as_json else outcome.report)
 
 

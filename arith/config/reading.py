@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arith.config.presets import PRESETS
+from arith.config.ranges import check_ranges
 from arith.errors import UsageError, did_you_mean
 from arith.fields import LARGEST, WORDS, read_field
 
@@ -135,6 +136,37 @@ def _build(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
         )
     fields = {key: read_field(value, types[key], f"{where}{key}", _prepare, _NAMES) for key, value in values.items()}
     return cls(**fields)
+
+
+def read_settings(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
+    """Read a table of settings as a dataclass, such as a study, and check the ranges of its numbers.
+
+    Args:
+        cls: the dataclass; ranges stand in its annotations, see `arith.config.ranges`.
+        values: the table.
+        where: what the settings are of, for messages.
+
+    Raises:
+        UsageError: a setting is unknown, of another type, or out of range.
+
+    >>> from dataclasses import dataclass
+    >>> from arith.config.ranges import Count
+    >>> @dataclass
+    ... class Walk:
+    ...     steps: Count = 10
+    >>> read_settings(Walk, {"steps": 20}, "study 'walk'")
+    Walk(steps=20)
+    >>> read_settings(Walk, {"steps": 0}, "study 'walk'")
+    Traceback (most recent call last):
+    ...
+    arith.errors.UsageError: study 'walk': steps is 1 or more, got 0
+    """
+    try:
+        found = _build(cls, values, "")
+        check_ranges(found)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    return found
 
 
 def _number(text: Any) -> Any:

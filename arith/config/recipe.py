@@ -34,6 +34,8 @@ class Recipe:
         seeds: the seeds of published results, each for model and data alike.
         published: settings that replace others when results are published, such as more test problems.
         figure_plan: the layout of its figure, and what the curves are compared with.
+        study: the small experiment that it is in place of a training, by its name in the catalogue; `values` are then
+            the study's settings.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Recipe:
     seeds: tuple[int, ...] = (0,)
     published: dict[str, Any] = field(default_factory=dict)
     figure_plan: FigurePlan = PLAIN
+    study: str | None = None
 
     def for_publication(self) -> "Recipe":
         """The same recipe with the settings of published results."""
@@ -61,8 +64,13 @@ class Recipe:
             label: the run's label; None for a recipe of one run.
 
         Raises:
-            UsageError: the recipe has several runs, and the label is none of them; or a setting is wrong.
+            UsageError: the recipe has several runs, and the label is none of them; or a setting is wrong; or it trains
+                no transformer.
         """
+        if self.study is not None:
+            raise UsageError(
+                f"recipe '{self.name}' is a study, which trains no transformer. Run it by arith reproduce {self.name}"
+            )
         return RunConfig.of(self.config_values(label))
 
     def config_values(self, label: str | None = None) -> dict[str, Any]:
@@ -126,6 +134,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
     unknown = [label for label in live if label not in curves]
     if unknown:
         raise UsageError(f"{path}: live names '{unknown[0]}', and there is no such curve")
+    study = pop("study", str | None, None)
     claims, contests = pop("claims", list, []), pop("contests", list, [])
     return Recipe(
         name=f"{path.stem}-{scale}" if scale else path.stem,
@@ -140,6 +149,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
             tuple(_contest(contest, curves, f"{path}: contest {at}") for at, contest in enumerate(contests)),
         ),
         values=values,
+        study=study,
     )
 
 

@@ -145,7 +145,7 @@ def evaluate_run(
             kept.save(list(found.values()))
             raise KeyboardInterrupt
         shown.update(100, note)
-    about = {"model": kept.model, "runs": {run.folder.name: provenance(experiment.config)}}
+    about = {"model": kept.model, "runs": {run.folder.name: provenance(experiment.config.imports)}}
     return Results(tuple(found[test] for test in sets), about, language=language(experiment, model, label))
 
 

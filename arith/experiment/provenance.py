@@ -13,7 +13,6 @@ import torch
 
 import arith
 from arith.catalogue.registry import import_file
-from arith.config.schema import RunConfig
 from arith.process.hints import current_command
 from arith.results.schema import Results
 
@@ -33,7 +32,7 @@ def results_folder() -> Path:
     return Path(arith.__file__).parent.parent / "results"
 
 
-def provenance(config: RunConfig) -> dict[str, Any]:
+def provenance(imports: Iterable[str]) -> dict[str, Any]:
     """What run.json records beside the configuration; `imports` has the hash of each of the user's files."""
     # Versions are those of the libraries that numbers depend on: drawing and command line are not among them.
     return {
@@ -44,7 +43,7 @@ def provenance(config: RunConfig) -> dict[str, Any]:
         "device": device_description(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "einops", "safetensors")},
-        "imports": {path: import_file(path) for path in config.imports},
+        "imports": {path: import_file(path) for path in imports},
     }
 
 

@@ -91,7 +91,7 @@ class Run:
                 (folder / FAILED).unlink(missing_ok=True)
                 return Run(folder, config)
             empty(folder)
-        text = json.dumps({"config": config.as_dict(), **provenance(config)}, indent=1) + "\n"
+        text = json.dumps({"config": config.as_dict(), **provenance(config.imports)}, indent=1) + "\n"
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(described, text)

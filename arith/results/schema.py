@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from arith.errors import UsageError
 from arith.process.files import write_whole
+from arith.results.measurement import Measurement, check_measurement
 from arith.results.rows import Row, read_row
 
 METRICS = "metrics.jsonl"
@@ -184,6 +185,7 @@ class Results:
         anatomy: how some of the cells' answers are wrong, on request.
         language: likelihoods of text, for models trained on whole lines of dialogue.
         series: quantities tracked through training.
+        measurements: of studies, which train no transformer and have no cells.
     """
 
     cells: tuple[Cell, ...]
@@ -191,16 +193,14 @@ class Results:
     anatomy: tuple[Anatomy, ...] = ()
     language: tuple[Language, ...] = ()
     series: tuple[Series, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write the file atomically; a reader never sees half of it."""
         # Parts that are empty are left out, so that files from before there were such parts are written again alike.
         parts: dict[str, tuple[Any, ...]] = {"cells": self.cells}
-        parts |= {
-            name: rows
-            for name, rows in (("anatomy", self.anatomy), ("language", self.language), ("series", self.series))
-            if rows
-        }
+        others = ("anatomy", "language", "series", "measurements")
+        parts |= {name: getattr(self, name) for name in others if getattr(self, name)}
         # A line for each row: a diff of two results files shows the cells that changed.
         text = f'{{"version": {VERSION},\n"about": {json.dumps(self.about, indent=1)}'
         for name, rows in parts.items():
@@ -243,6 +243,7 @@ class Results:
             read("anatomy", "anatomy", Anatomy, _check_anatomy),
             read("language", "language", Language, _check_language),
             read("series", "series", Series, _check_series),
+            read("measurements", "measurement", Measurement, check_measurement),
         )
 
 

@@ -1,8 +1,10 @@
 """Text tables of curves, test sets and language models."""
 
+import statistics
 from collections.abc import Sequence
 
 from arith.results.curves import PUBLISHED_SEEDS, Curve, Point
+from arith.results.measurement import Measurement
 from arith.results.schema import GRID, Cell, Language
 from arith.results.uncertainty import percent
 
@@ -50,6 +52,31 @@ def interval_table(cells: Sequence[Cell]) -> str:
         counts = [digits, str(cell.n), str(cell.correct)]
         rows.append([cell.suite, *counts, percent(cell.accuracy), interval, str(cell.seen)])
     return align_columns(rows)
+
+
+def measurement_table(rows: Sequence[Measurement]) -> str:
+    """Print what a study measured, one line for each place of a label: the median over seeds of each measure.
+
+    >>> print(measurement_table([Measurement("a", seed, 0.5, 10, {"bias": seed / 4}) for seed in (1, 2, 3)]))
+    label  at   seeds  n   bias
+    a      0.5  3      10  0.5
+    Medians over seeds; n: test samples behind each share. Studies of fewer than 5 seeds are development figures.
+    """
+    groups: dict[tuple[str, float], list[Measurement]] = {}
+    for row in rows:
+        groups.setdefault((row.label, row.at), []).append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row.measures))
+    table = [["label", "at", "seeds", "n", *names]]
+    for (label, at), found in groups.items():
+        medians = [
+            f"{statistics.median(row.measures[name] for row in found):.4g}" if name in found[0].measures else "-"
+            for name in names
+        ]
+        table.append([label, f"{at:.4g}", str(len(found)), str(found[0].n), *medians])
+    few = min(len(found) for found in groups.values()) < PUBLISHED_SEEDS
+    development = f" Studies of fewer than {PUBLISHED_SEEDS} seeds are development figures." if few else ""
+    note = f"Medians over seeds; n: test samples behind each share.{development}"
+    return "\n".join([align_columns(table), note])
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> str:

@@ -136,6 +136,7 @@ def draw_published(recipe: Recipe, published: Results) -> list[Path]:
 def count_seeds(recipe: Recipe, published: Results) -> dict[str, int]:
     """How many seeds of each of a recipe's curves are published."""
     seeds = {(cell.label, cell.model_seed) for cell in published.cells}
+    seeds |= {(row.label, row.seed) for row in published.measurements}
     return {label: sum(published_label == label for published_label, _ in seeds) for label in recipe.labels}
 
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 
 from arith.errors import UsageError
+from arith.results.measurement import Measurement
 from arith.results.schema import Cell, Language, Results, Series
 from tests.arith.examples import cell
 
@@ -23,7 +24,9 @@ def test_measures_and_series_are_kept_and_old_files_need_none(root: Path, tmp_pa
     assert not any("measures" in cell for cell in rows["cells"])
     assert not any("sharpen" in cell or "loops" in cell for cell in rows["cells"])
     cell = dataclasses.replace(old.cells[0], measures={"seconds": 1.5}, sharpen="log-n", loops=18)
-    new = Results((cell,), series=(Series("run", "accuracy at 20 digits", (10, 20), (0.5, 1.0)),))
+    series = Series("run", "accuracy at 20 digits", (10, 20), (0.5, 1.0))
+    measured = Measurement("run", 3, 0.25, 100, {"bias": -0.5})
+    new = Results((cell,), series=(series,), measurements=(measured,))
     new.save(tmp_path / "new.json")
     assert Results.load(tmp_path / "new.json") == new
     uneven = dataclasses.replace(new, series=(Series("run", "x", (10,), ()),))
