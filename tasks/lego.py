@@ -1,7 +1,7 @@
 """LEGO: values that follow from one another along a chain, whose clauses are shuffled and whose names are random.
 
-    ba1,a01,fb0;f=0        b is a plus 1, a is 1, f is b plus 0, all modulo 2: how much is f?
-    b0=a1,a1=01,f0=b0      the same, each value behind its name
+    ba1,a.1,fb0;f=0        b is a plus 1, a is 1, f is b plus 0, all modulo 2: how much is f?
+    b0=a1a1=.1f0=b0        the same, each value behind its name
 
 A problem is the string of elements along the chain, the first one's first; its digits are steps of reasoning, and the
 answer is their sum in the group. Names, the order of clauses and the clauses beyond are drawn for each sample.
@@ -13,7 +13,7 @@ the way there: `McGill-NLP/length-generalization`.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -32,7 +32,11 @@ from arith.tasks.workings import END_OF_STEPS
 NAMES = "".join(letter for letter in "abcdefghijklmnopqrstuvwxyz" if letter not in vocabulary.WORKING)
 Asked = Literal["one", "worked", "each"]
 _NAMES = vocabulary.encode(NAMES)
-_COMMA, _EQUALS, _ZERO = (vocabulary.token(symbol) for symbol in ",=0")
+# What the first of a chain follows from is no digit: elements of a clause are, and with a zero there too, models learn
+# several times more slowly (docs/labbook.md).
+ROOT = "."
+_COMMA, _EQUALS, _ROOT = (vocabulary.token(symbol) for symbol in "," + "=" + ROOT)
+IN_PLACE = 5  # tokens of a clause with its value: no comma between clauses, for the same reason
 
 
 class Chains(NamedTuple):
@@ -59,7 +63,7 @@ class Lego:
 
     >>> from arith.tasks.formats import Format
     >>> Format().text(Lego(clauses=4), 101)
-    'tu1,e01,we0,uw1;u=0'
+    'tu1,e.1,we0,uw1;u=0'
     """
 
     group: int = 2
@@ -127,6 +131,7 @@ class Lego:
             return self._spell_values(chains, steps, draws)
         before = self._names_before(chains)
         clauses = _in_line([chains.names, before, chains.elements, np.full_like(before, _COMMA)], chains)
+        clauses = replace(clauses, lengths=clauses.lengths - 1)  # no comma behind the last
         last = np.take_along_axis(chains.names, steps[:, None] - 1, axis=1)
         prompt = [clauses, constant(";", rows), Piece(last, np.ones(rows, dtype=np.int64)), constant("=", rows)]
         value = Piece(np.take_along_axis(chains.values, steps[:, None] - 1, axis=1), np.ones(rows, dtype=np.int64))
@@ -144,7 +149,7 @@ class Lego:
     def read(self, text: str) -> tuple[tuple[str, ...], str]:
         """The elements along the chain to the variable that is asked for, and the answer.
 
-        >>> Lego(clauses=4).read("tu1,e01,we0,uw1;u=0")
+        >>> Lego(clauses=4).read("tu1,e.1,we0,uw1;u=0")
         (('101',), '0')
         """
         match = re.fullmatch(r"(.*);([a-z])=(?:[a-z0-9,]*;)?([0-9])", text)
@@ -153,8 +158,8 @@ class Lego:
         while name in clauses:
             clause = clauses.pop(name)  # taken out, so that a circle ends
             name, elements = clause[:1], clause[1:] + elements
-        if match is None or name != "0":
-            raise ValueError(f"expected clauses and the variable they lead to, such as ba1,a00;b=1, got {text!r}")
+        if match is None or name != ROOT:
+            raise ValueError(f"expected clauses and the variable they lead to, such as ba1,a.0;b=1, got {text!r}")
         return (elements,), match[3]
 
     def lay_chains(self, elements: Numbers, draws: Draws | None) -> Chains:
@@ -180,7 +185,7 @@ class Lego:
 
     def _names_before(self, chains: Chains) -> UInt8[np.ndarray, "b clauses"]:
         before = np.roll(chains.names, 1, axis=1)
-        before[:, :: self.longest] = _ZERO  # the first of a chain follows from nothing
+        before[:, :: self.longest] = _ROOT  # the first of a chain follows from nothing
         return before
 
     def _spell_values(self, chains: Chains, steps: Int[np.ndarray, " b"], draws: Draws | None) -> Spelling:
@@ -188,11 +193,11 @@ class Lego:
         place, names = np.arange(self.clauses), chains.names
         tested = draws is not None and draws.split == "test"
         asked = place == steps[:, None] - 1 if tested else place < steps[:, None]
-        equals, commas = np.full_like(names, _EQUALS), np.full_like(names, _COMMA)
-        line = _in_line([names, chains.values, equals, self._names_before(chains), chains.elements, commas], chains)
-        given = np.ones((*asked.shape, 6), dtype=bool)
+        equals = np.full_like(names, _EQUALS)
+        line = _in_line([names, chains.values, equals, self._names_before(chains), chains.elements], chains)
+        given = np.ones((*asked.shape, IN_PLACE), dtype=bool)
         given[..., 1] = ~np.take_along_axis(asked, chains.written, axis=1)
-        return Spelling([], [line], rearrange(given, "b clauses six -> b (clauses six)")[:, :-1])
+        return Spelling([], [line], rearrange(given, "b clauses parts -> b (clauses parts)"))
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,7 @@ class Values:
         chains = self.task.lay_chains(elements, draws)
         slots = chains.written.argsort(axis=1)[:, : elements.width]
         asked = np.arange(slots.shape[1]) < elements.lengths[:, None]
-        return Layout(np.where(asked, written.prompt_lengths[:, None] + 6 * slots, -1), elements.lengths)
+        return Layout(np.where(asked, written.prompt_lengths[:, None] + IN_PLACE * slots, -1), elements.lengths)
 
     def advance(
         self, state: State, operands: tuple[Numbers, ...], done: Int[np.ndarray, " b"], loop: Int[np.ndarray, " b"]
@@ -241,7 +246,7 @@ def along_chain(elements: Numbers, clauses: int) -> UInt8[np.ndarray, "b clauses
 
 
 def _in_line(parts: Sequence[UInt8[np.ndarray, "b clauses"]], chains: Chains) -> Piece:
-    """The parts of each clause side by side, clauses in the order of the line, without the comma behind the last."""
+    """The parts of each clause side by side, clauses in the order of the line."""
     of_clauses = np.take_along_axis(np.stack(parts, axis=2), chains.written[..., None], axis=1)
     tokens = rearrange(of_clauses, "b clauses parts -> b (clauses parts)")
-    return Piece(tokens, np.full(len(tokens), tokens.shape[1] - 1))
+    return Piece(tokens, np.full(len(tokens), tokens.shape[1]))

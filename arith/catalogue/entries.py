@@ -133,7 +133,7 @@ TASKS = Catalogue(
         ),
         "lego": (
             "arith.tasks.lego:Lego",
-            "ba1,a00;b=1: values along a chain of shuffled clauses; its digits are steps of reasoning",
+            "ba1,a.0;b=1: values along a chain of shuffled clauses; its digits are steps of reasoning",
         ),
         "modular-sum": ("arith.tasks.modular:ModularSum", "31479=4: the sum of all digits modulo 5, or modulo=2 to 10"),
         "multiplication": ("arith.tasks.multiplication:Multiplication", "12*34=408"),

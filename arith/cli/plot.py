@@ -10,20 +10,21 @@ from arith.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from arith.results.schema import Results
 
-KINDS = ("accuracy", "grid", "anatomy", "training")
+KINDS = ("accuracy", "grid", "anatomy", "training", "loops")
 
 
 @click.command(
     "plot",
     epilog="Examples: arith plot runs/addition-rope-0 runs/addition-t5-0 --out rope-and-t5; "
-    "arith plot runs/addition-rope-0 --kind training --out training",
+    "arith plot runs/addition-rope-0 --kind training --out training; "
+    "arith plot loops-8.json loops-16.json --kind loops",
 )
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
     default="accuracy",
-    help="Accuracy by digit length; a grid of operand lengths; why answers are wrong; training curves.",
+    help="Accuracy by digit length; a grid of operand lengths; why answers are wrong; training curves; reach by loops.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The figure, without ending.  [default: the kind]")
 @click.option("--suite", default="random", help="Which test problems: arith list suites, or grid.")
@@ -43,7 +44,7 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
     known = (*SUITES, GRID) if kind == "anatomy" else (*SUITES,)
     if suite not in known:
         raise UsageError(f"no suite is called '{suite}'.{did_you_mean(suite, known)} Suites: {', '.join(known)}")
-    if terminal and kind in ("anatomy", "training"):
+    if terminal and kind not in ("accuracy", "grid"):
         raise UsageError(f"--terminal draws accuracy and grids, and not {kind}. Leave it out, or choose another --kind")
     # Into the working folder, not beside the results: several files may be drawn together, and belong to none of them.
     path = out or Path(kind)
@@ -61,6 +62,8 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
         loaded, there = [Results.load(place) for place in paths], ", ".join(map(str, paths))
         if kind == "anatomy":
             files = _draw_anatomy(loaded, there, suite, path, title)
+        elif kind == "loops":
+            files = _draw_loops(loaded, there, suite, path, title)
         elif kind == "grid":
             text, files = _draw_grids(loaded, there, path, title, terminal)
         else:
@@ -78,6 +81,16 @@ def _draw_anatomy(loaded: Sequence["Results"], there: str, suite: str, path: Pat
     except UsageError as error:
         raise UsageError(f"{there}: {error}") from error
     return draw_anatomy(pooled, path, title)
+
+
+def _draw_loops(loaded: Sequence["Results"], there: str, suite: str, path: Path, title: str) -> list[Path]:
+    from arith.figures.loops import draw_loops, find_reaches
+
+    try:
+        reaches = find_reaches([cell for results in loaded for cell in results.cells], suite)
+    except UsageError as error:
+        raise UsageError(f"{there}: {error}") from error
+    return draw_loops(reaches, path, title)
 
 
 def _draw_grids(

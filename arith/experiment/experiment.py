@@ -35,7 +35,7 @@ from arith.model.transformer import Transformer
 from arith.process.hints import require_package
 from arith.results.schema import Condition
 from arith.tasks import vocabulary
-from arith.tasks.base import Alphabet, Task
+from arith.tasks.base import Alphabet, Task, digits_in
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 from arith.tasks.stream import Split
@@ -169,7 +169,10 @@ class Experiment:
             return kind(*parts, self.supervision.trace.parts, self.supervision.trace.alphabet)
         if self.sums is not None:
             return Summing(*parts, self.sums, self.config.auxiliary.layer, self.config.auxiliary.weight)
-        model = self.kind(*parts)
+        if self.reads_in_place:
+            model: Transformer = InPlace(*parts, max(digits_in(share.task.alphabet) for share in self.trained))
+        else:
+            model = Transformer(*parts)
         model.loops = self.config.tested_loops
         return model
 

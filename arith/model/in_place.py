@@ -1,7 +1,7 @@
 """A transformer that reads values in place: each of them is blank to it, and found at the name that it stands behind.
 
-    the line        ^b0=a1,a1=01$
-    what it sees    ^b?=a1,a?=01$
+    the line        ^b0=a1a1=.1$
+    what it sees    ^b?=a1a?=.1$
 
 A value is a digit before an equals sign, and what predicts it is the token before it, as in a decoder. Attention is
 full, so that a value may follow from anything in the line, and from no other value of it. Zhang et al., "Unveiling
@@ -35,12 +35,14 @@ class InPlace(Transformer):
 
     Args:
         config, vocabulary, encoding: as for any transformer.
+        digits: how many digits there are to choose from: values are below.
     """
 
     answers_at_once = True
 
-    def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed) -> None:
+    def __init__(self, config: ModelConfig, vocabulary: int, encoding: Composed, digits: int = 10) -> None:
         super().__init__(config, vocabulary, encoding)
+        self.digits = digits
         self.blank = nn.Parameter(config.embedding_std * torch.randn(config.width))
 
     def read(self, tokens: Int[Tensor, "b n"]) -> Float[Tensor, "b n w"]:
@@ -59,8 +61,10 @@ class InPlace(Transformer):
         """Logits of the next token where that is a value, which is a digit; elsewhere of the end mark alone."""
         queries = tokens.shape[1] if queries is None else queries
         found = super().forward(tokens, ids, queries=queries, cache=cache, loops=loops)
-        # Digits alone: to unlearn all letters first takes 40 steps, after which the first value is learned more slowly.
-        found = torch.cat([found[..., :10], torch.full_like(found[..., 10:], -CERTAIN)], dim=-1)
+        # Values alone. To unlearn all other tokens first takes 40 steps, and even with ten digits in place of two the
+        # second value of a chain is learned several times more slowly (docs/labbook.md).
+        no_value = torch.full_like(found[..., self.digits :], -CERTAIN)
+        found = torch.cat([found[..., : self.digits], no_value], dim=-1)
         logits = end_elsewhere(found, names(tokens)[:, -queries:, None])
         return logits if picked is None else at(logits, picked)
 
@@ -115,8 +119,8 @@ def names(tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
     """Which tokens are names with a value behind them.
 
     >>> from arith.tasks.vocabulary import encode
-    >>> names(torch.from_numpy(encode("b0=a1,a1=01")).long()[None]).int().tolist()
-    [[1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]]
+    >>> names(torch.from_numpy(encode("b0=a1a1=.1")).long()[None]).int().tolist()
+    [[1, 0, 0, 0, 0, 1, 0, 0, 0, 0]]
     """
     return functional.pad(is_value(tokens)[:, 1:], (0, 1))
 
@@ -125,8 +129,8 @@ def is_value(tokens: Int[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
     """Which tokens are values.
 
     >>> from arith.tasks.vocabulary import encode
-    >>> is_value(torch.from_numpy(encode("b0=a1,a1=01")).long()[None]).int().tolist()
-    [[0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0]]
+    >>> is_value(torch.from_numpy(encode("b0=a1a1=.1")).long()[None]).int().tolist()
+    [[0, 1, 0, 0, 0, 0, 1, 0, 0, 0]]
     """
     # Tokens 0 to 9 are the digits 0 to 9; see `arith.tasks.vocabulary`.
     before_equals = functional.pad(tokens[:, 1:] == vocabulary.token("="), (0, 1))

@@ -2,8 +2,8 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from arith.errors import UsageError
 from arith.results.schema import Cell
@@ -129,7 +129,7 @@ def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
         UsageError: a label stands for different experiments, or a seed is there twice.
     """
     by_label: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
+    for cell in _name_loops(list(cells)):
         by_label[cell.label].append(cell)
     found = []
     for label, labelled in by_label.items():
@@ -145,6 +145,19 @@ def curves(cells: Iterable[Cell], suite: str) -> list[Curve]:
             in_order = tuple(Point(digits, tuple(there)) for digits, there in sorted(points.items()))
             found.append(Curve(label, suite, in_order, min((c.accuracy for c in trained), default=None)))
     return found
+
+
+def _name_loops(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells, with the loops of the test behind their label where it was tested with several numbers of them."""
+    loops: dict[str, set[int | None]] = defaultdict(set)
+    for cell in cells:
+        loops[cell.label].add(cell.loops)
+    named = []
+    for cell in cells:
+        told = f"{cell.loops} loops" if cell.loops else "loops as in training"
+        several = len(loops[cell.label]) > 1
+        named.append(replace(cell, label=f"{cell.label}, {told}") if several else cell)
+    return named
 
 
 def _changed_in_tests(cell: Cell) -> tuple[str, str]:

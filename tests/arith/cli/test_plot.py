@@ -22,6 +22,8 @@ def test_plot_draws_each_kind_from_its_file(arith: Arith, tmp_path: Path) -> Non
         assert len(list((tmp_path / "new").glob(f"{kind}.*"))) == 4
     assert "100% |" in arith("plot", "evaluation.json", "--terminal").stdout
     assert "[@]" in arith("plot", "evaluation.json", "--terminal", "--kind", "grid").stdout
+    Results((cell(loops=8), cell(loops=16, digits=9))).save(tmp_path / "loops.json")
+    assert arith("plot", "loops.json", "--kind", "loops", "--out", "new/loops").exit_code == 0
     (tmp_path / "run").mkdir()
     rows = [{"step": 50, "seconds": 1.0, "loss": 0.5}, {"step": 100, "loss": 0.2, "accuracy": 0.9}]
     (tmp_path / "run" / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
@@ -53,6 +55,7 @@ def test_other_mistakes_are_told(arith: Arith, tmp_path: Path) -> None:
         ("plot n.jsonl --kind training", "n.jsonl holds no loss and no accuracy"),
         ("plot gone --kind training", "gone cannot be read"),
         ("plot one.json --kind anatomy --terminal", "--terminal draws accuracy and grids"),
+        ("plot one.json --kind loops", "one.json: no cell says with how many loops it was tested"),
         ("plot one.json --suite grid", "no suite is called 'grid'"),
     ):
         refused = arith(*command.split())

@@ -57,10 +57,17 @@ def test_curves_refuse_to_mix_experiments() -> None:
         curves([cell(seed=0), cell(seed=1, train_lengths=(1, 6))], "random")
     with pytest.raises(UsageError, match=r"sharpen 1\.0 .*\n.*sharpen log-n"):
         curves([cell(seed=0), cell(seed=1, sharpen="log-n")], "random")
-    with pytest.raises(UsageError, match=r"loops 18\n.*loops as in training"):
-        curves([cell(seed=0), cell(seed=1, loops=18)], "random")
     with pytest.raises(UsageError, match="two results on suite 'random' at 4 digits for seed 0"):
         curves([cell(), cell()], "random")
+
+
+def test_tests_with_other_loops_are_curves_of_their_own() -> None:
+    both = curves([cell(), cell(loops=18, correct=300), cell(label="nope", loops=18)], "random")
+    assert [(curve.label, curve.points[0].median) for curve in both] == [
+        ("rope, loops as in training", 1.0),
+        ("rope, 18 loops", 0.75),
+        ("nope", 1.0),
+    ]
 
 
 def test_a_curve_is_fitted_on_unequal_lengths_too() -> None:

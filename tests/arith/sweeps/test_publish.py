@@ -115,6 +115,8 @@ def test_results_are_published_by_curve_and_seed(arith: Arith, tmp_path: Path, m
     assert "[1/1] a, seed 1\n" in again, "what is published is trained anew too"
     assert len(Results.load(published).cells) == len(after.cells)
     assert "finished earlier" in publish("--only", "a", "--seeds", "1")
+    shutil.rmtree(tmp_path / "runs")
+    assert "[1/1] a, seed 1: published earlier" in publish("--only", "a", "--seeds", "1"), "into a folder that is new"
 
 
 def test_what_finished_beside_a_failed_run_is_published(
