@@ -84,7 +84,7 @@ def _draw_anatomy(loaded: Sequence["Results"], there: str, suite: str, path: Pat
 
 
 def _draw_loops(loaded: Sequence["Results"], there: str, suite: str, path: Path, title: str) -> list[Path]:
-    from arith.figures.loops import draw_loops, find_reaches
+    from arith.figures.against.loops import draw_loops, find_reaches
 
     try:
         reaches = find_reaches([cell for results in loaded for cell in results.cells], suite)

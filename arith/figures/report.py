@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from arith.figures.accuracy import draw_accuracy
+from arith.figures.against.leads import draw_leads
 from arith.figures.grid import draw_grids
 from arith.figures.language import draw_language
-from arith.figures.leads import draw_leads
 from arith.results.curves import Curve, curves
 from arith.results.figure_plan import PLAIN, FigurePlan
 from arith.results.grids import grids

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from arith.errors import UsageError
-from arith.figures.leads import draw_leads
+from arith.figures.against.leads import draw_leads
 from arith.results.figure_plan import Contest
 from arith.results.leads import measure_leads
 from arith.results.schema import GRID, Cell

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from arith.errors import UsageError
-from arith.figures.loops import draw_loops, find_reaches
+from arith.figures.against.loops import draw_loops, find_reaches
 from arith.results.schema import Cell
 from tests.arith.examples import cell
 

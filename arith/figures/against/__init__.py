@@ -1,0 +1,1 @@
+"""Figures against something else than digits: leads against scale, reach against loops."""
