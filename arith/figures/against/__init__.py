@@ -1,1 +1,4 @@
-"""Figures against something else than digits: leads against scale, reach against loops."""
+"""Figures whose axis is not digits: leads against scale, reach against loops.
+
+May import what `figures` may.
+"""
