@@ -68,7 +68,8 @@ class ModelConfig:
             step draws one. Tests and answers have `evaluation.loops`, or the highest of the range.
         looped: how many of the layers, the first ones, are in those loops; the others follow once. All, if None.
         loop_input: what a loop starts from: the state that the loop before it has left; the embeddings, so that what
-            all loops add is summed; or both, the embeddings added to the state again before every loop but the first.
+            all loops add is summed; or both, before every loop but the first the embeddings and the normalised state
+            added up.
         prompt_layers: how many of the layers, the first ones, the prompt's tokens pass through; above them the answer's
             tokens attend to one another alone. All, if None.
         seed: the random seed of the initial parameters.

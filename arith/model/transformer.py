@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from arith.config.schema import ModelConfig, Sharpen
 from arith.data.batch import Batch
@@ -30,7 +31,7 @@ class Transformer(nn.Module):
 
         loops = 1                  e -> f_0 -> logits
         loops = T                  e -> f_0 -> f_1 -> ... -> logits            a loop takes up the last one's state
-        loop_input = both          e -> f_0 -> + e -> f_1 -> + e -> ...        and reads the embeddings again (recall)
+        loop_input = both          e -> f_0 -> norm, + e -> f_1 -> norm, + e -> ...    and the embeddings again (recall)
         looped < layers            e -> f_0 -> f_1 -> ... -> g -> logits       the other layers follow once
         loop_input = embeddings    e -+-> f_0 -+
                                       +-> f_1 -+-> e + sum_t (f_t(e) - e) -> g -> logits
@@ -134,7 +135,10 @@ class Transformer(nn.Module):
             else:
                 # Only the very last run through the last layer may leave tokens out: all other output is read again.
                 asks = (queries, picked) if loop == loops - 1 and not after else (None, None)
-                x = x + embedded if loop and self.config.loop_input == "both" else x
+                if loop and self.config.loop_input == "both":
+                    # Normalised, so that all loops get a state of one size. Without it the state grows, what a loop
+                    # adds weighs less and less, and no chain is followed far beyond those of training: docs/labbook.md.
+                    x = functional.rms_norm(x, x.shape[-1:]) + embedded
                 x = self.stack(x, loop, *asks, own, all_own, cache, looped, valid)
         # The layers after the loops have the ids of a loop of their own, the one after the last.
         if after:

@@ -75,7 +75,7 @@ def test_embeddings_are_added_again_before_every_loop_but_the_first() -> None:
     e = x = model.encoding.embed(model.embedding(batch.tokens), positions)
     for loop in range(4):
         slid = model.encoding.slide(positions, loop)
-        x = x + e if loop in (1, 2) else x
+        x = x / x.square().mean(-1, keepdim=True).sqrt() + e if loop in (1, 2) else x
         x = model.stack(x, loop, None, None, slid, slid, None, range(1) if loop < 3 else range(1, 3))
     torch.testing.assert_close(model(batch.tokens, ids), model.head(model.norm(x)))
 
