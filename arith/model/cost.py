@@ -21,9 +21,9 @@ In loops that are summed it is computed once for each set of tokens that meets i
 
 from dataclasses import replace
 
-from arith.config.schema import TAPS, ModelConfig
+from arith.config.schema import TAPS, ModelConfig, TrainingConfig
 
-STATE_BYTES = 16  # per parameter: weight, gradient and two moments, in float32 in every precision
+NUMBER_BYTES = 4  # of a weight, its gradient and each moment: float32 in every precision
 # Per activation kept, on average: autocast leaves norms and residuals in float32, and multiplies in bfloat16.
 KEPT_BYTES = {"float32": 4, "tf32": 4, "bfloat16": 3}
 # Tokens that meet tokens in numbers: the ten digits, and the sign that stands before a number or where none is.
@@ -145,6 +145,20 @@ def seconds(flops: float, flops_per_second: float, *, at_least: float = 0) -> fl
     (0.02, 0.1)
     """
     return max(flops / flops_per_second, at_least)
+
+
+def parameter_bytes(training: TrainingConfig, frozen: bool = False) -> int:
+    """Bytes that a parameter takes in training: its weight, its gradient and the optimiser's moments.
+
+    With Muon this is a bound: the matrices of the blocks have one moment, all else has two.
+
+    >>> [parameter_bytes(TrainingConfig(optimizer="sgd", momentum=momentum)) for momentum in (0.9, 0)]
+    [12, 8]
+    >>> parameter_bytes(TrainingConfig()), parameter_bytes(TrainingConfig(), frozen=True)
+    (16, 4)
+    """
+    moments = 2 if training.optimizer != "sgd" else 1 if training.momentum else 0
+    return NUMBER_BYTES * (1 if frozen else 2 + moments)
 
 
 def activation_bytes(model: ModelConfig, precision: str, rows: int, tokens: int, lanes: int = 0) -> int:

@@ -13,7 +13,7 @@ from arith.config.schema import RunConfig, TrainingConfig
 from arith.data.batch import Batch
 from arith.evaluation.exact_match import cost
 from arith.experiment.experiment import Experiment
-from arith.model.cost import STATE_BYTES, activation_bytes, seconds, training_flops
+from arith.model.cost import activation_bytes, parameter_bytes, seconds, training_flops
 from arith.model.transformer import Transformer
 from arith.results.schema import Condition
 from arith.results.tables import align_columns
@@ -55,8 +55,10 @@ def estimate(experiment: Experiment) -> dict[str, Any]:
     config, model = experiment.config, experiment.config.model
     # Tensors on the meta device have shapes and no memory: a model of any size can be counted anywhere.
     with torch.device("meta"):
-        model_shapes = experiment.model()
+        model_shapes = experiment.starting_model()
     parameters = model_shapes.parameter_count()
+    frozen = sum(parameter.numel() for parameter in model_shapes.parameters() if not parameter.requires_grad)
+    state = parameter_bytes(config.training) * (parameters - frozen) + parameter_bytes(config.training, True) * frozen
     # Buffers, such as tables of rotations, take memory but have neither gradient nor moments.
     tables = sum(buffer.nbytes for buffer in model_shapes.buffers())
     tokens = experiment.training_data().longest
@@ -65,9 +67,11 @@ def estimate(experiment: Experiment) -> dict[str, Any]:
     rate = flops_per_second(experiment)
     return {
         "parameters": parameters,
+        "frozen_parameters": frozen,
+        "bytes_per_trained_parameter": parameter_bytes(config.training),
         "longest_sequence_tokens": experiment.tokens,
         "tokens_per_step": rows * tokens,
-        "state_bytes": STATE_BYTES * parameters + tables,
+        "state_bytes": state + tables,
         "activation_bytes": activation_bytes(model, precision, rows, tokens, model_shapes.encoding.lanes),
         "flops_per_step": step_flops,
         "seconds_per_step": seconds(step_flops, rate),
@@ -111,12 +115,19 @@ def flops_per_second(experiment: Experiment) -> float:
     with torch.device("meta"):
         layers = 2 if experiment.encoding().lanes else 1
     changes: dict[str, Any] = {
-        "model": {"layers": layers, "loops": 1, "looped": None, "loop_input": "state", "prompt_layers": None},
+        "model": {
+            "layers": layers,
+            "loops": 1,
+            "looped": None,
+            "loop_input": "state",
+            "prompt_layers": None,
+            "init": None,
+        },
         "auxiliary": {"kind": None},
         "evaluation": {"loops": None},
     }
     if config.reads_text:  # a pretrained layer has the shape of one of ours
-        changes |= {"model": {**changes["model"], "init": None}, "encoding": "nope"}
+        changes |= {"encoding": "nope"}
     return _measure_flops_per_second(config.with_values(changes))
 
 

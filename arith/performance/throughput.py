@@ -48,6 +48,7 @@ class Throughput:
         tokens, padded_tokens: average input tokens per step, without and with padding.
         flops: average FLOPs of a step's matrix products, counted (see `arith.model.cost`).
         palm: 6 N + 12 L w n, the FLOPs per token as MFU counts them.
+        state_bytes: what weights, gradients and the optimiser's moments take, counted from their tensors.
         peak_bytes: on a GPU, the most that all tensors took; on a CPU, how much the process has grown.
         parts: seconds per step of each part, timed one by one: their sum is more than a whole step takes.
     """
@@ -64,6 +65,7 @@ class Throughput:
     padded_tokens: float
     flops: float
     palm: int
+    state_bytes: int
     peak_bytes: int
     parts: dict[str, float] = field(default_factory=dict)
 
@@ -183,6 +185,13 @@ class Trial:
                 laps.mark("step")
         return tuple(lap for _, lap in laps.seconds())
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of weights, gradients and the optimiser's moments, as they are after a step."""
+        held = [own for weight in self.model.parameters() for own in (weight, weight.grad) if own is not None]
+        states = [own for state in self.optimizer.state.values() for own in state.values() if own is not None]
+        return sum(own.nbytes for own in (*held, *states))
+
     def part_seconds(self, steps: int) -> dict[str, float]:
         """Seconds per step of each of its parts.
 
@@ -260,6 +269,7 @@ def measure_throughput(
         padded_tokens=sum(rows * tokens for rows, tokens, *_ in inputs) / steps,
         flops=sum(training_flops(shape, vocabulary, *sizes, lanes=lanes) for sizes in inputs) / steps,
         palm=palm_flops(shape, parameters, round(real / config.batch)),
+        state_bytes=trial.state_bytes,
         peak_bytes=peak,
         parts=by_part,
     )

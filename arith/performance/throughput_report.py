@@ -45,6 +45,10 @@ def describe(found: Throughput) -> str:
         ],
         ["FLOP/s", f"{found.flops / found.step_seconds:.3g} of matrix products, counted, padding included"],
         ["MFU", f"not told: {peak}" if share is None else f"{share:.1%} of {peak}; {FORMULA}; padding counts nothing"],
+        [
+            "state",
+            f"{found.state_bytes / found.parameters:.1f} bytes a parameter: weights, gradients and the optimiser's",
+        ],
         ["memory", f"{found.peak_bytes / 2**20:,.0f} MiB at most"],
     ]
     return align_columns(rows) + ("\n\n" + _parts(found) if found.parts else "")

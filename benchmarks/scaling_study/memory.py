@@ -1,9 +1,9 @@
 """Bytes that a training step needs and moves, counted from the shapes; a rough guide to either."""
 
-from arith.config.schema import ModelConfig
-from arith.model.cost import STATE_BYTES, activation_bytes
+from arith.config.schema import ModelConfig, TrainingConfig
+from arith.model.cost import activation_bytes, parameter_bytes
 
-# Per parameter and step: AdamW reads the four numbers of STATE_BYTES and writes three; backward wrote the gradient.
+# Per parameter and step: AdamW reads its four numbers and writes three of them; backward wrote the gradient.
 UPDATE_BYTES = 32
 USES = 3  # times an activation is moved: written and read in the forward pass, read in the backward pass
 
@@ -15,4 +15,4 @@ def moved_bytes(model: ModelConfig, precision: str, parameters: int, rows: int, 
 
 def training_bytes(model: ModelConfig, precision: str, parameters: int, rows: int, tokens: int) -> int:
     """What training needs at most: the state of every parameter, and what a forward pass keeps."""
-    return STATE_BYTES * parameters + activation_bytes(model, precision, rows, tokens)
+    return parameter_bytes(TrainingConfig()) * parameters + activation_bytes(model, precision, rows, tokens)

@@ -6,6 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
+from arith.performance.estimate import estimate
 from arith.performance.throughput import Laps, Trial, measure_throughput
 
 SMALL = {
@@ -33,6 +34,28 @@ def test_counts_are_those_of_the_steps_that_were_timed(experiment: Experiment) -
         trial.seconds(4)
     assert found.flops == counted.get_total_flops() / 4
     assert set(found.parts) == {"batch", "forward", "backward", "clip", "optimiser"}
+
+
+@pytest.mark.parametrize(
+    ("training", "trained"),
+    [({}, 16), ({"optimizer": "sgd"}, 12), ({"optimizer": "sgd", "momentum": 0.0}, 8)],
+    ids=["adamw", "sgd", "plain"],
+)
+@pytest.mark.parametrize("freeze", ["", "embedding", "blocks,head"])
+def test_measured_bytes_are_those_that_a_dry_run_shows(training: dict[str, object], trained: int, freeze: str) -> None:
+    parts = freeze.split(",") if freeze else []
+    changes = {"encoding": "learned", "training": {**training, "freeze": parts}}
+    experiment = Experiment.of(RunConfig.of(SMALL).with_values(changes))
+    trial = Trial.of(experiment)
+    trial.run(0)
+    model = trial.model
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    assert (frozen > 0) == bool(freeze)
+    shown = estimate(experiment)
+    assert (shown["frozen_parameters"], shown["bytes_per_trained_parameter"]) == (frozen, trained)
+    assert shown["state_bytes"] == trained * (model.parameter_count() - frozen) + 4 * frozen
+    counters = 4 * len(trial.optimizer.state) if not training else 0  # AdamW counts steps, for each tensor
+    assert trial.state_bytes == shown["state_bytes"] + counters
 
 
 def test_trained_steps_change_the_model_as_training_does(experiment: Experiment) -> None:

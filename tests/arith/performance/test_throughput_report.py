@@ -22,6 +22,7 @@ def measured(**changes: object) -> Throughput:
         padded_tokens=800.0,
         flops=5e9,
         palm=6 * 10**6,
+        state_bytes=12 * 10**6,
         peak_bytes=2**20,
     )
     return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]
@@ -35,6 +36,7 @@ def test_padding_and_data_count_as_they_should() -> None:
     assert share == pytest.approx(6e6 * 600 / 2 / 989.4e12)
     assert as_json(gpu)["mfu"] == share
     assert "MFU" in describe(gpu)
+    assert "12.0 bytes a parameter" in describe(gpu)
     assert "6 N + 12 L w n" in describe(gpu)
 
 
