@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from arith.catalogue.registry import import_file
 from arith.cli.framework import click
 from arith.config import recipe
-from arith.config.reading import merge_tables, nest_setting
+from arith.config.reading import expand_preset, merge_tables, nest_setting
 from arith.config.schema import RunConfig
+from arith.config.starting import fill_in
 from arith.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -125,10 +126,13 @@ def config_from(options: dict[str, Any], base: RunConfig | None = None) -> RunCo
     Raises:
         UsageError: there is no such recipe, or a setting is wrong.
     """
-    config = base or RunConfig()
-    if options.get("recipe_name"):
-        config = recipe.load_config(options["recipe_name"])
-    return config.with_values(overrides(options))
+    given = overrides(options)
+    if base is not None and not options.get("recipe_name"):
+        return base.with_values(given)
+    values = recipe.load_values(options["recipe_name"]) if options.get("recipe_name") else {}
+    # Presets first: one that is given replaces all that the recipe's stands for. Then what neither gives, if training
+    # begins with a run.
+    return RunConfig.of(fill_in(merge_tables(expand_preset(values), expand_preset(given))))
 
 
 def read_assignment(text: str) -> tuple[str, Any]:

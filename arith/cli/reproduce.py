@@ -58,6 +58,7 @@ def command(
     if everything and only:
         raise UsageError("--all trains every curve and --only some of them: give one of them")
     from arith.config import recipe
+    from arith.experiment.starting import check_start
     from arith.sweeps import reproduce
     from arith.sweeps.worker import plan_run
     from arith.training.environment import find_device
@@ -66,7 +67,7 @@ def command(
     # Published results have more test problems than a demonstration, and so other settings.
     if publish:
         loaded = loaded.for_publication()
-    labels = _labels(loaded, only, everything or publish)
+    labels = loaded.in_order(_labels(loaded, only, everything or publish))
     if seeds > len(loaded.seeds):
         raise UsageError(f"recipe '{loaded.name}' names {len(loaded.seeds)} seeds, got --seeds {seeds}")
     folder = out or Path("runs") / loaded.name
@@ -77,6 +78,8 @@ def command(
     plan = [plan_run(loaded, label, seed, folder) for label in labels for seed in loaded.seeds[:seeds]]
     for run in plan:  # a GPU that is not there, too
         find_device(run.experiment.config.training.device)
+        if loaded.start_of(run.label) is None:  # else it is trained first
+            check_start(run.experiment)
     if dry_run:
         _echo_estimates(plan, as_json)
         return

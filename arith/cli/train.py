@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from arith.cli.framework import click
 from arith.cli.options import config_from, json_option, run_options
-from arith.config.pretrained import ENCODING, make_absolute
+from arith.config import pretrained, starting
 from arith.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     "train",
     epilog="Examples: arith train addition --encoding rope --digits 1-3 --steps 500; "
     "arith train --recipe extrapolation:coupled-window --out runs/window; "
+    "arith train subtraction --init run:runs/sums --digits 1-3; "
     "arith train multiplication --init hf:models/gpt2 --format plain+groups:size=1 --digits 1-5",
 )
 @click.argument("task", required=False)
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/TASK-ENCODING-SEED]")
 @click.option("--resume", is_flag=True, help="Resume the run in --out.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
-@click.option("--init", metavar="hf:FOLDER", help="A local pretrained causal model of Hugging Face to train on.")
+@click.option(
+    "--init",
+    metavar="run:PLACE|hf:FOLDER",
+    help="Begin with a run, an exported or a shipped model, or a local pretrained causal model of Hugging Face.",
+)
+@click.option("--step", type=click.IntRange(1), help="The step of the run in --init, if not its last one.")
 @click.option("--minutes", type=float, help="Train for so long: as many steps as fit are measured first.")
 @click.option("--deterministic", is_flag=True, default=None, help="The same bits again, on a GPU too.")
 @click.option("--tensorboard", is_flag=True, default=None, help="Metrics for TensorBoard as well.")
@@ -36,6 +42,7 @@ def command(
     resume: bool,
     overwrite: bool,
     init: str | None,
+    step: int | None,
     minutes: float | None,
     deterministic: bool | None,
     tensorboard: bool | None,
@@ -51,17 +58,22 @@ def command(
     if resume and minutes is not None:
         raise UsageError("a run's steps were fixed when it began: give --resume without --minutes")
     # Options without a field of their own become settings, as if they were given by --set.
-    if init is not None:
+    if init is not None and init.startswith(starting.RUN):
+        options["assignments"] = (*options["assignments"], f"model.init={starting.make_absolute(init)}")
+    elif init is not None:
         if options["encoding"] is not None:
             raise UsageError("a pretrained model keeps the encoding that it has: give --init without --encoding")
-        options["encoding"] = ENCODING
-        options["assignments"] = (*options["assignments"], f"model.init={make_absolute(init)}")
+        options["encoding"] = pretrained.ENCODING
+        options["assignments"] = (*options["assignments"], f"model.init={pretrained.make_absolute(init)}")
+    if step is not None:
+        options["assignments"] = (*options["assignments"], f"model.init_step={step}")
     for name, value in (("deterministic", deterministic), ("tensorboard", tensorboard)):
         if value is not None:
             options["assignments"] = (*options["assignments"], f"training.{name}={str(value).lower()}")
 
     from arith.experiment.experiment import Experiment
     from arith.experiment.run import Run
+    from arith.experiment.starting import check_start
     from arith.performance import estimate
     from arith.process.files import as_file_name
     from arith.training.budget import for_minutes
@@ -72,6 +84,8 @@ def command(
     config = config_from(options, Run.open(out).config if resume and out is not None else None)
     experiment = Experiment.of(config)
     find_device(config.training.device)  # before a folder is made
+    if not resume:  # else the run has weights of its own
+        check_start(experiment)
     if minutes is not None:
         if several():
             raise UsageError("--minutes measures one process: fix the steps with it first, then give --steps to all")

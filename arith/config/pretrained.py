@@ -19,10 +19,10 @@ def make_absolute(text: str) -> str:
     Raises:
         UsageError: see `folder_of`.
 
-    >>> make_absolute("gpt2")
+    >>> make_absolute("gpt2")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    arith.errors.UsageError: a pretrained model is named hf:FOLDER, a local one of Hugging Face; got 'gpt2'
+    arith.errors.UsageError: a pretrained model is named hf:FOLDER, a local one of Hugging Face; got 'gpt2'...
     """
     return f"{PREFIX}{folder_of(text).resolve()}"
 
@@ -38,12 +38,15 @@ def folder_of(text: str) -> Path:
     """
     folder = text.removeprefix(PREFIX)
     if not text.startswith(PREFIX) or not folder:
-        raise UsageError(f"a pretrained model is named hf:FOLDER, a local one of Hugging Face; got '{text}'")
+        raise UsageError(
+            f"a pretrained model is named hf:FOLDER, a local one of Hugging Face; got '{text}'. One of arith's own is "
+            "named run:PLACE"
+        )
     # Such a folder has a config.json too, but not the fields from which a pretrained model's shape is read.
     if is_model(Path(folder)):
         raise UsageError(
-            f"{folder} is a model of arith's own, and --init takes one of another kind. To train it further, resume "
-            "the run that it comes from: arith train --resume --out RUN"
+            f"{folder} is a model of arith's own, and hf: takes one of another kind. To begin with it: --init "
+            f"run:{folder}"
         )
     if not (Path(folder) / CONFIG).is_file():
         raise UsageError(

@@ -109,7 +109,7 @@ def digit_list(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(digits for low, high in ranges for digits in range(low, high + 1)))
 
 
-def _with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
+def expand_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     """Replace `model.preset` by the settings that it stands for."""
     model = values.get("model")
     if not isinstance(model, Mapping) or "preset" not in model:

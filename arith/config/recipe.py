@@ -4,13 +4,14 @@ A file may hold one recipe at several scales: the settings under `[scales.laptop
 file `addition.toml` then holds the recipes addition-laptop and addition-paper.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from arith.config.reading import merge_tables
 from arith.config.schema import RunConfig
+from arith.config.starting import CURVE, fill_in, go_on_from
 from arith.errors import UsageError, did_you_mean
 from arith.fields import pop_field, read_field
 from arith.process.reading import read_json, read_text, read_toml
@@ -71,7 +72,35 @@ class Recipe:
             raise UsageError(
                 f"recipe '{self.name}' is a study, which trains no transformer. Run it by arith reproduce {self.name}"
             )
-        return RunConfig.of(self.config_values(label))
+        return RunConfig.of(fill_in(self.config_values(label)))
+
+    def start_of(self, label: str | None) -> str | None:
+        """The curve whose trained model a run begins with, if it says `model.init = "curve:LABEL"`.
+
+        Raises:
+            UsageError: there is no such curve, or it begins with a curve itself.
+        """
+        found = self._start_of(label)
+        if found is not None and (found not in self.labels or self._start_of(found) is not None):
+            raise UsageError(
+                f"recipe '{self.name}', curve '{label}': model.init = \"{CURVE}{found}\" is to name a curve that "
+                f"begins with fresh weights.{did_you_mean(found, self.labels)} Curves: {', '.join(self.labels)}"
+            )
+        return found
+
+    def _start_of(self, label: str | None) -> str | None:
+        init = merge_tables(self.values, dict(self.curves).get(label or "", {})).get("model", {}).get("init")
+        return init.removeprefix(CURVE) if isinstance(init, str) and init.startswith(CURVE) else None
+
+    def in_order(self, labels: Sequence[str]) -> list[str]:
+        """These curves, and before them those that they begin with.
+
+        >>> curves = (("sums", {}), ("differences", {"model": {"init": "curve:sums"}}))
+        >>> Recipe("both", {}, curves=curves).in_order(["differences"])
+        ['sums', 'differences']
+        """
+        starts = [start for label in labels if (start := self.start_of(label)) is not None]
+        return list(dict.fromkeys([*starts, *labels]))
 
     def config_values(self, label: str | None = None) -> dict[str, Any]:
         """The settings of one run as nested tables, not yet checked; see `config`."""
@@ -84,7 +113,9 @@ class Recipe:
                 f"recipe '{self.name}' is a figure of several runs. Choose one: {self.name}:LABEL.{hint} "
                 f"Labels: {', '.join(curves)}"
             )
-        return merge_tables(self.values, curves[label])
+        values = merge_tables(self.values, curves[label])
+        start = self.start_of(label)
+        return values if start is None else go_on_from(self.config(start).as_dict(), values)
 
 
 def names() -> list[str]:
@@ -194,11 +225,18 @@ def load_config(text: str) -> RunConfig:
     >>> load_config("extrapolation:rope").encoding
     'rope'
     """
+    return RunConfig.of(fill_in(load_values(text)))
+
+
+def load_values(text: str) -> dict[str, Any]:
+    """The settings of one run as nested tables, not yet checked or completed; see `load_config`."""
+    name, label = text, None
     # C:/runs/x.toml is a path as a whole: only what does not end like a file has a label.
-    if ":" not in text or text.endswith(FILES):
-        return load(text).config()
-    name, _, label = text.rpartition(":")
-    return load(name).config(label)
+    if ":" in text and not text.endswith(FILES):
+        name, _, label = text.rpartition(":")
+    recipe = load(name)
+    recipe.config(label)  # its own refusals first: a recipe may train no transformer
+    return recipe.config_values(label)
 
 
 def _values_of_run(path: Path) -> dict[str, Any]:

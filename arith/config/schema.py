@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from arith.config.ranges import Amount, Count, Range, Rate, Seed, Share
-from arith.config.reading import _build, _with_preset, grid_lengths, merge_tables
+from arith.config.reading import _build, expand_preset, grid_lengths, merge_tables
+from arith.config.starting import OWN
 from arith.config.supervision import AuxiliaryConfig, TraceConfig
 
 # A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step; SGD's would add up without end.
@@ -73,8 +74,12 @@ class ModelConfig:
         prompt_layers: how many of the layers, the first ones, the prompt's tokens pass through; above them the answer's
             tokens attend to one another alone. All, if None.
         seed: the random seed of the initial parameters.
-        init: `hf:FOLDER`, a pretrained model of Hugging Face to train in place of one of arith's. It brings its shape,
-            tokens and positions; all other fields here are ignored, and the encoding is `pretrained`.
+        init: what training begins with; fresh weights, if None. `run:PLACE`: those of a run, an exported model or a
+            shipped one, whose task, format, encoding and shape hold where they are not given. In a recipe
+            `curve:LABEL`: another curve's, of the same seed. `hf:FOLDER`: a pretrained model of Hugging Face in place
+            of one of arith's. It brings its shape, tokens and positions; all other fields here are ignored, and the
+            encoding is `pretrained`.
+        init_step: the step of that run to begin with, which need not be finished then; None: its last one.
     """
 
     layers: Count = 1
@@ -95,6 +100,7 @@ class ModelConfig:
     # Apart from the data's seed, so that a study can vary one of the two; --seed sets both.
     seed: Seed = 0
     init: str | None = None
+    init_step: Count | None = None
 
     @property
     def in_loops(self) -> int:
@@ -265,12 +271,12 @@ class RunConfig:
         Raises:
             UsageError: a setting is unknown, or has a value of another type.
         """
-        return _build(RunConfig, _with_preset(values), "")
+        return _build(RunConfig, expand_preset(values), "")
 
     # By way of tables, not `dataclasses.replace`: one reader checks every value, wherever it comes from.
     def with_values(self, values: Mapping[str, Any]) -> "RunConfig":
         """The same configuration with some values replaced, and checked again."""
-        return RunConfig.of(merge_tables(self.as_dict(), _with_preset(values)))
+        return RunConfig.of(merge_tables(self.as_dict(), expand_preset(values)))
 
     @property
     def tested_task(self) -> str:
@@ -296,7 +302,7 @@ class RunConfig:
     @property
     def reads_text(self) -> bool:
         """Whether the model began as a pretrained one, which reads text by a tokenizer of its own."""
-        return self.model.init is not None
+        return self.model.init is not None and not self.model.init.startswith(OWN)
 
     def samples_at(self, step: int) -> int:
         """The number of distinct training samples in the first `step` steps."""

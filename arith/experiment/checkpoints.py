@@ -111,6 +111,23 @@ def latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
     raise RunError(f"there is no usable checkpoint in {folder}")
 
 
+def at_step(folder: Path, step: int) -> Checkpoint:
+    """The checkpoint of one step.
+
+    Raises:
+        UsageError: there is none.
+        RunError: it is damaged.
+    """
+    found = {int(path.name.removeprefix("step-")): path for path in step_folders(folder)}
+    if step not in found:
+        there = ", ".join(map(str, sorted(found))) or "none"
+        raise UsageError(f"{folder} holds no checkpoint of step {step}. Steps there: {there}")
+    damage = next(_damage(found[step]), None)
+    if damage is not None:
+        raise RunError(f"checkpoint {found[step]} is refused: {damage}")
+    return _read(found[step])
+
+
 def any_exist(folder: Path) -> bool:
     """Whether there is a checkpoint, whole or not."""
     return bool(step_folders(folder))

@@ -177,7 +177,7 @@ class Experiment:
         return model
 
     def starting_model(self) -> Transformer:
-        """The model as training begins, with the parts that `training.freeze` names left out of it."""
+        """The model that is trained, without the parts that `training.freeze` names; its weights are fresh."""
         model = self.model()
         model.freeze(self.config.training.freeze)
         return model
@@ -251,13 +251,12 @@ def _check_origin(config: RunConfig) -> None:
     Raises:
         UsageError: an encoding, loss or optimiser that only arith's own models have, or `pretrained` without a folder.
     """
-    init = config.model.init
-    if (init is None) != (config.encoding != PRETRAINED):
+    if config.reads_text != (config.encoding == PRETRAINED):
         raise UsageError(
             f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
-            f"'{config.encoding}' and model.init {init or 'none'}. Give --init hf:FOLDER alone"
+            f"'{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER alone"
         )
-    if init is None:
+    if not config.reads_text:
         return
     if config.trace.kind is not None:
         raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")

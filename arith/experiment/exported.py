@@ -20,7 +20,6 @@ from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.experiment.shipped import find_model
 from arith.fields import pop_field
-from arith.model.transformer import Transformer
 from arith.process.reading import read_json
 from arith.results.schema import Results
 from arith.tasks.stream import Draws
@@ -39,16 +38,15 @@ class ExportedRun(Run):
 
     step: int = 0
 
-    def load_model(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
+    def load_checkpoint(self, step: int | None = None) -> Checkpoint:
+        if step not in (None, self.step):
+            raise UsageError(f"{self.folder} is the model of step {self.step}, and of no other: got step {step}")
         try:
             weights = load_file(self.folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
             raise UsageError(f"{self.folder / WEIGHTS} cannot be read: {error}") from error
-        model = experiment.model()
-        # No optimiser state: such a model is asked and tested, and never trained on.
-        checkpoint = Checkpoint(self.step, {name.removeprefix(PREFIX): value for name, value in weights.items()}, {})
-        checkpoint.restore(model)
-        return model.eval(), checkpoint
+        # No optimiser state: training that begins with such a model has an optimiser of its own.
+        return Checkpoint(self.step, {name.removeprefix(PREFIX): value for name, value in weights.items()}, {})
 
     def training_seconds(self) -> float:
         # The metrics stayed with the run; its results carry the time in every cell.

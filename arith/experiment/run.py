@@ -124,10 +124,27 @@ class Run:
 
     def load_model(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
         """The model of the latest checkpoint, in evaluation mode, and that checkpoint."""
-        checkpoint = checkpoints.latest(self.checkpoints, say)
+        checkpoint = self.load_checkpoint()
         model = experiment.model()
         checkpoint.restore(model)
         return model.eval(), checkpoint
+
+    def load_checkpoint(self, step: int | None = None) -> Checkpoint:
+        """The checkpoint of a step, or the latest.
+
+        Raises:
+            UsageError: there is none of this step.
+            RunError: none is usable.
+        """
+        if step is None:
+            return checkpoints.latest(self.checkpoints, say)
+        return checkpoints.at_step(self.checkpoints, step)
+
+    def record(self, **values: Any) -> None:
+        """Add to what run.json says beside the configuration."""
+        described = self.folder / "run.json"
+        held = json.loads(described.read_text(encoding="utf-8"))
+        write_whole(described, json.dumps({**held, **values}, indent=1) + "\n")
 
     def training_seconds(self) -> float:
         """Seconds spent in training steps so far, over all sittings."""

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from arith.config.pretrained import CONFIG, is_model
 from arith.config.schema import RunConfig
+from arith.config.starting import SHIPPED
 from arith.errors import UsageError, did_you_mean
 from arith.experiment.inventory import claim
 from arith.process.reading import read_json
 
-FOLDER = Path(__file__).parent.parent / "shipped"
+FOLDER = SHIPPED
 RESULTS = "results.json"
 LARGEST = 2**20  # bytes of a shipped model's weights: everyone who installs arith downloads them
 

@@ -74,13 +74,14 @@ def reproduce(
     # What is drawn beside the runs of this command.
     labels = {run.label for run in plan}
     committed = leave_out(published, plan).cells if publishes else committed_cells(recipe, labels)
+    out.mkdir(parents=True, exist_ok=True)  # where all is published already, no run makes it
     # With several jobs all runs are trained here, and the loop below only collects what they wrote. Their failure is
     # raised after it, once the runs that did finish are published and drawn.
     failure = _train_in_processes(recipe.name, plan, published, jobs, out / "logs") if jobs > 1 else None
     found: list[Results] = []
     try:
         for number, run in enumerate(plan, 1):
-            results, note = _find_results(run, published)
+            results, note = _find_results(run, plan, published)
             say(f"[{number}/{len(plan)}] {run.label}, seed {run.seed}{note}")
             if results is None and failure is not None:
                 continue  # it failed, or was not reached
@@ -105,10 +106,13 @@ def reproduce(
     return Outcome(out / "results.json", "\n".join(lines))
 
 
-def _find_results(run: Planned, published: Results) -> tuple[Results | None, str]:
+def _find_results(run: Planned, plan: Sequence[Planned], published: Results) -> tuple[Results | None, str]:
     """The results of a run that need not be trained, and a note on where they are from."""
     if (results := run.find_results()) is not None:
         return results, ": finished earlier"
+    # Published results hold no weights for a run that begins with this one's.
+    if any(other.begins_with(run) and _find_results(other, plan, published)[0] is None for other in plan):
+        return None, ""
     if published.cells and (results := find_published(published, run)) is not None:
         return results, ": published earlier"
     return None, ""
@@ -118,9 +122,11 @@ def _train_in_processes(
     title: str, plan: Sequence[Planned], published: Results, jobs: int, logs: Path
 ) -> RunError | Interrupted | None:
     """Train the runs that have no results yet, `jobs` at a time; returns what stopped them, if anything did."""
-    left = [run for run in plan if _find_results(run, published)[0] is None]
+    left = [run for run in plan if _find_results(run, plan, published)[0] is None]
+    first = [run for run in left if any(other.begins_with(run) for other in left)]
     try:
-        run_all([run.order(threads_of(jobs)) for run in left], "local", jobs, logs, title, sys.argv[1:])
+        for wave in filter(None, (first, [run for run in left if run not in first])):
+            run_all([run.order(threads_of(jobs)) for run in wave], "local", jobs, logs, title, sys.argv[1:])
     except (RunError, Interrupted) as error:
         return error
     return None

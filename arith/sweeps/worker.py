@@ -13,6 +13,7 @@ import torch
 
 from arith.config.recipe import Recipe
 from arith.config.schema import RunConfig
+from arith.config.starting import RUN, place_of
 from arith.errors import RunError, UsageError
 from arith.evaluation.session import evaluate_run, find_finished_results, save_results
 from arith.experiment.experiment import Experiment
@@ -88,6 +89,11 @@ class Planned:
         """What results call the run."""
         return f"{self.label}-{self.seed}"
 
+    def begins_with(self, other: "Planned") -> bool:
+        """Whether training begins with the weights of another run."""
+        init = self.experiment.config.model.init
+        return init is not None and init.startswith(RUN) and place_of(init) == other.folder.resolve()
+
     def find_results(self) -> Results | None:
         """Its results, if it is finished."""
         return find_finished_results(self.folder, self.experiment, self.label)
@@ -104,9 +110,11 @@ class Planned:
 
 
 def plan_run(recipe: Recipe, label: str, seed: int, out: Path) -> Planned:
-    """A run of a recipe, with one seed for model and data."""
-    config = recipe.config(label)
-    model, data = dataclasses.replace(config.model, seed=seed), dataclasses.replace(config.data, seed=seed)
+    """A run of a recipe, with one seed for model and data, and for the run that it begins with."""
+    config, start = recipe.config(label), recipe.start_of(label)
+    # Absolute: another process may train it, and start in another folder.
+    init = config.model.init if start is None else f"{RUN}{(out / f'{start}-{seed}').resolve()}"
+    model, data = dataclasses.replace(config.model, seed=seed, init=init), dataclasses.replace(config.data, seed=seed)
     return Planned(label, Experiment.of(dataclasses.replace(config, model=model, data=data)), out / f"{label}-{seed}")
 
 

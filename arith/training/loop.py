@@ -14,6 +14,7 @@ from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
 from arith.experiment.metrics import Log
 from arith.experiment.run import Run
+from arith.experiment.starting import load_start
 from arith.model.transformer import Transformer
 from arith.process.files import disk_errors
 from arith.process.progress import progress, say
@@ -111,8 +112,12 @@ def _check_world(config: TrainingConfig, experiment: Experiment, world: World) -
 
 
 def _restore(run: Run, model: Transformer, optimizer: torch.optim.Optimizer, world: World) -> int:
-    """Load the latest checkpoint if there is one; returns the step that it is of."""
+    """Load the latest checkpoint, or what the run begins with; returns the step that it is of."""
     if not checkpoints.any_exist(run.checkpoints):
+        start = load_start(model, run.config)
+        if start is not None and world.first:
+            with disk_errors("run.json", run.resume_hint):
+                run.record(init=start)
         return 0
     checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
     checkpoint.restore(model, optimizer)

@@ -101,7 +101,7 @@ def test_what_cannot_start_a_training_is_refused(arith: Callable[..., Result], g
     assert "hf:FOLDER" in error("--init", "gpt2")
     assert "nothing is downloaded" in error("--init", "hf:gpt2")
     assert "without --encoding" in error("--init", f"hf:{gpt2}", "--encoding", "rope")
-    assert "is a model of arith's own" in error("--init", f"hf:{shipped.FOLDER / 'addition'}")
+    assert "To begin with it: --init run:" in error("--init", f"hf:{shipped.FOLDER / 'addition'}")
     assert "Give --init" in error("--encoding", "pretrained")
     sharpened = error("--init", f"hf:{gpt2}", "--set", "evaluation.sharpen=2")
     assert "leave evaluation.sharpen or model.init out" in sharpened

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from arith.config import recipe
@@ -95,3 +96,54 @@ def test_a_recipe_of_one_run_is_one_curve(arith: Arith, tmp_path: Path) -> None:
     ran = arith("reproduce", "one.toml", "--out", "out")
     assert ran.exit_code == 0, ran.output
     assert {cell.label for cell in Results.load(tmp_path / "out" / "results.json").cells} == {"one"}
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_curve_begins_with_another_one_of_its_seed(
+    arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: str
+) -> None:
+    monkeypatch.setattr("arith.sweeps.publish.results_folder", lambda: tmp_path / "results")
+    (tmp_path / "mini.toml").write_text(
+        "seeds = [1, 2]\nformat = 'reversed'\n[data]\ndigits = '1-2'\n[training]\nsteps = 2\nbatch = 4\n"
+        "[evaluation]\ndigits = [1, 2]\nsamples = 4\n"
+        "[curves.fine]\ntask = 'subtraction'\nmodel = { init = 'curve:base' }\n"
+        "[curves.base]\nencoding = 'rope'\nmodel = { width = 32 }\n"
+    )
+    ran = arith("reproduce", "mini.toml", "--only", "fine", "--seeds", "2", "--jobs", jobs, "--publish")
+    assert ran.exit_code == 0, ran.stderr
+    described = json.loads((tmp_path / "runs/mini/fine-2/run.json").read_text())
+    assert described["config"]["model"]["init"] == f"run:{tmp_path / 'runs/mini/base-2'}"
+    assert (described["config"]["encoding"], described["config"]["model"]["width"]) == ("rope", 32)
+    assert (described["init"]["name"], described["init"]["step"]) == ("base-2", 2)
+    published = tmp_path / "results" / "mini.json"
+    runs = {(cell.label, cell.model_seed, cell.task) for cell in Results.load(published).cells}
+    tasks = {"base": "addition", "fine": "subtraction"}
+    assert runs == {(label, seed, task) for label, task in tasks.items() for seed in (1, 2)}
+    if jobs == "2":
+        return
+    # Published results hold no weights: a run that is to be trained anew has its start trained anew too.
+    before = published.read_text()
+    shutil.rmtree(tmp_path / "runs")
+    again = arith("reproduce", "mini.toml", "--only", "fine", "--seeds", "2", "--publish")
+    assert again.stderr.count("published earlier") == 4
+    anew = arith("reproduce", "mini.toml", "--only", "fine", "--seeds", "1", "--publish", "--overwrite")
+    assert anew.exit_code == 0, anew.stderr
+    assert (tmp_path / "runs/mini/base-1/run.json").is_file()
+    accuracies = [[(c.label, c.model_seed, c.digits, c.correct) for c in Results.load(published).cells]]
+    published.write_text(before)
+    assert accuracies == [[(c.label, c.model_seed, c.digits, c.correct) for c in Results.load(published).cells]]
+
+
+def test_a_curve_that_begins_with_no_curve_is_refused(arith: Arith, tmp_path: Path) -> None:
+    (tmp_path / "mini.toml").write_text(
+        "[curves.a]\nencoding = 'rope'\n[curves.b]\nmodel = { init = 'curve:a' }\n"
+        "[curves.c]\nmodel = { init = 'curve:b' }\n[curves.d]\nmodel = { init = 'curve:e' }\n"
+    )
+    for label, start in (("c", "b"), ("d", "e")):
+        refused = arith("reproduce", "mini.toml", "--only", label, "--dry-run")
+        assert refused.exit_code == 2
+        assert (
+            f"curve '{label}': model.init = \"curve:{start}\" is to name a curve that begins with fresh"
+            in refused.stderr
+        )
+    assert "arith reproduce trains first" in arith("train", "--recipe", "mini.toml:b").stderr
