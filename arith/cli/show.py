@@ -6,6 +6,9 @@ from typing import Any
 
 from arith.cli.framework import click
 from arith.cli.options import config_from, import_option, run_options
+from arith.errors import UsageError
+
+PASSES = 12  # that are drawn unless others are chosen: a row of maps each
 
 
 @click.group("show")
@@ -106,8 +109,13 @@ def batch(rows: int, **options: Any) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("problem")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("attention"), help="The figure, without ending.")
-def attention(run: Path, problem: str, out: Path) -> None:
-    """What each head looks at in one problem: png, pdf, svg and csv."""
+@click.option("--passes", help="Runs of layers that are drawn, such as 1-2,7.  [default: the first 12]")
+def attention(run: Path, problem: str, out: Path, passes: str | None) -> None:
+    """What each head looks at in one problem: png, pdf, svg and csv.
+
+    A layer in loops runs several times, each of which is a pass.
+    """
+    from arith.config.reading import digit_list
     from arith.evaluation.attention import attention_maps
     from arith.experiment.experiment import Experiment
     from arith.experiment.exported import open_model
@@ -116,9 +124,17 @@ def attention(run: Path, problem: str, out: Path) -> None:
     trained = open_model(run)
     experiment = Experiment.of(trained.config)
     model, _ = trained.load_model(experiment)
+    shape = dataclasses.replace(trained.config.model, loops=model.loops)
+    everything = range(1, len(shape.passes) + 1)
+    chosen = everything[:PASSES] if passes is None else digit_list(passes)
+    beyond = [number for number in chosen if number not in everything]
+    if beyond:
+        raise UsageError(f"this model has {len(everything)} passes, and none with the number {beyond[0]}")
     maps = attention_maps(experiment, model, problem)
     # Figures know no torch.
-    weights = [layer.numpy() for layer in maps.weights]
-    shape = dataclasses.replace(trained.config.model, loops=model.loops)
-    files = draw_attention(maps.symbols, weights, out, shape.passes)
+    weights = [maps.weights[number - 1].numpy() for number in chosen]
+    drawn = [shape.passes[number - 1] for number in chosen]
+    files = draw_attention(maps.symbols, weights, out, drawn, of=shape.passes, causal=shape.attention == "causal")
+    if passes is None and len(everything) > PASSES:
+        click.echo(f"drawn    the first {PASSES} of {len(everything)} passes; --passes chooses others")
     click.echo("\n".join(f"figure   {file}" for file in files))

@@ -17,7 +17,13 @@ BETWEEN_TITLES = 0.1  # inches
 
 
 def draw_attention(
-    symbols: str, weights: Sequence[Float[np.ndarray, "h q k"]], path: Path, passes: Sequence[tuple[int, int]]
+    symbols: str,
+    weights: Sequence[Float[np.ndarray, "h q k"]],
+    path: Path,
+    passes: Sequence[tuple[int, int]],
+    *,
+    of: Sequence[tuple[int, int]] = (),
+    causal: bool = True,
 ) -> list[Path]:
     """Draw a map for each head, a row of maps for each layer, as png, pdf, svg, and write the weights as csv.
 
@@ -26,10 +32,13 @@ def draw_attention(
         weights: one array for each computed layer, loop after loop in a looped model; each query's weights sum to 1.
         path: the figure's path, without an ending.
         passes: the loop and the layer of each array, see `ModelConfig.passes`.
+        of: those of the whole model, where some are drawn.
+        causal: whether keys ahead of a query are hidden from it; they stay white.
     """
     n, heads = len(symbols), max(map(len, weights))
+    seen = np.tri(n, dtype=bool) if causal else np.ones((n, n), dtype=bool)
     # Only layers that run more than once name their loop.
-    loops = [any((other, layer) in passes for other in (loop - 1, loop + 1)) for loop, layer in passes]
+    loops = [any((other, layer) in (of or passes) for other in (loop - 1, loop + 1)) for loop, layer in passes]
     names = [
         f"{f'loop {loop + 1}, ' if looped else ''}layer {layer + 1}, head "
         for (loop, layer), looped in zip(passes, loops, strict=True)
@@ -50,8 +59,9 @@ def draw_attention(
                 bottom = height - (TOP + row * (side + DOWN)) - side
                 panel = page.panel(LEFT + column * (side + ACROSS), bottom, side, side)
                 panel.set_title(f"{names[depth]}{head + 1}")
-                past = np.where(np.tri(n, dtype=bool), head_weights, np.nan)  # keys ahead of the query stay white
-                image = panel.imshow(past, cmap=style.MAP, vmin=0, vmax=1, interpolation="none")
+                image = panel.imshow(
+                    np.where(seen, head_weights, np.nan), cmap=style.MAP, vmin=0, vmax=1, interpolation="none"
+                )
                 for axis in (panel.xaxis, panel.yaxis):
                     axis.set_ticks(range(n), list(symbols), fontsize=5.5, parse_math=False)
                 panel.tick_params(length=0, pad=1.5)
@@ -67,7 +77,7 @@ def draw_attention(
         for (loop, layer), layer_weights in zip(passes, weights, strict=False)
         for head, head_weights in enumerate(layer_weights)
         for q in range(n)
-        for k in range(q + 1)
+        for k in np.flatnonzero(seen[q])
     )
     header = ["loop", "layer", "head", "query", "query_token", "key", "key_token", "weight"]
     return [*files, style.write_table(path, header, cells)]

@@ -39,6 +39,22 @@ def test_attention_is_drawn_over_the_digits(arith: Arith, tmp_path: Path) -> Non
         assert message in refused.stderr
 
 
+def test_passes_of_a_loop_are_drawn_with_what_stands_behind(arith: Arith, tmp_path: Path) -> None:
+    in_place = ["--format", "plain", "--encoding", "relative", "--set", "model.attention=full", "--set"]
+    trained = arith("train", "lego:clauses=3,asked=each", *SMALL, *in_place, "model.loops=14", "--out", "run")
+    assert trained.exit_code == 0, trained.output
+    drawn = arith("show", "attention", "run", "101", "--out", "first")
+    assert "drawn    the first 12 of 14 passes; --passes chooses others" in drawn.stdout
+    assert arith("show", "attention", "run", "101", "--passes", "2,14", "--out", "two").exit_code == 0
+    rows = list(csv.DictReader((tmp_path / "two.csv").open()))
+    assert {row["loop"] for row in rows} == {"2", "14"}
+    assert any(float(row["weight"]) > 0 for row in rows if int(row["key"]) > int(row["query"]))
+    assert "loop 14, layer 1, head 1" in (tmp_path / "two.svg").read_text()
+    refused = arith("show", "attention", "run", "101", "--passes", "15")
+    assert refused.exit_code == 2
+    assert "this model has 14 passes, and none with the number 15" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
