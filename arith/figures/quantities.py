@@ -99,7 +99,7 @@ def draw_quantities(panels: Sequence[Panel], path: Path, title: str = "") -> lis
             written = _draw_panel(axes, panel)
             if len(panel.lines) > 1:
                 labels.write(axes, written, width, height)
-        page.note(f"Line: median of {_count_seeds(panels)}. Band: worst to best. Dots: a seed each.")
+        page.note(f"Line: median of {_count_seeds(panels)}. Band: lowest to highest. Dots: a seed each.")
         files = page.save(path)
     numbers = (
         [panel.y, line.label, place, len(values), statistics.median(values), min(values), max(values)]

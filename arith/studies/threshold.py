@@ -95,7 +95,7 @@ class Threshold:
             Panel(x, "bias", measured_lines(rows, "bias"), vertical=self.line),
             Panel(x, "bias - bias at the smallest", measured_lines(rows, MOVED), self.line, right=2.1 * self.line),
             Panel(x, "accuracy (%)", measured_lines(rows, "accuracy", 100), vertical=self.line),
-            Panel("step", EDGE, lines, level=1.0),
+            Panel("step", EDGE, lines, level=1.0, high=1.3),
         ]
         return draw_quantities(panels, path, title)
 

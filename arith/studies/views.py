@@ -98,11 +98,16 @@ class Views:
         x = "share of each rare view (dashed: noise³ / samples)"
         followed = [(name, line) for name in STRENGTHS for line in tracked_lines(results.series, name)]
         panels = [
-            Panel(x, "accuracy (%)", measured_lines(results.measurements, "accuracy on rare views", 100), self._line),
+            Panel(
+                x,
+                "accuracy on rare views (%)",
+                measured_lines(results.measurements, "accuracy on rare views", 100),
+                self._line,
+            ),
             *(
                 Panel(
                     f"step, {label}",
-                    "largest filter on",
+                    "largest response to",
                     tuple(Line(n, o.values) for n, o in followed if o.label == label),
                 )
                 for label in dict.fromkeys(line.label for _, line in followed)
