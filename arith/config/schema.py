@@ -168,6 +168,8 @@ class TrainingConfig:
         compile: whether a step is compiled into fused kernels. auto: on a GPU, where that saves more time than it
             takes.
         deterministic: whether a GPU too must give the same bits again, which is slower.
+        sharpness_every: steps between measurements of the sharpness, the largest eigenvalue of the loss's Hessian on
+            the first batch, and of the edge of stability; 0: never. See `arith.training.sharpness`.
         tensorboard: whether metrics are written for TensorBoard as well.
     """
 
@@ -196,6 +198,7 @@ class TrainingConfig:
     microbatches: Count = 1
     compile: Literal["auto", "on", "off"] = "auto"
     deterministic: bool = False
+    sharpness_every: Amount = 0
     tensorboard: bool = False
 
 

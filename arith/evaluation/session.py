@@ -146,7 +146,8 @@ def evaluate_run(
             raise KeyboardInterrupt
         shown.update(100, note)
     about = {"model": kept.model, "runs": {run.folder.name: provenance(experiment.config.imports)}}
-    return Results(tuple(found[test] for test in sets), about, language=language(experiment, model, label))
+    spoken = language(experiment, model, label)
+    return Results(tuple(found[test] for test in sets), about, language=spoken, series=run.tracked())
 
 
 def _save_often(cells: Iterable[Cell], found: dict[Condition, Cell], kept: SavedCells) -> Iterator[Cell]:

@@ -18,6 +18,15 @@ from arith.tasks.base import Task, Traced
 LARGEST = {"layers": 10_000, "loops": 10_000, "width": 2**20, "hidden": 2**20}
 
 
+def check_sharpness(config: RunConfig) -> None:
+    """Refuse to measure the sharpness of models whose attention has no second derivative."""
+    if config.training.sharpness_every and config.reads_text:
+        raise UsageError(
+            f"training.sharpness_every is for arith's own models: attention of {config.model.init} has no second "
+            "derivative. Leave it out"
+        )
+
+
 def check_numbers(config: RunConfig) -> None:
     """Refuse numbers outside their ranges, and shapes that no model has.
 

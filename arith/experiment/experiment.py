@@ -24,6 +24,7 @@ from arith.experiment.checks import (
     check_in_place,
     check_loops,
     check_numbers,
+    check_sharpness,
     check_training,
     running_sums_of,
     supervision_of,
@@ -100,6 +101,7 @@ class Experiment:
         )
         check_numbers(config)
         check_training(config.training)
+        check_sharpness(config)
         # Built for its checks alone; on the meta device a large table of positions takes no memory.
         with torch.device("meta"):
             encoded = experiment.encoding()

@@ -22,8 +22,9 @@ from arith.process.files import BUILDING, write_errors, write_whole
 from arith.process.hints import command_line
 from arith.process.progress import say
 from arith.process.reading import read_lines
-from arith.results.schema import METRICS
+from arith.results.schema import METRICS, Series
 
+TRACKED = ("sharpness", "edge")  # what is measured on request: results keep it without being asked
 WhenThere = Literal["refuse", "resume", "overwrite"]
 
 # What may differ when a run is resumed: how it is watched and tested, not what it is.
@@ -33,6 +34,7 @@ FREE_ON_RESUME = (
     "training.evaluate_samples",
     "training.checkpoint_every",
     "training.keep",
+    "training.sharpness_every",
     "training.tensorboard",
     "evaluation.samples",
     "evaluation.long_samples",
@@ -150,6 +152,15 @@ class Run:
         """Seconds spent in training steps so far, over all sittings."""
         rows = self.read_metrics()
         return float(rows[-1]["seconds"]) if rows else 0.0
+
+    def tracked(self) -> tuple[Series, ...]:
+        """What results keep of metrics.jsonl, step by step."""
+        rows, found = self.read_metrics(), []
+        for name in TRACKED:
+            points = [(row["step"], float(row[name])) for row in rows if name in row]
+            if points:
+                found.append(Series(self.folder.name, name, *zip(*points, strict=True)))
+        return tuple(found)
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""

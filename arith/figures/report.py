@@ -7,11 +7,14 @@ from arith.figures.accuracy import draw_accuracy
 from arith.figures.against.leads import draw_leads
 from arith.figures.grid import draw_grids
 from arith.figures.language import draw_language
+from arith.figures.quantities import Panel, draw_quantities, tracked_lines
 from arith.results.curves import Curve, curves
 from arith.results.figure_plan import PLAIN, FigurePlan
 from arith.results.grids import grids
 from arith.results.leads import measure_leads
-from arith.results.schema import GRID, Results
+from arith.results.schema import GRID, Results, Series
+
+HIGHEST = 3.0  # of a distance to the edge of stability: single spikes go far beyond
 
 
 def draw_report(
@@ -22,11 +25,11 @@ def draw_report(
     order: Sequence[str] = (),
     plan: FigurePlan = PLAIN,
 ) -> tuple[list[Curve], list[Path]]:
-    """Draw accuracy on the first suite; grids, leads and language, where there are any, in figures beside it.
+    """Draw accuracy on the first suite; grids, leads, series and language, where there are any, in figures beside it.
 
     Args:
         results: of one experiment or several.
-        path: the main figure's, without an ending; the others add `-grid`, `-advantage`, `-language`.
+        path: the main figure's, without an ending; the others add `-grid`, `-advantage`, `-training`, `-language`.
         title: above each figure.
         notes: by label, what to add to it in parentheses.
         order: labels in the order of the curves; others follow.
@@ -45,6 +48,22 @@ def draw_report(
     # None are measured unless the recipe names contests whose curves are all there.
     if leads := measure_leads(results.cells, plan.contests):
         files += draw_leads(leads, path.with_name(f"{path.name}-advantage"), title)
+    if results.series:
+        files += draw_quantities(_tracked(results.series), path.with_name(f"{path.name}-training"), title)
     if results.language:
         files += draw_language(results.language, path.with_name(f"{path.name}-language"), title)
     return [curve for suite in suites for curve in by_suite[suite]], files
+
+
+def _tracked(rows: Sequence[Series]) -> list[Panel]:
+    """A panel for each quantity that was tracked through training."""
+    panels = []
+    for name in dict.fromkeys(row.name for row in rows):
+        lines = tracked_lines(rows, name)
+        edge = name == "edge"  # 1 is the edge of stability: see `arith.training.sharpness`
+        panels.append(
+            Panel("training step", "sharpness / limit", lines, level=1.0, high=HIGHEST)
+            if edge
+            else Panel("training step", name, lines)
+        )
+    return panels

@@ -1,4 +1,4 @@
-"""Training curves from metrics.jsonl: loss, ratio of gradients, and accuracy on validation problems against steps."""
+"""Training curves from metrics.jsonl by step: loss, ratio of gradients, sharpness, accuracy on validation problems."""
 
 import json
 import sys
@@ -17,7 +17,14 @@ from arith.results.schema import METRICS
 LEFT, BOTTOM, TOP, BETWEEN, LABELS, RIGHT = 0.55, 0.38, 0.12, 0.17, 1.28, 0.05  # inches around the panels
 LOWEST = 1.1  # inches: the least height of a panel, which grows with its labels
 # By field, from the upper panel to the lower. The ratio is of the embedding to a block, per root parameter.
-NAMES = {"loss": "loss (nats a token)", "gradient_ratio": "gradient ratio", "accuracy": "exact match (%)"}
+# `edge` is 1 at the edge of stability; see `arith.training.sharpness`.
+NAMES = {
+    "loss": "loss (nats a token)",
+    "gradient_ratio": "gradient ratio",
+    "sharpness": "sharpness",
+    "edge": "sharpness / limit",
+    "accuracy": "exact match (%)",
+}
 
 
 @dataclass(frozen=True)
@@ -128,4 +135,6 @@ def _draw_runs(panel: Axes, runs: Sequence[Training], name: str) -> list[Label]:
         panel.yaxis.set_minor_formatter(ticker.NullFormatter())
     else:
         panel.set_ylim(0, 100)
+    if name == "edge":
+        panel.axhline(1, color="0.45", lw=0.7, ls="--", zorder=1)
     return written

@@ -40,7 +40,8 @@ def find_published(published: Results, run: Planned) -> Results | None:
     runs = published.about.get("runs", {})
     if results is None or run.name not in runs:
         return None
-    return dataclasses.replace(results, about={**results.about, "runs": {run.name: runs[run.name]}})
+    series = tuple(row for row in results.series if row.run == run.name)
+    return dataclasses.replace(results, about={**results.about, "runs": {run.name: runs[run.name]}}, series=series)
 
 
 def check_published(recipe: Recipe, published: Results, plan: Sequence[Planned]) -> None:
@@ -80,9 +81,12 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
     again = {(cell.label, cell.model_seed) for part in parts for cell in part.cells}
     cells = [cell for cell in published.cells if (cell.label, cell.model_seed) not in again]
     language = [row for row in published.language if (row.label, row.model_seed) not in again]
+    names = {f"{label}-{seed}" for label, seed in again}
+    series = [row for row in published.series if row.run not in names]
     runs = dict(published.about.get("runs", {}))
     for part in parts:
         cells += part.cells
+        series += part.series
         language += part.language
         runs |= part.about["runs"]
     labels, seeds = recipe.labels, list(recipe.seeds)
@@ -93,8 +97,12 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
         # recipe no longer names come last.
         return labels.index(row.label), seeds.index(seed) if seed in seeds else len(seeds)
 
+    order = [f"{label}-{seed}" for label in labels for seed in seeds]
     results = Results(
-        tuple(sorted(cells, key=place)), {**about, "runs": runs}, language=tuple(sorted(language, key=place))
+        tuple(sorted(cells, key=place)),
+        {**about, "runs": runs},
+        language=tuple(sorted(language, key=place)),
+        series=tuple(sorted(series, key=lambda row: order.index(row.run) if row.run in order else len(order))),
     )
     results_folder().mkdir(exist_ok=True)
     results.save(published_path(recipe))
@@ -108,6 +116,7 @@ def leave_out(published: Results, plan: Sequence[Planned]) -> Results:
         published,
         cells=tuple(cell for cell in published.cells if (cell.label, cell.model_seed) not in planned),
         language=tuple(row for row in published.language if (row.label, row.model_seed) not in planned),
+        series=tuple(row for row in published.series if row.run not in {run.name for run in plan}),
     )
 
 

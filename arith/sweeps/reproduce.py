@@ -166,7 +166,8 @@ def join_results(recipe: Recipe, parts: Sequence[Results]) -> Results:
     """Results of several runs, with this command, which gives them again, and where and when each was made."""
     cells = tuple(cell for part in parts for cell in part.cells)
     about = {**_about(recipe), "runs": provenance_of(parts)}
-    return Results(cells, about, language=tuple(row for part in parts for row in part.language))
+    language, series = (tuple(row for part in parts for row in getattr(part, name)) for name in ("language", "series"))
+    return Results(cells, about, language=language, series=series)
 
 
 def _about(recipe: Recipe) -> dict[str, object]:

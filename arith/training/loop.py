@@ -32,6 +32,7 @@ from arith.training.environment import (
 from arith.training.feed import DrawnLoops, Feed
 from arith.training.gradients import GradientNorms
 from arith.training.optimiser import build_optimizer, set_rates
+from arith.training.sharpness import Sharpness
 from arith.training.step import FiniteWatch, autocast, training_step
 
 
@@ -143,6 +144,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     static, drawn = loss_of is not None, DrawnLoops.of(run.config)
     feed = Feed(data, model.encoding, config, device, world, static, drawn)
     watch, norms = FiniteWatch(device), GradientNorms(model)
+    sharpness = Sharpness(data.batch(0, config.batch), config) if config.sharpness_every else None
 
     title = f"train {run.config.encoding}"
     with catch_interrupts() as flag, progress(title, config.steps, step, shown=world.first) as shown:
@@ -171,11 +173,14 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                     "learning_rate": rate,
                     **meter.rates(clock.seconds),
                 }
+            sharp = sharpness is not None and (last or step % config.sharpness_every == 0)
+            if log is not None and sharpness is not None and sharp:
+                row |= sharpness.row(model, optimizer, rate)
             if log is not None and tests and not stopping:
                 accuracy = validation_accuracy(model, validation, config, flag)
                 row |= {} if accuracy is None else {"accuracy": accuracy}
             if log is not None:
-                if logs or tests or saves:
+                if logs or tests or saves or sharp:
                     with disk_errors("the metrics", run.resume_hint):
                         log.write(row)
                 note = log.note()
