@@ -178,6 +178,8 @@ def load(name: str, scale: str | None = None) -> Recipe:
             pop("by_format", bool, False),
             tuple(_claim(claim, f"{path}: claim {place}") for place, claim in enumerate(claims)),
             tuple(_contest(contest, curves, f"{path}: contest {at}") for at, contest in enumerate(contests)),
+            pop("axis", str, PLAIN.axis),
+            _chance(pop("chance", float, None), path),
         ),
         values=values,
         study=study,
@@ -186,6 +188,12 @@ def load(name: str, scale: str | None = None) -> Recipe:
 
 def _claim(values: Any, where: str) -> Claim:
     return read_row(Claim, {"format": None, **values} if isinstance(values, dict) else values, where)
+
+
+def _chance(chance: float | None, path: Path) -> float | None:
+    if chance is not None and not 0 < chance < 1:
+        raise UsageError(f"{path}: chance is the accuracy of a guess, between 0 and 1: got {chance:g}")
+    return chance
 
 
 def _contest(values: Any, curves: Collection[str], where: str) -> Contest:

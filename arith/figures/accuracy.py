@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib import ticker
 from matplotlib.axes import Axes
@@ -72,6 +73,9 @@ def draw_accuracy(
             axes = page.panel(column * each + LEFT, BOTTOM + (rows - 1 - row) * row_height, width, height)
             axes.set_title(panel.name, loc="left", parse_math=False)
             ends = _draw_curves(axes, panel.curves, lengths, styles)
+            axes.set_xlabel(plan.axis, labelpad=2, parse_math=False)
+            if plan.chance is not None:
+                _mark_chance(axes, plan.chance)
             # A claim about one format is marked in the panels of that format alone.
             _mark_claims(axes, [c for c in plan.claims if c.format in (None, panel.curves[0].first.format)])
             if column == 0:
@@ -139,7 +143,6 @@ def _draw_curves(
         shift = (place - (len(curves) - 1) / 2) / len(curves)
         x = [point.digits * 1.1**shift if wide else point.digits + 0.3 * shift for point in curve.points]
         ends.append(_draw_curve(axes, curve, x, styles[curve.label]))
-    axes.set_xlabel("digits of the longer operand", labelpad=2)
     axes.set_ylim(0, 100)
     low, high = curves[0].first.train_lengths
     axes.xaxis.set_major_locator(ticker.FixedLocator(readable_ticks(lengths, wide, (high, low))))
@@ -196,6 +199,13 @@ def _draw_curve(axes: Axes, curve: Curve, x: Sequence[float], number: int) -> tu
         zorder=3,
     )
     return (x[-1], median[-1]), line
+
+
+def _mark_chance(axes: Axes, chance: float) -> None:
+    """Mark the accuracy of a guess."""
+    axes.axhline(100 * chance, color="0.3", lw=0.6, ls="--", zorder=1)
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (2, 1.5), "textcoords": "offset points"}
+    axes.annotate("chance", (0, 100 * chance), **place, fontsize=4.5, color="0.3", zorder=4)
 
 
 def _mark_claims(axes: Axes, claims: Sequence[Claim]) -> None:

@@ -40,11 +40,15 @@ class FigurePlan:
         by_format: whether each format has panels of its own.
         claims: results from the literature to mark.
         contests: pairs of curves whose lead is drawn against scale, in this order.
+        axis: what is counted along the axis of digits.
+        chance: the accuracy of a guess, from 0 to 1, which a dashed line marks; None: no line.
     """
 
     by_format: bool = False
     claims: tuple[Claim, ...] = ()
     contests: tuple[Contest, ...] = ()
+    axis: str = "digits of the longer operand"
+    chance: float | None = None
 
 
 PLAIN = FigurePlan()

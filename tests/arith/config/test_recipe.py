@@ -9,6 +9,7 @@ from click.testing import Result
 from arith.config import recipe
 from arith.config.recipe import load
 from arith.errors import UsageError
+from arith.results.figure_plan import FigurePlan
 
 Arith = Callable[..., Result]
 
@@ -21,6 +22,15 @@ def test_a_recipe_names_contests_among_its_curves(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text('contests = [{ of = "a", over = "c", scale = "1" }]\n[curves.a]\n[curves.b]\n')
     with pytest.raises(UsageError, match=r"contest 0 names 'c', and there is no such curve"):
+        load(str(file))
+
+
+def test_chance_is_a_share(tmp_path: Path) -> None:
+    file = tmp_path / "guess.toml"
+    file.write_text('axis = "bits"\nchance = 0.5\n')
+    assert load(str(file)).figure_plan == FigurePlan(axis="bits", chance=0.5)
+    file.write_text("chance = 50.0\n")
+    with pytest.raises(UsageError, match="chance is the accuracy of a guess, between 0 and 1: got 50"):
         load(str(file))
 
 

@@ -74,6 +74,19 @@ def test_unfitted_curves_are_hollow_and_others_filled(tmp_path: Path, kept: list
     assert sorted(looks) == [filled, filled, hollow, hollow]
 
 
+def test_the_axis_and_chance_are_those_of_the_plan(tmp_path: Path, kept: list[Figure]) -> None:
+    drawn = curves([cell(digits=digits) for digits in (1, 2, 4)], "random")
+    draw_accuracy(drawn, tmp_path / "figure", plan=FigurePlan(axis="place along the chain", chance=0.2))
+    check_layout(kept[-1])
+    (panel,) = kept[-1].axes
+    assert panel.get_xlabel() == "place along the chain"
+    assert [line.get_ydata() for line in panel.lines if line.get_linestyle() == "--"] == [[20, 20]]
+    assert any(text.get_text() == "chance" for text in panel.texts)
+    draw_accuracy(drawn, tmp_path / "figure")
+    assert kept[-1].axes[0].get_xlabel() == "digits of the longer operand"
+    assert not any(text.get_text() == "chance" for text in kept[-1].axes[0].texts)
+
+
 def test_groups_and_formats_have_panels_of_their_own(tmp_path: Path, kept: list[Figure]) -> None:
     formats = {"plain": "answers", "plain+spaces": "answers", "plain+recursive": "algorithm"}
     cells = [
