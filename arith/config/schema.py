@@ -13,7 +13,7 @@ from arith.config.supervision import AuxiliaryConfig, TraceConfig
 
 # A moment with beta 1 stays 0 for ever, and Adam divides by 1 - beta^step; SGD's would add up without end.
 Momentum = Annotated[float, Range(0, 1, below=True)]
-Activation = Literal["gelu", "gated-gelu", "gated-sine"]
+Activation = Literal["gelu", "gated-gelu", "gated-silu", "gated-sine"]
 Mixing = Literal["none", "conv"]
 TAPS = 3  # of a short convolution: a token and the two before it
 Attended = Literal["causal", "full"]
@@ -59,7 +59,8 @@ class ModelConfig:
         hidden: width inside the MLP.
         norm_after: whether the output of attention and MLP is normalised too.
         embedding_std: standard deviation of the token embedding at initialisation.
-        activation: the MLP's; gated-gelu and gated-sine have a third matrix, for the gates.
+        activation: the MLP's; those called gated have a third matrix, for the gates.
+        block: whether the MLP reads what attention has added, or both of them the same norm, side by side.
         mixing: what queries, keys and values of a token mix with: nothing, or by a short convolution those of the two
             tokens before it, each channel by itself.
         attention: which tokens a token attends to: itself and those before it, or all of its sequence; the latter is
@@ -88,6 +89,7 @@ class ModelConfig:
     key_heads: Count | None = None
     hidden: Count = 256
     activation: Activation = "gated-gelu"
+    block: Literal["sequential", "parallel"] = "sequential"
     norm_after: bool = True
     embedding_std: Rate = 1.0
     mixing: Mixing = "none"

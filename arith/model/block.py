@@ -1,5 +1,6 @@
 """One block of a transformer, attention and MLP, and what a layer is given beside its input."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -150,18 +151,24 @@ class Attention(nn.Module):
         return out
 
 
-class MLP(nn.Module):
-    """Two linear maps with GELU between; gated, a third one gives the gates, through GELU or a sine.
+# A sine is periodic, as the last digit of a sum is in the sum.
+CURVES: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gated-gelu": functional.gelu,
+    "gated-silu": functional.silu,
+    "gated-sine": torch.sin,
+}
 
-    A sine is periodic, as the last digit of a sum is in the sum.
-    """
+
+class MLP(nn.Module):
+    """Two linear maps with GELU between; gated, a third one gives the gates, through GELU, SiLU or a sine."""
 
     def __init__(self, width: int, hidden: int, activation: Activation) -> None:
         super().__init__()
         self.up = nn.Linear(width, hidden, bias=False)
         self.gate = None if activation == "gelu" else nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
-        self.curve = torch.sin if activation == "gated-sine" else functional.gelu
+        self.curve = CURVES[activation]
 
     def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
         inner = self.curve(self.up(x)) if self.gate is None else self.up(x) * self.curve(self.gate(x))
@@ -170,7 +177,14 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each with a norm before it and, with `norm_after`, one after it."""
+    """Attention and MLP, each with a norm before it and, with `norm_after`, one after it.
+
+        sequential    y = x + attention(norm(x)),    y + mlp(norm(y))
+        parallel      z = norm(x),                   x + attention(z) + mlp(z)
+
+    Side by side is GPT-J's and phi-1's (Gunasekar et al., "Textbooks Are All You Need", arXiv 2306.11644): the MLP does
+    not wait for attention, and does not see what it found.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -179,13 +193,15 @@ class Block(nn.Module):
             config.width, config.heads, key_heads, config.mixing, causal=causal, sharpen=config.sharpen
         )
         self.mlp = MLP(config.width, config.hidden, config.activation)
-        self.before_attention, self.before_mlp = RMSNorm(config.width), RMSNorm(config.width)
+        self.before_attention = RMSNorm(config.width)
+        self.before_mlp = RMSNorm(config.width) if config.block == "sequential" else None
         self.after_attention: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
         self.after_mlp: nn.Module = RMSNorm(config.width) if config.norm_after else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b n w"], context: LayerContext) -> Float[Tensor, "b a w"]:
         x = context.encoding.hidden(x, context.new)
-        mixed = self.attention(self.before_attention(x), context)
-        x = context.select(x) + self.after_attention(mixed)
-        out: Tensor = x + self.after_mlp(self.mlp(self.before_mlp(x)))
+        normed = self.before_attention(x)
+        attended = context.select(x) + self.after_attention(self.attention(normed, context))
+        read = context.select(normed) if self.before_mlp is None else self.before_mlp(attended)
+        out: Tensor = attended + self.after_mlp(self.mlp(read))
         return out

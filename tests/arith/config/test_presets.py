@@ -6,6 +6,8 @@ from arith.config.presets import PRESETS
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
 
+PHI = {"phi-1-small": (250e6, 255e6), "phi-1": (1.20e9, 1.22e9), "phi-3-mini": (3.6e9, 3.7e9)}  # without vocabularies
+
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_build(preset: str) -> None:
@@ -14,7 +16,9 @@ def test_presets_build(preset: str) -> None:
     config = RunConfig.of({"model": {"preset": preset}})
     with torch.device("meta"):
         count = Experiment.of(config).model().parameter_count()
-    assert 50_000 < count < 110_000_000
+    low, high = PHI.get(preset, (50_000, 110e6))
+    assert low < count < high
+    assert (config.model.block == "parallel") == preset.startswith("phi-1")
 
 
 def test_gpt2_small_is_its_shape() -> None:

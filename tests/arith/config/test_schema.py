@@ -40,7 +40,7 @@ def test_values_are_replaced_and_others_kept() -> None:
         ({"model": {"preset": "nanno"}}, "no model preset is called 'nanno'. Did you mean 'nano'"),
         (
             {"model": {"activation": "geluu"}},
-            "is one of gelu, gated-gelu, gated-sine; got 'geluu'. Did you mean 'gelu'?",
+            "is one of gelu, gated-gelu, gated-silu, gated-sine; got 'geluu'. Did you mean 'gelu'?",
         ),
         ({"training": {"steps": "many"}}, "training.steps is int, got 'many'"),
         ({"training": {"steps": True}}, "training.steps is int, got True"),
