@@ -5,6 +5,7 @@ from pathlib import Path
 
 from arith.catalogue.named import format_named, task_named
 from arith.config.schema import RunConfig
+from arith.config.starting import place_of
 from arith.data.typed import example_problem, write_typed
 from arith.results.schema import GRID, Cell, Results
 from arith.results.uncertainty import percent
@@ -67,7 +68,8 @@ def _about(config: RunConfig, first: Cell, parameters: int) -> str:
     encoding = f"positional encoding `{config.encoding}`, which is {aware} which digits belong together"
     told = "It was told every step of an algorithm: compare it with none that learned from answers.\n"
     steps = told if first.supervision == "algorithm" else ""
-    return f"A transformer of {parameters:,} parameters, trained on {task} with the\n{encoding}.\n{steps}{reads}"
+    began = "" if config.model.init is None else f"that began as `{place_of(config.model.init).name}`, "
+    return f"A transformer of {parameters:,} parameters, {began}trained on {task} with the\n{encoding}.\n{steps}{reads}"
 
 
 def _example(config: RunConfig) -> tuple[str, str]:

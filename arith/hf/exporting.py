@@ -62,8 +62,10 @@ def export_model(run: Run, folder: Path, name: str) -> None:
 
 
 def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -> None:
+    # The weights are here, and where they began is a path of this machine: the card says its name.
+    described = experiment.config.with_values({"model": {"init": None, "init_step": None}})
     config = ArithConfig(
-        run=experiment.config.as_dict(),
+        run=described.as_dict(),
         step=step,
         arith_version=arith.__version__,
         arith_commit=git_commit(),

@@ -33,6 +33,23 @@ def test_an_exported_run_answers_and_is_tested_like_the_run(arith: Callable[...,
     assert "exact match" in tables[0]
 
 
+def test_an_exported_model_is_begun_with_and_what_it_becomes_names_no_path(
+    arith: Callable[..., Result], run: Path, tmp_path: Path
+) -> None:
+    assert arith("export", str(run), "--to", "sums").exit_code == 0
+    same = ("--digits", "1-2", "--test-digits", "1-2", "--samples", "9", "--batch", "8", "--steps", "2")
+    for place, out in (("sums", "one"), (str(run), "other")):
+        begun = arith("train", "--init", f"run:{place}", *same, "--out", out)
+        assert begun.exit_code == 0, begun.stderr
+    first, second = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("one", "other"))
+    assert (first["init"]["sha256"], first["init"]["step"]) == (second["init"]["sha256"], second["init"]["step"])
+    assert arith("export", "one", "--to", "finer").exit_code == 0
+    assert str(tmp_path) not in (tmp_path / "finer" / "config.json").read_text()
+    assert "parameters, that began as `sums`, trained on" in (tmp_path / "finer" / "README.md").read_text()
+    shutil.rmtree(tmp_path / "sums")
+    assert arith("ask", "finer", "1+2").exit_code == 0
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../mine", "addition/mine", "a b"])
 def test_a_shipped_model_is_named_by_no_path(arith: Callable[..., Result], run: Path, name: str) -> None:
     refused = arith("export", str(run), "--ship", name)
