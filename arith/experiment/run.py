@@ -1,6 +1,7 @@
 """A run is a folder: run.json, metrics.jsonl, checkpoints/, results.json, figures/."""
 
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from arith.process.reading import read_lines
 from arith.results.schema import METRICS, Series
 
 TRACKED = ("sharpness", "edge")  # what is measured on request: results keep it without being asked
+LARGEST = 100  # values of a series
 WhenThere = Literal["refuse", "resume", "overwrite"]
 
 # What may differ when a run is resumed: how it is watched and tested, not what it is.
@@ -154,10 +156,15 @@ class Run:
         return float(rows[-1]["seconds"]) if rows else 0.0
 
     def tracked(self) -> tuple[Series, ...]:
-        """What results keep of metrics.jsonl, step by step."""
+        """What results keep of metrics.jsonl, step by step; of many values every second, third and so on.
+
+        Where training begins with a trained model, the ratio of gradients says whether SGD will do: see
+        `arith.training.gradients`.
+        """
         rows, found = self.read_metrics(), []
-        for name in TRACKED:
+        for name in (*TRACKED, *(["gradient_ratio"] if self.config.model.init is not None else [])):
             points = [(row["step"], float(row[name])) for row in rows if name in row]
+            points = points[:: math.ceil(len(points) / LARGEST) or 1]
             if points:
                 found.append(Series(self.folder.name, name, *zip(*points, strict=True)))
         return tuple(found)

@@ -64,6 +64,6 @@ def _tracked(rows: Sequence[Series]) -> list[Panel]:
         panels.append(
             Panel("training step", "sharpness / limit", lines, level=1.0, high=HIGHEST)
             if edge
-            else Panel("training step", name, lines)
+            else Panel("training step", name.replace("_", " "), lines)
         )
     return panels

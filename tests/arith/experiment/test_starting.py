@@ -129,3 +129,18 @@ def test_an_unfinished_run_is_refused_unless_its_step_is_named(base: Run, tmp_pa
     assert "run:nowhere holds no run (no run.json), and no shipped model is called so" in missing.stderr.replace(
         f"{tmp_path}/", ""
     )
+
+
+def test_results_of_fine_tuning_keep_its_ratio_of_gradients(
+    base: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = beginning(base)
+    run = Run.begin(tmp_path / "fine-1", config)
+    train(run, Experiment.of(config))
+    logged = [(row["step"], row["gradient_ratio"]) for row in run.read_metrics()]
+    (series,) = run.tracked()
+    assert (series.run, series.name) == ("fine-1", "gradient_ratio")
+    assert list(zip(series.steps, series.values, strict=True)) == logged
+    monkeypatch.setattr("arith.experiment.run.LARGEST", 4)
+    assert run.tracked()[0].steps == (1, 3, 5)
+    assert base.tracked() == ()
