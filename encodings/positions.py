@@ -33,10 +33,15 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class TokenTable:
-    """For each entry of the vocabulary its kind and how many digits it holds."""
+    """For each entry of the vocabulary its kind and how many digits it holds.
+
+    Args:
+        nesting: the parentheses that it opens, less those that it closes; None if that is not known.
+    """
 
     kind: Int[Tensor, " v"]
     digits: Int[Tensor, " v"]
+    nesting: Int[Tensor, " v"] | None = None
 
 
 @dataclass(frozen=True)

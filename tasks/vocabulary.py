@@ -75,6 +75,11 @@ def kinds() -> list[Kind]:
     return [_KINDS.get(symbol, "other") for symbol in SYMBOLS]
 
 
+def nesting() -> list[int]:
+    """1 for a symbol that opens parentheses, -1 for one that closes them, in the order of the ids."""
+    return [(symbol == "(") - (symbol == ")") for symbol in SYMBOLS]
+
+
 def decode(tokens: UInt8[np.ndarray, " n"]) -> str:
     """The text of tokens, with the marks for begin, end and padding left out.
 

@@ -107,6 +107,7 @@ SCHEMES = Catalogue(
             "arith.encodings.sliding:Multiplier",
             "the significance of a digit; all of the answer moves along the second factor, a digit each loop",
         ),
+        "nesting": ("arith.encodings.nesting:Nesting", "how many parentheses a token stands in, from 1"),
         "pose": ("arith.encodings.pose:PoSE", "the index of the token; in training it skips ahead at random places"),
         "randomized": ("arith.encodings.randomized:Randomized", "ascending ids, drawn at random from many"),
         "segments": ("arith.encodings.segments:Segments", "the index of the number, sign or run of words"),

@@ -256,7 +256,8 @@ def token_table(device: torch.device) -> TokenTable:
     """The kind of each token in the vocabulary, for schemes."""
     kinds = [Kind[kind.upper()] for kind in vocabulary.kinds()]
     kind = torch.tensor(kinds, device=device)
-    return TokenTable(kind, (kind == Kind.DIGIT).long())
+    nesting = torch.tensor(vocabulary.nesting(), device=device)
+    return TokenTable(kind, (kind == Kind.DIGIT).long(), nesting)
 
 
 def on_device(array: np.ndarray, device: torch.device) -> Tensor:

@@ -27,6 +27,7 @@ from arith.encodings.compose import Composed, Part, indexes_tokens
 from arith.encodings.coupled import Coupled
 from arith.encodings.digit_positions import Abacus
 from arith.encodings.learned import Learned
+from arith.encodings.nesting import Nesting
 from arith.encodings.origins import Origin
 from arith.encodings.pose import PoSE
 from arith.encodings.positions import Kind, Prompt, Scheme, Sequential
@@ -66,8 +67,9 @@ SCHEMES: list[Scheme] = [
     PoSE(tokens=500, chunks=4),
     *(kind(DIGITS, ahead=ahead) for kind in (Multiplicand, Multiplier) for ahead in (False, True)),
     Symbols(),
+    Nesting(),
 ]
-OF_DIGITS = [scheme for scheme in SCHEMES if scheme.structure_aware]
+OF_DIGITS = [scheme for scheme in SCHEMES if scheme.structure_aware and not isinstance(scheme, Nesting)]
 LONGEST = 400  # tokens that any of the samples may grow to
 ADDED = [
     "reversed+spaces",
@@ -211,6 +213,16 @@ def test_all_places_of_a_name_share_an_id() -> None:
         assert all((one == other) == (own == its) for other, its in zip(text, ids, strict=True) if own and its)
 
 
+def test_a_level_of_an_expression_has_one_id() -> None:
+    line = "^3*(5+(5-2))+6=30$"
+    tokens = torch.from_numpy(vocabulary.encode(line)).long()[None]
+    whole = replace(line_of("plain", 1, 2).prompt, tokens=tokens, length=torch.tensor([15]))
+    ids = Nesting().full(whole, tokens, torch.tensor([0]), 32)[0, 0].tolist()
+    assert "".join(map(str, ids)) == "111222333332111111"
+    unknown = replace(whole, table=replace(whole.table, nesting=None))
+    assert Nesting().full(unknown, tokens, torch.tensor([0]), 32).unique().tolist() == [1]
+
+
 def compatible(scheme: Scheme, name: str, task: Task) -> bool:
     form = format_named(name)
     try:
@@ -337,7 +349,7 @@ def test_ids_go_up_to_the_highest_and_no_further(scheme: Scheme, name: str) -> N
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
 def test_ids_step_by_step_are_those_of_the_full_sequence_whatever_is_written(scheme: Scheme, turns: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    symbols = torch.tensor([vocabulary.token(symbol) for symbol in "12345+==  a$"])
+    symbols = torch.tensor([vocabulary.token(symbol) for symbol in "12345+==  a$(())"])
     tokens = symbols[torch.randint(0, len(symbols), (300, 16), generator=generator)]
     line = line_of("reversed", 1, 2).prompt
     whole = replace(line, length=torch.full((300,), 7), reading=replace(line.reading, interleaved=turns))
