@@ -21,6 +21,7 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("--hf", click.Path(path_type=Path), "Local folder of any causal model of Hugging Face, which replies to text."),
     ("--prompts", click.Path(path_type=Path), "File for prompts, a JSON line each; with --hf, for replies too."),
     ("--replies", click.Path(path_type=Path), "File of prompts' ids with replies, which are scored."),
+    ("--partial", bool, "With --replies: missing ones count as failures, so that n is what was asked."),
     ("--shots", click.IntRange(0), "Solved problems before each prompt.  [default: 0]"),
     ("--at-once", click.IntRange(1), "Prompts in a batch of --hf.  [default: 32]"),
     ("--label", str, "What results call the model.  [default: the folder's or file's name]"),
@@ -31,7 +32,8 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
 def text_options(command: Command) -> Command:
     """Options for models that read text."""
     for option, kind, text in reversed(_OPTIONS):
-        command = click.option(option, type=kind, help=text)(command)
+        flag = {"is_flag": True, "default": None} if kind is bool else {"type": kind}
+        command = click.option(option, help=text, **flag)(command)
     return command
 
 
@@ -45,6 +47,7 @@ def evaluate_by_text(
     hf: Path | None,
     prompts: Path | None,
     replies: Path | None,
+    partial: bool | None,
     shots: int | None,
     at_once: int | None,
     label: str | None,
@@ -74,7 +77,7 @@ def evaluate_by_text(
         raise UsageError(f"{path} cannot be written: there is no folder {path.parent}")
     if replies is not None:
         _refuse_tests(vars(tests) | {"shots": shots})
-        results = score_replies(replies, who)
+        results = score_replies(replies, who, partial or False)
     else:
         # A model that arith exported is tested on its own task and format, any other on plain addition.
         of, sets = request_text_tests(tests, shots or 0, {} if hf is None else read_test_settings(hf))
@@ -137,12 +140,15 @@ def _ask_local_model(
 
 def _echo_results(results: "Results", kept: "Results", path: Path, as_json: bool) -> None:
     """Print what was measured now; as JSON, all that the file holds."""
+    from arith.evaluation.text.reply import count_kinds
     from arith.results.tables import interval_table
 
     if as_json:
         click.echo(json.dumps({"cells": [dataclasses.asdict(cell) for cell in kept.cells]}))
         return
     click.echo(interval_table(results.cells))
+    if failures := count_kinds(cell.measures for cell in results.cells):
+        click.echo(f"not right: {failures}")
     click.echo(
         "Right is a reply whose number, in its first line for --hf, is the answer; measures say how it was found."
     )

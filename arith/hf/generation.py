@@ -11,6 +11,7 @@ from transformers import GenerationConfig
 import arith.hf.model  # noqa: F401  registers arith's own
 from arith.data.tokenized import special_tokens
 from arith.errors import UsageError
+from arith.evaluation.text.reply import Reply
 from arith.experiment.hf_folder import load_causal_model, load_tokenizer
 
 
@@ -54,7 +55,7 @@ class TextModel:
         return TextModel(model.to(device).eval(), tokenizer)
 
     @torch.no_grad()
-    def replies(self, prompts: Sequence[str], new_tokens: int, at_once: int) -> list[str]:
+    def replies(self, prompts: Sequence[str], new_tokens: int, at_once: int) -> list[Reply]:
         """The model's continuation of each prompt, up to the first line break.
 
         Args:
@@ -67,7 +68,7 @@ class TextModel:
         """
         # Prompts of like length share a batch, for little padding; replies go back to the prompts' own order.
         order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
-        replies = [""] * len(prompts)
+        replies = [Reply("")] * len(prompts)
         for start in range(0, len(order), at_once):
             rows = order[start : start + at_once]
             inputs = self._inputs([prompts[row] for row in rows])
@@ -79,7 +80,7 @@ class TextModel:
             )
             texts = self.tokenizer.batch_decode(tokens[:, length:], skip_special_tokens=True)
             for row, text in zip(rows, texts, strict=True):
-                replies[row] = _first_line(text)
+                replies[row] = Reply(_first_line(text))
         return replies
 
     def _inputs(self, prompts: Sequence[str]) -> dict[str, torch.Tensor]:

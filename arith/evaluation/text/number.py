@@ -25,6 +25,8 @@ from arith.tasks.base import Task, Worded
 from arith.tasks.formats import Format
 
 Rule = Literal["boxed", "said", "opens", "equals", "last", "working"]
+# How a reply counts. All but the first are failures: a missing answer is none.
+Kind = Literal["right", "wrong", "refused", "truncated", "empty", "error"]
 
 # Between groups of three digits: commas, also as LaTeX writes them, underscores, apostrophes, spaces, thin ones too.
 _GROUPING = r"(?:\{,\}|\\[,; ]|[,_' \u2019\u00a0\u2007\u2009\u202f])"
@@ -42,7 +44,7 @@ _GOES_ON = re.compile(
     r"|(?:x|plus|minus|times|divided)\b|(?:and\s+)?[0-9])"
 )
 _SAID = re.compile(r"answer(?:\s+is\b\s*:?|\s*:)", re.IGNORECASE)
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)|\A.*</think>", re.DOTALL)
+THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)|\A.*</think>", re.DOTALL)
 # Markdown's and LaTeX's marks around a number; but in 2**3 the stars are an operator.
 _MARKS = re.compile(
     r"`|\$|\\[()\[\]]"
@@ -75,7 +77,7 @@ def find_number(reply: str, form: Format, task: Task) -> Found | None:
     Found(text='1246', rule='opens')
     """
     number = _pattern(form, task)
-    text = _MARKS.sub("", _THOUGHT.sub("", reply)).strip()
+    text = _MARKS.sub("", THOUGHT.sub("", reply)).strip()
     boxed = _BOXED.findall(text)
     if boxed and (found := _ending(boxed[-1], number)):
         return Found(_whole(found), "boxed")
@@ -99,10 +101,12 @@ class Judged(NamedTuple):
     Args:
         right: whether it gives the answer.
         rule: the rule that found its number; None: it holds none.
+        kind: how it counts; of a text alone, right or wrong.
     """
 
     right: bool
     rule: Rule | None
+    kind: Kind
 
 
 def judge_reply(task: Task, form: Format, prompt: str, reply: str, answer: str) -> Judged:
@@ -111,16 +115,17 @@ def judge_reply(task: Task, form: Format, prompt: str, reply: str, answer: str) 
     >>> from arith.catalogue.named import format_named
     >>> from arith.tasks.addition import Addition
     >>> judge_reply(Addition(), format_named("reversed"), "17+4=", " 12", "21")
-    Judged(right=True, rule='opens')
+    Judged(right=True, rule='opens', kind='right')
     """
     found = Found(reply.strip(), "working") if form.working is not None else find_number(reply, form, task)
     if found is None:
-        return Judged(False, None)
+        return Judged(False, None, "wrong")
     between = " " if isinstance(task, Worded) else ""
     try:
-        return Judged(form.read(task, prompt + between + found.text)[1] == answer, found.rule)
+        right = form.read(task, prompt + between + found.text)[1] == answer
+        return Judged(right, found.rule, "right" if right else "wrong")
     except ValueError:  # nothing that the format writes, such as a sign where there is none
-        return Judged(False, found.rule)
+        return Judged(False, found.rule, "wrong")
 
 
 def _pattern(form: Format, task: Task) -> re.Pattern[str]:

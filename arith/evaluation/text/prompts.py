@@ -5,7 +5,6 @@ in every other test of that task, format and seed.
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from arith.data.evaluation_sets import EvaluationSets
 from arith.data.problems import training_problems
 from arith.data.tokenized import texts
 from arith.evaluation.text.number import Judged, judge_reply
+from arith.evaluation.text.reply import Reply, measure, with_kind
 from arith.process.files import write_whole
 from arith.results.cell_key import CellKey
 from arith.results.schema import GRID, Cell, Condition
@@ -111,22 +111,26 @@ class PromptSet:
         own = f"{of.task}/{of.format}/{of.seed}/{of.shots}/{test.suite}/{lengths}/{test.n}"
         return [f"{own}/{row}" for row in range(test.n)]
 
-    def judge(self, replies: Sequence[str]) -> list[Judged]:
-        """Whether each reply gives the right answer, and how its number was found."""
-        rows = zip(self.bare, replies, self.answers, strict=True)
-        return [judge_reply(self.task, self.format, *row) for row in rows]
+    def judge(self, replies: Sequence[Reply]) -> list[Judged]:
+        """Whether each reply gives the right answer, how its number was found, and how it failed."""
+        return [self.judge_row(row, reply) for row, reply in zip(range(self.test.n), replies, strict=True)]
 
-    def cell(self, judged: Sequence[Judged], model: "Respondent") -> Cell:
+    def judge_row(self, row: int, reply: Reply) -> Judged:
+        """The judgement of the reply to one problem."""
+        judged = judge_reply(self.task, self.format, self.bare[row], reply.text, self.answers[row])
+        return with_kind(reply, judged)
+
+    def cell(self, replies: Sequence[Reply], model: "Respondent") -> Cell:
         """The cell of results.json.
 
         Args:
-            judged: the judgement of each reply.
+            replies: a reply to each problem.
             model: the model that replied.
         """
+        judged = self.judge(replies)
         test, correct = self.test, sum(reply.right for reply in judged)
         measures: dict[str, float] = {"shots": self.of.shots} if self.of.shots else {}
-        # Beside accuracy, as a number that merely came last is less sure to be the one that was meant.
-        measures.update(Counter(f"rule_{reply.rule}" for reply in judged if reply.rule is not None))
+        measures |= measure(replies, judged)
         low, high = wilson(correct, test.n)
         return Cell(
             label=model.label,

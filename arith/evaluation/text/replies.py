@@ -7,29 +7,35 @@ from pathlib import Path
 
 from arith.errors import UsageError
 from arith.evaluation.text.prompts import PromptSet, TextTest
+from arith.evaluation.text.reply import Reply
 from arith.process.reading import read_lines
 from arith.results.schema import GRID, Condition
 
+MOST_ASKED = 1_000_000  # problems of a test set that are drawn for a share of their replies: some seconds
+PARTIAL = ". With --partial missing replies count as failures"
+MISSING = Reply("", failed="the file has no reply")
 
-def read_replies(path: Path) -> dict[str, str]:
+
+def read_replies(path: Path) -> dict[str, Reply]:
     """Replies by id.
 
     Raises:
-        UsageError: a line is not a reply, or an id is there twice.
+        UsageError: a line is not a reply, or an id has two.
     """
-    found: dict[str, str] = {}
+    found: dict[str, Reply] = {}
     for number, line in enumerate(read_lines(path), 1):
         try:
             row = json.loads(line)
-            name, reply = row["id"], row["reply"]
+            name, reply = row["id"], Reply.of(row)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f'{path}, line {number}: expected {{"id": ..., "reply": ...}}, got {line!r:.80}. Each line of the file '
-                "that --prompts wrote gets a reply"
+                f"that --prompts wrote gets a reply ({error})"
             ) from error
-        if not isinstance(name, str) or not isinstance(reply, str):
-            raise UsageError(f"{path}, line {number}: id and reply are texts, got {name!r:.60} and {reply!r:.60}")
-        if name in found:
+        if not isinstance(name, str):
+            raise UsageError(f"{path}, line {number}: an id is a text, got {name!r:.60}")
+        # What failed is asked again, and the line of the second try stands further down.
+        if name in found and not found[name].failed:
             raise UsageError(f"{path}, line {number}: there is a reply to {name} already")
         found[name] = reply
     if not found:
@@ -37,8 +43,12 @@ def read_replies(path: Path) -> dict[str, str]:
     return found
 
 
-def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
+def match_replies(path: Path, partial: bool = False) -> Iterator[tuple[PromptSet, list[Reply]]]:
     """The test sets that a file of replies answers, each with its replies in order.
+
+    Args:
+        path: the file.
+        partial: whether replies may be missing, which then count as failures: n is what was asked.
 
     Raises:
         UsageError: an id is not one of `write_prompts`, or replies to some of a test set's problems are missing.
@@ -50,7 +60,7 @@ def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
         tests.setdefault(_parse_id(name, path), []).append(name)
     for (of, test), names in tests.items():
         # Counted before the problems are drawn: an id can name a test set that no memory holds.
-        whole = len(names) >= test.n
+        whole = len(names) >= test.n or (partial and test.n <= MOST_ASKED)
         try:
             asked = of.problems(test if whole else dataclasses.replace(test, n=1))
         except UsageError:
@@ -60,11 +70,11 @@ def match_replies(path: Path) -> Iterator[tuple[PromptSet, list[str]]]:
         if not whole:
             start, there = names[0].rpartition("/")[0], set(names)
             first = next(name for row in range(test.n) if (name := f"{start}/{row}") not in there)
-            raise UsageError(f"{path} lacks {test.n - len(names)} of {test.n} replies, the first to {first}")
+            raise UsageError(f"{path} lacks {test.n - len(names)} of {test.n} replies, the first to {first}{PARTIAL}")
         missing = [name for name in asked.ids() if name not in replies]
-        if missing:
-            raise UsageError(f"{path} lacks {len(missing)} of {test.n} replies, the first to {missing[0]}")
-        yield asked, [replies[name] for name in asked.ids()]
+        if missing and not partial:
+            raise UsageError(f"{path} lacks {len(missing)} of {test.n} replies, the first to {missing[0]}{PARTIAL}")
+        yield asked, [replies.get(name, MISSING) for name in asked.ids()]
 
 
 def _parse_id(name: str, path: Path) -> tuple[TextTest, Condition]:

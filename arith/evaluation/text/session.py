@@ -11,6 +11,7 @@ from arith.errors import UsageError
 from arith.evaluation.session import SavedCells, fingerprint, save_results
 from arith.evaluation.text.prompts import PromptSet, Respondent, TextTest, cell_key
 from arith.evaluation.text.replies import match_replies, read_replies
+from arith.evaluation.text.reply import Reply
 from arith.process.files import append_whole
 from arith.process.hints import current_command
 from arith.process.progress import progress
@@ -29,7 +30,7 @@ class Replier(Protocol):
     @property
     def model(self) -> nn.Module: ...
 
-    def replies(self, prompts: Sequence[str], new_tokens: int, at_once: int) -> list[str]: ...
+    def replies(self, prompts: Sequence[str], new_tokens: int, at_once: int) -> list[Reply]: ...
 
 
 def ask_sets(
@@ -77,7 +78,7 @@ def ask_sets(
                     if transcript is not None:
                         _append(transcript, asked, replies)
                 # Saved after every set: replies are slow, and a file of results is written in milliseconds.
-                cells.append(asked.cell(asked.judge(replies), who))
+                cells.append(asked.cell(replies, who))
                 kept.save([*known.values(), *cells])
             shown.update(sum(cell.n for cell in cells), f"{test.suite} {test.digits} digits {cells[-1].accuracy:.1%}")
             if flag.raised:
@@ -85,28 +86,29 @@ def ask_sets(
     return Results(tuple(cells), {"model": kept.model, "command": current_command()})
 
 
-def _ask(replier: Replier, asked: PromptSet, at_once: int) -> list[str]:
+def _ask(replier: Replier, asked: PromptSet, at_once: int) -> list[Reply]:
     return replier.replies(asked.prompts, asked.longest_answer + SPARE, at_once)
 
 
-def _append(transcript: Path, asked: PromptSet, replies: Sequence[str]) -> None:
+def _append(transcript: Path, asked: PromptSet, replies: Sequence[Reply]) -> None:
     rows = zip(asked.ids(), asked.prompts, replies, asked.judge(replies), strict=True)
     lines = [
-        json.dumps({"id": name, "prompt": prompt, "reply": reply, **judged._asdict()}, ensure_ascii=False)
+        json.dumps({"id": name, "prompt": prompt, **reply.line(), **judged._asdict()}, ensure_ascii=False)
         for name, prompt, reply, judged in rows
     ]
     # The whole set: half a line would be refused when the command is given again.
     append_whole(transcript, "".join(f"{line}\n" for line in lines))
 
 
-def score_replies(path: Path, who: Respondent) -> Results:
+def score_replies(path: Path, who: Respondent, partial: bool = False) -> Results:
     """Score the replies in a file.
 
     Args:
         path: the file.
         who: the model that replied, as the results describe it.
+        partial: whether replies may be missing, which then count as failures.
     """
-    cells = tuple(asked.cell(asked.judge(replies), who) for asked, replies in match_replies(path))
+    cells = tuple(asked.cell(replies, who) for asked, replies in match_replies(path, partial))
     return Results(cells, {"model": f"replies of {who.label}", "command": current_command()})
 
 

@@ -29,4 +29,4 @@ def test_batches_reply_what_single_prompts_do(gpt2: Path) -> None:
             if tokens[0, -1] == text.tokenizer.eos_token_id:
                 break
         alone = text.tokenizer.decode(tokens[0, begun:], skip_special_tokens=True)
-        assert reply == alone.lstrip().partition("\n")[0]
+        assert reply.text == alone.lstrip().partition("\n")[0]

@@ -17,6 +17,7 @@ from arith.data.tokenized import texts
 from arith.errors import UsageError
 from arith.evaluation.text.prompts import PromptSet, TextTest, write_prompts
 from arith.evaluation.text.replies import match_replies
+from arith.evaluation.text.reply import Reply
 from arith.experiment.experiment import Experiment
 from arith.results.schema import Condition, Results
 
@@ -57,7 +58,7 @@ MANNERS = [
 
 
 def right(asked: PromptSet, replies: Sequence[str]) -> list[bool]:
-    return [judged.right for judged in asked.judge(replies)]
+    return [judged.right for judged in asked.judge(list(map(Reply, replies)))]
 
 
 @pytest.mark.parametrize(("task", "form"), WRITTEN)
@@ -121,9 +122,10 @@ def test_replies_are_right_in_whatever_manner_they_name_the_number(arith: Callab
 def test_a_working_is_its_own_rule_and_no_number_has_none() -> None:
     (test,) = TextTest("addition", "plain+scratchpad", 5).tests([2], ["random"], 3).conditions()
     asked = TextTest("addition", "plain+scratchpad", 5).problems(test)
-    assert [judged.rule for judged in asked.judge(["12", "", "none"])] == ["working"] * 3
+    said = [Reply("12"), Reply(""), Reply("none")]
+    assert [judged.rule for judged in asked.judge(said)] == ["working"] * 3
     plain = TextTest("addition", "plain", 5).problems(test)
-    assert [judged.rule for judged in plain.judge(["1.5", "", "none"])] == ["opens", None, None]
+    assert [judged.rule for judged in plain.judge([Reply("1.5"), *said[1:]])] == ["opens", None, None]
 
 
 def test_files_of_replies_are_read_in_any_locale_and_only_line_feeds_end_lines(tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     refused("line 13: there is a reply", *whole, whole[0])
     refused("line 2: expected", whole[0], "{")
     refused("line 1: expected", json.dumps({"id": rows[0]["id"]}))
-    refused("id and reply are texts", json.dumps({"id": rows[0]["id"], "reply": 12}))
+    refused("the reply is no text", json.dumps({"id": rows[0]["id"], "reply": 12}))
     for name in (
         "17",
         "addition/plain/1/0/grid/3/6/0",
@@ -177,3 +179,20 @@ def test_an_id_of_a_test_set_that_no_memory_holds_is_refused_at_once(tmp_path: P
     path.write_text(json.dumps({"id": "addition/plain/1/0/random/3/100000000000/0", "reply": "1"}))
     with pytest.raises(UsageError, match=r"lacks 99999999999 of 100000000000 replies, the first to .*/100000000000/1"):
         list(match_replies(path))
+
+
+def test_missing_replies_count_as_asked_and_failed(arith: Callable[..., Result]) -> None:
+    assert arith("evaluate", "--prompts", "ask.jsonl", "--test-digits", "2", "--samples", "5").exit_code == 0
+    rows = [json.loads(line) for line in Path("ask.jsonl").read_text().splitlines()]
+    right = [{"id": row["id"], "reply": str(sum(map(int, row["prompt"][:-1].split("+"))))} for row in rows]
+    # The first failed, and was asked again.
+    lines = [right[0] | {"reply": "", "failed": "timed out"}, *right[:3]]
+    Path("said.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    refused = arith("evaluate", "--replies", "said.jsonl")
+    assert refused.exit_code == 2
+    assert "lacks 2 of 5" in refused.stderr
+    assert "--partial" in refused.stderr
+    scored = arith("evaluate", "--replies", "said.jsonl", "--partial")
+    assert "not right: 2 error" in scored.stdout
+    (cell,) = Results.load(Path("said-evaluation.json")).cells
+    assert (cell.n, cell.correct, cell.measures) == (5, 3, {"rule_opens": 3, "error": 2})

@@ -12,6 +12,7 @@ from click.testing import Result
 from arith.evaluation.session import SavedCells
 from arith.evaluation.text.prompts import Respondent, TextTest
 from arith.evaluation.text.replies import match_replies
+from arith.evaluation.text.reply import Reply
 from arith.evaluation.text.session import ask_sets
 from arith.hf.generation import TextModel
 from arith.results.schema import Condition, Results
@@ -34,7 +35,7 @@ def test_a_local_model_is_tested_and_the_test_goes_on(
     asked: list[int] = []
     replies = TextModel.replies
 
-    def counted(self: TextModel, prompts: Any, *rest: Any) -> list[str]:
+    def counted(self: TextModel, prompts: Any, *rest: Any) -> list[Reply]:
         asked.append(len(prompts))
         return replies(self, prompts, *rest)
 
@@ -53,11 +54,11 @@ class Interrupting:
     def __init__(self) -> None:
         self.model, self.asked = torch.nn.Linear(1, 1), 0
 
-    def replies(self, prompts: Any, new_tokens: int, at_once: int) -> list[str]:
+    def replies(self, prompts: Any, new_tokens: int, at_once: int) -> list[Reply]:
         self.asked += 1
         if self.asked == 2:
             raise KeyboardInterrupt
-        return ["7"] * len(prompts)
+        return [Reply("7")] * len(prompts)
 
 
 @pytest.mark.parametrize("transcript", [None, Path("asked.jsonl")])
@@ -75,4 +76,4 @@ def test_an_interrupted_test_keeps_what_was_replied(
     if transcript is not None:
         assert [len(replies) for _, replies in match_replies(transcript)] == [6, 6]
         assert {json.loads(line)["rule"] for line in transcript.read_text().splitlines()} == {"opens"}
-    assert [cell.measures for cell in results.cells] == [{"rule_opens": 6}] * 2
+    assert [cell.measures for cell in results.cells] == [{"rule_opens": 6, "wrong": 6}] * 2
