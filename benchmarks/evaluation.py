@@ -100,7 +100,7 @@ def main(steps: int, repeats: int, grid: int, threads: int, publish: bool) -> No
     batches = [compare(experiment, model, size, repeats) for size in (32, 256, 2048)]
     measured = {"batches": batches, "grid": grid_seconds(experiment, model, grid)}
     if publish:
-        about = {**provenance(config), "digits": DIGITS, "steps": steps, "threads": threads, "repeats": repeats}
+        about = {**provenance(config.imports), "digits": DIGITS, "steps": steps, "threads": threads, "repeats": repeats}
         path = results_folder() / "evaluation-speed.json"
         path.write_text(json.dumps({"about": about, **measured}, indent=1) + "\n")
         print(f"published {path}")

@@ -70,7 +70,7 @@ class Report:
     def write(self, part: str, config: RunConfig, found: dict[str, Any]) -> None:
         path = self.stem.with_name(f"{self.stem.name}.json")
         kept = json.loads(path.read_text()) if path.is_file() else {}
-        kept[part] = {"about": provenance(config) | {"machine": describe_machine()}, **found}
+        kept[part] = {"about": provenance(config.imports) | {"machine": describe_machine()}, **found}
         write_whole(path, json.dumps(kept, indent=1) + "\n")
 
     def figure(self, part: str) -> Path:

@@ -132,7 +132,7 @@ def main(most: int, threads: int, publish: bool) -> None:
                     rows.append(row)
                     print(" ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()))
     if publish:
-        about = {**provenance(config), "threads": threads, "repeats": REPEATS}
+        about = {**provenance(config.imports), "threads": threads, "repeats": REPEATS}
         path = results_folder() / "long-addition"
         path.with_suffix(".json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
         drawn(rows, path)

@@ -22,7 +22,6 @@ from scaling_study.forecast import ASSUMED_MFU, Machine, assumed_mfu, plan
 from scaling_study.measurement import measure_all, points
 
 from arith.config.recipe import load_config
-from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance, results_folder
 from arith.results.tables import align_columns
@@ -44,7 +43,7 @@ def study(quick: bool, threads: int, say: Callable[[str], None]) -> dict[str, An
     for row in rows:
         row["fitted_seconds"] = training.seconds(row)
     return {
-        "about": {**provenance(RunConfig()), "threads": threads, "seconds": CLOCKS[threads == 1]},
+        "about": {**provenance(()), "threads": threads, "seconds": CLOCKS[threads == 1]},
         "rows": rows,
         "training_fit": asdict(training),
         "testing_fit": asdict(testing),

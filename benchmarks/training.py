@@ -147,7 +147,7 @@ def main(names: tuple[str, ...], steps: int | None, repeats: int, threads: int, 
         if publish:
             kept = json.loads(path.read_text()) if path.is_file() else {}
             seconds = "of this process on a CPU" if threads == 1 else "on the wall"
-            about = {**provenance(MODELS[name][0]), "threads": threads, "seconds": seconds}
+            about = {**provenance(MODELS[name][0].imports), "threads": threads, "seconds": seconds}
             key = name if threads > 1 else f"{name}, one thread"
             path.write_text(json.dumps({**kept, key: {"about": about, **row}}, indent=1) + "\n")
             print(f"published {path}")

@@ -29,7 +29,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Training:
-    """One run: for each quantity its steps and values."""
+    """One run: for each quantity that it has, steps and values."""
 
     label: str
     series: dict[str, list[tuple[int, float]]]
@@ -53,7 +53,7 @@ def read_training(path: Path) -> Training:
         raise UsageError(f"{file} holds no metrics: it is no text") from error
     # A last line without an end was cut off when the machine went down.
     lines += [last] if last.endswith("}") else []
-    series: dict[str, list[tuple[int, float]]] = {name: [] for name in NAMES}
+    series: dict[str, list[tuple[int, float]]] = {}
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
@@ -63,15 +63,15 @@ def read_training(path: Path) -> Training:
         if not isinstance(step, int) or not 0 <= step < 2**63:
             raise UsageError(f"{file}, line {number}: field 'step' is a whole number, got {line!r:.60}")
         # Loss is logged every few steps, accuracy far more rarely: a line need not have both.
-        for name, points in series.items():
+        for name in NAMES:
             if name in row:
                 value = row[name]
                 # Python's json reads NaN and Infinity, and whole numbers beyond all floats: no axis can show them.
                 if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
                     raise UsageError(f"{file}, line {number}: field '{name}' is a number, got {value!r}")
-                points.append((step, float(value)))
-    if not any(series.values()):
-        raise UsageError(f"{file} holds no {' and no '.join(NAMES)}")
+                series.setdefault(name, []).append((step, float(value)))
+    if not series:
+        raise UsageError(f"{file} holds no loss and no accuracy")
     return Training(file.parent.name if file.name == METRICS else file.stem, series)
 
 
