@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arith.cli.evaluate_text import evaluate_by_text, text_options
+from arith.cli.evaluate_text import TextOptions, evaluate_by_text, text_options
 from arith.cli.framework import click
 from arith.cli.options import import_option, json_option, read_assignment
 from arith.config.requested import RequestedTests
@@ -80,7 +80,7 @@ def command(
         changed = {"--sharpen": factor is not None, "--loops": loops is not None}
         _refuse(changed, "is for runs of arith: other models are tested as they are")
         _refuse(records, "is for runs of arith. Replies of other models are kept by --prompts FILE")
-        evaluate_by_text(tests, out, device, dry_run, as_json, **by_text)
+        evaluate_by_text(tests, out, device, dry_run, as_json, TextOptions(**by_text))
         return
     texts = {f"--{name.replace('_', '-')}": value is not None for name, value in by_text.items()}
     _refuse(texts, "is for models that are tested by text: leave RUN or it out")

@@ -12,6 +12,7 @@ import arith.hf.model  # noqa: F401  registers arith's own
 from arith.data.tokenized import special_tokens
 from arith.errors import UsageError
 from arith.evaluation.text.reply import Reply
+from arith.evaluation.text.wording import Turns
 from arith.experiment.hf_folder import load_causal_model, load_tokenizer
 
 
@@ -33,14 +34,9 @@ class TextModel:
         Raises:
             UsageError: the folder holds no causal model, or no tokenizer.
         """
-        if not (folder / "config.json").is_file():
-            raise UsageError(
-                f"{folder} holds no model of Hugging Face (no config.json). Name a local folder, as save_pretrained or "
-                "arith export writes it; nothing is downloaded"
-            )
         # On a GPU in the precision that the checkpoint was saved in. CPUs are slow in half precision.
         dtype = "auto" if device.type == "cuda" else torch.float32
-        tokenizer = load_tokenizer(folder, padding_side="left")
+        tokenizer = open_tokenizer(folder)
         model = load_causal_model(folder, dtype=dtype)
         # Any token can pad, as it is masked; many decoders, such as GPT-2, come without one.
         if tokenizer.pad_token_id is None:
@@ -55,38 +51,59 @@ class TextModel:
         return TextModel(model.to(device).eval(), tokenizer)
 
     @torch.no_grad()
-    def replies(self, prompts: Sequence[str], new_tokens: int, at_once: int) -> list[Reply]:
-        """The model's continuation of each prompt, up to the first line break.
+    def replies(self, prompts: Sequence[str | Turns], new_tokens: int, at_once: int) -> list[Reply]:
+        """The model's continuation of each text, up to the first line break, or its reply to each conversation, whole.
 
         Args:
-            prompts: the texts to continue.
+            prompts: the texts to continue, or the turns of conversations, which the tokenizer's template writes.
             new_tokens: most tokens of a reply.
             at_once: prompts in a batch.
 
         Raises:
-            UsageError: prompt and reply need more positions than the model has.
+            UsageError: prompt and reply need more positions than the model has, or its template cannot write the turns.
         """
+        written = [one if isinstance(one, str) else self._chat(one) for one in prompts]
         # Prompts of like length share a batch, for little padding; replies go back to the prompts' own order.
-        order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+        order = sorted(range(len(prompts)), key=lambda row: len(written[row]))
         replies = [Reply("")] * len(prompts)
         for start in range(0, len(order), at_once):
             rows = order[start : start + at_once]
-            inputs = self._inputs([prompts[row] for row in rows])
+            inputs = self._inputs([written[row] for row in rows], [isinstance(prompts[row], str) for row in rows])
             length = inputs["input_ids"].shape[1]
             self._check(length + new_tokens)
             tokens = self.model.generate(
                 **inputs,
                 max_new_tokens=new_tokens,
             )
-            texts = self.tokenizer.batch_decode(tokens[:, length:], skip_special_tokens=True)
-            for row, text in zip(rows, texts, strict=True):
-                replies[row] = Reply(_first_line(text))
+            new = tokens[:, length:]
+            texts = self.tokenizer.batch_decode(new, skip_special_tokens=True)
+            ended = torch.isin(new, torch.tensor(self._ends, device=new.device)).any(1).tolist()
+            for row, text, whole in zip(rows, texts, ended, strict=True):
+                # Base models go on with problems of their own until they are cut off, which says nothing.
+                is_text = isinstance(prompts[row], str)
+                replies[row] = Reply(_first_line(text)) if is_text else Reply(text, truncated=not whole)
         return replies
 
-    def _inputs(self, prompts: Sequence[str]) -> dict[str, torch.Tensor]:
+    @property
+    def _ends(self) -> list[int]:
+        ends = self.model.generation_config.eos_token_id
+        return ends if isinstance(ends, list) else []
+
+    def _chat(self, turns: Turns) -> str:
+        if self.tokenizer.chat_template is None:
+            raise UsageError("the tokenizer has no chat template: give --no-chat")
+        try:
+            written: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # templates are programs of other people, and raise what they like
+            raise UsageError(f"the tokenizer's chat template fails: {error}") from error
+        return written
+
+    def _inputs(self, prompts: Sequence[str], bare: Sequence[bool]) -> dict[str, torch.Tensor]:
         """Prompts as in training: behind the special tokens that the tokenizer puts first, and none of those last."""
         before, _ = special_tokens(self.tokenizer)
-        rows = [before + row for row in self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]]
+        tokens = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
+        # A chat template writes its special tokens itself.
+        rows = [before + row if alone else row for row, alone in zip(tokens, bare, strict=True)]
         padded = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
         return {name: padded[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
 
@@ -97,6 +114,20 @@ class TextModel:
                 f"prompt and reply take up to {tokens} tokens, and the model has {most} positions. Test shorter "
                 "operands, or give fewer --shots"
             )
+
+
+def open_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder that `save_pretrained` wrote, padding on the left.
+
+    Raises:
+        UsageError: the folder holds no model, or no tokenizer.
+    """
+    if not (folder / "config.json").is_file():
+        raise UsageError(
+            f"{folder} holds no model of Hugging Face (no config.json). Name a local folder, as save_pretrained or "
+            "arith export writes it; nothing is downloaded"
+        )
+    return load_tokenizer(folder, padding_side="left")
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:

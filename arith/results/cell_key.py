@@ -16,6 +16,7 @@ class CellKey(NamedTuple):
         sharpen: the factor on scores of attention in the test.
         loops: the number of loops in the test, where it is another than in training.
         shots: solved examples before each prompt, for models tested through text.
+        wording: the hash of how problems are put to them.
     """
 
     # Left out although cells hold them: accuracy, counts and times are results, and parameters, structure_aware and
@@ -35,6 +36,7 @@ class CellKey(NamedTuple):
     sharpen: float | str = 1.0
     loops: int | None = None
     shots: int = 0
+    wording: str = ""
 
     @staticmethod
     def of(cell: Cell) -> "CellKey":
@@ -54,16 +56,19 @@ class CellKey(NamedTuple):
             loops=cell.loops,
             # A measure, not a field of its own: files from before there were shots have none, which means 0.
             shots=int(cell.measures.get("shots", 0)),
+            wording=cell.wording,
         )
 
     @property
     def training(self) -> tuple[object, ...]:
         """The part that says which model it is, without its seeds."""
         trained = self.label, self.task, self.format, self.encoding, self.train_lengths, self.step, self.samples
-        # The same weights with another factor or other loops are another model, whose cells belong to another curve.
-        return *trained, self.sharpen, self.loops
+        # The same weights with another factor, other loops or another wording are another model, whose cells belong to
+        # another curve.
+        return *trained, self.sharpen, self.loops, self.wording
 
     @property
     def test(self) -> tuple[object, ...]:
         """The part that one results file shares: cells of different tests do not mix in a file."""
-        return self.label, self.task, self.format, self.test_seed, self.step, self.sharpen, self.loops, self.shots
+        asked = self.shots, self.wording
+        return self.label, self.task, self.format, self.test_seed, self.step, self.sharpen, self.loops, *asked

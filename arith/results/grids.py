@@ -44,7 +44,9 @@ def grids(cells: Sequence[Cell]) -> list[Grid]:
     for label in dict.fromkeys(cell.label for cell in cells if cell.suite == GRID):
         labelled = [cell for cell in cells if cell.suite == GRID and cell.label == label]
         # Medians over seeds mean something only if nothing but the seeds differs.
-        alike = {(c.task, c.format, c.train_lengths, c.step, c.parameters, c.sharpen, c.loops) for c in labelled}
+        alike = {
+            (c.task, c.format, c.train_lengths, c.step, c.parameters, c.sharpen, c.loops, c.wording) for c in labelled
+        }
         if len(alike) > 1:
             raise UsageError(f"'{label}' stands for different experiments, which are no seeds of one grid")
         by_lengths: dict[tuple[int, int], list[Cell]] = defaultdict(list)

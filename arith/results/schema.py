@@ -16,7 +16,8 @@ from arith.results.rows import Row, read_row
 METRICS = "metrics.jsonl"
 # Raised only if old files would be misread. A new field gets a default instead, and published files still load.
 VERSION = 1
-UNWRITTEN: Mapping[str, Any] = {"measures": {}, "sharpen": 1.0, "loops": None}  # values of fields that are left out
+# Values of fields that are left out.
+UNWRITTEN: Mapping[str, Any] = {"measures": {}, "sharpen": 1.0, "loops": None, "wording": ""}
 GRID = "grid"  # the suite of cells with fixed operand lengths
 
 
@@ -43,6 +44,7 @@ class Cell:
         loops: the number of loops in the test, where it is another than in training, of a range the most. Files without
             this field are of as many as in training.
         measures: other measurements on the same problems, by name with the unit: seconds, MiB, perplexity.
+        wording: the hash of how problems were put to a model that reads text; empty: as the format writes them.
     """
 
     label: str
@@ -73,6 +75,7 @@ class Cell:
     loops: int | None = None
     # Left out of the hash, as a dict has none; equality still compares it.
     measures: dict[str, float] = field(default_factory=dict, hash=False)
+    wording: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from arith.data.problems import training_problems
 from arith.data.tokenized import texts
 from arith.evaluation.text.number import Judged, judge_reply
 from arith.evaluation.text.reply import Reply, measure, with_kind
+from arith.evaluation.text.wording import BARE, Turns, Wording
 from arith.process.files import write_whole
 from arith.results.cell_key import CellKey
 from arith.results.schema import GRID, Cell, Condition
@@ -22,6 +23,9 @@ from arith.results.uncertainty import wilson
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
 
+# Tokens that a reply may have beyond the characters of the longest answer. No tokenizer needs more than a token a
+# character for digits; the rest leaves room for a space or a word before the number, or for a sentence around it.
+SPARE, SPARE_WORDS = 8, 64
 UNKNOWN = (0, 0)  # trained lengths of a model that arith did not train
 
 
@@ -33,12 +37,14 @@ class TextTest:
         task, format: the task, and how its numbers are written.
         seed: the seed of the test problems.
         shots: the number of solved problems, of the training data, in front of each prompt.
+        wording: how problems are put.
     """
 
     task: str
     format: str
     seed: int
     shots: int = 0
+    wording: Wording = BARE
 
     def tests(self, digits: Sequence[int] = (1,), suites: Sequence[str] = (), samples: int = 100) -> EvaluationSets:
         """The test problems of some lengths and suites."""
@@ -58,15 +64,15 @@ class TextTest:
             tests.format,
             tuple(prompt for prompt, _ in written),
             tuple(exact.answer.text(row) for row in range(test.n)),
-            self._write_shots(tests.format),
+            tuple(self._write_shots(tests.format)),
         )
 
-    def _write_shots(self, form: Format) -> str:
+    def _write_shots(self, form: Format) -> list[tuple[str, str]]:
         if not self.shots:
-            return ""
+            return []
         # Training problems, of 1-4 digits unless the format is narrower: it could not write them.
         problems = training_problems(self.task, DataConfig((1, min(4, form.width or 4))), "train")
-        return "".join(f"{prompt}{answer}\n" for prompt, answer in texts(problems, form, 0, self.shots))
+        return list(texts(problems, form, 0, self.shots))
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class PromptSet:
         task, format: the task and the format of the test.
         bare: the prompts without solved problems.
         answers: the right answers, decimal numbers.
-        shots: the solved problems in front of each prompt, a line each.
+        shots: prompts and answers of the solved problems in front of each prompt.
     """
 
     of: TextTest
@@ -88,7 +94,7 @@ class PromptSet:
     format: Format
     bare: tuple[str, ...]
     answers: tuple[str, ...]
-    shots: str
+    shots: tuple[tuple[str, str], ...]
 
     @property
     def longest_answer(self) -> int:
@@ -96,19 +102,28 @@ class PromptSet:
         return self.format.longest_answer(self.task, self.test.digits)
 
     @property
-    def prompts(self) -> list[str]:
-        return [self.shots + prompt for prompt in self.bare]
+    def prompts(self) -> list[str | Turns]:
+        """What the model is given for each problem."""
+        return [self.of.wording.put(prompt, self.shots) for prompt in self.bare]
+
+    @property
+    def reply_tokens(self) -> int:
+        """The most tokens of a reply."""
+        wording = self.of.wording
+        spare = SPARE if wording.ask is None else SPARE_WORDS
+        return wording.tokens or self.longest_answer + spare
 
     def ids(self) -> list[str]:
         """The ids of the problems, from each of which its whole test set can be drawn again."""
         # Replies come back by themselves, from another machine or weeks later. With task, format, seed, shots, suite,
         # lengths, size and row in the id, a file of replies is scored without the file of prompts, and cannot be
-        # scored against other problems.
+        # scored against other problems. The wording's hash, if it has one, keeps two wordings out of one table.
         test, of = self.test, self.of
         lengths = (
             "x".join(map(str, test.operand_lengths)) if test.suite == GRID and test.operand_lengths else test.digits
         )
-        own = f"{of.task}/{of.format}/{of.seed}/{of.shots}/{test.suite}/{lengths}/{test.n}"
+        wording = f"/{of.wording.key}" if of.wording.key else ""
+        own = f"{of.task}/{of.format}/{of.seed}/{of.shots}{wording}/{test.suite}/{lengths}/{test.n}"
         return [f"{own}/{row}" for row in range(test.n)]
 
     def judge(self, replies: Sequence[Reply]) -> list[Judged]:
@@ -157,6 +172,7 @@ class PromptSet:
             seen=0,
             training_seconds=0.0,
             measures=measures,
+            wording=self.of.wording.key,
         )
 
 
@@ -192,15 +208,21 @@ def cell_key(of: TextTest, model: Respondent, test: Condition) -> CellKey:
         samples=0,
         condition=test,
         shots=of.shots,
+        wording=of.wording.key,
     )
 
 
 def write_prompts(path: Path, of: TextTest, sets: Sequence[Condition]) -> int:
-    """Write a file of JSON lines, each with `id` and `prompt`, and return their number."""
+    """Write a file of JSON lines, each with `id` and `prompt`, in a chat `messages`, and return their number."""
     lines = [
-        json.dumps({"id": name, "prompt": prompt}, ensure_ascii=False)
+        json.dumps(prompt_line(name, prompt), ensure_ascii=False)
         for asked in map(of.problems, sets)
         for name, prompt in zip(asked.ids(), asked.prompts, strict=True)
     ]
     write_whole(path, "".join(f"{line}\n" for line in lines))
     return len(lines)
+
+
+def prompt_line(name: str, prompt: str | Turns) -> dict[str, object]:
+    """A line of a file of prompts."""
+    return {"id": name, "prompt" if isinstance(prompt, str) else "messages": prompt}

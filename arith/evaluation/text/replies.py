@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from arith.errors import UsageError
 from arith.evaluation.text.prompts import PromptSet, TextTest
 from arith.evaluation.text.reply import Reply
+from arith.evaluation.text.wording import HASHED, Wording
 from arith.process.reading import read_lines
 from arith.results.schema import GRID, Condition
 
@@ -79,12 +81,14 @@ def match_replies(path: Path, partial: bool = False) -> Iterator[tuple[PromptSet
 
 def _parse_id(name: str, path: Path) -> tuple[TextTest, Condition]:
     try:
-        task, form, seed, shots, suite, lengths, n, row = name.split("/")
+        task, form, seed, shots, *wording, suite, lengths, n, row = name.split("/")
         pair = tuple(map(int, lengths.split("x")))
         test = Condition(suite, max(pair), int(n), pair if suite == GRID else None)
         if not 0 <= int(row) < test.n:
             raise ValueError("no such row")
-        return TextTest(task, form, int(seed), int(shots)), test
+        if len(wording) > 1 or not re.fullmatch(rf"(?:[0-9a-f]{{{HASHED}}})?", "".join(wording)):
+            raise ValueError("no such wording")
+        return TextTest(task, form, int(seed), int(shots), Wording(hashed="".join(wording))), test
     except ValueError as error:
         raise _refusal(name, path, error) from error
 

@@ -9,19 +9,16 @@ from torch import nn
 
 from arith.errors import UsageError
 from arith.evaluation.session import SavedCells, fingerprint, save_results
-from arith.evaluation.text.prompts import PromptSet, Respondent, TextTest, cell_key
+from arith.evaluation.text.prompts import PromptSet, Respondent, TextTest, cell_key, prompt_line
 from arith.evaluation.text.replies import match_replies, read_replies
 from arith.evaluation.text.reply import Reply
+from arith.evaluation.text.wording import Turns
 from arith.process.files import append_whole
 from arith.process.hints import current_command
 from arith.process.progress import progress
 from arith.process.signals import catch_interrupts
 from arith.results.cell_key import CellKey
 from arith.results.schema import Cell, Condition, Results
-
-# Tokens that a reply may have beyond the characters of the longest answer. No tokenizer needs more than a token a
-# character for digits; the rest leaves room for a space or a word before the number.
-SPARE = 8
 
 
 class Replier(Protocol):
@@ -30,7 +27,7 @@ class Replier(Protocol):
     @property
     def model(self) -> nn.Module: ...
 
-    def replies(self, prompts: Sequence[str], new_tokens: int, at_once: int) -> list[Reply]: ...
+    def replies(self, prompts: Sequence[str | Turns], new_tokens: int, at_once: int) -> list[Reply]: ...
 
 
 def ask_sets(
@@ -83,17 +80,18 @@ def ask_sets(
             shown.update(sum(cell.n for cell in cells), f"{test.suite} {test.digits} digits {cells[-1].accuracy:.1%}")
             if flag.raised:
                 raise KeyboardInterrupt
-    return Results(tuple(cells), {"model": kept.model, "command": current_command()})
+    about = {"model": kept.model, "command": current_command(), "wording": of.wording.described()}
+    return Results(tuple(cells), about)
 
 
 def _ask(replier: Replier, asked: PromptSet, at_once: int) -> list[Reply]:
-    return replier.replies(asked.prompts, asked.longest_answer + SPARE, at_once)
+    return replier.replies(asked.prompts, asked.reply_tokens, at_once)
 
 
 def _append(transcript: Path, asked: PromptSet, replies: Sequence[Reply]) -> None:
     rows = zip(asked.ids(), asked.prompts, replies, asked.judge(replies), strict=True)
     lines = [
-        json.dumps({"id": name, "prompt": prompt, **reply.line(), **judged._asdict()}, ensure_ascii=False)
+        json.dumps({**prompt_line(name, prompt), **reply.line(), **judged._asdict()}, ensure_ascii=False)
         for name, prompt, reply, judged in rows
     ]
     # The whole set: half a line would be refused when the command is given again.
@@ -108,8 +106,13 @@ def score_replies(path: Path, who: Respondent, partial: bool = False) -> Results
         who: the model that replied, as the results describe it.
         partial: whether replies may be missing, which then count as failures.
     """
-    cells = tuple(asked.cell(replies, who) for asked, replies in match_replies(path, partial))
-    return Results(cells, {"model": f"replies of {who.label}", "command": current_command()})
+    matched = list(match_replies(path, partial))
+    cells = tuple(asked.cell(replies, who) for asked, replies in matched)
+    wordings = dict.fromkeys(asked.of.wording for asked, _ in matched)
+    if len(wordings) > 1:
+        raise UsageError(f"{path} holds replies to {len(wordings)} wordings, which are {len(wordings)} tests. Split it")
+    about = {"model": f"replies of {who.label}", "command": current_command()}
+    return Results(cells, about | {"wording": next(iter(wordings)).described()})
 
 
 def save_with_others(results: Results, path: Path) -> Results:
