@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, UInt64
+from jaxtyping import Bool, Int, UInt64
 
 from arith.tasks import vocabulary
-from arith.tasks.base import Problems
+from arith.tasks.base import Problems, is_commutative
+from arith.tasks.digits import Numbers, resize
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
 from arith.tasks.sampling import Source
@@ -44,6 +45,7 @@ class Mixture:
         whole: whether the model is trained to predict whole lines, prompts included.
         redraw: whether decorations, such as random spaces, are drawn anew each time a fixed set comes round: problems
             and wordings repeat then, and how they are written does not.
+        swap: whether each sample's operands are in their order or in reverse, drawn anew when a fixed set comes round.
 
     >>> from arith.tasks.addition import Addition
     >>> from arith.tasks.multiplication import Multiplication
@@ -59,6 +61,7 @@ class Mixture:
     samples: int | None = None
     whole: bool = False
     redraw: bool = False
+    swap: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sources) != len(self.shares) or abs(sum(self.shares) - 1) > 1e-9:
@@ -67,6 +70,9 @@ class Mixture:
             raise ValueError(f"the smallest share is above {1 / _STEPS:.0e}, got {min(self.shares)}")
         if len({(source.seed, source.split) for source in self.sources}) > 1:
             raise ValueError("sources that are mixed have one seed and one split")
+        for task in (source.task for source in self.sources if self.swap):
+            if task.operands < 2 or not is_commutative(task):
+                raise ValueError(f"operands that are swapped leave an answer as it is, and {task.name}'s would change")
         if self.samples is not None and self.samples < 1:
             raise ValueError(f"a fixed set has 1 sample or more, got {self.samples}")
 
@@ -103,12 +109,18 @@ class Mixture:
             # on its index and not on the shares.
             for place, source in enumerate(self.sources):
                 mine = which == place
+                if not mine.any():
+                    continue
+                problems = source.problems(run_start, run_count)
+                if self.swap:
+                    anew = Draws(self.keys(start + before, run_count), self.split)
+                    problems = swap_operands(problems, anew.halves(Use.SWAP)[:, 0] < _STEPS // 2)
                 if mine.all():
                     rows = np.arange(before, before + run_count)
-                    found.append(Part(place, source.problems(run_start, run_count), draws, decorating, rows))
-                elif mine.any():
-                    problems = source.problems(run_start, run_count)[mine]
-                    found.append(Part(place, problems, draws[mine], decorating[mine], before + np.flatnonzero(mine)))
+                    found.append(Part(place, problems, draws, decorating, rows))
+                else:
+                    rows = before + np.flatnonzero(mine)
+                    found.append(Part(place, problems[mine], draws[mine], decorating[mine], rows))
             before += run_count
         return found
 
@@ -147,6 +159,23 @@ class Mixture:
             taken = min(count, self.samples - place) if self.samples else count
             yield place, taken
             start, count = start + taken, count - taken
+
+
+def swap_operands(problems: Problems, rows: Bool[np.ndarray, " n"]) -> Problems:
+    """The same problems, with the order of the operands reversed in some rows.
+
+    >>> numbers = (Numbers.of([12, 3]), Numbers.of([4, 567]))
+    >>> swapped = swap_operands(Problems(numbers, Numbers.of([16, 570])), np.array([False, True]))
+    >>> [[number.text(row) for number in swapped.operands] for row in (0, 1)]
+    [['12', '4'], ['567', '3']]
+    """
+    width = max(number.width for number in problems.operands)
+    wide = [Numbers(resize(number.digits, width), number.lengths) for number in problems.operands]
+    operands = tuple(
+        Numbers(np.where(rows[:, None], other.digits, own.digits), np.where(rows, other.lengths, own.lengths))
+        for own, other in zip(wide, reversed(wide), strict=True)
+    )
+    return replace(problems, operands=operands)
 
 
 def _in_rows(written: Sequence[Written], rows: Sequence[Int[np.ndarray, " rows"]]) -> Written:

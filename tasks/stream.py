@@ -115,6 +115,7 @@ class Use(IntEnum):
     CLAUSES = 10
     ELEMENTS = 11
     STEP_LOOPS = 12
+    SWAP = 13
 
 
 @dataclass(frozen=True)

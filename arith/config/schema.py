@@ -34,6 +34,8 @@ class DataConfig:
         samples: size of a fixed training set, which is repeated epoch by epoch; None: every sample is new.
         redraw: whether what a format draws, such as random spaces, is drawn anew in each epoch of a fixed set; if not,
             a sample is written alike in all of them. What encodings draw is new in each epoch in any case.
+        swap: whether operands are swapped in half of the samples, drawn anew in each epoch of a fixed set; for tasks
+            whose answer stays the same.
         mix: other tasks' shares of the samples, with or without digits of their own: `50% addition 1-5`.
         seed: the training data's random seed.
     """
@@ -46,6 +48,7 @@ class DataConfig:
     first_carry_mix: Share | None = None
     samples: Count | None = None
     redraw: bool = False
+    swap: bool = False
     mix: tuple[str, ...] = ()
     seed: Seed = 0
 

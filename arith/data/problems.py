@@ -98,7 +98,11 @@ def mix_problems(trained: Sequence[Share], data: DataConfig, split: Split) -> Mi
             with errors_about(f"{part.name} in the mix"):
                 sources.append(Source(part.task, _sampler(data.uniform, part.digits), data.seed, split))
         return Mixture(
-            sources, [part.share for part in (main, *mixed)], data.samples if training else None, redraw=data.redraw
+            sources,
+            [part.share for part in (main, *mixed)],
+            data.samples if training else None,
+            redraw=data.redraw,
+            swap=data.swap and training,
         )
     # A UsageError is a ValueError too, and says already which task of the mix it is about.
     except UsageError:

@@ -218,6 +218,10 @@ class TokenizedSamples:
     def redraw(self) -> bool:
         return self.problems.redraw
 
+    @property
+    def swap(self) -> bool:
+        return self.problems.swap
+
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         return self.problems.hashes(start, count)
 

@@ -136,3 +136,24 @@ def test_wordings_repeat_where_spaces_are_drawn_anew() -> None:
     passes = [texts(mixture, start, 20, "plain+spaces") for start in (0, 20)]
     assert passes[0] != passes[1]
     assert [text.replace(" ", "") for text in passes[0]] == [text.replace(" ", "") for text in passes[1]]
+
+
+def test_operands_are_swapped_in_half_of_the_samples_anew_in_each_pass() -> None:
+    sources = [Source(task_named("addition"), Uniform(1, 4), 0, "train")]
+    mixture, plain = Mixture(sources, samples=200, swap=True), texts(Mixture(sources), 0, 200, "plain")
+    first, second = (texts(mixture, start, 200, "plain") for start in (0, 200))
+    for lines in (first, second):
+        swapped = sum(line != before for line, before in zip(lines, plain, strict=True))
+        assert 75 < swapped < 125
+        for line, before in zip(lines, plain, strict=True):
+            (a, b), (c, d) = (text.partition("=")[0].split("+") for text in (line, before))
+            assert (a, b) in ((c, d), (d, c))
+            assert line.partition("=")[2] == before.partition("=")[2]
+    assert first != second
+    assert second == texts(mixture, 100, 300, "plain")[100:], "a sample depends on its index alone"
+
+
+def test_tasks_whose_answer_would_change_are_not_swapped() -> None:
+    for task in ("subtraction", "reverse"):
+        with pytest.raises(ValueError, match="answer"):
+            Mixture([Source(task_named(task), Uniform(1, 4), 0, "train")], swap=True)
