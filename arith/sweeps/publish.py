@@ -13,7 +13,7 @@ from arith.errors import UsageError
 from arith.evaluation.exact_match import cell_keys
 from arith.evaluation.session import find_finished
 from arith.experiment.experiment import Experiment
-from arith.experiment.provenance import results_folder
+from arith.experiment.provenance import provenance_of, results_folder
 from arith.figures.report import draw_report
 from arith.process.progress import say
 from arith.results.cell_key import CellKey
@@ -88,7 +88,7 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
         cells += part.cells
         series += part.series
         language += part.language
-        runs |= part.about["runs"]
+        runs |= provenance_of([part])
     labels, seeds = recipe.labels, list(recipe.seeds)
 
     def place(row: Cell | Language) -> tuple[int, int]:

@@ -109,6 +109,10 @@ def test_results_are_published_by_curve_and_seed(arith: Arith, tmp_path: Path, m
     after = Results.load(published)
     runs = list(dict.fromkeys((cell.label, cell.model_seed) for cell in after.cells))
     assert runs == [(own, seed) for own in "ba" for seed in range(1, 6)]
+    # Neither command lines nor imports of single runs: they hold paths of a machine.
+    assert {name for record in after.about["runs"].values() for name in record} == {
+        *("created", "commit", "device", "versions")
+    }
     assert set(before.cells) <= set(after.cells)
     assert before.about["runs"].items() <= after.about["runs"].items()
     again = publish("--only", "a", "--seeds", "1", "--overwrite")
