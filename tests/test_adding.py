@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from arith.catalogue import DECORATIONS, ENCODINGS, SCHEMES, TASKS
+from arith.catalogue import DECORATIONS, ENCODINGS, SCHEMES, STUDIES, TASKS
 from arith.cli import cli
 from arith.results.schema import Results
 
@@ -27,7 +27,7 @@ SMALL = ("--steps", "2", "--batch", "4", "--digits", "1-2", "--test-digits", "1-
 def forget_what_is_added(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Other tests look at all that is registered, such as those of the gallery."""
     imported = set(sys.modules)
-    for catalogue in (DECORATIONS, ENCODINGS, SCHEMES, TASKS):
+    for catalogue in (DECORATIONS, ENCODINGS, SCHEMES, STUDIES, TASKS):
         for part in ("_targets", "_lines"):
             monkeypatch.setattr(catalogue, part, dict(getattr(catalogue, part)))
     yield
@@ -38,12 +38,12 @@ def forget_what_is_added(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_there_is_a_recipe_for_each_thing_that_can_be_added() -> None:
-    assert list(RECIPES) == ["task", "decoration", "scheme", "encoding", "term", "figure"]
+    assert list(RECIPES) == ["task", "decoration", "scheme", "encoding", "term", "study", "figure"]
     assert PAGE.count("\nWhat to test: ") == PAGE.count("```python") == len(RECIPES)
     assert all(len(code.strip().splitlines()) <= 32 for code in RECIPES.values())
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "figure"])
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in ("study", "figure")])
 def test_what_is_added_trains_is_tested_and_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     command, subcommand, *options = shlex.split(COMMANDS[name])
@@ -126,3 +126,15 @@ def test_tests_that_the_page_names_are_in_the_files_it_names(root: Path) -> None
     files = set(re.findall(r"`(tests/[\w/]+\.py)`", PAGE))
     there = "".join((root / file).read_text() for file in files)
     assert not {name for name in re.findall(r"`(test_\w+)`", PAGE) if f"def {name}(" not in there}
+
+
+def test_a_study_is_run_by_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (recipe,) = re.findall(r"```toml\n(study.*?)```", PAGE, re.S)
+    (tmp_path / "coin.py").write_text(RECIPES["study"])
+    (tmp_path / "coin.toml").write_text(recipe)
+    ran = CliRunner().invoke(cli, shlex.split(COMMANDS["study"])[1:], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    rows = Results.load(tmp_path / "runs" / "coin" / "results.json").measurements
+    assert len(rows) == 2 * 2 * 3
+    assert rows[-1].measures["heads"] > 0.6 > rows[2].measures["heads"]

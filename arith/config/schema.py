@@ -1,4 +1,7 @@
-"""The settings of a run. Everything that decides its numbers is here, and is saved with it in run.json."""
+"""The settings of a run. Everything that decides its numbers is here, and is saved with it in run.json.
+
+Long for its list: each setting has a line that says what it means.
+"""
 
 import dataclasses
 import itertools

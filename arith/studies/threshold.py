@@ -62,6 +62,8 @@ class Threshold:
         start = torch.randn(2, generator=generator, dtype=torch.float64) / math.sqrt(2 * self.dimension)
         rates = torch.tensor(self.multiples, dtype=torch.float64) * self.line
         values = torch.stack([*start[:, None].expand(-1, len(rates)), torch.zeros_like(rates)])
+        # All step sizes have the same time, and so as many parts, however many steps a part is. Their values are taken
+        # at the beginning of each part, which is the same time for all.
         steps, sums, history = (self.time / rates).round().long(), Sums(x), []
         for part in range(LOGGED):
             history.append((steps * part // LOGGED, values.clone(), sharpness(sums, values, y) * rates / 2))
@@ -71,6 +73,7 @@ class Threshold:
                 values[:, on] -= rates[on] * gradient(sums, values[:, on], y)
         share = (Sums(x_test).outputs(values)[0] * y_test > 0).double().mean(0)
         losses, edge = softplus(-y * sums.outputs(values)[0]).mean(0), sharpness(sums, values, y) * rates / 2
+        # Below the line the bias is flat and not zero, at a height that varies with the seed: hence the difference.
         moved = values[2] - values[2, rates.argmin()]
         names = ("bias", MOVED, "accuracy", "loss in nats", EDGE)
         rows = torch.stack([values[2], moved, share, losses, edge]).T.tolist()
@@ -111,6 +114,7 @@ class Sums:
     """Of each sample the sums of relu(-x_i + b) and relu(x_i + b) for many b: two sorts, then a search for each b."""
 
     def __init__(self, x: Float[Tensor, "n d"]) -> None:
+        # What relu lets through are the largest: their number by a search, their sum from a table of partial sums.
         self.rising = [(-x).sort(1).values.contiguous(), x.sort(1).values.contiguous()]
         zero = torch.zeros(len(x), 1, dtype=x.dtype)
         self.largest = [torch.cat([zero, rising.flip(1).cumsum(1)], 1) for rising in self.rising]
@@ -138,6 +142,8 @@ def sharpness(sums: Sums, values: Float[Tensor, "3 k"], y: Float[Tensor, "n 1"])
     """The largest eigenvalue of the loss's Hessian; relu bends nowhere but at its kink, which no sample is at."""
     outputs, slopes, counts = sums.outputs(values)
     wrong = torch.sigmoid(-y * outputs)
+    # The second derivative of the loss by the outputs, wrong * (1 - wrong), with slopes on both sides; then that of the
+    # outputs themselves, which are bilinear: only a pair of a weight and the bias has one.
     hessian = torch.einsum("nk,ink,jnk->kij", wrong * (1 - wrong) / len(y), slopes, slopes)
     for place, count in enumerate(counts):
         bent = (-y * wrong / len(y) * count).sum(0)

@@ -66,6 +66,7 @@ class Views:
         """Train once for each share, and test each view by itself."""
         rows, series = [], []
         for share in self.shares:
+            # Anew for each share, so that all have the same noise and the same start.
             generator = torch.Generator().manual_seed(seed)
             x, y = self._data(self.samples, share, generator)
             seen, wanted = self._augment(x, y, generator) if self.augmented else (x, y)
@@ -79,6 +80,7 @@ class Views:
                     (gradient,) = torch.autograd.grad(loss, filters)
                     with torch.no_grad():
                         filters -= self.rate * gradient
+            # A view alone in each test: in a test of all of them the first would hide the others.
             weights, right = filters.detach(), list[float]()
             for tested in range(self.views):
                 a, b = self._data(self.tests, share, generator, tested)
@@ -131,7 +133,8 @@ class Views:
         else:
             view = torch.full((count,), tested)
         x = torch.randn(count, 2, self.dimension, generator=generator) * self.noise / self.dimension**0.5
-        x[:, :, : self.views] = 0  # noise is orthogonal to all views
+        # Noise is orthogonal to all views, so that what filters answer to one is apart from what they answer to it.
+        x[:, :, : self.views] = 0
         x[:, 0] = 0
         x[torch.arange(count), 0, view] = y
         return x, y
@@ -140,6 +143,7 @@ class Views:
         self, x: Float[Tensor, "n 2 d"], y: Float[Tensor, " n"], generator: torch.Generator
     ) -> tuple[Float[Tensor, "m 2 d"], Float[Tensor, " m"]]:
         """The samples, and a copy for each further view."""
+        # Moved as a whole, noise keeps its norm and its likeness between samples, and none of it is learned twice.
         copies, noise = [x], self.dimension - self.views
         for turn in range(1, self.views):
             order = torch.randperm(noise, generator=generator)

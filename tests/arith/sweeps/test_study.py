@@ -106,26 +106,3 @@ def test_a_study_trains_no_transformer_and_takes_no_jobs(arith: Arith, recipe: P
     jobs = arith("reproduce", "mini.toml", "--jobs", "2")
     assert jobs.exit_code == 2
     assert "got --jobs 2" in jobs.stderr
-
-
-def test_a_study_of_ones_own_is_named_in_a_recipe(arith: Arith, tmp_path: Path) -> None:
-    (tmp_path / "coin.py").write_text(
-        "from dataclasses import dataclass\n"
-        "from arith.catalogue import STUDIES\n"
-        "from arith.figures.quantities import Panel, draw_quantities, measured_lines\n"
-        "from arith.results import Measurement, Results\n\n"
-        "@STUDIES.register('coin')\n"
-        "@dataclass(frozen=True)\n"
-        "class Coin:\n"
-        "    '''How often heads come up.'''\n"
-        "    tosses: int = 10\n"
-        "    def run(self, label, seed):\n"
-        "        return Results((), measurements=(Measurement(label, seed, 0.5, self.tosses, {'heads': 0.4}),))\n"
-        "    def draw(self, results, path, title):\n"
-        "        panel = Panel('chance', 'heads', measured_lines(results.measurements, 'heads'))\n"
-        "        return draw_quantities([panel], path, title)\n"
-    )
-    (tmp_path / "coin.toml").write_text("study = 'coin'\nimports = ['coin.py']\ntosses = 4\n")
-    ran = arith("reproduce", "coin.toml")
-    assert ran.exit_code == 0, ran.output
-    assert Results.load(tmp_path / "runs" / "coin" / "results.json").measurements[0].n == 4
