@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arith.cli.evaluate_text import TextOptions, evaluate_by_text, text_options
+from arith.cli.evaluate_text import evaluate_by_text
 from arith.cli.framework import click
 from arith.cli.options import import_option, json_option, read_assignment
+from arith.cli.text_options import TextOptions, text_options
 from arith.config.requested import RequestedTests
 from arith.errors import UsageError
 
@@ -26,6 +27,7 @@ SHOWN = 16  # cells of a grid that are listed; more are shown as a map
     epilog="Examples: arith evaluate runs/addition-rope-0 --test-digits 1-10 --suites random,chain; "
     "arith evaluate runs/addition-rope-0 --grid 1-15 --samples 100; "
     "arith evaluate --hf models/gpt2 --test-digits 1-5 --shots 4; "
+    "arith evaluate --endpoint http://localhost:8000/v1 --model NAME --grid 1-5; "
     "arith evaluate --prompts ask.jsonl --test-digits 1-5; arith evaluate --replies answered.jsonl",
 )
 @click.argument("run", type=click.Path(path_type=Path), required=False)
@@ -70,8 +72,8 @@ def command(
     """Test a model: exact match by digit length and by operand lengths, with intervals.
 
     RUN is a run, a folder that arith export wrote, or a name of `arith list shipped`. Without it, --hf tests a local
-    model of Hugging Face by text, and --prompts and --replies any other. What the results file holds of the same model
-    and test is not measured again, so an interrupted command resumes.
+    model of Hugging Face by text, --endpoint one behind HTTP, and --prompts and --replies any other. What the results
+    file holds of the same model and test is not measured again, so an interrupted command resumes.
     """
     factor = None if sharpen is None else read_assignment(f"sharpen={sharpen}")[1]
     tests = RequestedTests(task, format_name, test_digits, suites, grid, samples, seed, factor, loops)

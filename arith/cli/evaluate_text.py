@@ -3,75 +3,19 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from arith.cli.evaluate_endpoint import ask, open_endpoint
 from arith.cli.framework import click
+from arith.cli.text_options import TextOptions
 from arith.config.requested import RequestedTests
 from arith.errors import UsageError
 
 if TYPE_CHECKING:
     from arith.evaluation.text.prompts import Respondent, TextTest
     from arith.results.schema import Condition, Results
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_OPTIONS: tuple[tuple[str, Any, str], ...] = (
-    ("--hf", click.Path(path_type=Path), "Local folder of any causal model of Hugging Face, which replies to text."),
-    ("--prompts", click.Path(path_type=Path), "File for prompts, a JSON line each; with --hf, for replies too."),
-    ("--replies", click.Path(path_type=Path), "File of prompts' ids with replies, which are scored."),
-    ("--partial", bool, "With --replies: missing ones count as failures, so that n is what was asked."),
-    ("--shots", click.IntRange(0), "Solved problems before each prompt.  [default: 0]"),
-    ("--ask", str, "A question in place of the bare problem: 'What is {problem}?'."),
-    ("--chat/--no-chat", bool, "Ask in turns of a conversation.  [default: if --hf has a chat template]"),
-    ("--max-tokens", click.IntRange(1), "Most tokens of a reply.  [default: the answer's, 8 more, 64 for a question]"),
-    ("--at-once", click.IntRange(1), "Prompts in a batch of --hf.  [default: 32]"),
-    ("--label", str, "What results call the model.  [default: the folder's or file's name]"),
-    ("--trained-digits", str, "Digits of operands that the model was trained on, such as 1-4, for figures."),
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class TextOptions:
-    """The options of `_OPTIONS`; None where one was not given."""
-
-    hf: Path | None
-    prompts: Path | None
-    replies: Path | None
-    partial: bool | None
-    shots: int | None
-    ask: str | None
-    chat: bool | None
-    max_tokens: int | None
-    at_once: int | None
-    label: str | None
-    trained_digits: str | None
-
-    def check(self) -> None:
-        """Refuse what does not go together."""
-        if self.hf is None and self.prompts is None and self.replies is None:
-            raise UsageError("name a run, a local model by --hf, or a file by --prompts or --replies")
-        if self.replies is not None and (self.hf is not None or self.prompts is not None):
-            raise UsageError("--replies scores what was replied: give it without --hf and --prompts")
-        if self.partial and self.replies is None:
-            raise UsageError("--partial is for --replies")
-
-    @property
-    def name(self) -> str:
-        """What results call the model."""
-        subject = self.hf or self.replies
-        shots = f", {self.shots} shots" if self.shots else ""
-        return self.label or (subject.stem if subject is not None else "") + shots
-
-
-def text_options(command: Command) -> Command:
-    """Options for models that read text."""
-    for option, kind, text in reversed(_OPTIONS):
-        # A flag that was not given is None, as any other option is.
-        flag = {"is_flag": True, "default": None} if kind is bool else {"type": kind}
-        command = click.option(option, help=text, **flag)(command)
-    return command
 
 
 def evaluate_by_text(
@@ -88,6 +32,7 @@ def evaluate_by_text(
     from arith.process.files import as_file_name
 
     options.check()
+    endpoint = open_endpoint(options) if options.endpoint is not None else None
     trained = UNKNOWN if options.trained_digits is None else digit_range(options.trained_digits)
     who = Respondent(options.name, train_lengths=trained)
     path = out or Path(f"{as_file_name(options.name)}-evaluation.json")
@@ -104,11 +49,15 @@ def evaluate_by_text(
             example = of.problems(sets[-1]).prompts[0]
             click.echo(f"for example\n{example if isinstance(example, str) else json.dumps(example, indent=1)}")
             return
-        if options.hf is None:
+        if options.hf is None and endpoint is None:
             assert options.prompts is not None
-            _write_prompts(options.prompts, of, sets)
+            _write_prompts(options.prompts, of, sets, options.model if options.openai else None)
             return
-        results = _ask_local_model(options.hf, device, of, sets, who, path, options.prompts, options.at_once or 32)
+        if endpoint is not None:
+            results = ask(endpoint, options, of, sets, who, path)
+        else:
+            assert options.hf is not None
+            results = _ask_local_model(options.hf, device, of, sets, who, path, options.prompts, options.at_once or 32)
     _echo_results(results, save_with_others(results, path), path, as_json)
 
 
@@ -122,7 +71,9 @@ def _read_tests(tests: RequestedTests, options: TextOptions) -> "tuple[TextTest,
     settings = {} if options.hf is None else read_test_settings(options.hf)
     of, sets = request_text_tests(tests, options.shots or 0, settings)
     chat = options.chat
-    if chat is None:
+    if chat is None and options.by_http:
+        chat = not options.completions
+    elif chat is None:
         chat = options.hf is not None and _has_template(options.hf)
     wording = Wording.of(options.ask, chat, options.max_tokens, task_named(of.task), format_named(of.format))
     return dataclasses.replace(of, wording=wording), sets
@@ -146,14 +97,17 @@ def _refuse_tests(options: Mapping[str, Any]) -> None:
         raise UsageError(f"the ids of replies say what was asked: leave out --{given.replace('_', '-')}")
 
 
-def _write_prompts(path: Path, of: "TextTest", sets: "Sequence[Condition]") -> None:
+def _write_prompts(path: Path, of: "TextTest", sets: "Sequence[Condition]", batch_of: str | None) -> None:
+    from arith.evaluation.text.interface import write_batch
     from arith.evaluation.text.prompts import write_prompts
     from arith.process.hints import command_line
 
     if path.exists():
         raise UsageError(f"{path} exists. Choose another --prompts, or remove it")
-    click.echo(f"prompts  {path}, {write_prompts(path, of, sets):,} lines")
-    click.echo("Write a reply to each, as JSON lines of id and reply, and score them:")
+    lines = write_prompts(path, of, sets) if batch_of is None else write_batch(path, of, sets, batch_of)
+    click.echo(f"prompts  {path}, {lines:,} lines")
+    how = "Write a reply to each, as JSON lines of id and reply" if batch_of is None else "Run the batch"
+    click.echo(f"{how}, and score them:")
     click.echo(command_line("evaluate", "--replies", "FILE"))
 
 

@@ -8,6 +8,7 @@ from arith.catalogue.named import format_named, task_named
 from arith.config.reading import digit_list
 from arith.evaluation.text.number import judge_reply
 from arith.evaluation.text.prompts import TextTest
+from arith.evaluation.text.reply import first_line
 from arith.experiment.shipped import read_test_settings
 
 
@@ -57,6 +58,6 @@ def results(doc: dict[str, Any], replies: list[str]) -> dict[str, float]:
         doc: a row of `dataset`.
         replies: the model's reply, in a list as the harness passes it.
     """
-    reply = replies[0].lstrip().partition("\n")[0]
+    reply = first_line(replies[0])
     judged = judge_reply(task_named(doc["task"]), format_named(doc["format"]), doc["bare"], reply, doc["answer"])
     return {"exact_match": float(judged.right)}

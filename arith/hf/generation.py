@@ -11,7 +11,7 @@ from transformers import GenerationConfig
 import arith.hf.model  # noqa: F401  registers arith's own
 from arith.data.tokenized import special_tokens
 from arith.errors import UsageError
-from arith.evaluation.text.reply import Reply
+from arith.evaluation.text.reply import Reply, first_line
 from arith.evaluation.text.wording import Turns
 from arith.experiment.hf_folder import load_causal_model, load_tokenizer
 
@@ -81,7 +81,7 @@ class TextModel:
             for row, text, whole in zip(rows, texts, ended, strict=True):
                 # Base models go on with problems of their own until they are cut off, which says nothing.
                 is_text = isinstance(prompts[row], str)
-                replies[row] = Reply(_first_line(text)) if is_text else Reply(text, truncated=not whole)
+                replies[row] = Reply(first_line(text)) if is_text else Reply(text, truncated=not whole)
         return replies
 
     @property
@@ -136,8 +136,3 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
     named = [*(own if isinstance(own, list) else [own]), tokenizer.eos_token_id]
     special = set(tokenizer.all_special_ids)
     return sorted({token for token in named if token in special})
-
-
-def _first_line(text: str) -> str:
-    """The first line that is not empty: some models begin with a line break."""
-    return text.lstrip().partition("\n")[0]

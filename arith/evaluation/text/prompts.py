@@ -5,7 +5,7 @@ in every other test of that task, format and seed.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,11 +214,17 @@ def cell_key(of: TextTest, model: Respondent, test: Condition) -> CellKey:
 
 def write_prompts(path: Path, of: TextTest, sets: Sequence[Condition]) -> int:
     """Write a file of JSON lines, each with `id` and `prompt`, in a chat `messages`, and return their number."""
-    lines = [
-        json.dumps(prompt_line(name, prompt), ensure_ascii=False)
+    rows = (
+        prompt_line(name, prompt)
         for asked in map(of.problems, sets)
         for name, prompt in zip(asked.ids(), asked.prompts, strict=True)
-    ]
+    )
+    return write_json_lines(path, rows)
+
+
+def write_json_lines(path: Path, rows: Iterable[object]) -> int:
+    """Write a line of JSON for each row, and return their number."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     write_whole(path, "".join(f"{line}\n" for line in lines))
     return len(lines)
 

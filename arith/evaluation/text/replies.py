@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from arith.errors import UsageError
+from arith.evaluation.text.interface import read_batch_line
 from arith.evaluation.text.prompts import PromptSet, TextTest
 from arith.evaluation.text.reply import Reply
 from arith.evaluation.text.wording import HASHED, Wording
@@ -28,7 +29,9 @@ def read_replies(path: Path) -> dict[str, Reply]:
     for number, line in enumerate(read_lines(path), 1):
         try:
             row = json.loads(line)
-            name, reply = row["id"], Reply.of(row)
+            is_batch = "custom_id" in row
+            name = row["custom_id" if is_batch else "id"]
+            reply = read_batch_line(row) if is_batch else Reply.of(row)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f'{path}, line {number}: expected {{"id": ..., "reply": ...}}, got {line!r:.80}. Each line of the file '

@@ -104,6 +104,15 @@ def with_kind(reply: Reply, judged: Judged) -> Judged:
     return Judged(kind == "right", judged.rule, kind)
 
 
+def first_line(text: str) -> str:
+    """The first line that is not empty, where a completion ends: behind it a base model writes problems of its own.
+
+    >>> first_line("\\n 46\\n12+5=")
+    '46'
+    """
+    return text.lstrip().partition("\n")[0]
+
+
 def measure(replies: Iterable[Reply], judged: Iterable[Judged]) -> dict[str, float]:
     """What a cell keeps beside its accuracy: how numbers were found, how replies failed, tokens and seconds."""
     replies, judged = list(replies), list(judged)
