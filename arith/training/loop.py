@@ -32,7 +32,7 @@ from arith.training.environment import (
 from arith.training.feed import DrawnLoops, Feed
 from arith.training.gradients import GradientNorms
 from arith.training.optimiser import build_optimizer, set_rates
-from arith.training.sharpness import Sharpness
+from arith.training.sharpness import watch_sharpness
 from arith.training.step import FiniteWatch, autocast, training_step
 
 
@@ -144,7 +144,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     static, drawn = loss_of is not None, DrawnLoops.of(run.config)
     feed = Feed(data, model.encoding, config, device, world, static, drawn)
     watch, norms = FiniteWatch(device), GradientNorms(model)
-    sharpness = Sharpness(data.batch(0, config.batch), config) if config.sharpness_every else None
+    sharpness = watch_sharpness(model, data, config) if world.first else None
 
     title = f"train {run.config.encoding}"
     with catch_interrupts() as flag, progress(title, config.steps, step, shown=world.first) as shown:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from arith.config.schema import TrainingConfig
 from arith.data.batch import Batch
+from arith.data.dataset import Dataset
+from arith.errors import UsageError
 from arith.model.norm import RMSNorm
 from arith.model.transformer import Transformer
 
@@ -90,6 +92,29 @@ class Sharpness:
             top = largest_eigenvalue(lambda vector: scale * product(scale * vector), size)
             found["edge"] = top * rate / 2 * (1 - config.betas[0]) / (1 + config.betas[0])
         return found if all(map(math.isfinite, found.values())) else {}
+
+
+def watch_sharpness(model: Transformer, data: Dataset, config: TrainingConfig) -> Sharpness | None:
+    """What measures the sharpness of a training on its first batch; None if it is not asked for.
+
+    Raises:
+        UsageError: the model has an operation without a second derivative.
+    """
+    if not config.sharpness_every:
+        return None
+    batch = data.batch(0, config.batch)
+    # Tried once, on one sample: the first measurement may be an hour away.
+    try:
+        product = hessian_product(model, data.batch(0, 1))
+        if product is not None:
+            product(torch.zeros(sum(p.numel() for p in model.parameters() if p.requires_grad), dtype=torch.float64))
+    except RuntimeError as error:
+        if "derivative" not in str(error) and "differentiable" not in str(error):
+            raise
+        raise UsageError(
+            f"training.sharpness_every needs second derivatives, and this model has none: {error}. Leave it out"
+        ) from error
+    return Sharpness(batch, config)
 
 
 def hessian_product(model: Transformer, batch: Batch) -> Callable[[Float[Tensor, " p"]], Float[Tensor, " p"]] | None:

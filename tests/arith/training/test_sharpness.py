@@ -131,3 +131,11 @@ def test_pretrained_models_are_refused(arith: Arith, gpt2: Path) -> None:
     ended = arith("train", "--init", f"hf:{gpt2}", "--set", "training.sharpness_every=5", "--dry-run")
     assert ended.exit_code == 2
     assert "has no second derivative" in ended.stderr
+
+
+def test_a_model_without_second_derivatives_is_refused_before_the_first_step(arith: Arith) -> None:
+    ended = arith(
+        "train", "--recipe", "multiplication-fifteen:lookup", "--batch", "2", "--set", "training.sharpness_every=9"
+    )
+    assert ended.exit_code == 2
+    assert "training.sharpness_every needs second derivatives" in ended.stderr
