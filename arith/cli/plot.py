@@ -29,8 +29,17 @@ KINDS = ("accuracy", "grid", "anatomy", "training", "loops")
 @click.option("--out", type=click.Path(path_type=Path), help="The figure, without ending.  [default: the kind]")
 @click.option("--suite", default="random", help="Which test problems: arith list suites, or grid.")
 @click.option("--title", default="", help="Above the figure.")
+@click.option("--claims", help="A published table beside the grids, such as gpt4-2023: recalled numbers, unchecked.")
 @click.option("--terminal", is_flag=True, help="Draw it as text instead, and write no file.")
-def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, title: str, terminal: bool) -> None:
+def command(
+    results: tuple[Path, ...],
+    kind: str,
+    out: Path | None,
+    suite: str,
+    title: str,
+    claims: str | None,
+    terminal: bool,
+) -> None:
     """Draw from results files, run folders or names of `arith list shipped`: png, pdf, svg and csv.
 
     Of a run folder, accuracy is drawn from results.json, what arith evaluate adds from evaluation.json, and training
@@ -46,6 +55,8 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
         raise UsageError(f"no suite is called '{suite}'.{did_you_mean(suite, known)} Suites: {', '.join(known)}")
     if terminal and kind not in ("accuracy", "grid"):
         raise UsageError(f"--terminal draws accuracy and grids, and not {kind}. Leave it out, or choose another --kind")
+    if claims is not None and kind != "grid":
+        raise UsageError("--claims is a table by the digits of both operands: give --kind grid")
     # Into the working folder, not beside the results: several files may be drawn together, and belong to none of them.
     path = out or Path(kind)
     text = ""
@@ -65,7 +76,7 @@ def command(results: tuple[Path, ...], kind: str, out: Path | None, suite: str, 
         elif kind == "loops":
             files = _draw_loops(loaded, there, suite, path, title)
         elif kind == "grid":
-            text, files = _draw_grids(loaded, there, path, title, terminal)
+            text, files = _draw_grids(loaded, there, path, title, terminal, claims)
         else:
             text, files = _draw_accuracy(loaded, there, suite, path, title, terminal)
     click.echo("\n".join(filter(None, [text, *(f"figure   {file}" for file in files)])))
@@ -94,15 +105,16 @@ def _draw_loops(loaded: Sequence["Results"], there: str, suite: str, path: Path,
 
 
 def _draw_grids(
-    loaded: Sequence["Results"], there: str, path: Path, title: str, terminal: bool
+    loaded: Sequence["Results"], there: str, path: Path, title: str, terminal: bool, claims: str | None
 ) -> tuple[str, list[Path]]:
     """What to print, and the files; none on a terminal."""
     from arith.figures.grid import draw_grids
     from arith.figures.terminal import grid_text
-    from arith.results.grids import grids, summary
+    from arith.results.grids import claimed_grid, grids, summary
 
+    cells = [cell for results in loaded for cell in results.cells]
     try:
-        maps = grids([cell for results in loaded for cell in results.cells])
+        maps = [*grids(cells), *([] if claims is None else [claimed_grid(claims, cells)])]
     except UsageError as error:
         raise UsageError(f"{there}: {error}") from error
     if terminal:

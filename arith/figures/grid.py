@@ -81,8 +81,7 @@ def _draw_map(panel: Axes, grid: Grid, side: float) -> None:
         shown = readable_ticks(list(places), wide=False, inches=side / 1.6)
         axis.set_ticks([place - 1 for place in shown], [str(lengths[place - 1]) for place in shown])
     panel.tick_params(length=1.5, pad=1.5)
-    seeds = "1 seed" if grid.seeds == 1 else f"median of {grid.seeds} seeds"
-    panel.set_title(f"{grid.label}, {seeds}", parse_math=False, fontsize=6.5 if len(grid.label) < 24 else 5)
+    panel.set_title(grid.title, parse_math=False, fontsize=6.5 if len(grid.label) < 24 else 5)
 
 
 def _write_csv(grids: Sequence[Grid], path: Path) -> Path:
@@ -95,4 +94,8 @@ def _write_csv(grids: Sequence[Grid], path: Path) -> Path:
             bounds = min(cell.low for cell in cells), max(cell.high for cell in cells)
             numbers = [float(value) for value in (statistics.median(shares), min(shares), *bounds)]
             rows.append([grid.label, a, b, len(cells), sum(cell.n for cell in cells), *numbers])
+        if grid.note:
+            lengths = [(a, b) for a in range(len(grid.first)) for b in range(len(grid.second))]
+            for a, b in lengths:
+                rows.append([grid.name, grid.first[a], grid.second[b], 0, 0, float(grid.accuracy[a, b]), "", "", ""])
     return style.write_table(path, header, rows)

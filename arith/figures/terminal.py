@@ -72,7 +72,7 @@ def grid_text(grid: Grid, most: int = 60) -> str:
     steps = [-(-len(lengths) // most) for lengths in (grid.first, grid.second)]
     rows, columns = range(0, len(grid.first), steps[0]), range(0, len(grid.second), steps[1])
     low, high = grid.train_lengths
-    lines = [f"{grid.label}: first operand down, second across; [ ] the training region"]
+    lines = [f"{grid.name}: first operand down, second across; [ ] the training region"]
     for row in reversed(rows):  # short operands at the bottom, as in the figure
         shown = []
         for column in columns:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from arith.errors import UsageError
+from arith.errors import UsageError, did_you_mean
 from arith.results.schema import GRID, Cell
 from arith.results.uncertainty import percent
 
@@ -22,7 +22,8 @@ class Grid:
         accuracy: the median over seeds; NaN where nothing was measured.
         cells: the cells of all seeds, by the two lengths.
         train_lengths: the shortest and the longest operand in training.
-        seeds: the number of pairs of model seed and data seed.
+        seeds: the number of pairs of model seed and data seed; 0 for numbers that nobody here measured.
+        note: what is to be known of such numbers.
     """
 
     label: str
@@ -32,6 +33,17 @@ class Grid:
     cells: dict[tuple[int, int], list[Cell]]
     train_lengths: tuple[int, int]
     seeds: int
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The label, with what is to be known wherever the numbers stand."""
+        return f"{self.label}, {self.note}" if self.note else self.label
+
+    @property
+    def title(self) -> str:
+        """The name, with the number of seeds."""
+        return self.name if self.note else f"{self.name}, {_count_seeds(self.seeds)}"
 
 
 def grids(cells: Sequence[Cell]) -> list[Grid]:
@@ -69,8 +81,66 @@ def grids(cells: Sequence[Cell]) -> list[Grid]:
     return found
 
 
+def _count_seeds(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"median of {seeds} seeds"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A table that somebody else published.
+
+    Args:
+        label: the model.
+        task: the task of the problems.
+        shares: accuracy by the digits of the first operand, down, and of the second, from 1.
+        note: how far the numbers can be trusted.
+    """
+
+    label: str
+    task: str
+    shares: tuple[tuple[float, ...], ...]
+    note: str
+
+
+# From memory of the papers, with no page at hand to check them by, which every figure of them says.
+CLAIMS = {
+    # Shen et al., "Positional Description Matters for Transformers Arithmetic", 2023: "What is $a * $b?", no examples.
+    "gpt4-2023": Claim(
+        "GPT-4 of 2023",
+        "multiplication",
+        (
+            (1.00, 1.00, 1.00, 0.99, 1.00),
+            (1.00, 0.98, 0.96, 0.75, 0.58),
+            (1.00, 0.93, 0.59, 0.24, 0.18),
+            (0.98, 0.80, 0.28, 0.05, 0.01),
+            (0.96, 0.60, 0.12, 0.00, 0.00),
+        ),
+        "recalled, unchecked",
+    )
+}
+
+
+def claimed_grid(name: str, cells: Sequence[Cell]) -> Grid:
+    """The grid of a published table, to be drawn beside those of some cells.
+
+    Raises:
+        UsageError: there is no such table, or the cells are of another task.
+    """
+    if name not in CLAIMS:
+        raise UsageError(f"no table is called '{name}'.{did_you_mean(name, CLAIMS)} Tables: {', '.join(CLAIMS)}")
+    claim = CLAIMS[name]
+    if others := sorted({cell.task for cell in cells if cell.suite == GRID} - {claim.task}):
+        raise UsageError(f"'{name}' is a table of {claim.task}, and these results are of {', '.join(others)}")
+    accuracy = np.array(claim.shares)
+    first, second = (tuple(range(1, length + 1)) for length in accuracy.shape)
+    return Grid(claim.label, first, second, accuracy, {}, (0, 0), 0, claim.note)
+
+
 def summary(grid: Grid) -> str:
     """Describe a grid in one line: accuracy where both operands have trained lengths, and beyond."""
+    if grid.note:
+        shares = grid.accuracy
+        return f"{grid.label}  {grid.note}: {shares.size} cells, median {percent(np.median(shares))}%"
     low, high = grid.train_lengths
     inside: list[float] = []
     outside: list[float] = []
@@ -79,7 +149,7 @@ def summary(grid: Grid) -> str:
         (inside if all(low <= length <= high for length in lengths) else outside).append(share)
     parts = [
         f"{name} {len(shares)} cells, median {percent(statistics.median(shares))}%, worst {percent(min(shares))}%"
-        for name, shares in ((f"trained {low}-{high}:", inside), ("beyond:", outside))
+        for name, shares in ((f"trained {low}-{high}:", inside), ("beyond:" if high else "all:", outside))
         if shares
     ]
     return f"{grid.label}  {'; '.join(parts)}"

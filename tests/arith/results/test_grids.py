@@ -8,7 +8,7 @@ import pytest
 
 from arith.errors import UsageError
 from arith.figures.grid import draw_grids
-from arith.results.grids import grids, summary
+from arith.results.grids import claimed_grid, grids, summary
 from tests.arith.examples import cell
 
 
@@ -33,3 +33,23 @@ def test_grids_take_medians_and_leave_holes(tmp_path: Path) -> None:
         grids([cell()])
     with pytest.raises(UsageError, match="different experiments"):
         grids([*cells, cell("x", 2, suite="grid", operand_lengths=(2, 2), step=99)])
+
+
+def test_a_published_table_stands_beside_them_and_says_that_it_is_unchecked(tmp_path: Path) -> None:
+    cells = [cell("x", 1, 20, 40, task="multiplication", suite="grid", operand_lengths=(1, 1))]
+    claim = claimed_grid("gpt4-2023", cells)
+    assert (claim.accuracy[4, 1], claim.accuracy[1, 4]) == (0.60, 0.58)
+    assert "recalled, unchecked" in summary(claim)
+    _, _, svg, table = draw_grids([*grids(cells), claim], tmp_path / "g")
+    assert "recalled, unchecked" in svg.read_text()
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == 26
+    assert rows[-1] | {"label": ""} == {
+        **dict.fromkeys(("label", "worst", "low", "high"), ""),
+        **{"first_digits": "5", "second_digits": "5", "seeds": "0", "n": "0", "median": "0"},
+    }
+    assert "recalled, unchecked" in rows[-1]["label"]
+    with pytest.raises(UsageError, match="Did you mean 'gpt4-2023'"):
+        claimed_grid("gpt4-2032", cells)
+    with pytest.raises(UsageError, match="these results are of addition"):
+        claimed_grid("gpt4-2023", [cell("x", 1, suite="grid", operand_lengths=(1, 1))])
