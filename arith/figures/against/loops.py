@@ -69,6 +69,15 @@ def _reach(cells: Iterable[Cell]) -> int:
     return reached
 
 
+def shorten(label: str) -> str:
+    """The beginning of a label that is too long for a legend.
+
+    >>> shorten("relative:radius=8@symbols+relative:radius=8")
+    'relative:radius=8@symbols+r...'
+    """
+    return label if len(label) <= 30 else f"{label[:27]}..."
+
+
 def draw_loops(reaches: Sequence[Reach], path: Path, title: str = "") -> list[Path]:
     """Draw reach against loops as png, pdf and svg, and write the numbers as csv.
 
@@ -88,13 +97,15 @@ def draw_loops(reaches: Sequence[Reach], path: Path, title: str = "") -> list[Pa
             spread = [min(reach.by_seed) for reach in own], [max(reach.by_seed) for reach in own]
             panel.fill_between(loops, *spread, color=colour, alpha=0.15, lw=0)
             shape: dict[str, Any] = {"color": colour, "marker": MARKERS[look], "ls": DASHES[look], "ms": 3, "lw": 0.9}
-            panel.plot(loops, [reach.median for reach in own], label=label, **shape)
+            # An encoding's whole text, which labels a run, may be longer than the figure is wide.
+            panel.plot(loops, [reach.median for reach in own], label=shorten(label), **shape)
         panel.set_xlabel("loops in the test")
         panel.set_ylabel("digits reached at 90%")
         panel.set_ylim(bottom=0)
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_locator(ticker.MaxNLocator(integer=True))
-        panel.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=6)
+        if len({reach.label for reach in reaches}) > 1:
+            panel.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=6)
         seeds = max(len(reach.by_seed) for reach in reaches)
         page.note(f"Line: median of {seeds} seeds. Band: worst to best seed. Dashed: longest trained.")
         files = page.save(path)
