@@ -152,5 +152,5 @@ def _echo_results(results: "Results", kept: "Results", path: Path, as_json: bool
     wording = results.about["wording"]
     if wording.get("ask"):
         click.echo(f"asked {'in a conversation' if wording['chat'] else 'as text'}: {wording['ask']}")
-    click.echo("Right is a reply whose number, of plain text in its first line for --hf, is the answer.")
+    click.echo("Right is a reply whose number is the answer. Completions are read up to their first line break.")
     click.echo(f"results  {path}")

@@ -69,21 +69,16 @@ def ask_endpoint(
         if flag.raised:
             raise KeyboardInterrupt
     cells = tuple(one.cell([written[name] for name in one.ids()], who) for one in asked)
-    replies = [written[name] for _, _, name in ids]
-    dates = sorted(reply.date for reply in replies if reply.date)
-    about = {
-        "model": f"{model}, asked by HTTP",
-        "command": current_command(),
-        "wording": of.wording.described(),
-        "endpoint": settings
-        | {
-            "url": endpoint.url,
-            "seed": None,
-            "returned": sorted({reply.model for reply in replies if reply.model}),
-            "asked": [dates[0], dates[-1]] if dates else [],
-        },
-    }
+    about = {"model": f"{model}, asked by HTTP", "command": current_command(), "wording": of.wording.described()}
+    about["endpoint"] = settings | {"url": endpoint.url} | _describe([written[name] for _, _, name in ids])
     return Results(cells, about)
+
+
+def _describe(replies: Sequence[Reply]) -> dict[str, Any]:
+    """What results say of how replies came about."""
+    dates = sorted(reply.date for reply in replies if reply.date)
+    returned = sorted({reply.model for reply in replies if reply.model})
+    return {"seed": None, "returned": returned, "asked": [dates[0], dates[-1]] if dates else []}
 
 
 def _read_transcript(path: Path, settings: Mapping[str, Any]) -> dict[str, Reply]:
