@@ -1,6 +1,7 @@
 """arith plot"""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,25 +83,29 @@ def command(
     click.echo("\n".join(filter(None, [text, *(f"figure   {file}" for file in files)])))
 
 
+@contextlib.contextmanager
+def _naming(there: str) -> Iterator[None]:
+    """Begin errors with the files: the room of results does not know them."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{there}: {error}") from error
+
+
 def _draw_anatomy(loaded: Sequence["Results"], there: str, suite: str, path: Path, title: str) -> list[Path]:
     from arith.figures.error_classes import draw_anatomy
     from arith.results.error_classes import pool_anatomies
 
-    # The room of results does not know files; an error names them here.
-    try:
+    with _naming(there):
         pooled = pool_anatomies([part for results in loaded for part in results.anatomy], suite)
-    except UsageError as error:
-        raise UsageError(f"{there}: {error}") from error
     return draw_anatomy(pooled, path, title)
 
 
 def _draw_loops(loaded: Sequence["Results"], there: str, suite: str, path: Path, title: str) -> list[Path]:
     from arith.figures.against.loops import draw_loops, find_reaches
 
-    try:
+    with _naming(there):
         reaches = find_reaches([cell for results in loaded for cell in results.cells], suite)
-    except UsageError as error:
-        raise UsageError(f"{there}: {error}") from error
     return draw_loops(reaches, path, title)
 
 
@@ -113,10 +118,8 @@ def _draw_grids(
     from arith.results.grids import claimed_grid, grids, summary
 
     cells = [cell for results in loaded for cell in results.cells]
-    try:
+    with _naming(there):
         maps = [*grids(cells), *([] if claims is None else [claimed_grid(claims, cells)])]
-    except UsageError as error:
-        raise UsageError(f"{there}: {error}") from error
     if terminal:
         return "\n\n".join(map(grid_text, maps)), []
     files = draw_grids(maps, path, title)

@@ -100,8 +100,18 @@ class Looped(Transformer):
         return columns(batch.tokens)
 
     def next_tokens(self, digit: Float[Tensor, "b q numbers"], inside: Bool[Tensor, "b q 1"]) -> Float[Tensor, "b q v"]:
-        """Logits of the tokens of a line, from those of the first part of each state."""
-        return _next_tokens(digit, inside, self.embedding.num_embeddings)
+        """Logits of the tokens of a line, from those of the first part of each state.
+
+        Here those of each column's digit, one token earlier, and the end mark's before whatever is no column.
+        """
+        size = self.embedding.num_embeddings
+        logits = torch.full((*digit.shape[:2], size), -CERTAIN, device=digit.device)
+        end = torch.zeros(size, device=digit.device)
+        end[vocabulary.token(vocabulary.END)] = CERTAIN
+        logits[:, :, :10] = digit
+        logits = torch.where(inside, logits, end)
+        # One place to the left: a column holds its own digit, and a decoder predicts a token at the one before it.
+        return torch.cat([logits[:, 1:], end.expand(len(logits), 1, -1)], dim=1)
 
     def forward(
         self,
@@ -190,14 +200,3 @@ def _collapse_rows(ids: Ids) -> Ids:
     """One row of ids if all rows are alike: scores of positions are then computed once for all of them."""
     first = tuple(scheme_ids[:, :1] for scheme_ids in ids)
     return first if all(bool((every == row).all()) for every, row in zip(ids, first, strict=True)) else ids
-
-
-def _next_tokens(digit: Float[Tensor, "b q 10"], inside: Bool[Tensor, "b q 1"], size: int) -> Float[Tensor, "b q v"]:
-    """The logits of each column's digit, one token earlier, and those of the end mark before whatever is no column."""
-    logits = torch.full((*digit.shape[:2], size), -CERTAIN, device=digit.device)
-    end = torch.zeros(size, device=digit.device)
-    end[vocabulary.token(vocabulary.END)] = CERTAIN
-    logits[:, :, :10] = digit
-    logits = torch.where(inside, logits, end)
-    # One place to the left: a column holds its own digit, and a decoder predicts a token at the one before it.
-    return torch.cat([logits[:, 1:], end.expand(len(logits), 1, -1)], dim=1)

@@ -87,7 +87,6 @@ def reproduce(
                 continue  # it failed, or was not reached
             results = results or run.train_and_test()
             found.append(results)
-            out.mkdir(parents=True, exist_ok=True)  # which nothing has made if the run was published earlier
             join_results(recipe, found).save(out / "results.json")  # after each run: the next may take hours
             if publishes:
                 # At once: a session that ends before its last run has published the others.
