@@ -69,8 +69,12 @@ def _ranges(layers: tuple[int, ...]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(begins, ends, strict=True))
 
 
-def parse(text: str) -> tuple[PartSpec, ...]:
+def parse(text: str, also: str | None = None) -> tuple[PartSpec, ...]:
     """Parse an encoding into its parts, with aliases written out.
+
+    Args:
+        text: the text.
+        also: a name that is accepted as an encoding's without being in the catalogue.
 
     Raises:
         UsageError: the text is not of the language, or a name is unknown.
@@ -80,7 +84,7 @@ def parse(text: str) -> tuple[PartSpec, ...]:
     >>> [str(part) for part in parse("(rope+t5)[0,1,2]+nope[3]")]
     ['rope[0-2]', 't5[0-2]', 'nope[3]']
     """
-    parser = _Parser(text)
+    parser = _Parser(text, also=also)
     parts = parser.sum()
     if parser.place < len(parser.tokens):
         raise parser.error(f"'{parser.tokens[parser.place]}' is not expected")
@@ -144,6 +148,7 @@ class _Parser:
     place: int = 0
     tokens: list[str] = field(default_factory=list)
     example: str = _EXAMPLE
+    also: str | None = None
     depth: int = 0
 
     def __post_init__(self) -> None:
@@ -228,6 +233,8 @@ class _Parser:
 
     def single_part(self) -> list[_Open]:
         named = self.name("an encoding")
+        if named.name == self.also:
+            return [_Open(named)]
         if named.name not in ALIASES:
             if not ENCODINGS.has(named.name) and SCHEMES.has(named.name):
                 raise self.error(f"'{named.name}' is a position scheme: write rope@{named.name}")

@@ -119,7 +119,12 @@ def tiny() -> Callable[..., Any]:
             transformers.OPTForCausalLM,
             {"ffn_dim": 32, "word_embed_proj_dim": 16, "init_std": 0.2},
         ),
-        "cohere": (transformers.CohereConfig, transformers.CohereForCausalLM, {}),
+        "cohere": (transformers.CohereConfig, transformers.CohereForCausalLM, {"num_key_value_heads": 4}),
+        "glm": (
+            transformers.GlmConfig,
+            transformers.GlmForCausalLM,
+            {"head_dim": 8, "num_key_value_heads": 2, "partial_rotary_factor": 0.5},
+        ),
         "gpt-oss": (
             transformers.GptOssConfig,
             transformers.GptOssForCausalLM,

@@ -6,10 +6,10 @@ from transformers import PreTrainedModel
 
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture, find_attention
-from arith.hf.attachment.attachment import OWN, Attachment, Settings
+from arith.hf.attachment.attachment import Attachment, Settings
 from arith.hf.attachment.interface import NAME
 from arith.hf.attachment.numerals import Numerals, Vocabulary
-from arith.hf.attachment.own import Own
+from arith.hf.attachment.own import Own, split_own
 
 
 def attach(
@@ -29,8 +29,8 @@ def attach(
     Args:
         model: a causal model of transformers, whose attention goes through its attention interface.
         encoding: a text that `arith.catalogue.spec` reads, such as "fire@coupled"; `own_rope(model)` names the model's
-            own rotations. "own+fire@coupled" leaves all positions that the model has, and adds to them. "own" alone
-            adds nothing, and has any model's attention run in arith's op, encoders and cross-attention too.
+            own rotations. "own+fire@coupled" leaves all positions that the model has, bit for bit, and adds to them.
+            "own" alone adds nothing, and has any model's attention run in arith's op, encoders and cross-attention too.
         tokenizer: the model's tokenizer; needed by schemes that look at digits.
         tokens: the length of the longest sequence; by default what the model is made for.
         digits: the length of the longest number; by default as many as tokens.
@@ -66,7 +66,7 @@ def attach(
     if not isinstance(model, PreTrainedModel):
         inner = " Attach to the model inside, before it is wrapped" if hasattr(model, "base_model") else ""
         raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}.{inner}")
-    if encoding == OWN:
+    if split_own(encoding) == (True, ""):
         return Own().put_into(model, find_attention(type(model).__name__, model).values())
     tokens = getattr(model.config, "max_position_embeddings", 1024) if tokens is None else tokens
     settings = Settings(encoding, tokens, digits, format)

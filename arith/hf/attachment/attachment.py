@@ -27,13 +27,12 @@ from arith.hf.attachment.architecture import Architecture
 from arith.hf.attachment.changes import Changes, Unplaced, Unrotated
 from arith.hf.attachment.interface import INPUT, NAME, PASS, Pass
 from arith.hf.attachment.numerals import Numerals
-from arith.hf.attachment.own import keep_biases
+from arith.hf.attachment.own import OWN, keep_biases, split_own
 from arith.hf.attachment.placing import Text, assign_ids, check_digits
 from arith.hf.attachment.remembered import Remembered
 from arith.hf.inputs import cache_name, cache_of, tokens_of, visible
 
 KEYS = "position_keys"  # the argument of the model's call that holds random keys
-OWN = "own"  # the name of a model's own positions in the text of an encoding
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Settings:
     """What determines an attachment, beside the model.
 
     Args:
-        encoding: a text that `arith.catalogue.spec` reads; after "own+", it is added to the model's own positions.
+        encoding: a text that `arith.catalogue.spec` reads; with "own" in it, it is added to the model's own positions.
         tokens: the length of the longest sequence.
         digits: the length of the longest number; None: as many as tokens.
         format: how numbers are written, see `arith.catalogue.named`.
@@ -55,12 +54,12 @@ class Settings:
     @property
     def keeping(self) -> bool:
         """Whether the model's own positions stay."""
-        return self.encoding.startswith(f"{OWN}+")
+        return split_own(self.encoding)[0]
 
     @property
     def added(self) -> str:
         """The encoding without the model's own positions."""
-        return self.encoding.removeprefix(f"{OWN}+")
+        return split_own(self.encoding)[1]
 
     def placed(self, architecture: Architecture) -> "Settings":
         """The same, with the layers written out in which the encoding acts."""

@@ -14,9 +14,34 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from arith.catalogue.spec import Named, PartSpec, parse
+from arith.errors import UsageError
 from arith.hf.attachment.changes import Changes
 from arith.hf.attachment.interface import KEPT, NAME, READER, Reader
 from arith.kernels.terms import DistanceTable, PairTable, QueryTable, ScoreMod, Term
+
+OWN = "own"  # the name of a model's own positions in the text of an encoding
+
+
+def split_own(text: str) -> tuple[bool, str]:
+    """Whether a text keeps the model's own positions, and the encoding that it adds to them or puts in their place.
+
+    Raises:
+        UsageError: the text is not of the language, or it puts the model's own positions on a scheme or in some layers.
+
+    >>> split_own("fire@coupled+own"), split_own("own"), split_own("rope")
+    ((True, 'fire@coupled'), (True, ''), (False, 'rope'))
+    """
+    parts = parse(text, also=OWN)
+    own = [part for part in parts if part.encoding.name == OWN]
+    if not own:
+        return False, text
+    if any(part != PartSpec(Named(OWN)) for part in own) or len(own) > 1:
+        raise UsageError(
+            f"'{text}': '{OWN}' stands for all positions that the model has, as they are. It takes no settings, scheme "
+            f"or layers, and stands in a text once: '{OWN}+fire@coupled'"
+        )
+    return True, "+".join(str(part) for part in parts if part.encoding.name != OWN)
 
 
 class Own(nn.Module):

@@ -71,6 +71,9 @@ def checked(model: Any) -> bool:
     torch.testing.assert_close(model(padded, attention_mask=mask).logits[:, 3:], whole, atol=1e-4, rtol=1e-4)
     detach(model)
     assert torch.equal(model(IDS, use_cache=False).logits, before)
+    attach(model, "own+t5", tokens=64)  # a bias of 0 at the start
+    torch.testing.assert_close(model(IDS, use_cache=False).logits, before, atol=1e-5, rtol=1e-5)
+    detach(model)
     try:
         own = own_rope(model)
     except UsageError:

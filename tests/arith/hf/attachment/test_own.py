@@ -193,6 +193,43 @@ def test_an_encoding_is_added_to_what_the_model_has(tiny: Callable[..., Any]) ->
         assert torch.equal(model(IDS).logits, own)
 
 
+@pytest.mark.parametrize(
+    "family", ["llama", "gemma3", "cohere", "glm", "gemma2", "gpt-oss", "gpt2", "opt", "phi", "smollm3", "llama4"]
+)
+def test_own_positions_stay_bit_for_bit(
+    family: str, tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reaches attention, in every layer: attention gives the queries back, so that later layers compare too."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def theirs(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **_: Any) -> Any:
+        seen.append((query, key))
+        return query.transpose(1, 2).contiguous(), None
+
+    def ours(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
+        seen.append((query, key))
+        return query
+
+    mapping = {**transformers.AttentionInterface._global_mapping, "seen": theirs}
+    monkeypatch.setattr(transformers.AttentionInterface, "_global_mapping", mapping)
+    monkeypatch.setattr(interface, "attention", ours)
+    model = tiny(family)
+    model.set_attn_implementation("seen")
+    model(IDS)
+    assert str(attach(model, "t5@coupled+own", tokenizer=digit_tokenizer(), tokens=32)).startswith("'own+t5@coupled")
+    model(IDS)
+    assert len(seen) == 2 * model.config.num_hidden_layers
+    half = len(seen) // 2
+    for before, after in zip(seen[:half], seen[half:], strict=True):
+        torch.testing.assert_close(after, before, atol=0, rtol=0)
+    detach(model)
+    if family in ("llama", "gemma3", "cohere", "glm"):  # what is compared above does matter
+        seen.clear()
+        attach(model, "t5", tokens=32)
+        model(IDS)
+        assert not torch.equal(seen[0][0], before[0])
+
+
 def test_recomputed_layers_have_the_same_gradients(tiny: Callable[..., Any]) -> None:
     for model in (encoder_decoder("T5"), decoder("inkling", tiny)):
         attach(model, "own")
