@@ -5,7 +5,7 @@
     all-reversed        ^21+543=753$        operands too
     (a sign)            ^12-345=333-$       at the answer's most significant end, here reversed
     padded...           ^012+345=0357$      zeros to the longest operand, or to a fixed width (`padded:width=5`);
-                                            the answer to the longest one possible
+                                            the answer to the longest one possible; `spare=4`: 0 to 4 zeros more
     interleaved...      ^+031425=0357$      operands digit by digit, after the operator
 
 A decoration stands between digits (`arith.tasks.decorations`), a working before the answer (`arith.tasks.workings`).
@@ -31,7 +31,7 @@ from arith.tasks.decorations import Decoration
 from arith.tasks.digits import Numbers
 from arith.tasks.lines import Order, Piece, Written, constant, interleave, lay_out, number
 from arith.tasks.spelling import Spelled, lay_out_spelling
-from arith.tasks.stream import Draws
+from arith.tasks.stream import Draws, Use, scale
 from arith.tasks.workings import END_OF_STEPS, Working
 
 # Stops a mistyped width here, before it fills the memory.
@@ -49,6 +49,7 @@ class Format:
         pad_operands: fill operands with zeros to `width`.
         pad_answer: fill the answer with zeros to the longest one that such operands can have.
         width: digits that operands are padded to. None: those of the problem's longer operand.
+        spare: zeros more than that, 0 to `spare` of them, drawn for each problem.
         decoration: what stands between digits.
         working: steps before the answer.
 
@@ -63,6 +64,7 @@ class Format:
     pad_operands: bool = False
     pad_answer: bool = False
     width: int | None = None
+    spare: int = 0
     decoration: Decoration | None = None
     working: Working | None = None
 
@@ -71,22 +73,35 @@ class Format:
             raise ValueError(f"a format's width is 1 to {MOST_DIGITS:,} digits, got {self.width}")
         if self.width is not None and not (self.pad_operands or self.pad_answer):
             raise ValueError("a width means padding, and this format does not pad. Use one of the padded formats")
+        if not 0 <= self.spare <= MOST_DIGITS:
+            raise ValueError(f"spare is 0 to {MOST_DIGITS:,} zeros, got {self.spare}")
+        if self.spare and not self.pad_operands:
+            # Or nothing in the prompt would tell how long the answer is.
+            raise ValueError("spare zeros of an answer are as many as its operands have. Pad the operands too")
         if self.interleaved and not self.pad_operands:
             raise ValueError("interleaved operands are of one width. Pad the operands")
         if self.decoration is not None:
             self.decoration.check(self.interleaved)
 
-    def widths(self, lengths: Int[np.ndarray, "operands b"]) -> Int[np.ndarray, " b"]:
-        """Digits that all operands of each problem are padded to."""
+    @property
+    def draws(self) -> bool:
+        """Whether one problem can be written in several ways."""
+        return self.decoration is not None or self.spare > 0
+
+    def widths(self, lengths: Int[np.ndarray, "operands b"], draws: Draws | None) -> Int[np.ndarray, " b"]:
+        """Digits that all operands of each problem are padded to; without draws the most that there can be."""
         longest: np.ndarray = np.max(lengths, axis=0)
+        spare: np.ndarray | int = self.spare
+        if self.spare and draws is not None:
+            spare = scale(draws.halves(Use.PADDING)[:, 0], self.spare + 1).astype(longest.dtype)
         if self.width is None:
-            return longest
+            return longest + spare
         if longest.max(initial=0) > self.width:
             raise ValueError(
                 f"an operand of {longest.max()} digits does not fit the format's width of {self.width}. "
                 f"Write width={longest.max()} or more, or draw shorter operands"
             )
-        return np.full_like(longest, self.width)
+        return np.full_like(longest, self.width) + spare
 
     def check(self, task: Task) -> None:
         """Raise if a task cannot be written like this."""
@@ -118,8 +133,9 @@ class Format:
     def longest(self, task: Task, digits: int) -> tuple[int, int]:
         """Tokens of the longest sequence, and digits of its longest number, for operands of `digits` digits."""
         written = self._longest(task, digits)
-        answer = int(task.answer_width(np.array([self.width or digits if self.pad_answer else digits]))[0])
-        operand = self.width or digits if self.pad_operands else digits
+        padded = (self.width or digits) + self.spare
+        answer = int(task.answer_width(np.array([padded if self.pad_answer else digits]))[0])
+        operand = padded if self.pad_operands else digits
         # A sign takes a digit's place where a model writes another digit instead.
         return int(written.lengths[0]), max(operand, answer + task.signed)
 
@@ -131,7 +147,7 @@ class Format:
     def _longest(self, task: Task, digits: int) -> Written:
         # No operand is longer than 99..9; the answer is as long as the task says that answers can be.
         nines = Numbers(np.full((1, digits), 9, np.uint8), np.array([digits]))
-        answers = task.answer_width(self.widths(nines.lengths[None]) if self.pad_answer else nines.lengths)
+        answers = task.answer_width(self.widths(nines.lengths[None], None) if self.pad_answer else nines.lengths)
         answer = Numbers(np.full((1, int(answers[0])), 9, np.uint8), answers, np.array([task.signed]))
         longest = (nines,) * task.operands
         if task.signed:  # a difference below zero, which scratchpads need a mark for
@@ -145,12 +161,14 @@ class Format:
             task: the task that they are problems of.
             problems: the problems.
             draws: for what is random about it; None: as long as it can be.
-            decorating: for the decoration, where it is drawn apart from the task's wording; None: `draws`.
+            decorating: for the decoration and spare zeros, where they are drawn apart from the task's wording; None:
+                `draws`.
         """
         self.check(task)
         if isinstance(task, Spelled):
             return lay_out_spelling(task.spell(problems.operands, draws), len(problems))
-        padded = self.widths(np.stack([own.lengths for own in problems.operands]))
+        decorating = decorating or draws
+        padded = self.widths(np.stack([own.lengths for own in problems.operands]), decorating)
         operand_widths = [padded if self.pad_operands else own.lengths for own in problems.operands]
         answer_width = task.answer_width(padded) if self.pad_answer else None
         wording = task.wording(len(padded), draws) if isinstance(task, Worded) else _sign_wording(task, len(padded))
@@ -168,7 +186,7 @@ class Format:
         if self.decoration is None or line.significance is None:
             return written
         digits = np.maximum(task.answer_width(padded), padded)
-        return self.decoration.decorate(written, line.significance, digits, decorating or draws)
+        return self.decoration.decorate(written, line.significance, digits, decorating)
 
     def _prompt(
         self, operands: Sequence[Numbers], widths: Sequence[Int[np.ndarray, " b"]], wording: Wording
@@ -252,8 +270,9 @@ class Format:
         return operands, answer, sign
 
     def __str__(self) -> str:
-        bare = replace(self, decoration=None, working=None, width=None)
+        bare = replace(self, decoration=None, working=None, width=None, spare=0)
         settings = [f"width={self.width}"] if self.width is not None else []
+        settings += [f"spare={self.spare}"] if self.spare else []
         padding = (self.pad_operands, self.pad_answer)
         if padding in PADS.values() and padding != (True, True):
             bare = replace(bare, pad_operands=True, pad_answer=True)

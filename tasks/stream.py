@@ -116,6 +116,7 @@ class Use(IntEnum):
     ELEMENTS = 11
     STEP_LOOPS = 12
     SWAP = 13
+    PADDING = 14
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,8 @@ def _base(name: str) -> Callable[..., Format]:
 
         return plain
 
-    def pad_numbers(width: int | None = None, pad: Pad = "both") -> Format:
+    def pad_numbers(width: int | None = None, pad: Pad = "both", spare: int = 0) -> Format:
         operands, answer = PADS[pad]
-        return replace(named, width=width, pad_operands=operands, pad_answer=answer)
+        return replace(named, width=width, spare=spare, pad_operands=operands, pad_answer=answer)
 
     return pad_numbers

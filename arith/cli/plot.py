@@ -11,21 +11,21 @@ from arith.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from arith.results.schema import Results
 
-KINDS = ("accuracy", "grid", "anatomy", "training", "loops")
+KINDS = ("accuracy", "grid", "anatomy", "training", "loops", "probes")
 
 
 @click.command(
     "plot",
     epilog="Examples: arith plot runs/addition-rope-0 runs/addition-t5-0 --out rope-and-t5; "
     "arith plot runs/addition-rope-0 --kind training --out training; "
-    "arith plot loops-8.json loops-16.json --kind loops",
+    "arith plot loops-8.json loops-16.json --kind loops; arith plot probes.json --kind probes",
 )
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
     default="accuracy",
-    help="Accuracy by digit length; a grid of operand lengths; why answers are wrong; training curves; reach by loops.",
+    help="Accuracy by digit length; a grid of operand lengths; why answers are wrong; training; reach by loop; probes.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The figure, without ending.  [default: the kind]")
 @click.option("--suite", default="random", help="Which test problems: arith list suites, or grid.")
@@ -76,6 +76,8 @@ def command(
             files = _draw_anatomy(loaded, there, suite, path, title)
         elif kind == "loops":
             files = _draw_loops(loaded, there, suite, path, title)
+        elif kind == "probes":
+            files = _draw_probes(loaded, there, path, title)
         elif kind == "grid":
             text, files = _draw_grids(loaded, there, path, title, terminal, claims)
         else:
@@ -107,6 +109,13 @@ def _draw_loops(loaded: Sequence["Results"], there: str, suite: str, path: Path,
     with _naming(there):
         reaches = find_reaches([cell for results in loaded for cell in results.cells], suite)
     return draw_loops(reaches, path, title)
+
+
+def _draw_probes(loaded: Sequence["Results"], there: str, path: Path, title: str) -> list[Path]:
+    from arith.figures.against.probes import draw_probes
+
+    with _naming(there):
+        return draw_probes([row for results in loaded for row in results.measurements], path, title)
 
 
 def _draw_grids(

@@ -5,6 +5,7 @@ other does not. Nothing here knows which encoding the model has: what is moved a
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from arith.evaluation.teacher_forced import judge_batch, rows_at
 from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
 from arith.process.progress import track
+from arith.results.measurement import Measurement
 from arith.results.tables import align_columns
 from arith.results.uncertainty import Pairs, mcnemar, percent, wilson
 from arith.tasks import vocabulary
@@ -109,7 +111,8 @@ def variants(experiment: Experiment, digits: int, n: int) -> list[Variant]:
     found += [Variant(f"{move} begin mark{'s' * (move > 1)} before", data, problems, marks=move) for move in MOVES]
     for zeros in MOVES:
         try:
-            wider = dataclasses.replace(form, pad_operands=True, width=(form.width or digits) + zeros)
+            # So many and no more, whatever the format draws.
+            wider = dataclasses.replace(form, pad_operands=True, width=(form.width or digits) + zeros, spare=0)
             wider.check(task)
         except ValueError:
             continue  # zeros mean something in this task
@@ -172,6 +175,22 @@ def add_marks(batch: Batch, marks: int) -> Batch:
         shortest_prompt=batch.shortest_prompt + marks,
         capacity=batch.capacity + marks,
     )
+
+
+def measure_probes(run: str, digits: int, found: Sequence[Probe]) -> Measurement:
+    """A run's probes as a row of results: the share of right answers by change, those beyond the model left out.
+
+    Args:
+        run: the run's name, `LABEL-SEED` as recipes name theirs.
+        digits: of the problems.
+        found: the probes.
+
+    >>> measure_probes("rope-7", 3, [Probe("nothing", 4, 2, 0.5, 0.1, 0.9, 0, 0, 1.0)])
+    Measurement(label='rope', seed=7, at=3, n=4, measures={'nothing': 0.5})
+    """
+    label, _, seed = run.rpartition("-")
+    named = (label, int(seed)) if label and seed.isascii() and seed.isdigit() else (run, 0)
+    return Measurement(*named, digits, found[0].n, {own.changed: own.accuracy for own in found if not own.beyond})
 
 
 def probe_table(found: list[Probe]) -> str:

@@ -108,7 +108,7 @@ def _check_prompt_layers(config: RunConfig, layers: int) -> None:
         )
     for name in {config.format, config.tested_format}:
         form = format_named(name)
-        if form.width is None or not form.pad_operands or form.decoration is not None or form.working is not None:
+        if form.width is None or not form.pad_operands or form.draws or form.working is not None:
             raise UsageError(
                 f"with model.prompt_layers all prompts are of one length, or a longer one would reach into the layers "
                 f"above: got '{name}'. Use padded-all-reversed:width=10 or another padded format with a width"
@@ -276,6 +276,6 @@ def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
         )
     (source,) = data.problems.sources  # one, as data.mix is empty
     try:
-        return RunningSums.of(source.task, data.format.width or source.longest)
+        return RunningSums.of(source.task, (data.format.width or source.longest) + data.format.spare)
     except ValueError as error:
         raise UsageError(f"{error}; or leave auxiliary.kind out") from error

@@ -23,7 +23,13 @@ EXACT = {
     "multiplication": lambda a, b: a * b,
     "subtraction": lambda a, b: a - b,
 }
-FORMATS = [*NAMED, "padded:width=31", "padded-all-reversed:width=31"]
+FORMATS = [
+    *NAMED,
+    "padded:width=31",
+    "padded-all-reversed:width=31",
+    "padded-reversed:spare=3",
+    "interleaved:width=31,spare=2",
+]
 numbers = st.integers(0, 10**30)
 
 
@@ -81,6 +87,33 @@ def test_longest_is_what_comes_and_no_less(task: Task, name: str) -> None:
     assert written.lengths[0] == tokens - saved
     assert len(answer) <= digits
     assert form.pad_operands or len(answer) == digits
+
+
+def test_spare_zeros_are_drawn_alike_for_operands_and_answer() -> None:
+    form, task, rows = format_named("padded-reversed:spare=3"), Addition(), 4000
+    a, b = (Numbers.of([value] * rows) for value in (12, 345))
+    problems = Problems((a, b), task.solve(a, b))
+    texts = [vocabulary.decode(tokens) for tokens in form.write(task, problems, draws(rows)).tokens]
+    shares = {text: texts.count(text) / rows for text in sorted(texts)}
+    assert set(shares) == {f"{12:0{n}}+{345:0{n}}=" + f"{357:0{n + 1}}"[::-1] for n in (3, 4, 5, 6)}
+    assert all(abs(share - 0.25) < 0.03 for share in shares.values())  # four standard deviations
+    # Without draws, as many as there can be: what a model must hold.
+    assert vocabulary.decode(form.write(task, problems, None).tokens[0]) == "000012+000345=7530000"
+    assert form.longest(task, 3) == (len("^000012+000345=7530000$"), 7)
+    assert str(form) == "padded-reversed:spare=3"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("plain:spare=2", "spare"),
+        ("padded:spare=-1", "spare is 0 to 100,000 zeros, got -1"),
+        ("padded:pad=answer,spare=2", "Pad the operands too"),
+    ],
+)
+def test_spare_zeros_that_mean_nothing_are_refused(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        format_named(text)
 
 
 def test_operands_wider_than_the_format_are_refused() -> None:

@@ -117,9 +117,9 @@ def test_shares_say_what_they_are_of() -> None:
     ]
 
 
-@pytest.mark.parametrize("form", ["plain+spaces", "reversed+hints"])
+@pytest.mark.parametrize("form", ["plain+spaces", "reversed+hints", "padded:spare=9"])
 def test_two_passes_over_a_fixed_set_are_decorated_alike_or_anew(form: str) -> None:
-    """With `redraw` problems and wordings repeat, and random spaces and hints do not."""
+    """With `redraw` problems and wordings repeat, and random spaces, hints and spare zeros do not."""
     written = format_named(form)
     for redraw in (False, True):
         mixture = Mixture([Source(task_named("addition"), Uniform(1, 4), 0, "train")], samples=40, redraw=redraw)

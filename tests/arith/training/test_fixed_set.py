@@ -44,6 +44,6 @@ def test_only_what_comes_again_is_kept(samples: int | None, kept: bool) -> None:
 
 
 def test_a_set_that_is_decorated_anew_is_not_kept() -> None:
-    for form, kept in (("plain+spaces", False), ("padded-reversed", True)):
+    for form, kept in (("plain+spaces", False), ("padded:spare=2", False), ("padded-reversed", True)):
         experiment = experiment_with(format=form, data={"samples": 50, "redraw": True})
         assert (FixedSet.of(experiment.training_data(), 192, CPU) is not None) == kept
