@@ -6,20 +6,23 @@ from transformers import PreTrainedModel
 
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture, find_attention
-from arith.hf.attachment.attachment import Attachment, Settings
+from arith.hf.attachment.attachment import Attachment
 from arith.hf.attachment.interface import NAME
-from arith.hf.attachment.numerals import Numerals, Vocabulary
 from arith.hf.attachment.own import Own, split_own
+from arith.hf.attachment.settings import Settings
+from arith.hf.numbers.given import IdsOf
+from arith.hf.numbers.numerals import Numerals, Vocabulary
 
 
 def attach(
     model: Any,
     encoding: str,
-    *,
     tokenizer: Vocabulary | None = None,
+    *,
     tokens: int | None = None,
     digits: int | None = None,
     format: str = "reversed",  # noqa: A002  named as on the command line
+    ids: IdsOf | bool = False,
 ) -> Attachment | Own:
     """Put an encoding in the place of a causal model's own. The model is changed in place and used as before.
 
@@ -36,6 +39,10 @@ def attach(
         digits: the length of the longest number; by default as many as tokens.
         format: how numbers are written in the text, for schemes that look at digits. By default operands have their
             most significant digit first, and what follows an equals sign its least significant digit first.
+        ids: ids of your own in the place of those that schemes read off the text: a function from all tokens so far,
+            and False for padding among them, to an id for each, "b k" or "b levels k", 0 for none; or True, if each
+            call brings them, `model(..., arith_ids=...)` (in `generate`, of prompt and new tokens). Neither tokenizer
+            nor format is needed then.
 
     Returns:
         The added module, also `model.arith`. Its parameters are new, have the model's type and device, and are trained
@@ -69,10 +76,11 @@ def attach(
     if split_own(encoding) == (True, ""):
         return Own().put_into(model, find_attention(type(model).__name__, model).values())
     tokens = getattr(model.config, "max_position_embeddings", 1024) if tokens is None else tokens
-    settings = Settings(encoding, tokens, digits, format)
+    settings = Settings(encoding, tokens, digits, format, ids is not False)
     architecture = Architecture.of(model, settings.keeping)
     numerals = None if tokenizer is None else Numerals.of(tokenizer, model.config.vocab_size)
-    return Attachment(settings.placed(architecture), architecture, numerals).put_into(model, architecture)
+    ids_of = None if isinstance(ids, bool) else ids
+    return Attachment(settings.placed(architecture), architecture, numerals, ids_of).put_into(model, architecture)
 
 
 def detach(model: Any) -> None:

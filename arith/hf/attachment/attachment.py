@@ -10,7 +10,7 @@ A pass goes through four places:
 
 import inspect
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,49 +22,20 @@ from arith.catalogue.named import format_named
 from arith.catalogue.settings import errors_about
 from arith.data.batch import reading
 from arith.encodings.base import Positions
+from arith.encodings.positions import Scheme
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
 from arith.hf.attachment.changes import Changes, Unplaced, Unrotated
 from arith.hf.attachment.interface import INPUT, NAME, PASS, Pass
-from arith.hf.attachment.numerals import Numerals
-from arith.hf.attachment.own import OWN, keep_biases, split_own
-from arith.hf.attachment.placing import Text, assign_ids, check_digits
+from arith.hf.attachment.own import keep_biases
 from arith.hf.attachment.remembered import Remembered
+from arith.hf.attachment.settings import Settings
 from arith.hf.inputs import cache_name, cache_of, tokens_of, visible
+from arith.hf.numbers.given import IDS, KEYS, IdsOf, given_ids, keys_of
+from arith.hf.numbers.numerals import Numerals
+from arith.hf.numbers.placing import Text, assign_ids, check_digits
 
-KEYS = "position_keys"  # the argument of the model's call that holds random keys
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What determines an attachment, beside the model.
-
-    Args:
-        encoding: a text that `arith.catalogue.spec` reads; with "own" in it, it is added to the model's own positions.
-        tokens: the length of the longest sequence.
-        digits: the length of the longest number; None: as many as tokens.
-        format: how numbers are written, see `arith.catalogue.named`.
-    """
-
-    encoding: str
-    tokens: int
-    digits: int | None
-    format: str
-
-    @property
-    def keeping(self) -> bool:
-        """Whether the model's own positions stay."""
-        return split_own(self.encoding)[0]
-
-    @property
-    def added(self) -> str:
-        """The encoding without the model's own positions."""
-        return split_own(self.encoding)[1]
-
-    def placed(self, architecture: Architecture) -> "Settings":
-        """The same, with the layers written out in which the encoding acts."""
-        own = f"{OWN}+" if self.keeping else ""
-        return replace(self, encoding=own + architecture.place(self.added))
+_VALIDATE = "_validate_model_kwargs"  # a method by which generate refuses arguments that no forward names
 
 
 class Attachment(nn.Module):
@@ -73,14 +44,21 @@ class Attachment(nn.Module):
     Args:
         settings: the encoding and its lengths.
         architecture: the model's parts.
-        numerals: what each token is to numbers; None where no scheme looks at digits.
+        numerals: what each token is to numbers; None where no scheme looks at digits, or their ids are given.
+        ids_of: gives ids to tokens; None: the text does, or each call.
     """
 
     kind: Int[Tensor, " v"]
     digits: Int[Tensor, " v"]
     ends_line: Bool[Tensor, " v"]
 
-    def __init__(self, settings: Settings, architecture: Architecture, numerals: Numerals | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        architecture: Architecture,
+        numerals: Numerals | None = None,
+        ids_of: IdsOf | None = None,
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.shape = architecture.shape
@@ -91,7 +69,14 @@ class Attachment(nn.Module):
             raise UsageError(
                 f"'{settings.encoding}' stands for a first layer's attention, and {self.shape.family} keeps its own"
             )
-        self.looks_at_digits = any(scheme.structure_aware for scheme in self.encoding.schemes)
+        digits = any(scheme.structure_aware for scheme in self.encoding.schemes)
+        if settings.given and not digits:
+            raise UsageError(
+                f"'{settings.encoding}' has no scheme that looks at digits, in whose place ids of your own could come. "
+                f"Put it on one: fire@coupled, learned@abacus"
+            )
+        self.looks_at_digits = digits and not settings.given
+        self.ids_of = ids_of
         # Nothing in a text tells how wide its answers are padded.
         self.reading = replace(reading(format_named(settings.format), operands=2), fixed_width=False)
         if self.looks_at_digits:
@@ -130,6 +115,8 @@ class Attachment(nn.Module):
             enter = partial(self._enter, layer=layer)
             changes.hook(block.register_forward_pre_hook(enter, with_kwargs=True))
             changes.hook(attention.register_forward_pre_hook(_hand_on_hidden, with_kwargs=True))
+        if hasattr(model, _VALIDATE):
+            changes.override(model, _VALIDATE, partial(_let_pass, model))
         model.add_module(NAME, self.train(model.training))
         return self
 
@@ -148,21 +135,29 @@ class Attachment(nn.Module):
         """
         call = {**dict(zip(names, args, strict=False)), **kwargs}
         key = call.pop(KEYS, None)
-        call[PASS] = self._pass(base, call, key, cache_name(names))
+        call[PASS] = self._pass(base, call, key, call.pop(IDS, None), cache_name(names))
         return (), call
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
-    def _pass(self, base: Any, call: dict[str, Any], key: Int[Tensor, " b"] | None, cache_argument: str) -> Pass:
+    def _pass(
+        self,
+        base: Any,
+        call: dict[str, Any],
+        key: Int[Tensor, " b"] | None,
+        passed: Int[Tensor, "..."] | None,
+        cache_argument: str,
+    ) -> Pass:
         """What one pass knows of positions. In `call`, the cache is created if the model would create one.
 
         Args:
             base: the model without its head.
             call: the arguments of its call.
             key: the random key of each sample, if the call has them.
+            passed: ids of the caller's own, if the call has them.
             cache_argument: the model's name for its cache.
         """
-        self._check_call(base, call)
+        self._check_call(base, call, passed)
         cache = cache_of(base, call, cache_argument)
         remembered = None if cache is None else Remembered.of(cache, self.shape.layers)
         tokens = tokens_of(call)
@@ -172,22 +167,39 @@ class Attachment(nn.Module):
         # are the first pass's, or a sample's draw would change in the midst of it.
         if remembered is not None and remembered.tokens is not None:
             tokens, key = torch.cat([remembered.tokens, tokens], dim=1), remembered.key
-        key = self._keys(tokens, key)
+        key = keys_of(tokens, key, self.training)
         text = self._text(tokens, valid, documents, key)
+        given = given_ids(passed, self.ids_of, tokens, valid, earlier)
+        if remembered is not None:
+            remembered.check_given(given is not None)
         # A prompt is checked; what a model writes may be wrong, and must not end the other rows of a batch.
-        if self.looks_at_digits and not earlier:
+        if self.looks_at_digits and given is None and not earlier:
             check_digits(text, self.reading)
-        ids = [assign_ids(scheme, text, self.reading, self.settings.tokens) for scheme in self.encoding.schemes]
         # Only ids of new tokens are used. Earlier ones stay what they were when the cached keys were computed.
-        new = self._within_reach(tuple(levels[..., earlier:] for levels in ids), decoding=earlier > 0)
+        ids = [
+            assign_ids(scheme, text, self.reading, self.settings.tokens)[..., earlier:]
+            if given is None or not scheme.structure_aware
+            else self._of_levels(given, scheme)
+            for scheme in self.encoding.schemes
+        ]
+        new = self._within_reach(tuple(ids), decoding=earlier > 0)
         positions = tuple(map(Positions, new, new)) if remembered is None else remembered.extend(tokens, key, new)
         if not earlier and text.plain:
             # No padding inside, and no id beyond reach yet: ids are what the schemes say of them.
             positions = self.encoding.place(new)
         return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
 
-    def _check_call(self, base: Any, call: dict[str, Any]) -> None:
-        """Raise if digits are looked at and cannot be seen."""
+    def _check_call(self, base: Any, call: dict[str, Any], passed: Any) -> None:
+        """Raise if digits are looked at and cannot be seen, or ids are to be given and are not."""
+        if passed is not None:
+            if not any(scheme.structure_aware for scheme in self.encoding.schemes):
+                raise UsageError(f"{self} has no scheme that looks at digits, whose ids {IDS} would be")
+            return
+        if self.settings.given and self.ids_of is None:
+            raise UsageError(
+                f"{self} was attached for ids of your own, and this call has none: model(..., {IDS}=...), in generate "
+                f"too. A function that gives them serves all calls: attach(model, ..., ids=function)"
+            )
         if self.looks_at_digits and call.get("input_ids") is None:
             raise UsageError(f"'{self.settings.encoding}' looks at digits, and inputs_embeds do not show them")
         if self.looks_at_digits and len(self.kind) != base.config.vocab_size:
@@ -196,16 +208,10 @@ class Attachment(nn.Module):
                 f"which knows those. Detach it, and attach it again after model.resize_token_embeddings"
             )
 
-    def _keys(self, tokens: Int[Tensor, "b n"], passed: Int[Tensor, " b"] | None) -> Int[Tensor, " b"]:
-        """The random keys of the samples: those passed, else drawn in training, and 0 in evaluation."""
-        rows = len(tokens)
-        if passed is not None:
-            if passed.shape != (rows,):
-                raise UsageError(f"{KEYS} is a whole number for each of {rows} samples: got {tuple(passed.shape)}")
-            return passed.to(tokens.device)
-        if not self.training:
-            return torch.zeros(rows, dtype=torch.long, device=tokens.device)
-        return torch.randint(2**62, (rows,), device=tokens.device)
+    def _of_levels(self, given: Int[Tensor, "levels b n"], scheme: Scheme) -> Int[Tensor, "levels b n"]:
+        if len(given) != scheme.levels:
+            raise UsageError(f"{self} has {scheme.levels} ids a token, and {len(given)} are given")
+        return given
 
     def _text(
         self,
@@ -259,6 +265,11 @@ class Attachment(nn.Module):
 
     def __str__(self) -> str:
         return f"'{self.settings.encoding}'"
+
+
+def _let_pass(model: Any, arguments: dict[str, Any]) -> None:
+    """In the place of generate's check that arguments are the model's: ours reach the base model by its hook."""
+    getattr(type(model), _VALIDATE)(model, {name: own for name, own in arguments.items() if name not in (KEYS, IDS)})
 
 
 def _split_hidden(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:

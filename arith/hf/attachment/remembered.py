@@ -32,6 +32,7 @@ class Remembered(DummyLayer):
         self.tokens: Int[Tensor, "b n"] | None = None
         self.key: Int[Tensor, " b"] | None = None
         self.ids: Ids = ()
+        self.given = False  # whether the ids of tokens that look at digits came from the caller
 
     @staticmethod
     def of(cache: Any, layers: int) -> "Remembered":
@@ -80,6 +81,15 @@ class Remembered(DummyLayer):
         keys = tuple(map(_append, self.ids, new)) if self.length else new
         self.tokens, self.key, self.ids = tokens, key, keys
         return tuple(map(Positions, new, keys))
+
+    def check_given(self, given: bool) -> None:
+        """Raise if earlier tokens had ids from the caller and new ones have none."""
+        if self.length and self.given and not given:
+            raise UsageError(
+                "earlier tokens of this cache had ids of arith_ids, and this call has none: the ids of a sequence come "
+                "from one place"
+            )
+        self.given = given
 
     @property
     def length(self) -> int:

@@ -9,7 +9,7 @@ folder/position.json            its text, its lengths, the model's shape, and th
 import hashlib
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from safetensors.torch import load_file, save_file
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
 from arith.hf.attachment.attach import attached, check_free
-from arith.hf.attachment.attachment import Attachment, Settings
-from arith.hf.attachment.numerals import Numerals
+from arith.hf.attachment.attachment import Attachment
+from arith.hf.attachment.settings import Settings
+from arith.hf.numbers.given import IdsOf
+from arith.hf.numbers.numerals import Numerals
 from arith.process.files import building, write_whole
 
 NUMBERS, TEXT = "position.safetensors", "position.json"
@@ -55,12 +57,13 @@ def save(model: Any, folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
+def load(model: Any, folder: str | os.PathLike[str], ids: IdsOf | None = None) -> Attachment:
     """Attach to a model what `save` wrote. The tokenizer is not needed again, as what it knows of digits was saved.
 
     Args:
         model: a model of the same shape, to which nothing is attached.
         folder: the folder that `save` wrote.
+        ids: the function that gives ids, if it was attached with one: code is not saved.
 
     Raises:
         UsageError: a file is missing or damaged, or the encoding was attached to a model of another shape.
@@ -68,7 +71,9 @@ def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
     check_free(model)
     path = Path(folder)
     described = _read_description(path)
-    settings = Settings(**{field.name: described[field.name] for field in fields(Settings)})
+    settings = Settings(**{field.name: described[field.name] for field in fields(Settings) if field.name in described})
+    if ids is not None and not settings.given:
+        raise UsageError(f"'{settings.encoding}' in {path} was attached without ids=, and reads its ids off the text")
     architecture = Architecture.of(model, settings.keeping)
     differing = [
         f"{name} {described['model'].get(name)} there and {here} here"
@@ -84,7 +89,7 @@ def load(model: Any, folder: str | os.PathLike[str]) -> Attachment:
     numbers = load_file(path / NUMBERS)
     # Only an encoding that looks at digits has saved what tokens are to numbers.
     numerals = Numerals(*(numbers[field.name] for field in fields(Numerals))) if "kind" in numbers else None
-    attachment = Attachment(settings, architecture, numerals)
+    attachment = Attachment(settings, architecture, numerals, ids)
     attachment.load_state_dict(numbers)
     return attachment.put_into(model, architecture)
 
@@ -97,7 +102,8 @@ def _read_description(path: Path) -> dict[str, Any]:
         version = described["version"]
         if version == VERSION:
             # Looked up for the KeyError; a file of another version may have other keys, and is named as such below.
-            _ = described["sha256"], described["model"], [described[field.name] for field in fields(Settings)]
+            needed = [field.name for field in fields(Settings) if field.default is MISSING]
+            _ = described["sha256"], described["model"], [described[name] for name in needed]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path / TEXT} is damaged: {error!r}") from error
     if version != VERSION:

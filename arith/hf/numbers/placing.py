@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from arith.encodings.positions import Kind, Prompt, Reading, Scheme, TokenTable
-from arith.hf.attachment.numerals import check_alignment
+from arith.hf.numbers.numerals import check_alignment
 
 
 @dataclass(frozen=True)

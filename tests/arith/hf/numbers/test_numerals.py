@@ -12,8 +12,8 @@ from arith.encodings.positions import Kind, Reading, Sequential
 from arith.encodings.randomized import Randomized
 from arith.encodings.segments import Segments
 from arith.errors import UsageError
-from arith.hf.attachment.numerals import MIXED, Numerals
-from arith.hf.attachment.placing import Text, assign_ids, check_digits
+from arith.hf.numbers.numerals import MIXED, Numerals
+from arith.hf.numbers.placing import Text, assign_ids, check_digits
 
 READING = Reading("msb", "lsb", fixed_width=False)
 
