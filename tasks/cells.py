@@ -96,6 +96,10 @@ class Cells:
         operands = self.operands(start, count)
         return Problems(operands, self.task.solve(*operands))
 
+    def formats(self, form: Format) -> list[Format]:
+        """How its problems are written: all in one format."""
+        return [form]
+
     def write(self, form: Format, start: int, count: int) -> Written:
         """These problems as tokens."""
         return form.write(self.task, self.problems(start, count), Draws(self.keys(start, count), self.split))

@@ -46,6 +46,7 @@ class Mixture:
         redraw: whether decorations, such as random spaces, are drawn anew each time a fixed set comes round: problems
             and wordings repeat then, and how they are written does not.
         swap: whether each sample's operands are in their order or in reverse, drawn anew when a fixed set comes round.
+        forms: the format of each source that has one of its own, else None; none at all: ().
 
     >>> from arith.tasks.addition import Addition
     >>> from arith.tasks.multiplication import Multiplication
@@ -62,6 +63,7 @@ class Mixture:
     whole: bool = False
     redraw: bool = False
     swap: bool = False
+    forms: Sequence[Format | None] = ()
 
     def __post_init__(self) -> None:
         if len(self.sources) != len(self.shares) or abs(sum(self.shares) - 1) > 1e-9:
@@ -89,11 +91,16 @@ class Mixture:
         """Digits of the longest operand."""
         return max(source.longest for source in self.sources)
 
+    def formats(self, form: Format) -> list[Format]:
+        """How each source is written: in its own format, or like the others in `form`."""
+        return [own or form for own in self.forms] or [form] * len(self.sources)
+
     def write(self, form: Format, start: int, count: int) -> Written:
-        """Samples `start` to `start + count - 1` as tokens."""
-        parts = self.parts(start, count)
+        """Samples `start` to `start + count - 1` as tokens, those of sources with a format of their own in that one."""
+        parts, forms = self.parts(start, count), self.formats(form)
         written = [
-            form.write(self.sources[part.source].task, part.problems, part.draws, part.decorating) for part in parts
+            forms[part.source].write(self.sources[part.source].task, part.problems, part.draws, part.decorating)
+            for part in parts
         ]
         return replace(_in_rows(written, [part.rows for part in parts]), whole=self.whole)
 

@@ -44,8 +44,10 @@ class Sampler(Protocol):
     def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]: ...
 
     def operands(
-        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
-    ) -> UInt8[np.ndarray, "m n w"]: ...
+        self, stream: Stream, rows: Int[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+    ) -> UInt8[np.ndarray, "m n w"]:
+        """Digits of operands of these lengths, which stand in these rows of the stream's block."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,15 @@ class Uniform:
         return self.low + stream.below(self.high - self.low + 1, (operands, rows))
 
     def operands(
-        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+        self, stream: Stream, rows: Int[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
     ) -> UInt8[np.ndarray, "m n w"]:
         digits = random_digits(stream, lengths, alphabet)
         if self.carry_mix:
-            rows = lengths.shape[1]
             # The share in whole 65,536ths, so that an integer comparison and no rounded float decides which problems
             # these are.
-            chosen = stream.below(2**16, (rows,)) < round(self.carry_mix * 2**16)
+            chosen = stream.below(2**16, (len(rows),)) < round(self.carry_mix * 2**16)
             # Two cuts between columns; where they coincide the span is empty.
-            ends = stream.below(np.max(lengths, axis=0) + 1, (2, rows))
+            ends = stream.below(np.max(lengths, axis=0) + 1, (2, len(rows)))
             place = np.arange(digits.shape[2])
             span = (place >= ends.min(axis=0)[:, None]) & (place < ends.max(axis=0)[:, None]) & chosen[:, None]
             complement_to_nine(digits, lengths, span)
@@ -145,9 +146,9 @@ class Scheduled:
         return self.at(stream.block).lengths(stream, rows, operands)
 
     def operands(
-        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+        self, stream: Stream, rows: Int[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
     ) -> UInt8[np.ndarray, "m n w"]:
-        return self.at(stream.block).operands(stream, lengths, alphabet)
+        return self.at(stream.block).operands(stream, rows, lengths, alphabet)
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class UniformValues:
         return significant_lengths(digits).reshape(operands, rows)
 
     def operands(
-        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+        self, stream: Stream, rows: Int[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
     ) -> UInt8[np.ndarray, "m n w"]:
         # Given its length, a uniform number has a uniform leading digit from 1 and uniform others.
         return random_digits(stream, lengths, alphabet)

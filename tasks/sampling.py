@@ -108,23 +108,25 @@ class Source:
             lengths = np.repeat(self.sampler.lengths(stream, BLOCK, 1), self.task.operands, axis=0)
         else:
             lengths = self.sampler.lengths(stream, BLOCK, self.task.operands)
-        digits = self._digits(stream, lengths)
+        digits = self._digits(stream, np.arange(BLOCK), lengths)
         if self.sampler.held_out:
             # Lengths are kept and only digits drawn anew, or small cells, which are never refused, would be favoured.
             # Seven in eight draws of a test set are refused. Later rounds draw on from the block's own stream, so that
             # a block stays a function of its key.
             wrong = np.flatnonzero(~too_few_to_split(lengths, self.task.alphabet) & ~self._is_ours(digits, lengths))
             while len(wrong):
-                redrawn = self._digits(stream, lengths[:, wrong])
+                redrawn = self._digits(stream, wrong, lengths[:, wrong])
                 # Narrower than the block if its longest numbers were accepted; what stands beyond is zero already.
                 digits[:, wrong, : redrawn.shape[2]] = redrawn
                 wrong = wrong[~self._is_ours(redrawn, lengths[:, wrong])]
         return tuple(Numbers(own, own_lengths) for own, own_lengths in zip(digits, lengths, strict=True))
 
-    def _digits(self, stream: Stream, lengths: Int[np.ndarray, "m n"]) -> UInt8[np.ndarray, "m n w"]:
+    def _digits(
+        self, stream: Stream, rows: Int[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"]
+    ) -> UInt8[np.ndarray, "m n w"]:
         if isinstance(self.task, Drawn):
             return self.task.draw(stream, lengths[0])
-        return self.sampler.operands(stream, lengths, self.task.alphabet)
+        return self.sampler.operands(stream, rows, lengths, self.task.alphabet)
 
     @property
     def held_out(self) -> bool:

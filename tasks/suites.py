@@ -85,10 +85,9 @@ class Suite:
         return self.digits if self.name in ("nines", "powers") else max(self.digits - 1, 1)
 
     def operands(
-        self, stream: Stream, lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
+        self, stream: Stream, rows: Int[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
     ) -> UInt8[np.ndarray, "m n w"]:
         digits = random_digits(stream, lengths, alphabet)
-        rows = np.arange(digits.shape[1])
         if self.name == "sparse":
             keep = stream.below(10, digits.shape) == 0
             keep |= np.arange(digits.shape[2]) == lengths[..., None] - 1
@@ -99,7 +98,7 @@ class Suite:
             digits[:] = np.arange(digits.shape[2]) == lengths[..., None] - 1
         if self.name == "nines":
             longer = np.argmax(lengths, axis=0)
-            digits[longer, rows] = 9
+            digits[longer, np.arange(len(rows))] = 9
             # The first problem is fixed, so that the longest carry chain is always tested. `lengths` is the caller's
             # array: its operand gets one digit there as well.
             digits[1 - longer[0], 0] = 0

@@ -13,11 +13,16 @@ from arith.config.reading import digit_range
 @click.argument("task")
 @click.option("--format", "format_name", default="plain", help="How digits are written: arith list formats.")
 @click.option("--digits", default="1-4", help="Digits of operands.")
-@click.option("--uniform", type=click.Choice(["lengths", "values"]), default="lengths", help="What is drawn uniformly.")
+@click.option(
+    "--uniform",
+    type=click.Choice(["lengths", "values", "covering"]),
+    default="lengths",
+    help="What is drawn uniformly.",
+)
 @click.option("--samples", type=click.IntRange(1), default=10, help="Number of problems.")
 @click.option("--carry-mix", type=click.FloatRange(0, 1), default=0.0, help="Share of carry-heavy problems.")
 @click.option(
-    "--mix", multiple=True, metavar="TEXT", help="Another task's share of the samples: --mix '50% addition 1-5'."
+    "--mix", multiple=True, metavar="TEXT", help="A share of the samples: --mix '50% addition 1-5 plain+detailed'."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="The same seed gives the same bytes.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="train", help="Disjoint streams.")
@@ -52,7 +57,7 @@ def command(
     # as a pipe cannot take it back.
     try:
         for share in tasks:
-            form.longest(share.task, share.digits[1])
+            (share.form or form).longest(share.task, share.digits[1])
     except ValueError as error:
         raise UsageError(str(error)) from error
     problems = training_problems(task, data, split) if suite is None else suite_problems(task, suite, data)

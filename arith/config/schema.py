@@ -30,8 +30,10 @@ class DataConfig:
 
     Args:
         digits: shortest and longest operand.
-        uniform: what is drawn uniformly: lengths, independently for each operand, or values from 0 to the longest.
-        carry_mix: share of carry-heavy problems; those of other tasks in the mix have none.
+        uniform: what is drawn uniformly: lengths, independently for each operand; values from 0 to the longest; or, in
+            additions, local configurations of digits and carry, see `arith.tasks.covering`. The last is of training
+            alone: other splits have lengths drawn uniformly.
+        carry_mix: share of carry-heavy problems; those in the mix have none, but for shares drawn as the main task is.
         schedule: samples over which digits and carry_mix move to these values, from the next two; 0: no schedule.
         first_digits, first_carry_mix: the values at the start of a schedule; None: as at its end.
         samples: size of a fixed training set, which is repeated epoch by epoch; None: every sample is new.
@@ -39,12 +41,14 @@ class DataConfig:
             a sample is written alike in all of them. What encodings draw is new in each epoch in any case.
         swap: whether operands are swapped in half of the samples, drawn anew in each epoch of a fixed set; for tasks
             whose answer stays the same.
-        mix: other tasks' shares of the samples, with or without digits of their own: `50% addition 1-5`.
+        mix: shares of the samples for other tasks, digits or formats, the last two if they are named:
+            `50% addition 1-5`, `20% addition plain+detailed`. Digits that are not named are the main task's, and of a
+            share of the same task carry_mix and schedule too.
         seed: the training data's random seed.
     """
 
     digits: tuple[Count, Count] = (1, 4)
-    uniform: Literal["lengths", "values"] = "lengths"
+    uniform: Literal["lengths", "values", "covering"] = "lengths"
     carry_mix: Share = 0.0
     schedule: Amount = 0
     first_digits: tuple[Count, Count] | None = None

@@ -80,6 +80,10 @@ class Samples(Protocol):
 
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]: ...
 
+    def formats(self, form: Format) -> list[Format]:
+        """The format of each source, which is `form` where it has none of its own."""
+        ...
+
     def write(self, form: Format, start: int, count: int) -> Written: ...
 
     def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
@@ -104,14 +108,27 @@ class Dataset:
     supervision: Supervision | None = None
 
     def __post_init__(self) -> None:
+        forms = {dataclasses.replace(reading(form, 1), working=False) for form in self.formats}
+        if len(forms) > 1:
+            # Schemes read all samples of a batch alike. Steps before the answer are no matter of theirs, or refused.
+            raise UsageError(
+                "formats that are mixed have one order of digits, and all of them pad or interleave alike, as plain "
+                f"and plain+detailed: got {', '.join(str(form) for form in dict.fromkeys(self.formats))}"
+            )
         if self.format.interleaved and len({source.task.operands for source in self.problems.sources}) > 1:
             # A scheme finds the columns by the number of operands, and gets one number for all samples.
             raise UsageError("tasks that are mixed with interleaved operands have as many of them as one another")
 
     @functools.cached_property
+    def formats(self) -> list[Format]:
+        """The format of each source."""
+        return self.problems.formats(self.format)
+
+    @functools.cached_property
     def longest(self) -> int:
         """The length of the longest sequence, in tokens."""
-        return max(self.format.longest(source.task, source.longest)[0] for source in self.problems.sources)
+        pairs = zip(self.formats, self.problems.sources, strict=True)
+        return max(form.longest(source.task, source.longest)[0] for form, source in pairs)
 
     @functools.cached_property
     def reading(self) -> Reading:

@@ -25,15 +25,16 @@ def rows(data: Mixture, form: Format, names: Sequence[str], samples: int) -> Ite
 
     Args:
         data: the mixture.
-        form: the format in which numbers are written.
+        form: the format in which numbers are written, but for sources that have one of their own.
         names: the task's name for each of the mixture's sources.
         samples: the number of samples.
     """
+    forms = data.formats(form)
     for start in range(0, samples, CHUNK):
         # A mixture is drawn source by source, and put back into the order of its samples.
         chunk: dict[int, dict[str, Any]] = {}
         for which, problems, draws, decorating, places in data.parts(start, min(CHUNK, samples - start)):
-            written = form.write(data.sources[which].task, problems, draws, decorating)
+            written = forms[which].write(data.sources[which].task, problems, draws, decorating)
             cuts = written.prompt_lengths
             for row, place in enumerate(places):
                 chunk[int(place)] = {
@@ -43,7 +44,7 @@ def rows(data: Mixture, form: Format, names: Sequence[str], samples: int) -> Ite
                     "operands": [number.text(row) for number in problems.operands],
                     "result": problems.answer.text(row),
                     "task": names[which],
-                    "format": str(form),
+                    "format": str(forms[which]),
                     "digits": int(max(number.lengths[row] for number in problems.operands)),
                 }
         yield from (chunk[place] for place in sorted(chunk))

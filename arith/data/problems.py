@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from arith.catalogue.named import task_named
+from arith.catalogue.named import format_named, task_named
 from arith.catalogue.settings import errors_about
 from arith.config.reading import digit_range
 from arith.config.schema import DataConfig
 from arith.data.evaluation_sets import find_suite
 from arith.errors import UsageError
 from arith.tasks.base import Task
+from arith.tasks.covering import Covering
+from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Sampler, Scheduled, Uniform, UniformValues
 from arith.tasks.sampling import Source
@@ -26,12 +28,21 @@ class Share:
         name: the task's name, with settings.
         task: the task.
         digits: the shortest and the longest operand.
+        format: the name of its format; None: that of the samples which name none.
+        as_main: whether operands are drawn as the main task's are, on its schedule and with its carry-heavy ones.
     """
 
     share: float
     name: str
     task: Task
     digits: tuple[int, int]
+    format: str | None = None
+    as_main: bool = False
+
+    @property
+    def form(self) -> Format | None:
+        """Its own format."""
+        return None if self.format is None else format_named(self.format)
 
 
 def shares(task: str, data: DataConfig) -> list[Share]:
@@ -47,25 +58,33 @@ def shares(task: str, data: DataConfig) -> list[Share]:
     >>> [part.share for part in shares("dialogue", DataConfig(mix=("25% addition 1-5",)))]
     [0.75, 0.25]
     """
-    mixed = [_share(text, data.digits) for text in data.mix]
+    mixed = [_share(text, task, data.digits) for text in data.mix]
     rest = 1 - sum(part.share for part in mixed)
     if rest <= 1e-9:  # shares of 70%, 20% and 10% miss 1 by 1e-16
         raise UsageError(f"data.mix leaves nothing of {task}: its shares sum to {1 - rest:.0%}")
-    return [Share(rest, task, task_named(task), data.digits), *mixed]
+    return [Share(rest, task, task_named(task), data.digits, as_main=True), *mixed]
 
 
-def _share(text: str, digits: tuple[int, int]) -> Share:
+def _share(text: str, main: str, digits: tuple[int, int]) -> Share:
     percent, *rest = text.split() or [""]
     try:
         share = float(percent.removesuffix("%")) / 100
     except ValueError:
         share = 0.0
-    if not percent.endswith("%") or not 0 < share < 1 or len(rest) not in (1, 2):
+    if not percent.endswith("%") or not 0 < share < 1 or len(rest) not in (1, 2, 3):
         raise UsageError(
-            f"a mix is a share between 0% and 100%, a task and its digits, such as '50% addition 1-5'; got '{text}'"
+            "a mix is a share between 0% and 100%, a task, its digits and its format, such as '50% addition 1-5' or "
+            f"'20% addition 1-5 plain+detailed'; got '{text}'"
         )
+    name, *rest = rest
+    # Names of formats begin with a letter, and digits of operands do not: either may be left out.
+    own = rest.pop(0) if rest and (rest[0][0].isdigit() or len(rest) == 2) else None
     with errors_about(f"{text} in the mix"):
-        return Share(share, rest[0], task_named(rest[0]), digit_range(rest[1]) if len(rest) == 2 else digits)
+        spread = digits if own is None else digit_range(own)
+        form = rest[0] if rest else None
+        if form is not None:
+            format_named(form)  # an unknown one is refused here, where the share is named
+        return Share(share, name, task_named(name), spread, form, as_main=own is None and name == main)
 
 
 def training_problems(task: str, data: DataConfig, split: Split) -> Mixture:
@@ -93,16 +112,19 @@ def mix_problems(trained: Sequence[Share], data: DataConfig, split: Split) -> Mi
     except ValueError as error:
         raise UsageError(f"data.seed: {error}") from error
     try:
-        sources = [Source(main.task, sampler(data, scheduled=training), data.seed, split)]
+        usual = sampler(data, training)
+        sources = [Source(main.task, usual, data.seed, split)]
         for part in mixed:
             with errors_about(f"{part.name} in the mix"):
-                sources.append(Source(part.task, _sampler(data.uniform, part.digits), data.seed, split))
+                own = usual if part.as_main else _sampler(data.uniform, part.digits, training)
+                sources.append(Source(part.task, own, data.seed, split))
         return Mixture(
             sources,
             [part.share for part in (main, *mixed)],
             data.samples if training else None,
             redraw=data.redraw,
             swap=data.swap and training,
+            forms=[part.form for part in trained],
         )
     # A UsageError is a ValueError too, and says already which task of the mix it is about.
     except UsageError:
@@ -135,12 +157,13 @@ def suite_problems(task: str, suite: str, data: DataConfig) -> Mixture:
         raise UsageError(str(error)) from error
 
 
-def sampler(data: DataConfig, scheduled: bool = True) -> Sampler:
+def sampler(data: DataConfig, training: bool = True) -> Sampler:
     """Create the sampler that draws operands.
 
     Args:
         data: the configuration.
-        scheduled: whether to follow its schedule; if not, the sampler of the schedule's end.
+        training: whether to follow its schedule or its even draw of configurations; if not, the sampler of the
+            schedule's end, and lengths drawn uniformly.
 
     Raises:
         UsageError: the settings contradict one another.
@@ -149,7 +172,7 @@ def sampler(data: DataConfig, scheduled: bool = True) -> Sampler:
     UniformValues(digits=4)
     """
     try:
-        last = _sampler(data.uniform, data.digits, data.carry_mix)
+        last = _sampler(data.uniform, data.digits, training, data.carry_mix)
         if not data.schedule:
             if data.first_digits is not None or data.first_carry_mix is not None:
                 raise ValueError("data.first_digits and data.first_carry_mix begin a schedule: set data.schedule too")
@@ -166,17 +189,19 @@ def sampler(data: DataConfig, scheduled: bool = True) -> Sampler:
         # What has no first value of its own does not move.
         low, high = data.first_digits or data.digits
         first = Uniform(low, high, last.carry_mix if data.first_carry_mix is None else data.first_carry_mix)
-        return Scheduled(first, last, data.schedule) if scheduled else last
+        return Scheduled(first, last, data.schedule) if training else last
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-def _sampler(uniform: str, digits: tuple[int, int], carry_mix: float = 0.0) -> Sampler:
+def _sampler(uniform: str, digits: tuple[int, int], training: bool, carry_mix: float = 0.0) -> Sampler:
     low, high = digits
     if uniform == "lengths":
         return Uniform(low, high, carry_mix)
     if carry_mix:
         raise ValueError("a share of carry-heavy problems is for operands drawn uniformly over lengths. Leave one out")
+    if uniform == "covering":
+        return Covering(low, high) if training else Uniform(low, high)
     if low != 1:
         raise ValueError(f"operands uniform over values have 1 digit and more, got a shortest length of {low}")
     return UniformValues(high)

@@ -228,6 +228,9 @@ class TokenizedSamples:
     def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
         return self.problems.keys(start, count)
 
+    def formats(self, form: Format) -> list[Format]:
+        return self.problems.formats(form)
+
     def write(self, form: Format, start: int, count: int) -> Written:
         try:
             return self.outlet.write(self.problems, start, count)

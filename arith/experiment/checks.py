@@ -7,7 +7,7 @@ from arith.catalogue.named import format_named
 from arith.config.ranges import check_ranges
 from arith.config.schema import ModelConfig, Part, RunConfig, TrainingConfig
 from arith.data.dataset import Dataset
-from arith.data.problems import Share
+from arith.data.problems import Share, shares
 from arith.data.traces import Supervision, in_columns
 from arith.encodings.compose import Composed
 from arith.errors import UsageError
@@ -114,12 +114,12 @@ def _check_prompt_layers(config: RunConfig, layers: int) -> None:
                 f"above: got '{name}'. Use padded-all-reversed:width=10 or another padded format with a width"
             )
     # More of some lengths, as 80% multiplication 10-15, leaves prompts as long as they are.
-    others = [part for part in config.data.mix if part.split()[1] != config.task]
+    others = [part for part in shares(config.task, config.data) if part.name != config.task or part.format is not None]
     if others or config.training.loss != "answer" or config.trace.kind or config.auxiliary.kind:
         raise UsageError(
-            f"with model.prompt_layers one task is learned from its answers: leave other tasks in data.mix, trace.kind "
-            f"and auxiliary.kind out and training.loss at answer. Got {others}, {config.trace.kind}, "
-            f"{config.auxiliary.kind} and {config.training.loss}"
+            "with model.prompt_layers one task is learned from its answers: leave other tasks and formats in data.mix, "
+            "trace.kind and auxiliary.kind out and training.loss at answer. Got "
+            f"{list(config.data.mix)}, {config.trace.kind}, {config.auxiliary.kind} and {config.training.loss}"
         )
 
 

@@ -81,9 +81,17 @@ class Experiment:
         form, tested_form = format_named(config.format), format_named(config.tested_format)
         tests = EvaluationSets(config.tested_task, task_named(config.tested_task), tested_form, config.evaluation)
         data = Dataset(problems, form)
+        if config.reads_text and any(problems.forms) and any(f.decoration is not None for f in data.formats):
+            raise UsageError(
+                "a pretrained model's samples are spaced alike: leave decorations, such as +spaces, out, or formats "
+                f"out of data.mix. Got {config.format} and {list(config.data.mix)}"
+            )
         # Every (task, format, digits) that is written: tables of positions are made for the longest sequence.
         pairs = zip(trained, problems.sources, strict=True)
-        lines = [(share.name, share.task, config.format, form, source.longest) for share, source in pairs]
+        lines = [
+            (share.name, share.task, share.format or config.format, share.form or form, source.longest)
+            for share, source in pairs
+        ]
         lines += [(tests.name, tests.task, config.tested_format, tests.format, config.evaluation.longest)]
         lines.sort(key=lambda line: line[-1], reverse=True)  # a refusal names the longest
         tokens, digits = (max(lengths) for lengths in zip(*(longest(*line) for line in lines), strict=True))
@@ -128,7 +136,7 @@ class Experiment:
             digits=self.digits,
         )
         # A scheme must suit every way in which numbers are written, or its ids could give the answer away.
-        lines = [(self.config.format, self.format, share.task) for share in self.trained]
+        lines = [(share.format or self.config.format, share.form or self.format, share.task) for share in self.trained]
         lines += [(self.config.tested_format, self.tests.format, self.tests.task)]
         for name, form, task in lines:
             try:
@@ -149,7 +157,7 @@ class Experiment:
     def vocabulary_size(self) -> int:
         """The number of tokens in arith's vocabulary that training or tests can have."""
         # A symbol that only tests have needs a row in the embedding too, though it is never trained.
-        symbols = [self.format.symbols(share.task) for share in self.trained]
+        symbols = [(share.form or self.format).symbols(share.task) for share in self.trained]
         return vocabulary.size("".join([*symbols, self.tests.format.symbols(self.tests.task)]))
 
     @property
@@ -193,7 +201,8 @@ class Experiment:
     def supervised_by(self) -> str:
         """What training shows: answers, or also the steps of an algorithm, in loops, before the answer or inside."""
         # Results of the two are never ranked against each other.
-        steps = self.format.working is not None or any(getattr(s.task, "shows_steps", False) for s in self.trained)
+        forms = [share.form or self.format for share in self.trained]
+        steps = any(form.working for form in forms) or any(getattr(s.task, "shows_steps", False) for s in self.trained)
         algorithm = self.supervision is not None or self.sums is not None or steps
         return "algorithm" if algorithm else "answers"
 

@@ -97,7 +97,8 @@ def flops_per_step(experiment: Experiment) -> int:
     """FLOPs of one training step on samples as long as any can be."""
     # An upper bound: batches are as long as their longest sample, which at large batches is nearly always this one.
     config, data = experiment.config, experiment.training_data()
-    answer = max(data.format.longest_answer(source.task, source.longest) for source in data.problems.sources)
+    pairs = zip(data.formats, data.problems.sources, strict=True)
+    answer = max(form.longest_answer(source.task, source.longest) for form, source in pairs)
     rows, tokens = config.training.batch, data.longest - 1  # the last token of a sample is a label only
     with torch.device("meta"):
         lanes = experiment.encoding().lanes

@@ -91,6 +91,10 @@ def test_only_training_is_scheduled() -> None:
         (DataConfig(mix=("",)), "such as '50% addition 1-5'"),
         (DataConfig(mix=("60% addition", "40% subtraction")), "leaves nothing of dialogue"),
         (DataConfig(mix=("10% adition",)), "Did you mean 'addition'"),
+        (DataConfig(mix=("10% addition 1-3 plian",)), "plian in the mix.*Did you mean 'plain'"),
+        (DataConfig(mix=("10% addition plian",)), "plian in the mix.*Did you mean 'plain'"),
+        (DataConfig(mix=("10% addition plain 1-3",)), "digits are a range"),
+        (DataConfig(mix=("10% addition 1-3 plain 4",)), "such as '50% addition 1-5'"),
         (DataConfig(first_digits=(1, 2)), "set data.schedule too"),
         (DataConfig(uniform="values", schedule=5, first_digits=(1, 2)), "uniformly over lengths"),
         (DataConfig(schedule=-5, first_digits=(1, 2)), "1 problem or more"),
@@ -129,6 +133,34 @@ def test_two_passes_over_a_fixed_set_are_decorated_alike_or_anew(form: str) -> N
         assert second == texts(mixture, 20, 60, form)[20:], "a sample depends on its index alone"
         read = [[written.read(mixture.sources[0].task, text) for text in lines] for lines in (first, second)]
         assert read[0] == read[1], "the same problems"
+
+
+def test_a_share_is_written_in_its_own_format() -> None:
+    data = training_problems("addition", DataConfig((1, 3), mix=("30% addition 2 plain+detailed",)), "train")
+    lines = texts(data, 0, 4000, "plain")
+    worked = [line for line in lines if ";" in line]
+    assert len(worked) / 4000 == pytest.approx(0.3, abs=0.02)
+    for line in lines[:500]:
+        form = format_named("plain+detailed" if ";" in line else "plain")
+        (a, b), answer = form.read(ADD, line)
+        assert int(answer) == int(a) + int(b)
+    assert {len(line.partition("+")[0]) for line in worked} == {2}
+    assert texts(data, 700, 50, "plain") == lines[700:750]
+    assert [str(form) for form in data.formats(format_named("plain"))] == ["plain", "plain+detailed"]
+
+
+def test_a_share_of_the_main_task_without_digits_is_drawn_as_it_is() -> None:
+    """The same problems, on the schedule and with carry-heavy ones, written in one format or the other."""
+    plain = DataConfig((1, 8), carry_mix=0.5, schedule=4000, first_digits=(1, 1))
+    alone = texts(training_problems("addition", plain, "train"), 0, 5000)
+    mixed = DataConfig((1, 8), carry_mix=0.5, schedule=4000, first_digits=(1, 1), mix=("40% addition plain+detailed",))
+    both = texts(training_problems("addition", mixed, "train"), 0, 5000)
+    assert [line.partition("=")[0] for line in both] == [line.partition("=")[0] for line in alone]
+    assert 1800 < sum(";" in line for line in both) < 2200
+    # A share with digits of its own, or of another task, has neither.
+    own = DataConfig((1, 8), schedule=4000, first_digits=(1, 1), mix=("40% addition 1-8 plain+detailed",))
+    worked = [line for line in texts(training_problems("addition", own, "train"), 0, 300) if ";" in line]
+    assert max(len(line.partition("+")[0]) for line in worked) == 8
 
 
 def test_wordings_repeat_where_spaces_are_drawn_anew() -> None:

@@ -43,6 +43,31 @@ COLUMNS = {"task": "multiplication", "format": "padded-reversed", "trace": {"kin
         ),
         ({"data": {"uniform": "values", "carry_mix": 0.5}}, "is for operands drawn uniformly over lengths"),
         ({"data": {"uniform": "values", "digits": "2-4"}}, "uniform over values have 1 digit and more"),
+        ({"data": {"uniform": "even"}}, "data.uniform is one of lengths, values, covering; got 'even'"),
+        ({"task": "subtraction", "data": {"uniform": "covering"}}, "for additions of two numbers, not for subtraction"),
+        (
+            {"format": "plain", "encoding": "rope", "data": {"mix": ["20% addition reversed"]}},
+            "as plain and plain+detailed: got plain, reversed",
+        ),
+        ({"data": {"mix": ["20% addition padded-reversed+detailed"]}}, "a step's place among others does not tell"),
+        (
+            {
+                "encoding": "pretrained",
+                "model": {"init": "hf:nowhere"},
+                "format": "plain",
+                "data": {"mix": ["20% addition plain+spaces"]},
+            },
+            "a pretrained model's samples are spaced alike",
+        ),
+        (
+            {
+                "format": "padded-reversed:width=20",
+                "encoding": "rope",
+                "model": {"layers": 2, "prompt_layers": 1},
+                "data": {"mix": ["20% addition padded-reversed:width=20"]},
+            },
+            "leave other tasks and formats in data.mix",
+        ),
         ({"task": "addition:operands=1"}, "a sum has 2 operands or more"),
         ({"data": {"seed": -1}}, "data.seed: a seed is an integer from 0"),
         ({"training": {"evaluate_samples": 0}}, "training.evaluate_samples is 1 or more"),
