@@ -5,6 +5,7 @@ from pathlib import Path
 
 from arith.figures.accuracy import draw_accuracy
 from arith.figures.against.leads import draw_leads
+from arith.figures.against.ratios import draw_ratios, pair_runs
 from arith.figures.grid import draw_grids
 from arith.figures.language import draw_language
 from arith.figures.quantities import Panel, draw_quantities, tracked_lines
@@ -25,11 +26,12 @@ def draw_report(
     order: Sequence[str] = (),
     plan: FigurePlan = PLAIN,
 ) -> tuple[list[Curve], list[Path]]:
-    """Draw accuracy on the first suite; grids, leads, series and language, where there are any, in figures beside it.
+    """Draw accuracy on the first suite; grids, leads, ratios, series and language, where there are any, beside it.
 
     Args:
         results: of one experiment or several.
-        path: the main figure's, without an ending; the others add `-grid`, `-advantage`, `-training`, `-language`.
+        path: the main figure's, without an ending; the others add `-grid`, `-advantage`, `-ratios`, `-training` and
+            `-language`.
         title: above each figure.
         notes: by label, what to add to it in parentheses.
         order: labels in the order of the curves; others follow.
@@ -48,6 +50,8 @@ def draw_report(
     # None are measured unless the recipe names contests whose curves are all there.
     if leads := measure_leads(results.cells, plan.contests):
         files += draw_leads(leads, path.with_name(f"{path.name}-advantage"), title)
+    if pairs := pair_runs(results, plan.contests):
+        files += draw_ratios(pairs, path.with_name(f"{path.name}-ratios"), title)
     if results.series:
         files += draw_quantities(_tracked(results.series), path.with_name(f"{path.name}-training"), title)
     if results.language:
