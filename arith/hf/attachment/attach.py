@@ -1,5 +1,6 @@
 """Our encodings in models of transformers: `attach` puts one in the place of a model's own, `detach` takes it out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedModel
@@ -21,7 +22,8 @@ def attach(
     *,
     tokens: int | None = None,
     digits: int | None = None,
-    format: str = "reversed",  # noqa: A002  named as on the command line
+    format: str | None = None,  # noqa: A002  named as on the command line
+    answer: str | Sequence[str] | None = None,
     ids: IdsOf | bool = False,
 ) -> Attachment | Own:
     """Put an encoding in the place of a causal model's own. The model is changed in place and used as before.
@@ -37,8 +39,10 @@ def attach(
         tokenizer: the model's tokenizer; needed by schemes that look at digits.
         tokens: the length of the longest sequence; by default what the model is made for.
         digits: the length of the longest number; by default as many as tokens.
-        format: how numbers are written in the text, for schemes that look at digits. By default operands have their
-            most significant digit first, and what follows an equals sign its least significant digit first.
+        format: how numbers are written in the text, which schemes that look at digits must know: 'reversed' has
+            operands with their most significant digit first, and answers with their least significant digit first.
+        answer: what stands before an answer, such as "A:", or several such texts. By default an equals sign, and what
+            the tokenizer's chat template puts before a reply.
         ids: ids of your own in the place of those that schemes read off the text: a function from all tokens so far,
             and False for padding among them, to an id for each, "b k" or "b levels k", 0 for none; or True, if each
             call brings them, `model(..., arith_ids=...)` (in `generate`, of prompt and new tokens). Neither tokenizer
@@ -78,9 +82,11 @@ def attach(
     tokens = getattr(model.config, "max_position_embeddings", 1024) if tokens is None else tokens
     settings = Settings(encoding, tokens, digits, format, ids is not False)
     architecture = Architecture.of(model, settings.keeping)
-    numerals = None if tokenizer is None else Numerals.of(tokenizer, model.config.vocab_size)
+    numerals = None if tokenizer is None else Numerals.of(tokenizer, model.config.vocab_size, answer)
+    decode = None if tokenizer is None else getattr(tokenizer, "decode", None)
     ids_of = None if isinstance(ids, bool) else ids
-    return Attachment(settings.placed(architecture), architecture, numerals, ids_of).put_into(model, architecture)
+    attachment = Attachment(settings.placed(architecture), architecture, numerals, decode, ids_of)
+    return attachment.put_into(model, architecture)
 
 
 def detach(model: Any) -> None:

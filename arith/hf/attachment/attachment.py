@@ -10,6 +10,7 @@ A pass goes through four places:
 
 import inspect
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from arith.catalogue.named import format_named
 from arith.catalogue.settings import errors_about
 from arith.data.batch import reading
 from arith.encodings.base import Positions
-from arith.encodings.positions import Scheme
+from arith.encodings.positions import Kind, Scheme
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
 from arith.hf.attachment.changes import Changes, Unplaced, Unrotated
@@ -32,6 +33,7 @@ from arith.hf.attachment.remembered import Remembered
 from arith.hf.attachment.settings import Settings
 from arith.hf.inputs import cache_name, cache_of, tokens_of, visible
 from arith.hf.numbers.given import IDS, KEYS, IdsOf, given_ids, keys_of
+from arith.hf.numbers.marks import Notices, find_marks
 from arith.hf.numbers.numerals import Numerals
 from arith.hf.numbers.placing import Text, assign_ids, check_digits
 
@@ -45,18 +47,21 @@ class Attachment(nn.Module):
         settings: the encoding and its lengths.
         architecture: the model's parts.
         numerals: what each token is to numbers; None where no scheme looks at digits, or their ids are given.
+        decode: from tokens to text, for warnings.
         ids_of: gives ids to tokens; None: the text does, or each call.
     """
 
     kind: Int[Tensor, " v"]
     digits: Int[Tensor, " v"]
     ends_line: Bool[Tensor, " v"]
+    marks: Int[Tensor, "m longest"]
 
     def __init__(
         self,
         settings: Settings,
         architecture: Architecture,
         numerals: Numerals | None = None,
+        decode: Callable[[list[int]], str] | None = None,
         ids_of: IdsOf | None = None,
     ) -> None:
         super().__init__()
@@ -76,17 +81,23 @@ class Attachment(nn.Module):
                 f"Put it on one: fire@coupled, learned@abacus"
             )
         self.looks_at_digits = digits and not settings.given
-        self.ids_of = ids_of
+        self.ids_of, self._notices = ids_of, Notices(decode)
         # Nothing in a text tells how wide its answers are padded.
-        self.reading = replace(reading(format_named(settings.format), operands=2), fixed_width=False)
+        self.reading = replace(reading(format_named(settings.format or "plain"), operands=2), fixed_width=False)
         if self.looks_at_digits:
-            with errors_about(f"{settings.encoding} in a text of format {settings.format}, where no width is known"):
-                self.encoding.check(self.reading)
             if numerals is None:
                 raise UsageError(f"'{settings.encoding}' looks at digits. Say which tokens hold them: tokenizer=...")
+            if settings.format is None:
+                raise UsageError(
+                    f"'{settings.encoding}' looks at digits, whose ids depend on how numbers are written. Say it: "
+                    f"format='reversed' (12+345=753), 'plain' (12+345=357) or another; or give ids of your own: ids="
+                )
+            with errors_about(f"{settings.encoding} in a text of format {settings.format}, where no width is known"):
+                self.encoding.check(self.reading)
             # As buffers they move with the model, and are saved with the encoding.
             for name, table in vars(numerals).items():
                 self.register_buffer(name, table)
+            self.running = bool((numerals.kind[numerals.marks[:, 0]] != Kind.EQUALS).any())
         # In an object that is no module, modules are no submodules of this one, and are neither saved nor moved.
         self._changes = Changes()
 
@@ -174,7 +185,7 @@ class Attachment(nn.Module):
             remembered.check_given(given is not None)
         # A prompt is checked; what a model writes may be wrong, and must not end the other rows of a batch.
         if self.looks_at_digits and given is None and not earlier:
-            check_digits(text, self.reading)
+            check_digits(text, self.reading, tokens, self._notices)
         # Only ids of new tokens are used. Earlier ones stay what they were when the cached keys were computed.
         ids = [
             assign_ids(scheme, text, self.reading, self.settings.tokens)[..., earlier:]
@@ -222,10 +233,11 @@ class Attachment(nn.Module):
     ) -> Text:
         if self.looks_at_digits:
             kind, digits, ends_line = self.kind[tokens].long(), self.digits[tokens].long(), self.ends_line[tokens]
-        else:
-            kind = digits = torch.zeros_like(tokens)
-            ends_line = torch.zeros_like(tokens, dtype=torch.bool)
-        return Text(kind, digits, ends_line, valid, documents, key, not self.training)
+            begins_answer = find_marks(tokens, self.marks)
+            return Text(kind, digits, ends_line, begins_answer, self.running, valid, documents, key, not self.training)
+        nothing = torch.zeros_like(tokens)
+        never = nothing.bool()
+        return Text(nothing, nothing, never, never, False, valid, documents, key, not self.training)
 
     def _within_reach(self, ids: tuple[Tensor, ...], decoding: bool) -> tuple[Tensor, ...]:
         """The ids, with 0 (no position) beyond what the encoding has tables for: refused, but while decoding."""

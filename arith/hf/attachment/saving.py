@@ -87,10 +87,9 @@ def load(model: Any, folder: str | os.PathLike[str], ids: IdsOf | None = None) -
     if not (path / NUMBERS).is_file() or _sha256(path / NUMBERS) != described["sha256"]:
         raise UsageError(f"{path / NUMBERS} is missing or was altered after it was written")
     numbers = load_file(path / NUMBERS)
-    # Only an encoding that looks at digits has saved what tokens are to numbers.
-    numerals = Numerals(*(numbers[field.name] for field in fields(Numerals))) if "kind" in numbers else None
-    attachment = Attachment(settings, architecture, numerals, ids)
-    attachment.load_state_dict(numbers)
+    numerals = Numerals.load(numbers)
+    attachment = Attachment(settings, architecture, numerals, ids_of=ids)
+    attachment.load_state_dict({**({} if numerals is None else vars(numerals)), **numbers})
     return attachment.put_into(model, architecture)
 
 

@@ -14,14 +14,14 @@ class Settings:
         encoding: a text that `arith.catalogue.spec` reads; with "own" in it, it is added to the model's own positions.
         tokens: the length of the longest sequence.
         digits: the length of the longest number; None: as many as tokens.
-        format: how numbers are written, see `arith.catalogue.named`.
+        format: how numbers are written, see `arith.catalogue.named`; None where no scheme looks at digits.
         given: whether ids come from the caller, in the place of those of schemes that look at digits.
     """
 
     encoding: str
     tokens: int
     digits: int | None
-    format: str
+    format: str | None
     given: bool = False
 
     @property

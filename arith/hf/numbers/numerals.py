@@ -5,7 +5,7 @@ counted from the units, 1+234, so that one significance has one place; 123+4 is 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,10 +17,14 @@ from torch import Tensor
 from arith.encodings.digit_positions import rank
 from arith.encodings.positions import Kind, Reading
 from arith.errors import UsageError
+from arith.hf.numbers.marks import marks_of
 
+COMMA, POINT = -2, -3  # in place of a number of digits: what may stand inside a number
 MIXED = -1  # in place of a number of digits: the token holds a digit beside a sign, or digits of two numbers
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # how SentencePiece writes a byte
-_KINDS = {"+": Kind.OPERATOR, "-": Kind.OPERATOR, "*": Kind.OPERATOR, "=": Kind.EQUALS, "": Kind.GAP}
+_KINDS = {"+": Kind.OPERATOR, "-": Kind.OPERATOR, "*": Kind.OPERATOR, "": Kind.GAP}
+_KINDS |= {"=": Kind.EQUALS, "=-": Kind.EQUALS}  # 5-12=-7: many vocabularies have the two signs as one token
+_INSIDE = {",": COMMA, ".": POINT}
 
 
 class Vocabulary(Protocol):
@@ -39,21 +43,24 @@ class Numerals:
 
     Args:
         kind: its kind to a position scheme, to which a group of digits is one digit.
-        digits: how many digits it holds; `MIXED` where no place can be given to them.
+        digits: how many digits it holds; `MIXED` where no place can be given to them, `COMMA` and `POINT` for these.
         ends_line: whether a problem ends with it: a line break, or a mark such as the end of a text.
+        marks: the tokens behind which an answer begins, a row a mark; see `arith.hf.numbers.marks`.
     """
 
     kind: Int[Tensor, " v"]
     digits: Int[Tensor, " v"]
     ends_line: Bool[Tensor, " v"]
+    marks: Int[Tensor, "m longest"]
 
     @staticmethod
-    def of(tokenizer: Vocabulary, vocabulary: int) -> "Numerals":
+    def of(tokenizer: Vocabulary, vocabulary: int, answer: str | Sequence[str] | None = None) -> "Numerals":
         """Classify the entries of a tokenizer's vocabulary.
 
         Args:
             tokenizer: the tokenizer.
             vocabulary: the size of the model's vocabulary, which may be larger: many are padded to a multiple of 64.
+            answer: what stands before an answer; None: an equals sign, or the head of a reply in a chat.
         """
         if not hasattr(tokenizer, "convert_ids_to_tokens"):
             raise UsageError(
@@ -76,7 +83,16 @@ class Numerals:
             ends_line[token] = token in special or "\n" in text
             if not ends_line[token]:
                 kind[token], digits[token] = _classify(text.strip(" "))
-        return Numerals(kind, digits, ends_line)
+        equals = (kind == Kind.EQUALS).nonzero().flatten().tolist()
+        return Numerals(kind, digits, ends_line, marks_of(tokenizer, answer, equals))
+
+    @staticmethod
+    def load(tables: Mapping[str, Tensor]) -> "Numerals | None":
+        """What was saved; None if nothing was, as no scheme looks at digits."""
+        if "kind" not in tables:
+            return None
+        equals = (tables["kind"] == Kind.EQUALS).nonzero()  # folders written before there were marks
+        return Numerals(tables["kind"], tables["digits"], tables["ends_line"], tables.get("marks", equals))
 
 
 def _text(piece: str | None) -> str:
@@ -104,7 +120,7 @@ def _classify(text: str) -> tuple[Kind, int]:
         return Kind.DIGIT, len(text)
     if re.search("[0-9]", text) and re.fullmatch(r"[0-9+\-*= ]+", text):
         return Kind.OTHER, MIXED
-    return _KINDS.get(text, Kind.OTHER), 0
+    return _KINDS.get(text, Kind.OTHER), _INSIDE.get(text, 0)
 
 
 def check_alignment(

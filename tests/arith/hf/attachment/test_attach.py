@@ -36,7 +36,7 @@ REFUSED = [
 
 def added(model: Any, encoding: str, tokenizer: Any) -> Attachment:
     """Attached, its parameters no longer at the start, where many a bias is 0."""
-    attachment = attach(model, encoding, tokenizer=tokenizer, tokens=48, digits=12)
+    attachment = attach(model, encoding, tokenizer=tokenizer, format="reversed", tokens=48, digits=12)
     for own in attachment.parameters():
         torch.nn.init.normal_(own, std=0.5)
     return attachment
@@ -111,13 +111,13 @@ def test_what_cannot_run_says_why(tiny: Callable[..., Any], digit_tokenizer: Cal
     with pytest.raises(UsageError, match="nothing is attached to this LlamaForCausalLM"):
         detach(tiny("llama"))
     with pytest.raises(UsageError, match="from loop to loop, and llama has no loops"):
-        attach(tiny("llama"), "sliding-window", tokenizer=digit_tokenizer())
+        attach(tiny("llama"), "sliding-window", tokenizer=digit_tokenizer(), format="reversed")
     with pytest.raises(UsageError, match="a first layer's attention, and llama keeps its own"):
-        attach(tiny("llama"), "lookup@coupled+rope", tokenizer=digit_tokenizer())
+        attach(tiny("llama"), "lookup@coupled+rope", tokenizer=digit_tokenizer(), format="reversed")
     with pytest.raises(UsageError, match=r"format plain, where no width is known'.*known width"):
         attach(tiny("llama"), "coupled-window", tokenizer=digit_tokenizer(), format="plain")
     with pytest.raises(UsageError, match="the tokenizer has 120 tokens and the model 20"):
-        attach(tiny("llama"), "coupled-window", tokenizer=digit_tokenizer(2))
+        attach(tiny("llama"), "coupled-window", tokenizer=digit_tokenizer(2), format="reversed")
     with pytest.raises(UsageError, match=r"the model's tokenizer, as .* got 'gpt2'"):
         attach(tiny("llama"), "coupled-window", tokenizer="gpt2")
     model = tiny("llama")
@@ -138,7 +138,7 @@ def test_what_cannot_run_says_why(tiny: Callable[..., Any], digit_tokenizer: Cal
     with pytest.raises(UsageError, match="filled without the attached encoding"):
         fresh(ids, **{CACHE: cache})
     grown = tiny("llama")
-    attach(grown, "coupled-window", tokenizer=digit_tokenizer())
+    attach(grown, "coupled-window", tokenizer=digit_tokenizer(), format="reversed")
     grown.resize_token_embeddings(24)
     with pytest.raises(UsageError, match="the model has 24 tokens, and had 20 when 'coupled-window' was attached"):
         grown(ids)

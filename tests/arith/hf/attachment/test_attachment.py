@@ -41,7 +41,7 @@ TEXTS = ["12+345=753", "99*9=198", "x1+203=402"]
 
 def added(model: Any, encoding: str, tokenizer: Any) -> Attachment:
     """Attached, its parameters no longer at the start, where many a bias is 0."""
-    attachment = attach(model, encoding, tokenizer=tokenizer, tokens=48, digits=12)
+    attachment = attach(model, encoding, tokenizer=tokenizer, format="reversed", tokens=48, digits=12)
     for own in attachment.parameters():
         torch.nn.init.normal_(own, std=0.5)
     return attachment
@@ -217,7 +217,7 @@ def test_inputs_embeds_have_places_and_no_digits(tiny: Callable[..., Any], digit
     embedded = model.get_input_embeddings()(ids)
     assert torch.equal(model(inputs_embeds=embedded).logits, model(ids).logits)
     detach(model)
-    attach(model, "coupled-window", tokenizer=digit_tokenizer())
+    attach(model, "coupled-window", tokenizer=digit_tokenizer(), format="reversed")
     with pytest.raises(UsageError, match="inputs_embeds do not show them"):
         model(inputs_embeds=embedded)
 
@@ -255,7 +255,7 @@ def test_one_shape_is_exported_where_ids_need_no_look_at_the_tokens(
 
     def exported(encoding: str) -> None:
         model = tiny("llama")
-        attach(model, encoding, tokenizer=digit_tokenizer(), tokens=32)
+        attach(model, encoding, tokenizer=digit_tokenizer(), format="reversed", tokens=32)
         program = torch.export.export(model, (ids,), {"use_cache": False}, strict=False)
         torch.testing.assert_close(program.module()(others, use_cache=False).logits, model(others).logits)
 

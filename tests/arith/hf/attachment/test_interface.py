@@ -78,7 +78,7 @@ def test_2_position_ids_that_begin_anew_cut_attention(
 
     # Ours are no position ids of the model: 12+34=46 has the ids 1 2 0 1 2 0 1 2.
     text = torch.tensor(digit_tokenizer()(["12+34=46"])["input_ids"])
-    attach(model, "learned@abacus", tokenizer=digit_tokenizer(), digits=4)
+    attach(model, "learned@abacus", tokenizer=digit_tokenizer(), format="reversed", digits=4)
     seen: list[Any] = []
     model.model.layers[0].register_forward_pre_hook(
         lambda _, __, kwargs: seen.append(kwargs["arith_pass"].positions[0].ids.k.tolist()), with_kwargs=True
@@ -100,7 +100,7 @@ def test_3_transformers_drops_what_is_attached(
     tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any], tmp_path: Path
 ) -> None:
     model = tiny("llama")
-    attachment = attach(model, "fire@coupled+rope", tokenizer=digit_tokenizer(), digits=9)
+    attachment = attach(model, "fire@coupled+rope", tokenizer=digit_tokenizer(), format="reversed", digits=9)
     for own in attachment.parameters():
         torch.nn.init.normal_(own)
     text = torch.tensor(digit_tokenizer()(["12+34=46"])["input_ids"])
@@ -161,7 +161,7 @@ def test_4_a_digit_decoded_alone_has_the_place_that_it_has_in_its_number(
 ) -> None:
     tokenizer = digit_tokenizer()
     model = tiny("gpt2")
-    attach(model, encoding, tokenizer=tokenizer, digits=12)
+    attach(model, encoding, tokenizer=tokenizer, format="reversed", digits=12)
     text = torch.tensor(tokenizer(["120+345=564", "9981*77=735"])["input_ids"])
     keys = torch.tensor([3, 5])
     whole = model(text, position_keys=keys).logits
@@ -181,7 +181,7 @@ def test_4_tokens_that_are_taken_back_take_their_places_along(
 ) -> None:
     tokenizer = digit_tokenizer()
     model = tiny("llama")
-    attach(model, "rope+fire@coupled", tokenizer=tokenizer)
+    attach(model, "rope+fire@coupled", tokenizer=tokenizer, format="reversed")
     text = torch.tensor(tokenizer(["12+345=753"])["input_ids"])
     whole = model(text).logits
     cache = model(text, use_cache=True)[CACHE]
@@ -199,7 +199,7 @@ def test_4_tokens_that_are_taken_back_take_their_places_along(
 
 def added(model: Any, encoding: str, tokenizer: Any) -> Attachment:
     """Attached, its parameters no longer at the start, where many a bias is 0."""
-    attachment = attach(model, encoding, tokenizer=tokenizer, tokens=48, digits=12)
+    attachment = attach(model, encoding, tokenizer=tokenizer, format="reversed", tokens=48, digits=12)
     for own in attachment.parameters():
         torch.nn.init.normal_(own, std=0.5)
     return attachment

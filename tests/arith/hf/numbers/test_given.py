@@ -36,7 +36,7 @@ def test_given_ids_are_those_that_a_scheme_would_have_read(
 ) -> None:
     tokenizer, model = digit_tokenizer(), tiny("llama")
     text = torch.tensor(tokenizer([LINE])["input_ids"])
-    shaken(attach(model, ENCODING, tokenizer, tokens=48, digits=12))
+    shaken(attach(model, ENCODING, tokenizer, format="reversed", tokens=48, digits=12))
     read = model(text).logits
     other = model(text, arith_ids=IDS.flip(1)).logits  # where a scheme reads, a call may give them too
     assert not torch.allclose(read, other, atol=1e-3)
@@ -121,7 +121,7 @@ def test_what_is_no_id_says_why(tiny: Callable[..., Any], digit_tokenizer: Calla
         with pytest.raises(UsageError, match=told):
             model(ids, arith_ids=wrong)
     detach(model)
-    attach(model, ENCODING, digit_tokenizer(), tokens=48, digits=12)
+    attach(model, ENCODING, digit_tokenizer(), format="reversed", tokens=48, digits=12)
     cache = model(ids[:, :4], arith_ids=ids[:, :4] - 2, use_cache=True)[CACHE]
     with pytest.raises(UsageError, match="earlier tokens of this cache had ids of arith_ids"):
         model(ids[:, 4:], **{CACHE: cache})

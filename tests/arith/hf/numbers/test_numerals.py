@@ -12,7 +12,8 @@ from arith.encodings.positions import Kind, Reading, Sequential
 from arith.encodings.randomized import Randomized
 from arith.encodings.segments import Segments
 from arith.errors import UsageError
-from arith.hf.numbers.numerals import MIXED, Numerals
+from arith.hf.numbers.marks import Notices, find_marks
+from arith.hf.numbers.numerals import COMMA, MIXED, Numerals
 from arith.hf.numbers.placing import Text, assign_ids, check_digits
 
 READING = Reading("msb", "lsb", fixed_width=False)
@@ -26,11 +27,17 @@ def text_of(tokenizer: Any, rows: list[str], documents: Any = None) -> Text:
         kind=numerals.kind[ids].long(),
         digits=numerals.digits[ids].long(),
         ends_line=numerals.ends_line[ids],
+        begins_answer=find_marks(ids, numerals.marks),
+        running=False,
         valid=None if mask.all() else mask,
         document=documents,
         key=torch.zeros(len(ids), dtype=torch.long),
         tested=True,
     )
+
+
+def checked(text: Text, reading: Reading) -> None:
+    check_digits(text, reading, text.kind, Notices(None))
 
 
 def ids(scheme: Any, text: Text) -> list[list[int]]:
@@ -97,7 +104,7 @@ def test_groups_that_are_counted_from_the_units_are_digits_of_a_larger_base(
     line: str, expected: list[int], digit_tokenizer: Callable[..., Any]
 ) -> None:
     text = text_of(digit_tokenizer(3), [line])
-    check_digits(text, READING)
+    checked(text, READING)
     assert ids(Coupled(9), text) == [expected]
 
 
@@ -105,27 +112,33 @@ def test_groups_that_are_counted_from_the_units_are_digits_of_a_larger_base(
 def test_groups_that_are_not_are_refused(line: str, sizes: str, digit_tokenizer: Callable[..., Any]) -> None:
     for rows in ([line], ["1+1=2" * 4, line]):
         with pytest.raises(UsageError, match=f"a number stands in tokens of {sizes.replace('+', '.')} digits .* of 3:"):
-            check_digits(text_of(digit_tokenizer(3), rows), READING)
+            checked(text_of(digit_tokenizer(3), rows), READING)
     # Written least significant digit first, groups from the left are groups from the units.
-    check_digits(text_of(digit_tokenizer(3), ["1234+5=1"]), Reading("lsb", "lsb", fixed_width=False))
+    checked(text_of(digit_tokenizer(3), ["1234+5=1"]), Reading("lsb", "lsb", fixed_width=False))
 
 
 def test_tokens_of_any_tokenizer_are_known_by_their_text() -> None:
     pieces = ["Ġ12", "▁3", "##4", "<0x35>", "+", "Ġ=", "▁", "Ċ", "ĠĠ", "x2", "=7", "1 2", "-", "==", "</s>", None]
+    pieces += [",", "Ġ=-"]
     vocabulary = SimpleNamespace(all_special_ids=[14], convert_ids_to_tokens=lambda ids: [pieces[own] for own in ids])
     vocabulary = type("Vocabulary", (), {**vars(vocabulary), "__len__": lambda self: len(pieces)})
     vocabulary.convert_ids_to_tokens = staticmethod(lambda ids: [pieces[own] for own in ids])
-    numerals = Numerals.of(vocabulary(), vocabulary=18)
+    numerals = Numerals.of(vocabulary(), vocabulary=20)
     kinds = (
-        "DIGIT DIGIT DIGIT DIGIT OPERATOR EQUALS GAP OTHER GAP OTHER OTHER OTHER OPERATOR OTHER OTHER GAP OTHER OTHER"
+        "DIGIT DIGIT DIGIT DIGIT OPERATOR EQUALS GAP OTHER GAP OTHER OTHER OTHER OPERATOR OTHER OTHER GAP OTHER EQUALS"
+        " OTHER OTHER"
     )
     assert [Kind(own).name for own in numerals.kind.tolist()] == kinds.split()
-    assert numerals.digits.tolist() == [2, 1, 1, 1, 0, 0, 0, 0, 0, 0, MIXED, MIXED, 0, 0, 0, 0, 0, 0]
+    assert numerals.digits.tolist() == [2, 1, 1, 1, 0, 0, 0, 0, 0, 0, MIXED, MIXED, 0, 0, 0, 0, COMMA, 0, 0, 0]
     assert numerals.ends_line.nonzero().flatten().tolist() == [7, 14]
+    assert numerals.marks.tolist() == [[5], [17]]
 
 
 def test_a_token_of_a_digit_and_a_sign_has_no_place() -> None:
     one = torch.ones(1, 2, dtype=torch.long)
-    text = Text(one * Kind.OTHER, one * MIXED, one > 1, None, None, torch.zeros(1, dtype=torch.long), True)
+    never = one > 1
+    text = Text(
+        one * Kind.OTHER, one * MIXED, never, never, False, None, None, torch.zeros(1, dtype=torch.long), tested=True
+    )
     with pytest.raises(UsageError, match=r"a token holds a digit and a sign.*TokenizedProblems"):
-        check_digits(text, READING)
+        checked(text, READING)

@@ -1,0 +1,150 @@
+"""Numbers in running text and in chats: prompt and answer are told apart, and what cannot be known is said."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from arith.errors import UsageError
+from arith.hf import attach, detach, load, save
+from arith.hf.inputs import CACHE
+
+WORDS = ["user", "assistant", "What", "is", "The", "answer", "Q", "A", "?", ":", ".", ",", "Add", "'s", "x"]
+TEMPLATE = (
+    "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n{{ turn['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def reader() -> Any:
+    """A tokenizer of words, digits and signs, one of them two signs, with a chat template."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<pad>", "<|im_start|>", "<|im_end|>", "<unk>"]
+    symbols = [*special, "\n", " ", "+", "-", "=", "=-", *WORDS, *"0123456789"]
+    tokenizer = Tokenizer(models.WordLevel({own: place for place, own in enumerate(symbols)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"=-|[A-Za-z]+|[0-9]|[^A-Za-z0-9]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    built = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", additional_special_tokens=special[1:3]
+    )
+    built.chat_template = TEMPLATE
+    return built
+
+
+def chat(*turns: str) -> str:
+    """Turns of user and assistant; a last reply is open."""
+    written = [f"<|im_start|>{('user', 'assistant')[place % 2]}\n{turn}" for place, turn in enumerate(turns)]
+    return "<|im_end|>\n".join(written)
+
+
+@pytest.fixture
+def model(tiny: Callable[..., Any]) -> Any:
+    return tiny("llama", vocab_size=40)
+
+
+def ids_of(model: Any, tokenizer: Any, text: str) -> dict[str, list[int]]:
+    """The ids of the digits of a text, by number."""
+    tokens = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
+    seen: list[Any] = []
+    handle = model.model.layers[0].register_forward_pre_hook(
+        lambda _, __, kwargs: seen.append(kwargs["arith_pass"].positions[0].ids.k[0].tolist()), with_kwargs=True
+    )
+    with torch.no_grad():
+        model(tokens, use_cache=False)
+    handle.remove()
+    shown = tokenizer.convert_ids_to_tokens(tokens[0].tolist())
+    digits = [(sign, own) for sign, own in zip(shown, seen[0], strict=True) if sign.isdigit()]
+    return {"".join(sign for sign, _ in digits): [own for _, own in digits]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "expected"),
+    [
+        ("A:", "Q: 12+345=?\nA: 753", [3, 2, 4, 3, 2, 2, 3, 4]),
+        ("A:", "Q: 12+345\nA: 753\nQ: 12+9\nA: 12", [3, 2, 4, 3, 2, 2, 3, 4, 3, 2, 2, 2, 3]),
+        ("The answer is", "What is 12 + 345? The answer is 753.", [3, 2, 4, 3, 2, 2, 3, 4]),
+        (None, chat("What is 12+345=?", "753"), [3, 2, 4, 3, 2, 2, 3, 4]),
+        (None, chat("Add 12 + 345.", "The answer is 753"), [3, 2, 4, 3, 2, 2, 3, 4]),
+        (None, chat("1+2=3\nWhat is 12+345?", "753", "Add 12", "3"), [2, 2, 2, 3, 2, 4, 3, 2, 2, 3, 4, 3, 2, 2]),
+        (None, "12+345=753\n12+9=12", [3, 2, 4, 3, 2, 2, 3, 4, 3, 2, 2, 2, 3]),
+        ("=", "5-12=-7", [2, 3, 2, 2]),
+        ("=", "1,234+5=9321", [5, 4, 3, 2, 2, 2, 3, 4, 5]),
+        (("=", "A:"), "1+2=3\nQ: 12\nA: 3", [2, 2, 2, 3, 2, 2]),
+    ],
+)
+def test_prompt_and_answer_are_told_apart(answer: Any, text: str, expected: list[int], model: Any, reader: Any) -> None:
+    attach(model, "fire@coupled", reader, format="reversed", answer=answer, tokens=64, digits=9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (found,) = ids_of(model, reader, text).values()
+    assert found == expected
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("text", [chat("What is 12+345=?", "The answer is 753"), "1+2=3\n12+345=753"])
+def test_cached_passes_have_the_ids_of_the_whole_text(text: str, model: Any, reader: Any) -> None:
+    weights = attach(model, "fire@coupled", reader, format="reversed", tokens=64, digits=9).parameters()
+    for weight in weights:
+        torch.nn.init.normal_(weight, std=0.5)
+    tokens = torch.tensor([reader.encode(text, add_special_tokens=False)])
+    whole, cache, parts = model(tokens).logits, None, []
+    prompt = tokens.shape[1] - 3
+    for start, stop in ((0, prompt), *((place, place + 1) for place in range(prompt, prompt + 3))):
+        out = model(tokens[:, start:stop], **{CACHE: cache}, use_cache=True)
+        cache = out[CACHE]
+        parts.append(out.logits)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("What is 12 + 345? The answer is 753", r"'What is 12 \+ 345.*no mark behind which an answer begins"),
+        ("1.5+2=3", r"'1.5\+2=3', a comma or point stands between digits"),
+        ("12,34+2=3", "a comma or point stands between digits"),
+        ("12+345=7,531", "a comma or point stands between digits"),
+        (chat("Add 12 + 345.", "12 + 345 = 357"), "an answer holds several numbers"),
+    ],
+)
+def test_what_cannot_be_known_is_said_once(text: str, told: str, model: Any, reader: Any) -> None:
+    attach(model, "fire@coupled", reader, format="reversed", tokens=64, digits=9)
+    with pytest.warns(UserWarning, match=told) as given:
+        ids_of(model, reader, text)
+    assert len(given) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ids_of(model, reader, text)
+    detach(model)
+    # Where both have the same digit first, it is all the same where an answer begins.
+    attach(model, "learned@abacus", reader, format="plain", tokens=64, digits=9)
+    if "comma" not in told:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ids_of(model, reader, text)
+
+
+def test_marks_are_saved(model: Any, reader: Any, tmp_path: Any) -> None:
+    text = "Q: 12+345=?\nA: 753"
+    attach(model, "fire@coupled", reader, format="reversed", answer="A:", tokens=64, digits=9)
+    expected = ids_of(model, reader, text)
+    save(model, tmp_path)
+    detach(model)
+    load(model, tmp_path)
+    assert ids_of(model, reader, text) == expected
+    with pytest.warns(UserWarning, match="in the text of 5 tokens, numbers stand and no mark"):
+        ids_of(model, reader, "12+34")
+
+
+def test_how_numbers_are_written_must_be_said(model: Any, reader: Any) -> None:
+    with pytest.raises(UsageError, match=r"whose ids depend on how numbers are written. Say it: format='reversed'"):
+        attach(model, "own+fire@coupled", reader)
+    with pytest.raises(UsageError, match="need an answer of known width"):
+        attach(model, "own+fire@coupled", reader, format="plain")
+    for wrong in ("", "A1:"):
+        with pytest.raises(UsageError, match="answer= takes the text behind which an answer begins, without digits"):
+            attach(model, "own+fire@coupled", reader, format="reversed", answer=wrong)
