@@ -23,7 +23,7 @@ _PROBED = 16  # positions at which rotations are compared
 def own_rope(model: Any, tokens: int | None = None) -> str:
     """The text that names a model's rotary embedding here. Attached, it gives the model's own logits.
 
-        attach(model, own_rope(model) + "+fire@coupled", tokenizer, format="reversed")        # adds to what the model has
+        attach(model, own_rope(model) + "+fire@coupled", tokenizer, format="reversed")  # adds to what the model has
 
     Args:
         model: a model to which nothing is attached.
