@@ -150,6 +150,12 @@ class Run:
         held = json.loads(described.read_text(encoding="utf-8"))
         write_whole(described, json.dumps({**held, **values}, indent=1) + "\n")
 
+    def start(self) -> dict[str, Any]:
+        """What run.json records of the run that this one begins with; empty for fresh weights."""
+        described = self.folder / "run.json"
+        held: dict[str, Any] = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+        return dict(held.get("init", {}))
+
     def training_seconds(self) -> float:
         """Seconds spent in training steps so far, over all sittings."""
         rows = self.read_metrics()

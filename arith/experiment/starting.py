@@ -46,7 +46,12 @@ def load_start(model: Transformer, config: RunConfig) -> dict[str, Any] | None:
         return None
     run, checkpoint = found
     checkpoint.restore(model)
-    return {"name": run.folder.name, "step": checkpoint.step, "sha256": digest(checkpoint.model)}
+    step = checkpoint.step
+    samples = run.config.samples_at(step) + run.start().get("samples", 0)
+    begun = {"name": run.folder.name, "step": step, "sha256": digest(checkpoint.model), "samples": samples}
+    # What the weights have read counts on, where it is known: an exported model comes without metrics.
+    tokens = [row["tokens"] for row in run.read_metrics() if row["step"] == step and "tokens" in row]
+    return {**begun, "tokens": tokens[-1]} if tokens else begun
 
 
 def digest(weights: dict[str, Tensor]) -> str:

@@ -86,6 +86,7 @@ class Prepared:
         loops: one loop of each sample to learn, where training is on traces.
         parts: what each step is computed from.
         totals: tokens to predict in each step, in all processes.
+        read: tokens of each step in all processes, prompts included and padding not.
     """
 
     samples: Written | Int[np.ndarray, " n"]
@@ -93,6 +94,7 @@ class Prepared:
     loops: TraceTargets | None
     parts: list[list[Part]]
     totals: Float[np.ndarray, " steps"]
+    read: Int[np.ndarray, " steps"]
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,14 @@ class Block:
         whole: all its samples, of which the batches are slices.
         parts: what each step is computed from.
         totals: tokens to predict in each step, in all processes.
+        read: tokens of each step in all processes, prompts included and padding not.
     """
 
     first: int
     whole: Batch
     parts: list[list[Part]]
     totals: Float[Tensor, " steps"]
+    read: Int[np.ndarray, " steps"]
 
 
 class Feed:
@@ -174,6 +178,11 @@ class Feed:
         padded = sum((part.rows.stop - part.rows.start) * part.width for part in parts)
         return sum(part.tokens for part in parts), padded
 
+    def read(self, step: int) -> int:
+        """The tokens of a step in all processes, prompts included and padding not."""
+        block = self._block_with(step)
+        return int(block.read[step - block.first])
+
     def _block_with(self, step: int) -> Block:
         if self._block is None or not 0 <= step - self._block.first < len(self._block.parts):
             # A resumed run begins at any step; only the block that follows the last one may be ready.
@@ -199,7 +208,7 @@ class Feed:
         whole = self.data.wrap(samples, shortest, longest)
         loops = None if prepared.loops is None else prepared.loops.to(self.device)
         whole = replace(whole, ids=whole.placed_by(self.encoding), loops=loops)
-        return Block(first, whole, prepared.parts, on_device(prepared.totals, self.device))
+        return Block(first, whole, prepared.parts, on_device(prepared.totals, self.device), prepared.read)
 
     @functools.cached_property
     def _fixed(self) -> FixedSet | None:
@@ -237,6 +246,7 @@ class Feed:
             None if loops is None else loops.rows(torch.from_numpy(mine), widest),
             [parts[place : place + a_step] for place in range(0, len(parts), a_step)],
             totals,
+            written.lengths.reshape(steps, batch).sum(axis=1),
         )
 
     def _rows(self, start: int, lengths: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, " b"]]:

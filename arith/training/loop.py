@@ -1,6 +1,7 @@
 """The training loop, with exact resume."""
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -139,6 +140,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     with disk_errors("the metrics", run.resume_hint):
         log = Log(run.folder, rows, config.tensorboard) if world.first else None
     clock = StepClock(rows[-1]["seconds"] if rows else 0.0)
+    tokens = _tokens_before(run, rows)
     meter = TokenMeter(clock.seconds)
     loss_of = loss_for(model, run.config, data.longest, device)
     static, drawn = loss_of is not None, DrawnLoops.of(run.config)
@@ -153,6 +155,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 rate = set_rates(optimizer, config, step)
                 batches = feed.batches(step)
                 meter.read(*feed.tokens(step))
+                tokens = None if tokens is None else tokens + feed.read(step)
                 step += 1
                 last = step == config.steps
                 logs = last or step % config.log_every == 0
@@ -165,6 +168,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 if logs or tests or saves or device.type == "cpu":
                     watch.check(config)  # on a GPU this waits for the step
             row: dict[str, Any] = {"step": step, "seconds": round(clock.seconds, 3)}
+            row |= {} if tokens is None else {"tokens": tokens}
             if logs:
                 row |= {
                     "loss": loss.item(),
@@ -193,6 +197,14 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
             if stopping or (last and world.any(flag.raised)):
                 raise Interrupted(run.resume_hint)
     return model.eval()
+
+
+def _tokens_before(run: Run, rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """The tokens read so far, those of the run that is begun with included; None where metrics did not count them."""
+    if rows:
+        return rows[-1].get("tokens")
+    start = run.start()
+    return start.get("tokens") if start else 0
 
 
 def validation_accuracy(model: Transformer, validation: Dataset, config: TrainingConfig, flag: Flag) -> float | None:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from arith.config.schema import RunConfig
 from arith.config.starting import SHIPPED, fill_in
+from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
 from arith.experiment.exported import PREFIX
@@ -49,6 +50,10 @@ def test_what_is_not_given_is_the_runs(base: Run) -> None:
     assert (given.encoding, given.model.width, given.model.hidden) == ("rope", 64, 32)
 
 
+def data_tokens(data: Dataset, samples: int) -> list[int]:
+    return data.problems.write(data.format, 0, samples).lengths.tolist()  # type: ignore[no-any-return]
+
+
 def test_training_begins_with_the_weights_that_run_json_names(base: Run, tmp_path: Path) -> None:
     config = beginning(base, training={"steps": 6, "batch": 16, "freeze": "embedding", "optimizer": "sgd"})
     runs = [Run.begin(tmp_path / name, config) for name in ("one", "other")]
@@ -58,10 +63,15 @@ def test_training_begins_with_the_weights_that_run_json_names(base: Run, tmp_pat
     assert torch.equal(one["embedding.weight"], start["embedding.weight"])
     assert not torch.equal(one["head.weight"], start["head.weight"])
     recorded = json.loads((tmp_path / "one" / "run.json").read_text())["init"]
-    assert recorded == {"name": "base", "step": 12, "sha256": digest(start)}
+    read = {row["step"]: row["tokens"] for row in base.read_metrics()}
+    seen = {"samples": base.config.samples_at(12), "tokens": read[12]}
+    assert recorded == {"name": "base", "step": 12, "sha256": digest(start), **seen}
+    own = sum(data_tokens(Experiment.of(config).training_data(), 6 * 16))
+    assert runs[0].read_metrics()[-1]["tokens"] == read[12] + own, "what is begun with counts"
     earlier = beginning(base, model={"init_step": 10})
     found = load_start(Experiment.of(earlier).model(), earlier)
-    assert found == {"name": "base", "step": 10, "sha256": digest(base.load_checkpoint(10).model)}
+    seen = {"samples": base.config.samples_at(10), "tokens": read[10]}
+    assert found == {"name": "base", "step": 10, "sha256": digest(base.load_checkpoint(10).model), **seen}
 
 
 def test_a_resumed_run_needs_the_first_one_no_more(base: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

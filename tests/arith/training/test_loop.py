@@ -82,6 +82,9 @@ def test_metrics_of_a_resumed_run_are_row_by_row_those_of_the_uninterrupted_one(
     expected, found = ([{n: row[n] for n in row if n not in timed} for row in rows] for rows in both)
     assert [row["step"] for row in expected] == [3, 5, 6, 9, 10, 12]
     assert found == expected
+    data = Experiment.of(whole.config).training_data()
+    read = data.problems.write(data.format, 0, 12 * whole.config.training.batch).lengths
+    assert expected[-1]["tokens"] == read.sum(), "prompts included, padding not"
 
 
 def test_equal_seeds_give_equal_runs_and_others_do_not(tmp_path: Path) -> None:
