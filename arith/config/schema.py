@@ -180,6 +180,8 @@ class TrainingConfig:
         compile: whether a step is compiled into fused kernels. auto: on a GPU, where that saves more time than it
             takes.
         deterministic: whether a GPU too must give the same bits again, which is slower.
+        average: decay of a running average of the weights, which is validated, saved and tested in place of the last
+            step's own: 0.99 spans about the last hundred steps; 0: none. See `arith.training.averaging`.
         sharpness_every: steps between measurements of the sharpness, the largest eigenvalue of the loss's Hessian on
             the first batch, and of the edge of stability; 0: never. See `arith.training.sharpness`.
         tensorboard: whether metrics are written for TensorBoard as well.
@@ -210,6 +212,7 @@ class TrainingConfig:
     microbatches: Count = 1
     compile: Literal["auto", "on", "off"] = "auto"
     deterministic: bool = False
+    average: Momentum = 0.0
     sharpness_every: Amount = 0
     tensorboard: bool = False
 
@@ -221,6 +224,9 @@ class EvaluationConfig:
     Args:
         digits: lengths of the longer operand; one test set for each length and suite.
         suites: names of `arith.tasks.suites.Suite`; none: random and, for two operands or more, unequal.
+        watch: lengths at which accuracy is measured in training too, with every periodic evaluation and on as many
+            problems, which are neither training's nor those of tests. It is kept and drawn, and nothing is chosen by
+            it.
         grid: pairs of operand lengths to test too, such as `1-15` or `1-15x1-3`.
         grid_samples: problems for each pair.
         samples: problems in a test set.
@@ -234,6 +240,7 @@ class EvaluationConfig:
     # By default 1 to 4 digits are trained: the next ones show where accuracy falls, 20 whether anything is left.
     digits: tuple[Count, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 20)
     suites: tuple[str, ...] = ()
+    watch: tuple[Count, ...] = ()
     grid: str | None = None
     grid_samples: Count = 100  # a grid of 15 x 15 has 225 cells, and is read as a whole
     samples: Count = 1000
@@ -255,8 +262,10 @@ class EvaluationConfig:
 
     @property
     def longest(self) -> int:
-        """The length of the longest operand tested."""
-        return max((*self.digits, *itertools.chain(*(grid_lengths(self.grid) if self.grid else []))), default=1)
+        """The length of the longest operand tested or watched."""
+        return max(
+            (*self.digits, *self.watch, *itertools.chain(*(grid_lengths(self.grid) if self.grid else []))), default=1
+        )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ class EvaluationSets:
         suites = self.suites()  # refuses unknown names before the tests are looked at more closely
         if self.config.grid:
             self._check_grid()
-        self._check_suites(suites)
+        self._check_suites(suites, self.config.digits)
+        self._check_suites(["random"], self.config.watch)
 
     def suites(self) -> tuple[SuiteName, ...]:
         """The suites of the tests: those configured, or random and, with two operands or more, unequal problems."""
@@ -105,14 +106,14 @@ class EvaluationSets:
 
     def _fits(self, suite: str) -> bool:
         try:
-            self._check_suites([suite])
+            self._check_suites([suite], self.config.digits)
         except UsageError:
             return False
         return True
 
-    def _check_suites(self, suites: Iterable[str]) -> None:
+    def _check_suites(self, suites: Iterable[str], lengths: Sequence[int]) -> None:
         try:
-            for digits, name in itertools.product(self.config.digits, suites):
+            for digits, name in itertools.product(lengths, suites):
                 Suite(find_suite(name), digits).check(self.task)
         except ValueError as error:
             raise UsageError(str(error)) from error

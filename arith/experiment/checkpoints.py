@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +19,47 @@ from arith.process.files import BUILDING, building, step_folders
 
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 MANIFEST = "MANIFEST.json"
+WEIGHTS = "weights."  # before the names of training's own weights, in the file of the optimiser's state
 VERSION = 1  # of the files and their names; to be raised when an older arith could not read them
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run after `step` steps. Optimiser state is kept as tensors named `parameter index.name`."""
+    """A run after `step` steps. Optimiser state is kept as tensors named `parameter index.name`.
+
+    Args:
+        step: the number of steps.
+        model: the weights that are tested, exported or begun from.
+        optimizer: the optimiser's state.
+        weights: where `model` is an average, the weights with which training goes on.
+    """
 
     step: int
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     @staticmethod
-    def of(step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> "Checkpoint":
+    def of(
+        step: int, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor] | None = None
+    ) -> "Checkpoint":
         # Flat names, as safetensors stores a table of tensors and nothing nested. Parameter groups are left out: they
         # follow from the configuration.
         state = optimizer.state_dict()["state"]
         flat = {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
-        return Checkpoint(step, model.state_dict(), flat)
+        weights = model.state_dict()
+        return Checkpoint(step, weights, flat) if average is None else Checkpoint(step, average, flat, weights)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Load the weights into a model, and the moments into an optimiser if one is given.
+
+        With an optimiser the weights are those with which training goes on, and not their average.
 
         Raises:
             UsageError: the weights are of a model of another shape.
         """
         try:
-            model.load_state_dict(self.model)
+            model.load_state_dict(self.weights if self.weights and optimizer is not None else self.model)
         except RuntimeError as error:
             # torch lists every tensor, one a line below a heading; the first says enough.
             first = str(error).partition("\n")[2].strip().partition("\n")[0] or str(error)
@@ -75,7 +89,9 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     with building(final) as aside:
         aside.mkdir(parents=True)
         save_file(_contiguous(checkpoint.model), aside / "model.safetensors")
-        save_file(_contiguous(checkpoint.optimizer), aside / "optimizer.safetensors")
+        # Weights beside an average are training's own business, as moments are: whoever uses the model reads one file.
+        own = {f"{WEIGHTS}{name}": tensor for name, tensor in checkpoint.weights.items()}
+        save_file(_contiguous(checkpoint.optimizer | own), aside / "optimizer.safetensors")
         (aside / "state.json").write_text(json.dumps({"version": VERSION, "step": checkpoint.step}), encoding="utf-8")
         files = [aside / name for name in FILES]
         manifest = {file.name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for file in files}
@@ -140,9 +156,10 @@ def _read(folder: Path) -> Checkpoint:
             f"checkpoint {folder} is of version {state['version']}, and this arith reads version {VERSION}. "
             "Use the arith that wrote it"
         )
-    return Checkpoint(
-        state["step"], load_file(folder / "model.safetensors"), load_file(folder / "optimizer.safetensors")
-    )
+    kept = load_file(folder / "optimizer.safetensors")
+    weights = {name: kept.pop(name) for name in list(kept) if name.startswith(WEIGHTS)}
+    own = {name.removeprefix(WEIGHTS): tensor for name, tensor in weights.items()}
+    return Checkpoint(state["step"], load_file(folder / "model.safetensors"), kept, own)
 
 
 def _damage(folder: Path) -> Iterator[str]:

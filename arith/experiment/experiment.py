@@ -39,7 +39,9 @@ from arith.tasks import vocabulary
 from arith.tasks.base import Alphabet, Task, digits_in
 from arith.tasks.formats import Format
 from arith.tasks.mixture import Mixture
+from arith.tasks.sampling import Source
 from arith.tasks.stream import Split
+from arith.tasks.suites import Suite
 
 if TYPE_CHECKING:
     from arith.experiment.pretrained import PretrainedFolder
@@ -220,6 +222,13 @@ class Experiment:
     def test_data(self, suite: str, digits: int) -> Dataset:
         # Any number of problems: a suite's are endless.
         return self.dataset(self.tests.problems([Condition(suite, digits, 1)]), self.tests.format)
+
+    def watched_data(self, digits: int) -> Dataset:
+        """Problems of one length for a look while training, which neither training nor tests have."""
+        # Of the validation split, so not of the test's; with the seed of tests, so the same for runs of all seeds; and
+        # from the stream of a suite, where the problems of a periodic evaluation are from a sampler's.
+        source = Source(self.tests.task, Suite("random", digits), self.config.evaluation.seed, "validation")
+        return self.dataset(Mixture([source]), self.tests.format)
 
     def dataset(self, problems: Samples, form: Format, supervision: Supervision | None = None) -> Dataset:
         """Problems as the model reads them."""

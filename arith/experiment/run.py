@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from arith.process.files import BUILDING, write_errors, write_whole
 from arith.process.hints import command_line
 from arith.process.progress import say
 from arith.process.reading import read_lines
-from arith.results.schema import METRICS, Series
+from arith.results.schema import METRICS, WATCHED, Series, watched_name
 
 TRACKED = ("sharpness", "edge")  # what is measured on request: results keep it without being asked
 LARGEST = 100  # values of a series
@@ -168,12 +169,22 @@ class Run:
         `arith.training.gradients`.
         """
         rows, found = self.read_metrics(), []
-        for name in (*TRACKED, *(["gradient_ratio"] if self.config.model.init is not None else [])):
-            points = [(row["step"], float(row[name])) for row in rows if name in row]
+        names = [*TRACKED, *(["gradient_ratio"] if self.config.model.init is not None else [])]
+        values = {name: [(row["step"], float(row[name])) for row in rows if name in row] for name in names}
+        for name, points in (values | self._watched(rows)).items():
             points = points[:: math.ceil(len(points) / LARGEST) or 1]
             if points:
                 found.append(Series(self.folder.name, name, *zip(*points, strict=True)))
         return tuple(found)
+
+    def _watched(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+        """Steps and accuracies at each watched length, after those in distribution; nothing where none is watched."""
+        lengths = list(dict.fromkeys(digits for row in rows for digits in row.get(WATCHED, {})))
+        found = {"accuracy": [(row["step"], float(row["accuracy"])) for row in rows if "accuracy" in row]}
+        for digits in lengths:
+            seen = [(row["step"], float(row[WATCHED][digits])) for row in rows if digits in row.get(WATCHED, {})]
+            found[watched_name(digits)] = seen
+        return found if lengths else {}
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""

@@ -61,7 +61,7 @@ def measured_lines(rows: Sequence[Measurement], measure: str, scale: float = 1.0
     return tuple(Line(label, values) for label, values in found.items())
 
 
-def tracked_lines(rows: Sequence[Series], name: str) -> tuple[Line, ...]:
+def tracked_lines(rows: Sequence[Series], name: str, scale: float = 1.0) -> tuple[Line, ...]:
     """One quantity tracked through training, a line for each label; a run is called `LABEL-SEED`.
 
     >>> tracked_lines([Series("a-1", "loss", (0, 10), (2.0, 1.0)), Series("a-2", "loss", (0,), (3.0,))], "loss")
@@ -72,7 +72,7 @@ def tracked_lines(rows: Sequence[Series], name: str) -> tuple[Line, ...]:
         if row.name == name:
             line = found.setdefault(row.run.rpartition("-")[0] or row.run, {})
             for step, value in zip(row.steps, row.values, strict=True):
-                line.setdefault(step, []).append(value)
+                line.setdefault(step, []).append(scale * value)
     return tuple(Line(label, values) for label, values in found.items())
 
 

@@ -63,11 +63,12 @@ def _tracked(rows: Sequence[Series]) -> list[Panel]:
     """A panel for each quantity that was tracked through training."""
     panels = []
     for name in dict.fromkeys(row.name for row in rows):
-        lines = tracked_lines(rows, name)
+        share = name.startswith("accuracy")
+        lines = tracked_lines(rows, name, 100 if share else 1)
         edge = name == "edge"  # 1 is the edge of stability: see `arith.training.sharpness`
         panels.append(
             Panel("training step", "sharpness / limit", lines, level=1.0, high=HIGHEST)
             if edge
-            else Panel("training step", name.replace("_", " "), lines)
+            else Panel("training step", name.replace("_", " ") + (" (%)" if share else ""), lines)
         )
     return panels

@@ -1,4 +1,4 @@
-"""Training curves from metrics.jsonl by step: loss, ratio of gradients, sharpness, accuracy on validation problems."""
+"""Training curves from metrics.jsonl by step: loss, ratio of gradients, sharpness, accuracy in and beyond training."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from arith.errors import UsageError
 from arith.figures import labels, style
 from arith.figures.labels import Label
-from arith.results.schema import METRICS
+from arith.results.schema import METRICS, WATCHED, watched_name
 
 LEFT, BOTTOM, TOP, BETWEEN, LABELS, RIGHT = 0.55, 0.38, 0.12, 0.17, 1.28, 0.05  # inches around the panels
 LOWEST = 1.1  # inches: the least height of a panel, which grows with its labels
@@ -63,9 +63,12 @@ def read_training(path: Path) -> Training:
         if not isinstance(step, int) or not 0 <= step < 2**63:
             raise UsageError(f"{file}, line {number}: field 'step' is a whole number, got {line!r:.60}")
         # Loss is logged every few steps, accuracy far more rarely: a line need not have both.
-        for name in NAMES:
-            if name in row:
-                value = row[name]
+        watched = row.get(WATCHED, {})
+        if not isinstance(watched, dict) or not all(map(str.isdecimal, watched)):
+            raise UsageError(f"{file}, line {number}: field '{WATCHED}' is a table by digits, got {watched!r:.60}")
+        accuracies = {watched_name(digits): value for digits, value in watched.items()}
+        for name, value in (row | accuracies).items():
+            if name in NAMES or name in accuracies:
                 # Python's json reads NaN and Infinity, and whole numbers beyond all floats: no axis can show them.
                 if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
                     raise UsageError(f"{file}, line {number}: field '{name}' is a number, got {value!r}")
@@ -83,7 +86,9 @@ def draw_training(runs: Sequence[Training], path: Path, title: str = "") -> list
         path: the figure's, without an ending.
         title: above all panels.
     """
-    shown = [name for name in NAMES if any(run.series.get(name) for run in runs)]
+    # A watched length is a quantity of its own, and runs may watch different ones.
+    known = dict.fromkeys([*NAMES, *sorted({name for run in runs for name in run.series}, key=_by_length)])
+    shown = [name for name in known if any(run.series.get(name) for run in runs)]
     height = max(LOWEST, labels.total_height([run.label for run in runs]))
     width = style.COLUMN - LEFT - LABELS - RIGHT
     last = max(step for run in runs for points in run.series.values() for step, _ in points)
@@ -94,7 +99,7 @@ def draw_training(runs: Sequence[Training], path: Path, title: str = "") -> list
             panel = page.panel(LEFT, bottom, width, height)
             panel.set_xlim(0, max(last, 1))
             written = _draw_runs(panel, runs, name)
-            panel.set_ylabel(NAMES[name], labelpad=2)
+            panel.set_ylabel(NAMES.get(name) or f"{_by_length(name)} digits (%)", labelpad=2)
             # At one distance in all panels, however wide their numbers are.
             panel.yaxis.set_label_coords(-0.42 / width, 0.5)
             panel.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
@@ -104,13 +109,18 @@ def draw_training(runs: Sequence[Training], path: Path, title: str = "") -> list
                 panel.set_xlabel("training step", labelpad=2)
             labels.write(panel, written, width, height)
         files = page.save(path)
-    rows = [(run.label, name, *point) for run in runs for name in NAMES for point in run.series.get(name, [])]
+    rows = [(run.label, name, *point) for run in runs for name in shown for point in run.series.get(name, [])]
     return [*files, style.write_table(path, ["run", "quantity", "step", "value"], rows)]
+
+
+def _by_length(name: str) -> int:
+    """The digits in the name of a watched length; 0 in that of any other quantity."""
+    return next((int(word) for word in name.split() if word.isdecimal()), 0)
 
 
 def _draw_runs(panel: Axes, runs: Sequence[Training], name: str) -> list[Label]:
     """Draw one quantity of all runs that have it, and return their labels."""
-    written = []
+    written, share = [], name.startswith("accuracy")
     for place, run in enumerate(runs):
         if not run.series.get(name):
             continue
@@ -118,17 +128,17 @@ def _draw_runs(panel: Axes, runs: Sequence[Training], name: str) -> list[Label]:
         # Accuracy has few points, each a test; the others have hundreds, whose markers would hide the line.
         (line,) = panel.plot(
             steps,
-            [100 * value for value in values] if name == "accuracy" else values,
+            [100 * value for value in values] if share else values,
             color=style.COLOURS[place % len(style.COLOURS)],
             ls=style.DASHES[(place + place // len(style.COLOURS)) % len(style.DASHES)],
             lw=1.0,
-            marker=style.MARKERS[place % len(style.MARKERS)] if name == "accuracy" else "",
+            marker=style.MARKERS[place % len(style.MARKERS)] if share else "",
             ms=3,
-            clip_on=name != "accuracy",
+            clip_on=not share,
         )
         end = float(line.get_ydata()[-1])  # type: ignore[index, arg-type]
         written.append(Label(run.label, (float(steps[-1]), end), line))
-    if name != "accuracy":
+    if not share:
         # A loss of exactly 0, as float32 can give, has no place on a logarithmic axis.
         positive = all(value > 0 for run in runs for _, value in run.series.get(name, []))
         panel.set_yscale("log" if positive else "linear")

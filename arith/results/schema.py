@@ -14,6 +14,7 @@ from arith.results.measurement import Measurement, check_measurement
 from arith.results.rows import Row, read_row
 
 METRICS = "metrics.jsonl"
+WATCHED = "watched"  # the field of a row of metrics with accuracies by watched length
 # Raised only if old files would be misread. A new field gets a default instead, and published files still load.
 VERSION = 1
 # Values of fields that are left out.
@@ -176,6 +177,15 @@ class Series:
     name: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
+
+
+def watched_name(digits: int | str) -> str:
+    """The name of the series of accuracies at a watched length.
+
+    >>> watched_name(8)
+    'accuracy at 8 digits'
+    """
+    return f"accuracy at {digits} digits"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from arith.config.schema import TrainingConfig
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.evaluation.teacher_forced import exact_matches
+from arith.evaluation.watch import Watch
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment
@@ -20,6 +21,8 @@ from arith.model.transformer import Transformer
 from arith.process.files import disk_errors
 from arith.process.progress import progress, say
 from arith.process.signals import Flag, Interrupted, catch_interrupts
+from arith.results.schema import WATCHED
+from arith.training.averaging import Average
 from arith.training.compiled import loss_for
 from arith.training.distributed import ALONE, World, local_device
 from arith.training.environment import (
@@ -113,7 +116,7 @@ def _check_world(config: TrainingConfig, experiment: Experiment, world: World) -
         raise UsageError(f"with trace.kind a model is trained by one process: got {world.size}")
 
 
-def _restore(run: Run, model: Transformer, optimizer: torch.optim.Optimizer, world: World) -> int:
+def _restore(run: Run, model: Transformer, optimizer: torch.optim.Optimizer, average: Average, world: World) -> int:
     """Load the latest checkpoint, or what the run begins with; returns the step that it is of."""
     if not checkpoints.any_exist(run.checkpoints):
         start = load_start(model, run.config)
@@ -123,6 +126,7 @@ def _restore(run: Run, model: Transformer, optimizer: torch.optim.Optimizer, wor
         return 0
     checkpoint = checkpoints.latest(run.checkpoints, say if world.first else lambda _: None)
     checkpoint.restore(model, optimizer)
+    average.restore(checkpoint.model)
     return checkpoint.step
 
 
@@ -133,7 +137,8 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     data, validation = experiment.training_data(), experiment.validation_data()
     model = experiment.starting_model().to(device)
     optimizer = build_optimizer(model, config)
-    step = _restore(run, model, optimizer, world)
+    average, watch = Average(model, config.average), Watch(experiment, model)
+    step = _restore(run, model, optimizer, average, world)
     # Steps after the checkpoint are computed again, and so are their rows.
     rows = [row for row in run.read_metrics() if row["step"] <= step]
     world.wait()  # all have read the checkpoint and the metrics before any are written
@@ -145,7 +150,7 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     loss_of = loss_for(model, run.config, data.longest, device)
     static, drawn = loss_of is not None, DrawnLoops.of(run.config)
     feed = Feed(data, model.encoding, config, device, world, static, drawn)
-    watch, norms = FiniteWatch(device), GradientNorms(model)
+    finite, norms = FiniteWatch(device), GradientNorms(model)
     sharpness = watch_sharpness(model, data, config) if world.first else None
 
     title = f"train {run.config.encoding}"
@@ -162,11 +167,12 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 loss, norm = training_step(model, optimizer, batches, config, world, loss_of, norms if logs else None)
                 # All processes stop at the same step, or those that train on would wait for the others for ever.
                 stopping = world.any(flag.raised)
-                watch.see(step, loss, norm)
+                finite.see(step, loss, norm)
+                average.update(step)
                 tests = last or step % config.evaluate_every == 0
                 saves = last or stopping or step % config.checkpoint_every == 0
                 if logs or tests or saves or device.type == "cpu":
-                    watch.check(config)  # on a GPU this waits for the step
+                    finite.check(config)  # on a GPU this waits for the step
             row: dict[str, Any] = {"step": step, "seconds": round(clock.seconds, 3)}
             row |= {} if tokens is None else {"tokens": tokens}
             if logs:
@@ -181,8 +187,8 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
             if log is not None and sharpness is not None and sharp:
                 row |= sharpness.row(model, optimizer, rate)
             if log is not None and tests and not stopping:
-                accuracy = validation_accuracy(model, validation, config, flag)
-                row |= {} if accuracy is None else {"accuracy": accuracy}
+                with average.shown():
+                    row |= _validate(model, validation, watch, config, flag)
             if log is not None:
                 if logs or tests or saves or sharp:
                     with disk_errors("the metrics", run.resume_hint):
@@ -190,12 +196,14 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
                 note = log.note()
                 if saves:
                     with disk_errors(f"the checkpoint of step {step}", run.resume_hint):
-                        checkpoints.save(run.checkpoints, Checkpoint.of(step, model, optimizer), config.keep)
+                        checkpoint = Checkpoint.of(step, model, optimizer, average.state())
+                        checkpoints.save(run.checkpoints, checkpoint, config.keep)
                 shown.update(step, note)
             if saves or tests:
                 world.wait()  # for the first process, which alone writes and validates
             if stopping or (last and world.any(flag.raised)):
                 raise Interrupted(run.resume_hint)
+    average.replace()
     return model.eval()
 
 
@@ -205,6 +213,22 @@ def _tokens_before(run: Run, rows: Sequence[Mapping[str, Any]]) -> int | None:
         return rows[-1].get("tokens")
     start = run.start()
     return start.get("tokens") if start else 0
+
+
+def _validate(
+    model: Transformer, validation: Dataset, watch: Watch, config: TrainingConfig, flag: Flag
+) -> dict[str, Any]:
+    """What metrics.jsonl keeps of a periodic evaluation; nothing, if a signal came in the middle."""
+    accuracy = validation_accuracy(model, validation, config, flag)
+    if accuracy is None:
+        return {}
+    row: dict[str, Any] = {"accuracy": accuracy}
+    if watch.lengths:
+        model.eval()
+        with autocast(model.embedding.weight.device, config):
+            row[WATCHED] = watch.accuracies(model, config.evaluate_samples, flag)
+        model.train()
+    return {} if flag.raised else row
 
 
 def validation_accuracy(model: Transformer, validation: Dataset, config: TrainingConfig, flag: Flag) -> float | None:

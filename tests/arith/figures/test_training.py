@@ -31,3 +31,22 @@ def test_numbers_that_no_axis_shows_are_refused(tmp_path: Path, row: str) -> Non
     (tmp_path / "metrics.jsonl").write_text(row.replace("%s", "0" * 400) + "\n")
     with pytest.raises(UsageError, match=r"line 1: field '(loss|step)' is a"):
         read_training(tmp_path)
+
+
+def test_watched_lengths_are_drawn_by_length_below_the_accuracy_in_distribution(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 5, "accuracy": 1.0, "watched": {"10": 0.25, "8": 0.5}}\n')
+    run = read_training(tmp_path)
+    files = draw_training([run], tmp_path / "figure")
+    table = next(file for file in files if file.suffix == ".csv").read_text().splitlines()
+    assert [line.split(",", 1)[1] for line in table[1:]] == [
+        "accuracy,5,1",
+        "accuracy at 8 digits,5,0.5",
+        "accuracy at 10 digits,5,0.25",
+    ]
+
+
+@pytest.mark.parametrize("watched", ["3", '{"ten": 1}', '{"10": "all"}'])
+def test_watched_lengths_that_are_no_numbers_are_refused(tmp_path: Path, watched: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 5, "watched": {watched}}}\n')
+    with pytest.raises(UsageError, match=r"line 1: field '(watched|accuracy at 10 digits)' is a"):
+        read_training(tmp_path)
