@@ -10,6 +10,8 @@ from arith.cli import (
     ask,
     bench,
     compare,
+    completion,
+    doctor,
     eject,
     evaluate,
     export,
@@ -121,6 +123,8 @@ for module in (
     generate,
     eject,
     export,
+    doctor,
+    completion,
 ):
     cli.add_command(module.command)
 

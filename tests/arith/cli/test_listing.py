@@ -1,6 +1,7 @@
 """The lists of the catalogue and of runs."""
 
 import json
+import os
 from collections.abc import Callable
 
 from click.testing import Result
@@ -28,3 +29,42 @@ def test_lists_are_complete(arith: Arith) -> None:
     assert set(found["suites"]) == set(suites.SUITES)
     assert "coupled-window" in found["encodings"]
     assert "@coupled" in found["schemes"]
+
+
+def test_lines_that_match_are_left(arith: Arith) -> None:
+    found = json.loads(arith("list", "encodings", "--match", "rope", "--json").stdout)["encodings"]
+    assert {"rope", "rope-scaled"} & set(found)
+    assert all("rope" in f"{name} {line}".lower() for name, line in found.items())
+    assert arith("list", "--match", "no such thing").stdout == ""
+
+
+def test_runs_are_sorted_and_filtered(arith: Arith) -> None:
+    for name in ("b", "a"):
+        assert (
+            arith(
+                "train",
+                "--steps",
+                "1",
+                "--batch",
+                "2",
+                "--digits",
+                "1",
+                "--test-digits",
+                "1",
+                "--samples",
+                "2",
+                "--out",
+                f"runs/{name}",
+            ).exit_code
+            == 0
+        )
+
+    def listed(*options: str) -> list[str]:
+        return [row["folder"] for row in json.loads(arith("list", "runs", "--json", *options).stdout)]
+
+    assert listed() == ["runs/a", "runs/b"]
+    assert listed("--sort", "newest") == ["runs/a", "runs/b"]
+    os.utime("runs/b", (2e9, 2e9))
+    assert listed("--sort", "newest") == ["runs/b", "runs/a"]
+    assert listed("--match", "finished") == ["runs/a", "runs/b"]
+    assert listed("--match", "stopped") == []
