@@ -1,9 +1,10 @@
 """arith eject"""
 
+import json
 from pathlib import Path
 
 from arith.cli.framework import click
-from arith.cli.options import import_option
+from arith.cli.options import import_option, json_option
 
 
 @click.command(
@@ -15,7 +16,8 @@ from arith.cli.options import import_option
 @click.option("--kernel", is_flag=True, help="With the Triton kernels, for an NVIDIA GPU; the file then needs triton.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.  [default: print it]")
 @import_option
-def command(encoding: str, kernel: bool, out: Path | None) -> None:
+@json_option
+def command(encoding: str, kernel: bool, out: Path | None, as_json: bool) -> None:
     """Print an encoding as one readable file: its code, its scheme's, and attention's, on torch alone."""
     from arith.eject.file import eject
     from arith.errors import UsageError
@@ -24,11 +26,11 @@ def command(encoding: str, kernel: bool, out: Path | None) -> None:
     # The whole text before any file is opened: a refusal must not leave half a module behind.
     file = eject(encoding, kernel)
     if out is None:
-        click.echo(file, nl=False)
+        click.echo(json.dumps({"encoding": encoding, "code": file}) if as_json else file, nl=as_json)
         return
     # Never over a file: people edit what they ejected.
     if out.exists():
         raise UsageError(f"{out} exists. Choose another --out, or remove it")
     with write_errors(out):
         write_whole(out, file)
-    click.echo(f"file     {out}")
+    click.echo(json.dumps({"encoding": encoding, "file": str(out)}) if as_json else f"file     {out}")

@@ -1,8 +1,10 @@
 """arith export"""
 
+import json
 from pathlib import Path
 
 from arith.cli.framework import click
+from arith.cli.options import json_option
 from arith.errors import UsageError
 
 
@@ -15,7 +17,8 @@ from arith.errors import UsageError
 @click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
 @click.option("--ship", metavar="NAME", help="Instead: make it one of the models that come with arith (a checkout).")
 @click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
-def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -> None:
+@json_option
+def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool, as_json: bool) -> None:
     """Write a run's model as a folder of Hugging Face, with tokenizer, results and a card made from them.
 
     AutoModelForCausalLM loads it after `import arith.hf.model`, or with trust_remote_code.
@@ -57,6 +60,9 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool) -
             f"{place} is written, but its {weights:,} bytes are more than the {shipped.LARGEST:,} of a model that is "
             f"shipped. Remove it, or train a smaller one"
         )
+    if as_json:
+        click.echo(json.dumps({"model": str(place), "bytes": weights, "card": str(place / "README.md")}))
+        return
     click.echo(f"model    {place}, {weights:,} bytes\ncard     {place / 'README.md'}")
     if trained.config.reads_text:
         tested = "--hf", str(place), "--format", trained.config.tested_format

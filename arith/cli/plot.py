@@ -1,11 +1,13 @@
 """arith plot"""
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arith.cli.framework import click
+from arith.cli.options import json_option
 from arith.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ KINDS = ("accuracy", "grid", "anatomy", "training", "loops", "probes")
 @click.option("--title", default="", help="Above the figure.")
 @click.option("--claims", help="A published table beside the grids, such as gpt4-2023: recalled numbers, unchecked.")
 @click.option("--terminal", is_flag=True, help="Draw it as text instead, and write no file.")
+@json_option
 def command(
     results: tuple[Path, ...],
     kind: str,
@@ -40,6 +43,7 @@ def command(
     title: str,
     claims: str | None,
     terminal: bool,
+    as_json: bool,
 ) -> None:
     """Draw from results files, run folders or names of `arith list shipped`: png, pdf, svg and csv.
 
@@ -82,7 +86,10 @@ def command(
             text, files = _draw_grids(loaded, there, path, title, terminal, claims)
         else:
             text, files = _draw_accuracy(loaded, there, suite, path, title, terminal)
-    click.echo("\n".join(filter(None, [text, *(f"figure   {file}" for file in files)])))
+    if as_json:
+        click.echo(json.dumps({"files": [str(file) for file in files]} | ({"text": text} if terminal else {})))
+    else:
+        click.echo("\n".join(filter(None, [text, *(f"figure   {file}" for file in files)])))
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """arith show"""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 from arith.cli.framework import click
-from arith.cli.options import config_from, import_option, run_options
+from arith.cli.options import config_from, import_option, json_option, run_options
 from arith.errors import UsageError
 
 PASSES = 12  # that are drawn unless others are chosen: a row of maps each
@@ -43,28 +44,35 @@ def kernels() -> None:
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), help="Draw it too: png, pdf, svg and csv, without ending.")
 @import_option
-def encoding(name: str, out: Path | None) -> None:
+@json_option
+def encoding(name: str, out: Path | None, as_json: bool) -> None:
     """One encoding: what it is, its settings, formula and source."""
     # The card is the one of the gallery, so that the two never disagree; a terminal shows no pictures.
     from arith.gallery.page import encoding_card
     from arith.process.hints import command_line
 
-    click.echo("\n".join(encoding_card(name, pictured=False)).strip())
-    click.echo(f"\nTo take it along as one file: {command_line('eject', name)}")
+    card, files = "\n".join(encoding_card(name, pictured=False)).strip(), []
     if out is not None:
         from arith.gallery.pictures import draw_files
 
-        click.echo("\n".join(f"figure   {file}" for file in draw_files(name, out)))
+        files = draw_files(name, out)
+    if as_json:
+        click.echo(json.dumps({"encoding": name, "card": card, "files": [str(file) for file in files]}))
+        return
+    taken = f"\nTo take it along as one file: {command_line('eject', name)}"
+    click.echo("\n".join([card, taken, *(f"figure   {file}" for file in files)]))
 
 
 @command.command("scheme", epilog="Example: arith show scheme coupled")
 @click.argument("name")
 @import_option
-def scheme(name: str) -> None:
+@json_option
+def scheme(name: str, as_json: bool) -> None:
     """One position scheme: what it is, its settings, formula and source."""
     from arith.gallery.page import scheme_card
 
-    click.echo("\n".join(scheme_card(name, pictured=False)).strip())
+    card = "\n".join(scheme_card(name, pictured=False)).strip()
+    click.echo(json.dumps({"scheme": name, "card": card}) if as_json else card)
 
 
 @command.command(
@@ -110,7 +118,8 @@ def batch(rows: int, **options: Any) -> None:
 @click.argument("problem")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("attention"), help="The figure, without ending.")
 @click.option("--passes", help="Runs of layers that are drawn, such as 1-2,7.  [default: the first 12]")
-def attention(run: Path, problem: str, out: Path, passes: str | None) -> None:
+@json_option
+def attention(run: Path, problem: str, out: Path, passes: str | None, as_json: bool) -> None:
     """What each head looks at in one problem: png, pdf, svg and csv.
 
     A layer in loops runs several times, each of which is a pass.
@@ -135,6 +144,9 @@ def attention(run: Path, problem: str, out: Path, passes: str | None) -> None:
     weights = [maps.weights[number - 1].numpy() for number in chosen]
     drawn = [shape.passes[number - 1] for number in chosen]
     files = draw_attention(maps.symbols, weights, out, drawn, of=shape.passes, causal=shape.attention == "causal")
+    if as_json:
+        click.echo(json.dumps({"passes": [*chosen], "of": len(everything), "files": [str(file) for file in files]}))
+        return
     if passes is None and len(everything) > PASSES:
         click.echo(f"drawn    the first {PASSES} of {len(everything)} passes; --passes chooses others")
     click.echo("\n".join(f"figure   {file}" for file in files))

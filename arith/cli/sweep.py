@@ -1,11 +1,12 @@
 """arith sweep"""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 from arith.cli.framework import click
-from arith.cli.options import read_assignment
+from arith.cli.options import json_option, read_assignment
 from arith.errors import UsageError
 
 
@@ -22,6 +23,7 @@ from arith.errors import UsageError
 @click.option("--seeds", type=click.IntRange(1), default=1, help="Of each run of --ablate.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the sweep.  [default: runs/sweep-NAME]")
 @click.option("--dry-run", is_flag=True, help="List the runs, and stop.")
+@json_option
 def command(
     plan: str,
     executor: Any,
@@ -31,6 +33,7 @@ def command(
     seeds: int,
     out: Path | None,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Train the runs of a grid, several at a time, with one table and one figure at the end.
 
@@ -58,11 +61,17 @@ def command(
         Experiment.of(job.config)  # every mistake is found before the first run starts
     if dry_run:
         shown = planned if planned.equal == "seconds" else equalise(planned, options)  # seconds would be measured
-        for job in (*shown.search_jobs(), *shown.jobs()):
+        jobs_shown = [*shown.search_jobs(), *shown.jobs()]
+        if as_json:
+            rows = [(job.label, job.config.model.seed, job.config.training.steps) for job in jobs_shown]
+            click.echo(json.dumps([dict(zip(("label", "seed", "steps"), row, strict=True)) for row in rows]))
+            return
+        for job in jobs_shown:
             click.echo(f"{job.label}, seed {job.config.model.seed}, {job.config.training.steps} steps")
         click.echo(f"{at_once} at a time, {options.threads} threads each, in {options.folder}")
         return
-    click.echo(sweep(planned, options))
+    table = sweep(planned, options)
+    click.echo(json.dumps({"results": str(options.folder / "results.json")}) if as_json else table)
 
 
 def _name(plan: str) -> str:

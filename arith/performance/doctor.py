@@ -79,15 +79,15 @@ def _packages() -> list[Finding]:
         extra = re.search(r'extra == "(\w+)"', requirement)
         if extra:
             extras.setdefault(extra[1], []).append(name)
-        elif (version := _version(name)) is not None:
-            found.append(add(name, version))
+        elif (installed := _version(name)) is not None:
+            found.append(add(name, installed))
         elif "platform_system" not in requirement or platform.system() == "Linux":
             found.append(add(name, "not installed", f"pip install '{requirement.partition(';')[0].strip()}'", True))
-    for extra, names in extras.items():
+    for wanted, names in extras.items():
         lacking = [name for name in names if _version(name) is None]
-        command = f"pip install '{DISTRIBUTION}[{extra}]' brings {', '.join(lacking)}"
+        command = f"pip install '{DISTRIBUTION}[{wanted}]' brings {', '.join(lacking)}"
         state = f"{len(names) - len(lacking)} of {len(names)} packages" if lacking else ", ".join(names)
-        found.append(add(f"[{extra}]", state, command if lacking else ""))
+        found.append(add(f"[{wanted}]", state, command if lacking else ""))
     return found
 
 
