@@ -133,13 +133,15 @@ def _report(run: "Run", experiment: "Experiment", results: "Results", as_json: b
     from arith.data.typed import example_problem
     from arith.figures.report import draw_report
     from arith.process.hints import command_line
-    from arith.results.tables import accuracy_table
+    from arith.results.tables import accuracy_table, tables_of_language
 
     drawn, files = draw_report(results, run.folder / "figures" / "accuracy", run.config.encoding)
     if as_json:
         click.echo(run.results.read_text(encoding="utf-8"))
         return
     click.echo(accuracy_table(drawn))
+    for table in tables_of_language(results.language):
+        click.echo(table)
     click.echo(f"run      {run.folder}\nresults  {run.results}\nfigure   {files[0]}")
     # `arith ask` writes problems in arith's own tokens.
     if run.config.reads_text:

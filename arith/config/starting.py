@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from arith.config.pretrained import CONFIG, is_model
+from arith.config.pretrained import CONFIG, DEFAULTS, PREFIX, is_model
 from arith.config.reading import expand_preset, merge_tables
 from arith.errors import UsageError
 from arith.process.reading import read_json
@@ -40,7 +40,7 @@ def make_absolute(init: str) -> str:
 
 
 def fill_in(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings, completed if they begin with `run:PLACE`: by the run's task, format, encoding and shape.
+    """Settings, completed by where they begin: `run:PLACE` has task, format, encoding and shape, `hf:FOLDER` defaults.
 
     Raises:
         UsageError: there is no such model.
@@ -48,6 +48,8 @@ def fill_in(values: Mapping[str, Any]) -> dict[str, Any]:
     values = expand_preset(values)
     model = values.get("model")
     init = model.get("init") if isinstance(model, Mapping) else None
+    if isinstance(init, str) and init.startswith(PREFIX):
+        return merge_tables(DEFAULTS, values)
     if not isinstance(init, str) or not init.startswith(RUN):
         return values
     return go_on_from(_described(place_of(init)), values)

@@ -17,7 +17,7 @@ from arith.data.dataset import Dataset
 from arith.evaluation.teacher_forced import rows_at
 from arith.experiment.experiment import Experiment
 from arith.model.transformer import Transformer
-from arith.results.schema import Language
+from arith.results.measurement import Language
 from arith.tasks import vocabulary
 from arith.tasks.dialogue import Dialogue, Templates
 from arith.tasks.mixture import Mixture

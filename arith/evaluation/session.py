@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from arith.errors import UsageError
+from arith.evaluation.english import english
 from arith.evaluation.exact_match import Recorder, cell_keys, cost, evaluate
 from arith.evaluation.language import language
 from arith.experiment.experiment import Experiment
@@ -146,7 +147,7 @@ def evaluate_run(
             raise KeyboardInterrupt
         shown.update(100, note)
     about = {"model": kept.model, "runs": {run.folder.name: provenance(experiment.config.imports)}}
-    spoken = language(experiment, model, label)
+    spoken = language(experiment, model, label) + english(experiment, model, label)
     return Results(tuple(found[test] for test in sets), about, language=spoken, series=run.tracked())
 
 

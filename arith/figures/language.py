@@ -7,7 +7,7 @@ from typing import Any
 
 from arith.figures import style
 from arith.figures.style import COLOURS, MARKERS
-from arith.results.schema import Language
+from arith.results.measurement import Language
 
 LEFT, RIGHT, TOP, BOTTOM, ROW = 1.5, 0.15, 0.3, 0.5, 0.17  # inches around the panel, and for each label in it
 

@@ -54,8 +54,9 @@ def draw_report(
         files += draw_ratios(pairs, path.with_name(f"{path.name}-ratios"), title)
     if results.series:
         files += draw_quantities(_tracked(results.series), path.with_name(f"{path.name}-training"), title)
-    if results.language:
-        files += draw_language(results.language, path.with_name(f"{path.name}-language"), title)
+    spoken = [row for row in results.language if not row.is_english]  # two numbers need no figure
+    if spoken:
+        files += draw_language(spoken, path.with_name(f"{path.name}-language"), title)
     return [curve for suite in suites for curve in by_suite[suite]], files
 
 

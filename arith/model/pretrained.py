@@ -34,10 +34,8 @@ class Pretrained(Transformer):
                 module.p = 0.0
         self.inner = inner
         self.encoding = Composed([Part(NoPE(), Sequential())])
-        text = inner.config.get_text_config()
-        shape = {"layers": text.num_hidden_layers, "width": text.hidden_size, "heads": text.num_attention_heads}
         self.loops = 1
-        self.config = ModelConfig(**shape)  # from which a test's cost, and the rows that fit into memory, are estimated
+        self.config = shape_of(inner)  # from which time, a test's cost and the rows that fit into memory are estimated
 
     @property
     def embedding(self) -> nn.Embedding:  # type: ignore[override]
@@ -97,6 +95,25 @@ class Pretrained(Transformer):
         }
         known = {name: tensor for name, tensor in whole.items() if tensor is not None}
         return super().load_state_dict(known, strict, assign)
+
+
+def shape_of(inner: Any) -> ModelConfig:
+    """The shape of a model of Hugging Face in the words of arith's own: layers, heads, and width inside the MLP."""
+    text = inner.config.get_text_config()
+    width, heads = text.hidden_size, text.num_attention_heads
+    key_heads = getattr(text, "num_key_value_heads", None) or heads
+    # Names differ: intermediate_size in most, n_inner in GPT-2, which leaves it out if it is four times the width.
+    inside = (getattr(text, name, None) for name in ("intermediate_size", "n_inner", "ffn_dim", "d_ff"))
+    hidden = next((own for own in inside if own), 4 * width)
+    gated = any(name.rpartition(".")[2] in ("gate_proj", "gate_up_proj") for name, _ in inner.named_modules())
+    return ModelConfig(
+        layers=text.num_hidden_layers,
+        width=width,
+        heads=heads,
+        key_heads=key_heads,
+        hidden=hidden,
+        activation="gated-silu" if gated else "gelu",
+    )
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

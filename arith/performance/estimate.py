@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from arith.config.schema import RunConfig, TrainingConfig
+from arith.config.schema import ModelConfig, RunConfig, TrainingConfig
 from arith.data.batch import Batch
 from arith.evaluation.exact_match import cost
 from arith.experiment.experiment import Experiment
@@ -33,6 +33,9 @@ def report(experiment: Experiment, as_json: bool = False) -> str:
     """The settings and the estimate, for `--dry-run`."""
     estimated = estimate(experiment)
     config = experiment.config.as_dict()
+    if experiment.config.reads_text:  # the other fields are of arith's own models
+        model = config["model"]
+        config["model"] = {**_shape_as_dict(shape_of(experiment)[0]), "seed": model["seed"], "init": model["init"]}
     if as_json:
         return json.dumps({"config": config, "estimate": estimated}, indent=1)
     settings = [
@@ -50,9 +53,22 @@ def report(experiment: Experiment, as_json: bool = False) -> str:
     )
 
 
+def shape_of(experiment: Experiment) -> tuple[ModelConfig, int]:
+    """The shape of an experiment's model, and the size of its vocabulary: a pretrained one brings both."""
+    if not experiment.config.reads_text:
+        return experiment.config.model, experiment.vocabulary_size
+    with torch.device("meta"):
+        model = experiment.model()
+    return model.config, model.embedding.num_embeddings
+
+
+def _shape_as_dict(shape: ModelConfig) -> dict[str, Any]:
+    return {name: getattr(shape, name) for name in ("layers", "width", "heads", "key_heads", "hidden", "activation")}
+
+
 def estimate(experiment: Experiment) -> dict[str, Any]:
     """Count FLOPs and bytes from the shapes, and predict time from one layer's on the device: a rough guide."""
-    config, model = experiment.config, experiment.config.model
+    config, (model, _) = experiment.config, shape_of(experiment)
     # Tensors on the meta device have shapes and no memory: a model of any size can be counted anywhere.
     with torch.device("meta"):
         model_shapes = experiment.starting_model()
@@ -102,7 +118,7 @@ def flops_per_step(experiment: Experiment) -> int:
     rows, tokens = config.training.batch, data.longest - 1  # the last token of a sample is a label only
     with torch.device("meta"):
         lanes = experiment.encoding().lanes
-    return training_flops(config.model, experiment.vocabulary_size, rows, tokens, answer, lanes=lanes)
+    return training_flops(*shape_of(experiment), rows, tokens, answer, lanes=lanes)
 
 
 def flops_per_second(experiment: Experiment) -> float:
@@ -128,7 +144,8 @@ def flops_per_second(experiment: Experiment) -> float:
         "evaluation": {"loops": None},
     }
     if config.reads_text:  # a pretrained layer has the shape of one of ours
-        changes |= {"encoding": "nope"}
+        shape = _shape_as_dict(shape_of(experiment)[0])
+        changes |= {"encoding": "nope", "model": {**shape, **changes["model"]}}
     return _measure_flops_per_second(config.with_values(changes))
 
 

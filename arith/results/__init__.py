@@ -3,8 +3,8 @@
 May import `process`, `tasks`.
 """
 
-from arith.results.measurement import Measurement
-from arith.results.schema import GRID, Anatomy, Cell, Condition, Language, Results
+from arith.results.measurement import Language, Measurement
+from arith.results.schema import GRID, Anatomy, Cell, Condition, Results
 from arith.results.uncertainty import wilson
 
 __all__ = ["GRID", "Anatomy", "Cell", "Condition", "Language", "Measurement", "Results", "wilson"]

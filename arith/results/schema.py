@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from arith.errors import UsageError
 from arith.process.files import write_whole
-from arith.results.measurement import Measurement, check_measurement
+from arith.results.measurement import Language, Measurement, check_language, check_measurement
 from arith.results.rows import Row, read_row
 
 METRICS = "metrics.jsonl"
@@ -18,7 +17,7 @@ WATCHED = "watched"  # the field of a row of metrics with accuracies by watched 
 # Raised only if old files would be misread. A new field gets a default instead, and published files still load.
 VERSION = 1
 # Values of fields that are left out.
-UNWRITTEN: Mapping[str, Any] = {"measures": {}, "sharpen": 1.0, "loops": None, "wording": ""}
+UNWRITTEN: Mapping[str, Any] = {"measures": {}, "sharpen": 1.0, "loops": None, "wording": "", "tokens": None}
 GRID = "grid"  # the suite of cells with fixed operand lengths
 
 
@@ -133,37 +132,6 @@ class Anatomy:
 
 
 @dataclass(frozen=True)
-class Language:
-    """How well one model predicts the words of dialogue.
-
-    Args:
-        wording: whether the wordings were seen in training or held out.
-        lines, characters, words: the size of the text, digits left out.
-        nats: the negative log likelihood of all characters together.
-    """
-
-    # Digits are left out: they are a matter of arithmetic, and would hide what changes in the language.
-
-    label: str
-    encoding: str
-    wording: str
-    model_seed: int
-    data_seed: int
-    lines: int
-    characters: int
-    words: int
-    nats: float
-
-    @property
-    def bits_a_character(self) -> float:
-        return self.nats / self.characters / math.log(2)
-
-    @property
-    def perplexity_a_word(self) -> float:
-        return math.exp(self.nats / self.words)
-
-
-@dataclass(frozen=True)
 class Series:
     """A quantity tracked through training, such as accuracy at watched lengths, sharpness or gradient ratios.
 
@@ -254,7 +222,7 @@ class Results:
             read("cells", "cell", Cell, _check_numbers),
             about,
             read("anatomy", "anatomy", Anatomy, _check_anatomy),
-            read("language", "language", Language, _check_language),
+            read("language", "language", Language, check_language),
             read("series", "series", Series, _check_series),
             read("measurements", "measurement", Measurement, check_measurement),
         )
@@ -281,12 +249,6 @@ def _check_numbers(cell: Cell, where: str) -> None:
         if not good:
             got = f"{getattr(cell, name)} of n = {cell.n}, {cell.correct} right"
             raise UsageError(f"{where}: field '{name}' cannot be so, got {got}")
-
-
-def _check_language(row: Language, where: str) -> None:
-    for name in ("lines", "characters", "words", "nats"):
-        if not getattr(row, name) > 0:
-            raise UsageError(f"{where}: field '{name}' cannot be so, got {getattr(row, name)!r}")
 
 
 def _check_anatomy(row: Anatomy, where: str) -> None:

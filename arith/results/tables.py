@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 
 from arith.results.curves import PUBLISHED_SEEDS, Curve, Point
-from arith.results.measurement import Measurement
-from arith.results.schema import GRID, Cell, Language
+from arith.results.measurement import AFTER, BEFORE, Language, Measurement
+from arith.results.schema import GRID, Cell
 from arith.results.uncertainty import percent
 
 
@@ -100,6 +100,27 @@ def _entry(point: Point | None) -> str:
         return "-"
     median, worst = percent(point.median), percent(point.worst)
     return median if median == worst else f"{median} ({worst})"
+
+
+def english_table(rows: Sequence[Language]) -> str:
+    """Print the perplexity of English text before and after training, the median over seeds, for each label."""
+    lines = [["curve", "seeds", "perplexity before", "after", "a word before", "after"]]
+    for label in dict.fromkeys(row.label for row in rows):
+        own = [row for row in rows if row.label == label]
+        sides = [[row for row in own if row.wording == wording] for wording in (BEFORE, AFTER)]
+        token = [f"{statistics.median(row.perplexity_a_token for row in side):.4g}" for side in sides]
+        word = [f"{statistics.median(row.perplexity_a_word for row in side):.4g}" for side in sides]
+        lines.append([label, str(len(sides[0])), *token, *word])
+    return (
+        align_columns(lines) + f"\nOf a fixed English text of {rows[0].tokens} tokens: whether the model still speaks."
+    )
+
+
+def tables_of_language(rows: Sequence[Language]) -> list[str]:
+    """The tables for which there are rows: of dialogue, and of English text."""
+    kinds = [(language_table, [row for row in rows if not row.is_english])]
+    kinds.append((english_table, [row for row in rows if row.is_english]))
+    return [table(own) for table, own in kinds if own]
 
 
 def language_table(rows: Sequence[Language]) -> str:

@@ -18,7 +18,8 @@ from arith.figures.report import draw_report
 from arith.process.progress import say
 from arith.results.cell_key import CellKey
 from arith.results.curves import PUBLISHED_SEEDS
-from arith.results.schema import Cell, Condition, Language, Results
+from arith.results.measurement import Language
+from arith.results.schema import Cell, Condition, Results
 from arith.sweeps.worker import Planned, plan_run
 
 

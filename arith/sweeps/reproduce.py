@@ -17,7 +17,7 @@ from arith.process.progress import say
 from arith.process.signals import Interrupted
 from arith.results.curves import Curve
 from arith.results.schema import Cell, Results
-from arith.results.tables import accuracy_table, language_table
+from arith.results.tables import accuracy_table, tables_of_language
 from arith.sweeps.executors import run_all, threads_of
 from arith.sweeps.publish import (
     check_published,
@@ -141,8 +141,7 @@ def _draw(recipe: Recipe, joint: Results, committed: Sequence[Cell], path: Path)
 def _describe(joint: Results, curves: Sequence[Curve], committed: Sequence[Cell], files: Sequence[Path]) -> list[str]:
     """What was reached, by what was trained here and what was not, and where it is kept: the results, then figures."""
     lines = [accuracy_table(curves)]
-    if joint.language:
-        lines.append(language_table(joint.language))
+    lines += tables_of_language(joint.language)
     if committed:
         here = ", ".join(dict.fromkeys(cell.label for cell in joint.cells))
         there = ", ".join(dict.fromkeys(cell.label for cell in committed))

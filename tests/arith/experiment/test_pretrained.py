@@ -107,6 +107,22 @@ def test_what_cannot_start_a_training_is_refused(arith: Callable[..., Result], g
     assert "leave evaluation.sharpen or model.init out" in sharpened
     assert "evaluation.loops or model.init out" in error("--init", f"hf:{gpt2}", "--set", "evaluation.loops=2")
     assert "the model has 64 positions" in error("--init", f"hf:{gpt2}", "--digits", "30-40", "--steps", "1")
+
+
+def test_a_dry_run_has_the_sizes_of_the_model_and_defaults_of_its_own(arith: Callable[..., Result], gpt2: Path) -> None:
     shown = arith("train", "addition", "--init", f"hf:{gpt2}", *SHORT, "--dry-run")
     assert shown.exit_code == 0, shown.stderr
     assert str(gpt2) in shown.stdout
+    options = ("train", "addition", "--init", f"hf:{gpt2}", "--format", "plain+groups:size=1", "--dry-run", "--json")
+    found = json.loads(arith(*options).stdout)
+    model, training, tests = (found["config"][name] for name in ("model", "training", "evaluation"))
+    assert (model["layers"], model["width"], model["heads"], model["hidden"]) == (2, 32, 2, 128)
+    assert "norm_after" not in model
+    assert training["learning_rate"] <= 1e-4
+    assert (tests["digits"], tests["samples"]) == ([1, 2, 3, 4, 5, 6], 100)
+    estimate, tokens = found["estimate"], found["estimate"]["tokens_per_step"]
+    # 6 N a token, and the head's products: here the vocabulary is a large part.
+    assert 0.5 < estimate["flops_per_step"] / (6 * estimate["parameters"] * tokens) < 1.5
+    given = json.loads(arith(*options, "--learning-rate", "1e-3", "--samples", "7").stdout)["config"]
+    assert given["training"]["learning_rate"] == 1e-3  # what is said holds
+    assert (given["evaluation"]["samples"], given["evaluation"]["long_samples"]) == (7, 7)

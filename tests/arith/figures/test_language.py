@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from arith.figures.language import draw_language
-from arith.results.schema import Language
+from arith.results.measurement import Language
 
 
 def test_the_figure_names_every_curve(tmp_path: Path) -> None:

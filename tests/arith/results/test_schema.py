@@ -9,8 +9,8 @@ import pytest
 from click.testing import Result
 
 from arith.errors import UsageError
-from arith.results.measurement import Measurement
-from arith.results.schema import Cell, Language, Results, Series
+from arith.results.measurement import Language, Measurement
+from arith.results.schema import Cell, Results, Series
 from tests.arith.examples import cell
 
 Arith = Callable[..., Result]
