@@ -32,11 +32,11 @@ def english(experiment: Experiment, model: torch.nn.Module, label: str) -> tuple
         return ()
     assert isinstance(model, Pretrained)
     device = next(model.parameters()).device
-    found = []
-    # The model as it was is read again: a resumed run has it no more, and one copy at a time is in use.
-    for wording, build in ((BEFORE, lambda: experiment.folder.model().to(device)), (AFTER, lambda: model)):
-        nats, tokens = _surprise(build(), experiment.folder.tokenizer, TEXT.read_text(encoding="utf-8"))
-        text = TEXT.read_text(encoding="utf-8")
+    text, found = TEXT.read_text(encoding="utf-8"), []
+    for wording in (BEFORE, AFTER):
+        # The model as it was is read again, since a resumed run has it no more.
+        asked = model if wording == AFTER else experiment.folder.model().to(device)
+        nats, tokens = _surprise(asked, experiment.folder.tokenizer, text)
         found.append(
             Language(
                 label=label,
