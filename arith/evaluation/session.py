@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from arith.errors import UsageError
-from arith.evaluation.english import english
 from arith.evaluation.exact_match import Recorder, cell_keys, cost, evaluate
 from arith.evaluation.language import language
+from arith.evaluation.text.english import english
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance
 from arith.experiment.run import Run

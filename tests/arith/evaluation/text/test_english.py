@@ -10,7 +10,7 @@ import torch
 from click.testing import Result
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from arith.evaluation.english import TEXT, _surprise, _windows
+from arith.evaluation.text.english import TEXT, _surprise, _windows
 from arith.model.pretrained import Pretrained
 from arith.results.schema import Results
 
