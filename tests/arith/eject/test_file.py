@@ -227,7 +227,7 @@ def test_the_command_writes_prints_and_refuses(arith: Callable[..., Result], tmp
 
 
 def test_an_encoding_of_the_users_own_is_ejected(arith: Callable[..., Result], root: Path, tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```python\n(.*?)```", (root / "docs" / "using.md").read_text(), re.S)
     own = next(block for block in blocks if "@ENCODINGS.register" in block).replace("tilt", "test-tilt")
     (tmp_path / "tilt.py").write_text(own)
     ran = arith("eject", "test-tilt@coupled", "--import", "tilt.py")
