@@ -24,7 +24,7 @@ from arith.process.files import BUILDING, write_errors, write_whole
 from arith.process.hints import command_line
 from arith.process.progress import say
 from arith.process.reading import read_lines
-from arith.results.schema import METRICS, WATCHED, Series, watched_name
+from arith.results.schema import COUNTS, METRICS, WATCHED, Series, watched_name
 
 TRACKED = ("sharpness", "edge")  # what is measured on request: results keep it without being asked
 LARGEST = 100  # values of a series
@@ -178,12 +178,19 @@ class Run:
         return tuple(found)
 
     def _watched(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
-        """Steps and accuracies at each watched length, after those in distribution; nothing where none is watched."""
+        """Steps and accuracies at each watched length, and what was seen, after accuracies in distribution.
+
+        Nothing where none is watched.
+        """
         lengths = list(dict.fromkeys(digits for row in rows for digits in row.get(WATCHED, {})))
         found = {"accuracy": [(row["step"], float(row["accuracy"])) for row in rows if "accuracy" in row]}
         for digits in lengths:
             seen = [(row["step"], float(row[WATCHED][digits])) for row in rows if digits in row.get(WATCHED, {})]
             found[watched_name(digits)] = seen
+        watched, before = [row for row in rows if WATCHED in row], self.start().get("samples", 0)
+        samples, tokens = COUNTS
+        found[samples] = [(row["step"], float(before + self.config.samples_at(row["step"]))) for row in watched]
+        found[tokens] = [(row["step"], float(row["tokens"])) for row in watched if "tokens" in row]
         return found if lengths else {}
 
     def read_metrics(self) -> list[dict[str, Any]]:

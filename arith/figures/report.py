@@ -1,6 +1,8 @@
 """All figures that a results file asks for."""
 
+import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from arith.figures.accuracy import draw_accuracy
@@ -8,12 +10,12 @@ from arith.figures.against.leads import draw_leads
 from arith.figures.against.ratios import draw_ratios, pair_runs
 from arith.figures.grid import draw_grids
 from arith.figures.language import draw_language
-from arith.figures.quantities import Panel, draw_quantities, tracked_lines
+from arith.figures.quantities import Line, Panel, draw_quantities, tracked_lines
 from arith.results.curves import Curve, curves
 from arith.results.figure_plan import PLAIN, FigurePlan
 from arith.results.grids import grids
 from arith.results.leads import measure_leads
-from arith.results.schema import GRID, Results, Series
+from arith.results.schema import COUNTS, GRID, Results, Series
 
 HIGHEST = 3.0  # of a distance to the edge of stability: single spikes go far beyond
 
@@ -63,7 +65,8 @@ def draw_report(
 def _tracked(rows: Sequence[Series]) -> list[Panel]:
     """A panel for each quantity that was tracked through training."""
     panels = []
-    for name in dict.fromkeys(row.name for row in rows):
+    tokens = tracked_lines(rows, "tokens") if _read_unalike(rows) else ()
+    for name in dict.fromkeys(row.name for row in rows if row.name not in COUNTS):
         share = name.startswith("accuracy")
         lines = tracked_lines(rows, name, 100 if share else 1)
         edge = name == "edge"  # 1 is the edge of stability: see `arith.training.sharpness`
@@ -72,4 +75,19 @@ def _tracked(rows: Sequence[Series]) -> list[Panel]:
             if edge
             else Panel("training step", name.replace("_", " ") + (" (%)" if share else ""), lines)
         )
-    return panels
+    return [_against_tokens(panel, tokens) if tokens else panel for panel in panels]
+
+
+def _read_unalike(rows: Sequence[Series]) -> bool:
+    """Whether some curves read over a tenth more tokens a step than others, which steps would hide."""
+    rates = [row.values[-1] / row.steps[-1] for row in rows if row.name == "tokens"]
+    return bool(rates) and max(rates) > 1.1 * min(rates)
+
+
+def _against_tokens(panel: Panel, tokens: Sequence[Line]) -> Panel:
+    """The same panel with the tokens that each curve had read, in the median of its seeds, in place of steps."""
+    read = {line.label: {step: statistics.median(own) / 1e6 for step, own in line.values.items()} for line in tokens}
+    if any(step not in read.get(line.label, {}) for line in panel.lines for step in line.values):
+        return panel  # logged at other steps, or by a run that did not count
+    lines = [Line(line.label, {read[line.label][at]: own for at, own in line.values.items()}) for line in panel.lines]
+    return replace(panel, x="tokens read (millions)", lines=tuple(lines))

@@ -14,6 +14,7 @@ from arith.results.rows import Row, read_row
 
 METRICS = "metrics.jsonl"
 WATCHED = "watched"  # the field of a row of metrics with accuracies by watched length
+COUNTS = ("samples", "tokens")  # beside watched accuracies: how much was seen at each step, starts included
 # Raised only if old files would be misread. A new field gets a default instead, and published files still load.
 VERSION = 1
 # Values of fields that are left out.

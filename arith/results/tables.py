@@ -1,11 +1,12 @@
 """Text tables of curves, test sets and language models."""
 
+import math
 import statistics
 from collections.abc import Sequence
 
 from arith.results.curves import PUBLISHED_SEEDS, Curve, Point
 from arith.results.measurement import AFTER, BEFORE, Language, Measurement
-from arith.results.schema import GRID, Cell
+from arith.results.schema import COUNTS, GRID, Cell, Results, Series, watched_name
 from arith.results.uncertainty import percent
 
 
@@ -77,6 +78,44 @@ def measurement_table(rows: Sequence[Measurement]) -> str:
     development = f" Studies of fewer than {PUBLISHED_SEEDS} seeds are development figures." if few else ""
     note = f"Medians over seeds; n: test samples behind each share.{development}"
     return "\n".join([align_columns(table), note])
+
+
+def fit_table(results: Results, share: float = 0.99) -> str:
+    """Print how many samples and tokens it took until all trained lengths that were watched were right so often.
+
+    Args:
+        results: of one experiment or several, with the series of `evaluation.watch`; without them nothing is printed.
+        share: the accuracy that each length reaches.
+    """
+    by_run: dict[str, dict[str, Series]] = {}
+    for row in results.series:
+        by_run.setdefault(row.run, {})[row.name] = row
+    trained = {cell.label: cell.train_lengths for cell in results.cells}
+    taken: dict[str, list[list[float]]] = {}
+    for run, series in by_run.items():
+        label = run.rpartition("-")[0] or run
+        low, high = trained.get(label, (1, 0))
+        watched = [series[name].values for name in map(watched_name, range(low, high + 1)) if name in series]
+        if not watched:
+            continue
+        fitted = [min(accuracies) >= share for accuracies in zip(*watched, strict=True)]
+        first = fitted.index(True) if any(fitted) else None
+        # A run that never fits counts as slower than all others.
+        counts = [None if first is None or name not in series else series[name].values[first] for name in COUNTS]
+        taken.setdefault(label, []).append([math.inf if count is None else count / 1000 for count in counts])
+    if not taken:
+        return ""
+    table = [["curve", "seeds", "fitted", *(f"thousand {name}" for name in COUNTS)]]
+    for label, found in taken.items():
+        reached = sum(counts[0] < math.inf for counts in found)
+        table.append([label, str(len(found)), f"{reached}/{len(found)}", *map(_taken, zip(*found, strict=True))])
+    note = f"Until all watched lengths of training had {percent(share)}%: median over seeds (slowest); -: not reached."
+    return "\n".join([align_columns(table), note])
+
+
+def _taken(counts: Sequence[float]) -> str:
+    median, slowest = (f"{own:,.0f}" if own < math.inf else "-" for own in (statistics.median(counts), max(counts)))
+    return median if median == slowest else f"{median} ({slowest})"
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> str:

@@ -17,7 +17,7 @@ from arith.process.progress import say
 from arith.process.signals import Interrupted
 from arith.results.curves import Curve
 from arith.results.schema import Cell, Results
-from arith.results.tables import accuracy_table, tables_of_language
+from arith.results.tables import accuracy_table, fit_table, tables_of_language
 from arith.sweeps.executors import run_all, threads_of
 from arith.sweeps.publish import (
     check_published,
@@ -142,6 +142,8 @@ def _describe(joint: Results, curves: Sequence[Curve], committed: Sequence[Cell]
     """What was reached, by what was trained here and what was not, and where it is kept: the results, then figures."""
     lines = [accuracy_table(curves)]
     lines += tables_of_language(joint.language)
+    if fits := fit_table(joint):
+        lines.append(fits)
     if committed:
         here = ", ".join(dict.fromkeys(cell.label for cell in joint.cells))
         there = ", ".join(dict.fromkeys(cell.label for cell in committed))

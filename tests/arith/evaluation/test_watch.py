@@ -92,9 +92,10 @@ def test_results_and_figures_have_the_series(arith: Arith, tmp_path: Path) -> No
     ran = arith("reproduce", "watched.toml", "--out", "out")
     assert ran.exit_code == 0, ran.output
     series = Results.load(tmp_path / "out" / "results.json").series
-    names = ("accuracy", "accuracy at 3 digits", "accuracy at 5 digits")
+    names = ("accuracy", "accuracy at 3 digits", "accuracy at 5 digits", "samples", "tokens")
     expected = [(run, name, (2, 4)) for run in ("a-0", "b-0") for name in names]
     assert [(row.run, row.name, row.steps) for row in series] == expected
+    assert [row.values for row in series if row.name == "samples"] == [(16.0, 32.0)] * 2
     assert "accuracy at 5 digits (%),b,4" in (tmp_path / "out" / "figures" / "watched-training.csv").read_text()
     drawn = arith("plot", "out/a-0", "out/b-0", "--kind", "training", "--out", "curve")
     assert drawn.exit_code == 0, drawn.output
