@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from arith.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from arith.hf.attachment.attach import attach, attached, detach
+    from arith.hf.attachment.attach import attach, detach, disabled
+    from arith.hf.attachment.attached import attached
     from arith.hf.attachment.attachment import Attachment
     from arith.hf.attachment.rotary import own_rope
     from arith.hf.attachment.saving import load, save
@@ -19,11 +20,12 @@ __getattr__ = lazy_exports(
     {
         "Attachment": "attachment.attachment",
         "attach": "attachment.attach",
-        "attached": "attachment.attach",
+        "attached": "attachment.attached",
         "detach": "attachment.attach",
+        "disabled": "attachment.attach",
         "load": "attachment.saving",
         "own_rope": "attachment.rotary",
         "save": "attachment.saving",
     },
 )
-__all__ = ["Attachment", "attach", "attached", "detach", "load", "own_rope", "save"]
+__all__ = ["Attachment", "attach", "attached", "detach", "disabled", "load", "own_rope", "save"]

@@ -101,3 +101,11 @@ def _valid(mask: Any, rows: int, tokens: int) -> Bool[Tensor, "b k"] | None:
             f"tokens so far: got {shape}"
         )
     return None if bool(mask.all()) else mask.bool()
+
+
+def split_hidden(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
+    """The hidden states that a module is called with, and its other arguments."""
+    # Models differ in whether they pass them by position or by name.
+    if args:
+        return args[0], args[1:], kwargs
+    return kwargs["hidden_states"], args, {name: value for name, value in kwargs.items() if name != "hidden_states"}

@@ -1,14 +1,15 @@
 """Our encodings in models of transformers: `attach` puts one in the place of a model's own, `detach` takes it out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture, find_attention
+from arith.hf.attachment.attached import attached, check_free, inside
 from arith.hf.attachment.attachment import Attachment
-from arith.hf.attachment.interface import NAME
 from arith.hf.attachment.own import Own, split_own
 from arith.hf.attachment.settings import Settings
 from arith.hf.numbers.given import IdsOf
@@ -32,7 +33,8 @@ def attach(
     do: some models have layers without, and these stay so.
 
     Args:
-        model: a causal model of transformers, whose attention goes through its attention interface.
+        model: a causal model of transformers, whose attention goes through its attention interface; with LoRA, what
+            peft's get_peft_model gives.
         encoding: a text that `arith.catalogue.spec` reads, such as "fire@coupled"; `own_rope(model)` names the model's
             own rotations. "own+fire@coupled" leaves all positions that the model has, bit for bit, and adds to them.
             "own" alone adds nothing, and has any model's attention run in arith's op, encoders and cross-attention too.
@@ -65,7 +67,7 @@ def attach(
     >>> tokens = torch.tensor([[1, 2, 3]])
     >>> before = model(tokens).logits
     >>> attach(model, "fire", tokens=64)
-    Attachment('fire', tokens=64, parameters=396)
+    Attachment('fire', tokens=64, parameters=396, trainable=396)
     >>> bool((model(tokens).logits == before).all())
     False
     >>> detach(model)
@@ -73,12 +75,17 @@ def attach(
     True
     """
     # Everything that can be refused is refused before the first change: a model is never left half changed.
+    whole, model = model, inside(model)
     check_free(model)
     if not isinstance(model, PreTrainedModel):
-        inner = " Attach to the model inside, before it is wrapped" if hasattr(model, "base_model") else ""
-        raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}.{inner}")
+        raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}")
     if split_own(encoding) == (True, ""):
         return Own().put_into(model, find_attention(type(model).__name__, model).values())
+    if model.base_model is model:
+        raise UsageError(
+            f"attach takes the whole causal model, as AutoModelForCausalLM gives it, and {type(model).__name__} is one "
+            f"without its head: attach(model, ...), not attach(model.model, ...)"
+        )
     tokens = getattr(model.config, "max_position_embeddings", 1024) if tokens is None else tokens
     settings = Settings(encoding, tokens, digits, format, ids is not False)
     architecture = Architecture.of(model, settings.keeping)
@@ -86,24 +93,35 @@ def attach(
     decode = None if tokenizer is None else getattr(tokenizer, "decode", None)
     ids_of = None if isinstance(ids, bool) else ids
     attachment = Attachment(settings.placed(architecture), architecture, numerals, decode, ids_of)
-    return attachment.put_into(model, architecture)
+    return attachment.put_into(model, architecture, whole)
 
 
 def detach(model: Any) -> None:
     """Take out what is attached. The model is then what it was before, bit for bit."""
+    _attachment_of(model).remove(inside(model))
+
+
+@contextmanager
+def disabled(model: Any) -> Iterator[None]:
+    """Within, the model is what it was before something was attached; after it, what is attached is as it was.
+
+    with disabled(model):
+        before = model(tokens).logits
+    """
+    attachment, whole, model = _attachment_of(model), model, inside(model)
+    attachment.remove(model)
+    try:
+        yield
+    finally:
+        if isinstance(attachment, Own):
+            attachment.put_into(model, find_attention(type(model).__name__, model).values())
+        else:
+            assert attachment.architecture is not None
+            attachment.put_into(model, attachment.architecture, whole)
+
+
+def _attachment_of(model: Any) -> Attachment | Own:
     attachment = attached(model)
     if attachment is None:
         raise UsageError(f"nothing is attached to this {type(model).__name__}")
-    attachment.remove(model)
-
-
-def attached(model: Any) -> Attachment | Own | None:
-    """What is attached to a model; None without anything."""
-    found = getattr(model, NAME, None)
-    return found if isinstance(found, Attachment | Own) else None
-
-
-def check_free(model: Any) -> None:
-    """Raise if something is attached."""
-    if attached(model) is not None:
-        raise UsageError(f"{attached(model)} is attached already. Take it out first: arith.hf.detach(model)")
+    return attachment

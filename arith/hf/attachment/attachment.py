@@ -9,10 +9,12 @@ A pass goes through four places:
 """
 
 import inspect
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,18 +28,16 @@ from arith.encodings.base import Positions
 from arith.encodings.positions import Kind, Scheme
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
-from arith.hf.attachment.changes import Changes, Unplaced, Unrotated
+from arith.hf.attachment.changes import Changes, Unplaced, Unrotated, check_trained
 from arith.hf.attachment.interface import INPUT, NAME, PASS, Pass
 from arith.hf.attachment.own import keep_biases
 from arith.hf.attachment.remembered import Remembered
 from arith.hf.attachment.settings import Settings
-from arith.hf.inputs import cache_name, cache_of, tokens_of, visible
+from arith.hf.inputs import cache_name, cache_of, split_hidden, tokens_of, visible
 from arith.hf.numbers.given import IDS, KEYS, IdsOf, given_ids, keys_of
 from arith.hf.numbers.marks import Notices, find_marks
 from arith.hf.numbers.numerals import Numerals
 from arith.hf.numbers.placing import Text, assign_ids, check_digits
-
-_VALIDATE = "_validate_model_kwargs"  # a method by which generate refuses arguments that no forward names
 
 
 class Attachment(nn.Module):
@@ -55,6 +55,7 @@ class Attachment(nn.Module):
     digits: Int[Tensor, " v"]
     ends_line: Bool[Tensor, " v"]
     marks: Int[Tensor, "m longest"]
+    architecture: Architecture | None  # while it is in a model
 
     def __init__(
         self,
@@ -99,10 +100,16 @@ class Attachment(nn.Module):
                 self.register_buffer(name, table)
             self.running = bool((numerals.kind[numerals.marks[:, 0]] != Kind.EQUALS).any())
         # In an object that is no module, modules are no submodules of this one, and are neither saved nor moved.
-        self._changes = Changes()
+        self._changes, self.architecture = Changes(), None
 
-    def put_into(self, model: Any, architecture: Architecture) -> "Attachment":
-        """Exchange the model's own positions for this encoding, or add it to them."""
+    def put_into(self, model: Any, architecture: Architecture, whole: Any = None) -> "Attachment":
+        """Exchange the model's own positions for this encoding, or add it to them.
+
+        Args:
+            model: the model.
+            architecture: its parts.
+            whole: what stands around the model, as peft's does.
+        """
         self.to(device=model.device, dtype=model.dtype)
         base, changes = architecture.base, self._changes
         if self.settings.keeping:
@@ -126,8 +133,10 @@ class Attachment(nn.Module):
             enter = partial(self._enter, layer=layer)
             changes.hook(block.register_forward_pre_hook(enter, with_kwargs=True))
             changes.hook(attention.register_forward_pre_hook(_hand_on_hidden, with_kwargs=True))
-        if hasattr(model, _VALIDATE):
-            changes.override(model, _VALIDATE, partial(_let_pass, model))
+        changes.let_pass(model, (KEYS, IDS))
+        for each in (model,) if whole is None or whole is model else (model, whole):
+            changes.save_along(each, self.write)
+        self.architecture = architecture
         model.add_module(NAME, self.train(model.training))
         return self
 
@@ -135,6 +144,10 @@ class Attachment(nn.Module):
         """Undo `put_into`."""
         self._changes.undo(model)
         delattr(model, NAME)
+
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write what is attached, see `arith.hf.attachment.saving`."""
+        return self.settings.write(folder, self.shape, self.state_dict())
 
     def _begin(
         self, base: Any, args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]
@@ -144,30 +157,23 @@ class Attachment(nn.Module):
         Args:
             names: the model's own argument names, by which positional arguments become keywords.
         """
+        if self.training and torch.is_grad_enabled():
+            check_trained(base, list(self.parameters()))
         call = {**dict(zip(names, args, strict=False)), **kwargs}
-        key = call.pop(KEYS, None)
-        call[PASS] = self._pass(base, call, key, call.pop(IDS, None), cache_name(names))
+        call[PASS] = self._pass(base, call, cache_name(names))
         return (), call
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
-    def _pass(
-        self,
-        base: Any,
-        call: dict[str, Any],
-        key: Int[Tensor, " b"] | None,
-        passed: Int[Tensor, "..."] | None,
-        cache_argument: str,
-    ) -> Pass:
+    def _pass(self, base: Any, call: dict[str, Any], cache_argument: str) -> Pass:
         """What one pass knows of positions. In `call`, the cache is created if the model would create one.
 
         Args:
             base: the model without its head.
             call: the arguments of its call.
-            key: the random key of each sample, if the call has them.
-            passed: ids of the caller's own, if the call has them.
             cache_argument: the model's name for its cache.
         """
+        key, passed = call.pop(KEYS, None), call.pop(IDS, None)
         self._check_call(base, call, passed)
         cache = cache_of(base, call, cache_argument)
         remembered = None if cache is None else Remembered.of(cache, self.shape.layers)
@@ -263,7 +269,7 @@ class Attachment(nn.Module):
         current: Pass | None = kwargs.get(PASS)
         if current is None:
             raise UsageError(f"the model does not hand keyword arguments on to {type(block).__name__}")
-        x, args, kwargs = _split_hidden(args, kwargs)
+        x, args, kwargs = split_hidden(args, kwargs)
         if layer == 0:
             x = self.encoding.embed(x, current.positions)
         return (self.encoding.at(layer).hidden(x, current.positions), *args), kwargs
@@ -272,28 +278,16 @@ class Attachment(nn.Module):
         return f"{self.settings.encoding!r}, tokens={self.settings.tokens}"
 
     def __repr__(self) -> str:
-        parameters = sum(parameter.numel() for parameter in self.parameters())
-        return f"Attachment({self.extra_repr()}, parameters={parameters})"
+        sizes = [(weight.numel(), weight.requires_grad) for weight in self.parameters()]
+        trainable = sum(size for size, trained in sizes if trained)
+        return f"Attachment({self.extra_repr()}, parameters={sum(size for size, _ in sizes)}, trainable={trainable})"
 
     def __str__(self) -> str:
         return f"'{self.settings.encoding}'"
-
-
-def _let_pass(model: Any, arguments: dict[str, Any]) -> None:
-    """In the place of generate's check that arguments are the model's: ours reach the base model by its hook."""
-    getattr(type(model), _VALIDATE)(model, {name: own for name, own in arguments.items() if name not in (KEYS, IDS)})
-
-
-def _split_hidden(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
-    """The hidden states that a module is called with, and its other arguments."""
-    # Models differ in whether they pass them by position or by name.
-    if args:
-        return args[0], args[1:], kwargs
-    return kwargs["hidden_states"], args, {name: value for name, value in kwargs.items() if name != "hidden_states"}
 
 
 def _hand_on_hidden(
     attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Before an attention module: pass its input on to the interface, for terms that look at content."""
-    return args, {**kwargs, INPUT: _split_hidden(args, kwargs)[0]}
+    return args, {**kwargs, INPUT: split_hidden(args, kwargs)[0]}

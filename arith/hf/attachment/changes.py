@@ -1,13 +1,16 @@
 """What is changed in a model of transformers, the way back, and what stands for positions that are taken out."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from arith.errors import UsageError
+
+_VALIDATE = "_validate_model_kwargs"  # a method by which generate refuses arguments that no forward names
 
 
 class Changes:
@@ -37,6 +40,15 @@ class Changes:
         self._overridden.append((module, name))
         setattr(module, name, function)
 
+    def let_pass(self, model: Any, names: Collection[str]) -> None:
+        """Have `generate` accept arguments that reach the base model by a hook, and that no forward names."""
+        if hasattr(model, _VALIDATE):
+            self.override(model, _VALIDATE, partial(_validate_others, model, names))
+
+    def save_along(self, model: Any, write: Callable[[Any], Any]) -> None:
+        """Have `model.save_pretrained(folder)` call `write(folder)` too, as each checkpoint of a Trainer does."""
+        self.override(model, "save_pretrained", partial(_save_both, model, write))
+
     def freeze(self, weight: nn.Parameter) -> None:
         """Train a weight no longer."""
         if weight.requires_grad:
@@ -60,6 +72,32 @@ class Changes:
         for undone in (self._handles, self._replaced, self._overridden, self._frozen):
             undone.clear()
         model.set_attn_implementation(self._implementation)
+
+
+def check_trained(base: nn.Module, own: list[nn.Parameter]) -> None:
+    """Raise if peft has frozen what is attached: it freezes all that it does not add itself.
+
+    Args:
+        base: the model, or a part of it with all its layers.
+        own: the parameters that are attached.
+    """
+    if not own or any(weight.requires_grad for weight in own):
+        return
+    if any(type(module).__module__.startswith("peft.") for module in base.modules()):
+        raise UsageError(
+            f"peft has frozen what is attached: 0 of {len(own)} new tensors train. Attach to what get_peft_model "
+            f"gives, attach(get_peft_model(model, ...), ...), or have them train: model.arith.requires_grad_(True)"
+        )
+
+
+def _validate_others(model: Any, names: Collection[str], arguments: dict[str, Any]) -> None:
+    getattr(type(model), _VALIDATE)(model, {name: own for name, own in arguments.items() if name not in names})
+
+
+def _save_both(model: Any, write: Callable[[Any], Any], folder: Any, *args: Any, **options: Any) -> Any:
+    if options.get("is_main_process", True):
+        write(folder)
+    return type(model).save_pretrained(model, folder, *args, **options)
 
 
 class Unrotated(nn.Module):

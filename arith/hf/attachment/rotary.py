@@ -14,7 +14,7 @@ from arith.encodings.base import Positions
 from arith.encodings.rope import RoPE
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
-from arith.hf.attachment.attach import check_free
+from arith.hf.attachment.attached import check_free
 from arith.hf.attachment.changes import Unrotated
 
 _PROBED = 16  # positions at which rotations are compared

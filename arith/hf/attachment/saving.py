@@ -1,35 +1,30 @@
 """Save what is attached to a model, and attach it again.
 
-transformers does not: `save_pretrained` writes our weights, and `from_pretrained` drops them as unexpected.
+transformers does not attach: its `save_pretrained` writes our weights, and `from_pretrained` drops them as unexpected.
 
 folder/position.safetensors     the encoding's parameters, and what each token is to numbers
 folder/position.json            its text, its lengths, the model's shape, and the sha256 of the other file
 """
 
-import hashlib
 import json
 import os
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
-from arith.hf.attachment.attach import attached, check_free
+from arith.hf.attachment.attached import attached, check_free, inside
 from arith.hf.attachment.attachment import Attachment
-from arith.hf.attachment.settings import Settings
+from arith.hf.attachment.settings import NUMBERS, TEXT, VERSION, Settings, hash_of
 from arith.hf.numbers.given import IdsOf
 from arith.hf.numbers.numerals import Numerals
-from arith.process.files import building, write_whole
-
-NUMBERS, TEXT = "position.safetensors", "position.json"
-VERSION = 1
 
 
 def save(model: Any, folder: str | os.PathLike[str]) -> Path:
-    """Write what is attached to a model. The model itself is saved as always, by `model.save_pretrained`.
+    """Write what is attached to a model. `model.save_pretrained` does so too, and thus every checkpoint of a Trainer.
 
     Args:
         model: the model.
@@ -45,16 +40,7 @@ def save(model: Any, folder: str | os.PathLike[str]) -> Path:
     if not isinstance(attachment, Attachment):
         what = "nothing" if attachment is None else f"{attachment}, which has no numbers,"
         raise UsageError(f"{what} is attached to this {type(model).__name__}: there is nothing to save")
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    numbers = {name: tensor.detach().cpu().contiguous() for name, tensor in attachment.state_dict().items()}
-    # The text comes last, and holds the hash of these bytes: a kill between the two is noticed when they are loaded.
-    with building(path / NUMBERS) as aside:
-        save_file(numbers, aside)
-        digest = _sha256(aside)
-    described = {"version": VERSION, **asdict(attachment.settings), "model": asdict(attachment.shape), "sha256": digest}
-    write_whole(path / TEXT, json.dumps(described, indent=2) + "\n")
-    return path
+    return attachment.write(folder)
 
 
 def load(model: Any, folder: str | os.PathLike[str], ids: IdsOf | None = None) -> Attachment:
@@ -68,6 +54,7 @@ def load(model: Any, folder: str | os.PathLike[str], ids: IdsOf | None = None) -
     Raises:
         UsageError: a file is missing or damaged, or the encoding was attached to a model of another shape.
     """
+    whole, model = model, inside(model)
     check_free(model)
     path = Path(folder)
     described = _read_description(path)
@@ -84,13 +71,13 @@ def load(model: Any, folder: str | os.PathLike[str], ids: IdsOf | None = None) -
         raise UsageError(
             f"{path} was attached to another model than this {type(model).__name__}: {', '.join(differing)}"
         )
-    if not (path / NUMBERS).is_file() or _sha256(path / NUMBERS) != described["sha256"]:
+    if not (path / NUMBERS).is_file() or hash_of(path / NUMBERS) != described["sha256"]:
         raise UsageError(f"{path / NUMBERS} is missing or was altered after it was written")
     numbers = load_file(path / NUMBERS)
     numerals = Numerals.load(numbers)
     attachment = Attachment(settings, architecture, numerals, ids_of=ids)
     attachment.load_state_dict({**({} if numerals is None else vars(numerals)), **numbers})
-    return attachment.put_into(model, architecture)
+    return attachment.put_into(model, architecture, whole)
 
 
 def _read_description(path: Path) -> dict[str, Any]:
@@ -108,8 +95,3 @@ def _read_description(path: Path) -> dict[str, Any]:
     if version != VERSION:
         raise UsageError(f"{path / TEXT} is of version {version}, and this arith reads version {VERSION}")
     return described
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
