@@ -1,6 +1,7 @@
 """Training that begins with the weights of another run: which they are, and whether they fit."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from arith.experiment.exported import open_model
 from arith.experiment.run import Run
 from arith.model.transformer import Transformer
 
+# A row a token. Every vocabulary is the beginning of one list, so that a smaller one has the first rows of a larger.
+TOKENS = ("embedding.weight", "head.weight")
 # Settings of a model without which the same weights can be loaded.
 FREE = ("seed", "init", "init_step", "embedding_std")
 
@@ -45,7 +48,7 @@ def load_start(model: Transformer, config: RunConfig) -> dict[str, Any] | None:
     if found is None:
         return None
     run, checkpoint = found
-    checkpoint.restore(model)
+    _cut_vocabulary(checkpoint, model).restore(model)
     step = checkpoint.step
     samples = run.config.samples_at(step) + run.start().get("samples", 0)
     begun = {"name": run.folder.name, "step": step, "sha256": digest(checkpoint.model), "samples": samples}
@@ -87,8 +90,18 @@ def _read_start(model: Transformer, config: RunConfig) -> tuple[Run, Checkpoint]
             f"model.init={init} is not finished: {checkpoint.step} of {steps} steps. Finish it by {run.resume_hint}, "
             f"or name the step: --step {checkpoint.step} (model.init_step)"
         )
-    _check_fits(model, checkpoint, run.config, config)
+    _check_fits(model, _cut_vocabulary(checkpoint, model), run.config, config)
     return run, checkpoint
+
+
+def _cut_vocabulary(checkpoint: Checkpoint, model: Transformer) -> Checkpoint:
+    """A checkpoint without the tokens that a model has not: worked examples may lead to exercises alone."""
+    held = model.state_dict()
+    weights = {
+        name: own[: len(held[name])] if name in TOKENS and name in held else own
+        for name, own in checkpoint.model.items()
+    }
+    return replace(checkpoint, model=weights)
 
 
 def _check_fits(model: Transformer, checkpoint: Checkpoint, before: RunConfig, now: RunConfig) -> None:

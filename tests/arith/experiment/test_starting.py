@@ -74,6 +74,20 @@ def test_training_begins_with_the_weights_that_run_json_names(base: Run, tmp_pat
     assert found == {"name": "base", "step": 10, "sha256": digest(base.load_checkpoint(10).model), **seen}
 
 
+def test_tokens_that_are_needed_no_more_are_left_out(tmp_path: Path) -> None:
+    common: dict[str, Any] = {"encoding": "rope", "format": "reversed", "evaluation": {"digits": [1, 2], "samples": 4}}
+    worked = Run.begin(tmp_path / "worked", short(**common, data={"mix": "50% addition reversed+detailed"}))
+    train(worked, Experiment.of(worked.config))
+    config = RunConfig.of(fill_in({"model": {"init": f"run:{worked.folder}"}, "evaluation": common["evaluation"]}))
+    model = Experiment.of(config).model()
+    found, before = load_start(model, config), worked.load_checkpoint().model
+    assert found is not None
+    assert found["sha256"] == digest(before)
+    assert len(model.embedding.weight) < len(before["embedding.weight"])
+    for name, own in model.state_dict().items():
+        assert torch.equal(own, before[name][: len(own)])
+
+
 def test_a_resumed_run_needs_the_first_one_no_more(base: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(base.folder, copy)
