@@ -81,7 +81,7 @@ def attach(
         raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}")
     if split_own(encoding) == (True, ""):
         return Own().put_into(model, find_attention(type(model).__name__, model).values())
-    if model.base_model is model:
+    if model.base_model is model and model.get_output_embeddings() is None:
         raise UsageError(
             f"attach takes the whole causal model, as AutoModelForCausalLM gives it, and {type(model).__name__} is one "
             f"without its head: attach(model, ...), not attach(model.model, ...)"
