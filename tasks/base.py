@@ -32,8 +32,8 @@ Operation = Literal["sum", "difference", "product"]
 class Task(Protocol):
     """A problem on one or more operands. Frozen, without state: `arith.tasks.sampling` draws the operands.
 
-    Two more attributes are optional: `operation`, which `operation_of` reads, and `commutative`, which
-    `is_commutative` reads.
+    Three more attributes are optional: `operation`, which `operation_of` reads; `commutative`, which `is_commutative`
+    reads; and `question`, which asks a chat model for an answer, with `{problem}` where the problem stands.
     """
 
     @property
@@ -136,12 +136,15 @@ class Worded(Task, Protocol):
 class Drawn(Task, Protocol):
     """A task that draws its own operands, since not all strings of digits are problems of it. All have one length."""
 
-    def draw(self, stream: Stream, lengths: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "m n w"]:
+    def draw(
+        self, stream: Stream, lengths: Int[np.ndarray, " n"], index: Int[np.ndarray, " n"]
+    ) -> UInt8[np.ndarray, "m n w"]:
         """The operands' digits, zero beyond their lengths.
 
         Args:
             stream: where random numbers come from.
             lengths: digits of the operands of each problem.
+            index: each problem's place in the endless list, for a task whose kinds of problems come in turn.
         """
         ...
 

@@ -46,6 +46,7 @@ class Cells:
     held_out: ClassVar[bool] = True
     samples: ClassVar[int | None] = None  # no fixed set, gone through again and again
     redraw: ClassVar[bool] = False
+    renumber: ClassVar[bool] = False
     swap: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -113,6 +113,12 @@ Templates = Literal["held-out", "seen"]
 Talk = Literal["long", "short"]
 
 
+def check_templates(templates: str) -> None:
+    """Raise if this says nothing about the wordings of tests."""
+    if templates not in get_args(Templates):
+        raise ValueError(f"templates is one of {', '.join(get_args(Templates))}; got '{templates}'")
+
+
 @dataclass(frozen=True)
 class Dialogue:
     """Sums of two numbers, asked for and answered in English.
@@ -142,8 +148,7 @@ class Dialogue:
     symbols: ClassVar[str] = vocabulary.TEXT
 
     def __post_init__(self) -> None:
-        if self.templates not in get_args(Templates):
-            raise ValueError(f"templates is one of {', '.join(get_args(Templates))}; got '{self.templates}'")
+        check_templates(self.templates)
         if self.talk not in get_args(Talk):
             raise ValueError(f"talk is one of {', '.join(get_args(Talk))}; got '{self.talk}'")
 

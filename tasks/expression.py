@@ -106,7 +106,9 @@ class Expression:
     def _width(self) -> int:
         return len(str(self.below - 1))
 
-    def draw(self, stream: Stream, lengths: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "m n w"]:
+    def draw(
+        self, stream: Stream, lengths: Int[np.ndarray, " n"], index: Int[np.ndarray, " n"]
+    ) -> UInt8[np.ndarray, "m n w"]:
         digits = np.zeros((self.operands, len(lengths), lengths.max()), dtype=np.uint8)
         value = np.zeros(len(lengths), dtype=np.int64)
         for depth in range(lengths.max()):

@@ -87,6 +87,19 @@ def constant(text: str, rows: int, where: Bool[np.ndarray, " b"] | None = None) 
     return Piece(vocabulary.encode(text)[None], lengths if where is None else lengths * where)
 
 
+def texts(rows: Sequence[str]) -> Piece:
+    """A text in each row.
+
+    >>> texts(["12", "3"]).lengths.tolist()
+    [2, 1]
+    """
+    lengths = np.array([len(own) for own in rows])
+    # Encoded as one text, since a call for each row takes longer than all of its characters.
+    tokens = np.zeros((len(rows), int(lengths.max(initial=0))), dtype=np.uint8)
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = vocabulary.encode("".join(rows))
+    return Piece(tokens, lengths)
+
+
 def number(numbers: Numbers, width: Int[np.ndarray, " b"], order: Order, lowest: int = 0) -> Piece:
     """Numbers, filled with zeros to a width in each row; `lowest`: significance of their last digit."""
     widest = int(width.max(initial=0))

@@ -45,6 +45,8 @@ class Mixture:
         whole: whether the model is trained to predict whole lines, prompts included.
         redraw: whether decorations, such as random spaces, are drawn anew each time a fixed set comes round: problems
             and wordings repeat then, and how they are written does not.
+        renumber: whether operands are drawn anew each time a fixed set comes round: wordings repeat then, and so do
+            kinds that come in turn, if the set's size is a multiple of theirs.
         swap: whether each sample's operands are in their order or in reverse, drawn anew when a fixed set comes round.
         forms: the format of each source that has one of its own, else None; none at all: ().
 
@@ -62,6 +64,7 @@ class Mixture:
     samples: int | None = None
     whole: bool = False
     redraw: bool = False
+    renumber: bool = False
     swap: bool = False
     forms: Sequence[Format | None] = ()
 
@@ -108,7 +111,7 @@ class Mixture:
         """The problems of these samples, by the sources they come from."""
         found = []
         before = 0
-        for run_start, run_count in self._runs(start, count):
+        for run_start, run_count, first in self._runs(start, count):
             draws = Draws.at(self.seed, self.split, run_start, run_count)
             decorating = self.draws(start + before, run_count)
             which = self._which(draws)
@@ -118,7 +121,7 @@ class Mixture:
                 mine = which == place
                 if not mine.any():
                     continue
-                problems = source.problems(run_start, run_count)
+                problems = source.problems(first, run_count)
                 if self.swap:
                     anew = Draws(self.keys(start + before, run_count), self.split)
                     problems = swap_operands(problems, anew.halves(Use.SWAP)[:, 0] < _STEPS // 2)
@@ -135,7 +138,7 @@ class Mixture:
         """The random draws of samples' decorations: the same in each pass over a fixed set, or new with `redraw`."""
         if self.redraw:
             return Draws(self.keys(start, count), self.split)
-        keys = [Draws.at(self.seed, self.split, *run).keys for run in self._runs(start, count)]
+        keys = [Draws.at(self.seed, self.split, *run[:2]).keys for run in self._runs(start, count)]
         return Draws(np.concatenate(keys), self.split)
 
     def keys(self, start: int, count: int) -> Int[np.ndarray, " n"]:
@@ -145,9 +148,9 @@ class Mixture:
     def hashes(self, start: int, count: int) -> UInt64[np.ndarray, " n"]:
         """64 bits that identify each sample's problem."""
         found = []
-        for run_start, run_count in self._runs(start, count):
+        for run_start, run_count, first in self._runs(start, count):
             which = self._which(Draws.at(self.seed, self.split, run_start, run_count))
-            own = np.stack([source.hashes(run_start, run_count) for source in self.sources])
+            own = np.stack([source.hashes(first, run_count) for source in self.sources])
             found.append(own[which, np.arange(run_count)])
         return np.concatenate(found)
 
@@ -159,12 +162,13 @@ class Mixture:
         borders = np.round(np.cumsum(self.shares) * _STEPS)[:-1].astype(np.uint64)
         return np.searchsorted(borders, draws.halves(Use.MIXTURE)[:, 0], side="right")
 
-    def _runs(self, start: int, count: int) -> Iterator[tuple[int, int]]:
-        """Stretches of samples that follow one another, where a fixed set begins again."""
+    def _runs(self, start: int, count: int) -> Iterator[tuple[int, int, int]]:
+        """Stretches of samples that follow one another, where a fixed set begins again: the place of the first one in
+        the set, how many they are, and the index of the first one's operands among all that could be drawn."""
         while count:
             place = start % self.samples if self.samples else start
             taken = min(count, self.samples - place) if self.samples else count
-            yield place, taken
+            yield place, taken, start if self.renumber else place
             start, count = start + taken, count - taken
 
 

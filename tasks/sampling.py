@@ -125,7 +125,7 @@ class Source:
         self, stream: Stream, rows: Int[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"]
     ) -> UInt8[np.ndarray, "m n w"]:
         if isinstance(self.task, Drawn):
-            return self.task.draw(stream, lengths[0])
+            return self.task.draw(stream, lengths[0], stream.block * BLOCK + rows)
         return self.sampler.operands(stream, rows, lengths, self.task.alphabet)
 
     @property

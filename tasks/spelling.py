@@ -1,6 +1,7 @@
 """Tasks that write their lines themselves, such as chains of clauses."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -57,6 +58,41 @@ class Spelled(Task, Protocol):
             ValueError: it is no line of this task.
         """
         ...
+
+
+@runtime_checkable
+class Scored(Spelled, Protocol):
+    """A task whose answers are no numbers, and can be right in part."""
+
+    def put(self, problem: str) -> Spelling:
+        """The line of a problem as a person typed it.
+
+        Raises:
+            ValueError: it is no problem of this task.
+        """
+        ...
+
+    def find(self, reply: str) -> str | None:
+        """The answer that a free reply means, as a line has it; None: the reply holds none."""
+        ...
+
+    def score(self, expected: str, written: str | None) -> Mapping[str, bool]:
+        """What is right about a written answer, and what kind of problem it answers; cells count what is true."""
+        ...
+
+
+def count_parts(task: Scored, answers: Iterable[tuple[str, str | None]]) -> dict[str, float]:
+    """How many written answers are right in each part.
+
+    Args:
+        task: the task that scores them.
+        answers: pairs of the right answer and the written one.
+    """
+    counts = Counter[str]()
+    for expected, written in answers:
+        # Not the sum of two Counters, which would drop the names whose count is 0.
+        counts.update({name: int(true) for name, true in task.score(expected, written).items()})
+    return dict(counts)
 
 
 def lay_out_spelling(spelling: Spelling, rows: int) -> Written:

@@ -139,6 +139,10 @@ TASKS = Catalogue(
         "modular-sum": ("arith.tasks.modular:ModularSum", "31479=4: the sum of all digits modulo 5, or modulo=2 to 10"),
         "multiplication": ("arith.tasks.multiplication:Multiplication", "12*34=408"),
         "parity": ("arith.tasks.modular:Parity", "10110=1: whether ones are odd in number"),
+        "request": (
+            "arith.tasks.request:Request",
+            "What is 842 plus 62?=add(842,62): a query in words, answered by a call; outside=0.2 of none() at all",
+        ),
         "reverse": ("arith.tasks.strings:Reverse", "12034=43021; reverse:distinct=true has no digit twice"),
         "subtraction": ("arith.tasks.subtraction:Subtraction", "123-456=-333"),
     },

@@ -13,7 +13,7 @@ from arith.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from arith.results.schema import Results
 
-KINDS = ("accuracy", "grid", "anatomy", "training", "loops", "probes")
+KINDS = ("accuracy", "grid", "anatomy", "training", "loops", "probes", "against")
 
 
 @click.command(
@@ -27,10 +27,12 @@ KINDS = ("accuracy", "grid", "anatomy", "training", "loops", "probes")
     "--kind",
     type=click.Choice(KINDS),
     default="accuracy",
-    help="Accuracy by digit length; a grid of operand lengths; why answers are wrong; training; reach by loop; probes.",
+    help="Accuracy by digit length; a grid of operand lengths; why answers are wrong; training; reach by loop; probes; "
+    "measures against the number in which labels end.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The figure, without ending.  [default: the kind]")
 @click.option("--suite", default="random", help="Which test problems: arith list suites, or grid.")
+@click.option("--axis", default="", help="What that number is, for --kind against, such as 'examples a call'.")
 @click.option("--title", default="", help="Above the figure.")
 @click.option("--claims", help="A published table beside the grids, such as gpt4-2023: recalled numbers, unchecked.")
 @click.option("--terminal", is_flag=True, help="Draw it as text instead, and write no file.")
@@ -40,6 +42,7 @@ def command(
     kind: str,
     out: Path | None,
     suite: str,
+    axis: str,
     title: str,
     claims: str | None,
     terminal: bool,
@@ -62,6 +65,8 @@ def command(
         raise UsageError(f"--terminal draws accuracy and grids, and not {kind}. Leave it out, or choose another --kind")
     if claims is not None and kind != "grid":
         raise UsageError("--claims is a table by the digits of both operands: give --kind grid")
+    if axis and kind != "against":
+        raise UsageError("--axis is the number in which labels end: give --kind against")
     # Into the working folder, not beside the results: several files may be drawn together, and belong to none of them.
     path = out or Path(kind)
     text = ""
@@ -71,7 +76,7 @@ def command(
         files = draw_training([read_training(run) for run in results], path, title)
     else:
         # A run's own tests are in results.json; what `arith evaluate` measured afterwards is in evaluation.json.
-        name = "results.json" if kind == "accuracy" else "evaluation.json"
+        name = "results.json" if kind in ("accuracy", "against") else "evaluation.json"
         # A name such as `addition` is a shipped model, unless there is a file or folder of that name.
         folders = [find_model(place) if str(place) in names() and not place.exists() else place for place in results]
         paths = [place / name if place.is_dir() else place for place in folders]
@@ -82,6 +87,8 @@ def command(
             files = _draw_loops(loaded, there, suite, path, title)
         elif kind == "probes":
             files = _draw_probes(loaded, there, path, title)
+        elif kind == "against":
+            files = _draw_numbered(loaded, there, suite, path, axis, title)
         elif kind == "grid":
             text, files = _draw_grids(loaded, there, path, title, terminal, claims)
         else:
@@ -123,6 +130,19 @@ def _draw_probes(loaded: Sequence["Results"], there: str, path: Path, title: str
 
     with _naming(there):
         return draw_probes([row for results in loaded for row in results.measurements], path, title)
+
+
+def _draw_numbered(
+    loaded: Sequence["Results"], there: str, suite: str, path: Path, axis: str, title: str
+) -> list[Path]:
+    from arith.figures.against.numbers import numbered_panels
+    from arith.figures.quantities import draw_quantities
+
+    cells = [cell for results in loaded for cell in results.cells]
+    panels = numbered_panels(cells, axis or "number in the label", suite)
+    if not panels:
+        raise UsageError(f"{there}: no label ends in a number, as in tuned-30: there is nothing to draw it against")
+    return draw_quantities(panels, path, title)
 
 
 def _draw_grids(

@@ -180,6 +180,7 @@ def load(name: str, scale: str | None = None) -> Recipe:
             tuple(_contest(contest, curves, f"{path}: contest {at}") for at, contest in enumerate(contests)),
             pop("axis", str, PLAIN.axis),
             _chance(pop("chance", float, None), path),
+            pop("against", str, PLAIN.against),
         ),
         values=values,
         study=study,

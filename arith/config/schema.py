@@ -39,6 +39,7 @@ class DataConfig:
         samples: size of a fixed training set, which is repeated epoch by epoch; None: every sample is new.
         redraw: whether what a format draws, such as random spaces, is drawn anew in each epoch of a fixed set; if not,
             a sample is written alike in all of them. What encodings draw is new in each epoch in any case.
+        renumber: whether operands are drawn anew in each epoch of a fixed set, whose wordings repeat.
         swap: whether operands are swapped in half of the samples, drawn anew in each epoch of a fixed set; for tasks
             whose answer stays the same.
         mix: shares of the samples for other tasks, digits or formats, the last two if they are named:
@@ -55,6 +56,7 @@ class DataConfig:
     first_carry_mix: Share | None = None
     samples: Count | None = None
     redraw: bool = False
+    renumber: bool = False
     swap: bool = False
     mix: tuple[str, ...] = ()
     seed: Seed = 0
@@ -331,7 +333,8 @@ class RunConfig:
     def samples_at(self, step: int) -> int:
         """The number of distinct training samples in the first `step` steps."""
         drawn = step * self.training.batch
-        return drawn if self.data.samples is None else min(drawn, self.data.samples)
+        repeats = self.data.samples is not None and not self.data.renumber
+        return min(drawn, self.data.samples or drawn) if repeats else drawn
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -74,6 +74,11 @@ class Samples(Protocol):
         ...
 
     @property
+    def renumber(self) -> bool:
+        """Whether operands are drawn anew each time a fixed set comes round."""
+        ...
+
+    @property
     def swap(self) -> bool:
         """Whether the order of operands is drawn, anew each time a fixed set comes round."""
         ...

@@ -123,6 +123,7 @@ def mix_problems(trained: Sequence[Share], data: DataConfig, split: Split) -> Mi
             [part.share for part in (main, *mixed)],
             data.samples if training else None,
             redraw=data.redraw,
+            renumber=data.renumber and training,
             swap=data.swap and training,
             forms=[part.form for part in trained],
         )

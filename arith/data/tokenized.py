@@ -219,6 +219,10 @@ class TokenizedSamples:
         return self.problems.redraw
 
     @property
+    def renumber(self) -> bool:
+        return self.problems.renumber
+
+    @property
     def swap(self) -> bool:
         return self.problems.swap
 

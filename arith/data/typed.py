@@ -18,6 +18,7 @@ from arith.tasks.formats import Format
 from arith.tasks.lines import Written
 from arith.tasks.samplers import Uniform
 from arith.tasks.sampling import Source
+from arith.tasks.spelling import Scored, lay_out_spelling
 from arith.tasks.stream import Draws
 
 # What people type for the signs of arithmetic: the cross, dots and x of products, and the minus and dash of typography.
@@ -93,7 +94,10 @@ def write_typed(problem: str, task: Task, form: Format, seed: int, encoding: Com
         tokens, longest_number = form.longest(task, digits)
         if encoding is not None:
             encoding.check_reach(tokens, longest_number)
-        written = form.write(task, exact, draws)
+        if isinstance(task, Scored):
+            written = lay_out_spelling(task.put(problem.strip().rstrip("=")), 1)
+        else:
+            written = form.write(task, exact, draws)
     except ValueError as error:
         raise UsageError(f"{problem}: {error}") from error
     return TypedProblem(task, form, digits, tokens, exact.answer.text(0), written, torch.from_numpy(draws.keys))
@@ -138,8 +142,9 @@ def read_operands(problem: str, task: Task) -> list[str]:
     text = plain_text(problem).rstrip("=")
     if isinstance(task, Drawn):
         # Its operands are no strings that a person would come up with: it is asked as it is written.
+        line = problem.strip().rstrip("=") if isinstance(task, Scored) else text
         try:
-            return list(Format().read(task, text + "=0")[0])
+            return list(Format().read(task, line + "=0")[0])
         except ValueError as error:
             raise UsageError(f"{error}. Ask {task.name} for problems such as {example_problem(task)}") from error
     if task.symbol and text[:1] in ("+", "-"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +22,14 @@ from arith.model.transformer import Transformer
 from arith.process.progress import progress
 from arith.results.predictions import Prediction
 from arith.results.schema import Condition
+from arith.results.uncertainty import spread_of
 from arith.tasks import vocabulary
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
 from arith.tasks.lines import Written
+from arith.tasks.spelling import Scored, count_parts
+
+TIMED = 50  # queries of a test set that are timed: half a second for a small model
 
 
 def predict(model: Transformer, test: Condition, data: Dataset, start: int, found: Verdicts) -> list[Prediction]:
@@ -98,6 +103,35 @@ def decode(
             answers = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity).cpu().numpy()
             found |= {int(row): _text(answer) for row, answer in zip(some, answers, strict=True)}
     return found
+
+
+def measure_parts(
+    model: Transformer, task: Scored, test: Condition, data: Dataset, start: int, found: Verdicts
+) -> dict[str, float]:
+    """What a cell keeps of answers that can be right in part: how many are in what, tokens, and seconds a query.
+
+    Args:
+        model: the model.
+        task: the task, which says what is right about an answer.
+        test, data, start, found: the test set, as for `predict`.
+    """
+    written, keys = data.problems.write(data.format, start, test.n), data.problems.keys(start, test.n)
+    decoded = decode(model, data, written, keys, np.flatnonzero(~found.right.numpy()))
+    expected = [
+        _text(line[cut:end])
+        for line, cut, end in zip(written.tokens, written.prompt_lengths, written.lengths, strict=True)
+    ]
+    given = [decoded.get(row, right) for row, right in enumerate(expected)]
+    whole = ((text.partition(vocabulary.END)[0] for text in pair) for pair in zip(expected, given, strict=True))
+    parts = count_parts(task, ((right, reply) for right, reply in whole))
+    # One at a time, as queries come; the first, which also warms up, is left out.
+    seconds = []
+    for row in range(min(test.n, TIMED + 1)):
+        begun = time.perf_counter()
+        decode(model, data, written, keys, np.array([row]))
+        seconds.append(time.perf_counter() - begun)
+    tokens = {"prompt_tokens": int(written.prompt_lengths.sum()), "reply_tokens": sum(map(len, given))}
+    return {**parts, **tokens, **spread_of(seconds[1:] or seconds)}
 
 
 def read_number(task: Task, form: Format, prompt: str, written: str) -> str | None:

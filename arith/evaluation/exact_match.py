@@ -8,6 +8,7 @@ from typing import Protocol
 
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
+from arith.evaluation.answers import measure_parts
 from arith.evaluation.teacher_forced import Verdicts, judge_dataset
 from arith.experiment.experiment import Experiment
 from arith.model.cost import forward_flops
@@ -18,6 +19,7 @@ from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
 from arith.tasks import vocabulary
 from arith.tasks.sampling import SHARED_DIGITS, count_seen
+from arith.tasks.spelling import Scored
 
 # Problems of a grid that are tested together. Cells have a hundred problems or so: one by one their batches would be
 # nearly empty, and all at once an interrupted evaluation would have saved nothing.
@@ -128,12 +130,17 @@ def evaluate(
         if flag is not None and flag.raised:
             return  # verdicts on the rest of this job mean nothing, so none of its cells is yielded
         for place, test in enumerate(job.sets):
-            part = found[place * test.n : (place + 1) * test.n]
-            if record is not None:
-                with model.sharpened(sharpen):  # not around the yield: nobody else sees the model with this factor
-                    record(test, job.data, place * test.n, part)
+            start = place * test.n
+            part = found[start : start + test.n]
+            measures: dict[str, float] = {}
+            with model.sharpened(sharpen):  # not around the yield: nobody else sees the model with this factor
+                if record is not None:
+                    record(test, job.data, start, part)
+                if isinstance(experiment.tests.task, Scored):
+                    measures = measure_parts(model, experiment.tests.task, test, job.data, start, part)
             correct = int(part.right.sum())
-            yield _cell(experiment, model, keys[test], correct, seen[test], training_seconds)
+            cell = _cell(experiment, model, keys[test], correct, seen[test], training_seconds)
+            yield dataclasses.replace(cell, measures=measures)
 
 
 def _cell(experiment: Experiment, model: Transformer, key: CellKey, correct: int, seen: int, seconds: float) -> Cell:

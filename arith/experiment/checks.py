@@ -61,8 +61,11 @@ def check_numbers(config: RunConfig) -> None:
         _check_prompt_layers(config, model.prompt_layers)
     if model.heads % (model.key_heads or model.heads):
         raise UsageError(f"model.heads is a multiple of model.key_heads: got {model.heads} and {model.key_heads}")
-    if config.data.redraw and config.data.samples is None:
-        raise UsageError("data.redraw is of a fixed set, and every sample is new: set data.samples, or leave it out")
+    for name in ("redraw", "renumber"):
+        if getattr(config.data, name) and config.data.samples is None:
+            raise UsageError(
+                f"data.{name} is of a fixed set, and every sample is new: set data.samples, or leave it out"
+            )
     # Without an auxiliary loss too, or a layer that is not there would be taken without a word; 1 is the default.
     if config.auxiliary.layer >= model.layers and (config.auxiliary.kind is not None or config.auxiliary.layer > 1):
         raise UsageError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from arith.figures.accuracy import draw_accuracy
 from arith.figures.against.leads import draw_leads
+from arith.figures.against.numbers import numbered_panels
 from arith.figures.against.ratios import draw_ratios, pair_runs
 from arith.figures.grid import draw_grids
 from arith.figures.language import draw_language
@@ -28,12 +29,12 @@ def draw_report(
     order: Sequence[str] = (),
     plan: FigurePlan = PLAIN,
 ) -> tuple[list[Curve], list[Path]]:
-    """Draw accuracy on the first suite; grids, leads, ratios, series and language, where there are any, beside it.
+    """Draw accuracy on the first suite; what else there is, such as grids, in figures beside it.
 
     Args:
         results: of one experiment or several.
-        path: the main figure's, without an ending; the others add `-grid`, `-advantage`, `-ratios`, `-training` and
-            `-language`.
+        path: the main figure's, without an ending; the others add `-grid`, `-advantage`, `-ratios`, `-against`,
+            `-training` and `-language`.
         title: above each figure.
         notes: by label, what to add to it in parentheses.
         order: labels in the order of the curves; others follow.
@@ -54,6 +55,8 @@ def draw_report(
         files += draw_leads(leads, path.with_name(f"{path.name}-advantage"), title)
     if pairs := pair_runs(results, plan.contests):
         files += draw_ratios(pairs, path.with_name(f"{path.name}-ratios"), title)
+    if plan.against and (panels := numbered_panels(results.cells, plan.against, suites[0])):
+        files += draw_quantities(panels, path.with_name(f"{path.name}-against"), title)
     if results.series:
         files += draw_quantities(_tracked(results.series), path.with_name(f"{path.name}-training"), title)
     spoken = [row for row in results.language if not row.is_english]  # two numbers need no figure

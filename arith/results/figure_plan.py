@@ -42,6 +42,7 @@ class FigurePlan:
         contests: pairs of curves whose lead is drawn against scale, in this order.
         axis: what is counted along the axis of digits.
         chance: the accuracy of a guess, from 0 to 1, which a dashed line marks; None: no line.
+        against: what the number is in which labels end; accuracy and other measures are then drawn against it, too.
     """
 
     by_format: bool = False
@@ -49,6 +50,7 @@ class FigurePlan:
     contests: tuple[Contest, ...] = ()
     axis: str = "digits of the longer operand"
     chance: float | None = None
+    against: str = ""
 
 
 PLAIN = FigurePlan()

@@ -1,6 +1,7 @@
 """Intervals and tests for accuracies: Wilson, bootstrap over seeds, and paired comparisons of two models."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -267,3 +268,14 @@ def holm(values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(values) - rank) * values[place]))
         raised[place] = highest
     return raised
+
+
+def spread_of(seconds: Sequence[float]) -> dict[str, float]:
+    """Median and 95th percentile of the seconds that queries took.
+
+    >>> spread_of([3.0, 1.0, 2.0])
+    {'seconds_median': 2.0, 'seconds_p95': 3.0}
+    """
+    in_order = sorted(seconds)
+    # The smallest time that 95% of the queries keep to, and so one that was measured.
+    return {"seconds_median": statistics.median(seconds), "seconds_p95": in_order[-(-95 * len(in_order) // 100) - 1]}

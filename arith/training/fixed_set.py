@@ -39,7 +39,8 @@ class FixedSet:
             device: where they are kept.
         """
         count = data.problems.samples
-        if data.problems.swap or (data.problems.redraw and any(form.draws for form in data.formats)):
+        redrawn = data.problems.redraw and any(form.draws for form in data.formats)
+        if redrawn or data.problems.renumber or data.problems.swap:
             return None  # each epoch writes its samples in another way
         if count is None or count > drawn or count * data.longest > MOST_TOKENS:
             return None

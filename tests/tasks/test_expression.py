@@ -67,7 +67,7 @@ def texts(written: Written) -> list[str]:
 @settings(max_examples=60, deadline=None)
 def test_every_value_is_pythons_and_in_range(task: Expression, worked: bool, lengths: list[int], seed: int) -> None:
     task = Expression(task.products, task.below, "worked" if worked else "value")
-    digits = task.draw(Stream(seed, "train", 0), np.array(lengths))
+    digits = task.draw(Stream(seed, "train", 0), np.array(lengths), np.arange(len(lengths)))
     drawn = tuple(Numbers(own, np.array(lengths)) for own in digits)
     written = Format().write(task, Problems(drawn, task.solve(*drawn)), Draws.at(0, "train", 0, len(lengths)))
     for row, text in enumerate(texts(written)):
@@ -156,7 +156,9 @@ def test_values_below_ten_are_alike_at_every_depth() -> None:
 
 
 def test_levels_are_drawn_evenly_among_those_that_fit() -> None:
-    drawn = Expression(products=False, below=10).draw(Stream(0, "train", 0), np.ones(100_000, dtype=np.int64))
+    drawn = Expression(products=False, below=10).draw(
+        Stream(0, "train", 0), np.ones(100_000, dtype=np.int64), np.arange(100_000)
+    )
     found, counts = np.unique(drawn[:, :, 0].T, axis=0, return_counts=True)
     leaves, signs = range(1, 10), ("+", "-")
     fits = {

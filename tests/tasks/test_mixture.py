@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -168,6 +170,20 @@ def test_wordings_repeat_where_spaces_are_drawn_anew() -> None:
     passes = [texts(mixture, start, 20, "plain+spaces") for start in (0, 20)]
     assert passes[0] != passes[1]
     assert [text.replace(" ", "") for text in passes[0]] == [text.replace(" ", "") for text in passes[1]]
+
+
+def test_operands_are_drawn_anew_in_each_pass_and_wordings_are_not() -> None:
+    sources = [Source(task_named("dialogue"), Uniform(2, 4), 0, "train")]
+    mixture = Mixture(sources, samples=50, renumber=True)
+    first, second = (texts(mixture, start, 50, "plain") for start in (0, 50))
+    assert first == texts(Mixture(sources), 0, 50, "plain"), "the first pass is as ever"
+    assert second == texts(mixture, 20, 80, "plain")[30:], "a sample depends on its index alone"
+    assert not set(first) & set(second)
+    words = [[re.sub("[0-9]+", "#", line) for line in lines] for lines in (first, second)]
+    assert words[0] == words[1]
+    hashes = [mixture.hashes(start, 50) for start in (0, 50)]
+    assert np.array_equal(hashes[1], Mixture(sources).hashes(50, 50)), "problems of training, none of a test's"
+    assert not set(hashes[0].tolist()) & set(hashes[1].tolist())
 
 
 def test_operands_are_swapped_in_half_of_the_samples_anew_in_each_pass() -> None:

@@ -11,6 +11,7 @@ A reply is read in this order; the first rule that finds a number decides:
 A wrong answer that counts as right is worse than a right one that counts as wrong, so whatever is no whole number as
 people write them (`1.246`, `1,24`) is read as it stands, and is no answer.
 
+Where the answer is no number, as in `request`, the task finds it, and the rule is `task`.
 In a format with a working the reply is read as the format writes it, and the rule is `working`. Replies in a file, as
 chat models give them, are read whole. A completion (`--hf`, the harness) has been cut at its first line break, behind
 which a base model writes problems of its own.
@@ -23,8 +24,9 @@ from typing import Literal, NamedTuple
 
 from arith.tasks.base import Task, Worded
 from arith.tasks.formats import Format
+from arith.tasks.spelling import Scored
 
-Rule = Literal["boxed", "said", "opens", "equals", "last", "working"]
+Rule = Literal["boxed", "said", "opens", "equals", "last", "working", "task"]
 # How a reply counts. All but the first are failures: a missing answer is none.
 Kind = Literal["right", "wrong", "refused", "truncated", "empty", "error"]
 
@@ -117,6 +119,10 @@ def judge_reply(task: Task, form: Format, prompt: str, reply: str, answer: str) 
     >>> judge_reply(Addition(), format_named("reversed"), "17+4=", " 12", "21")
     Judged(right=True, rule='opens', kind='right')
     """
+    if isinstance(task, Scored):
+        written = task.find(THOUGHT.sub("", reply))
+        right = written == answer
+        return Judged(right, None if written is None else "task", "right" if right else "wrong")
     found = Found(reply.strip(), "working") if form.working is not None else find_number(reply, form, task)
     if found is None:
         return Judged(False, None, "wrong")

@@ -13,7 +13,7 @@ from arith.config.schema import DataConfig, EvaluationConfig
 from arith.data.evaluation_sets import EvaluationSets
 from arith.data.problems import training_problems
 from arith.data.tokenized import texts
-from arith.evaluation.text.number import Judged, judge_reply
+from arith.evaluation.text.number import THOUGHT, Judged, judge_reply
 from arith.evaluation.text.reply import Reply, measure, with_kind
 from arith.evaluation.text.wording import BARE, Turns, Wording
 from arith.process.files import write_whole
@@ -22,6 +22,7 @@ from arith.results.schema import GRID, Cell, Condition
 from arith.results.uncertainty import wilson
 from arith.tasks.base import Task
 from arith.tasks.formats import Format
+from arith.tasks.spelling import Scored, count_parts
 
 # Tokens that a reply may have beyond the characters of the longest answer. No tokenizer needs more than a token a
 # character for digits; the rest leaves room for a space or a word before the number, or for a sentence around it.
@@ -63,7 +64,11 @@ class TextTest:
             tests.task,
             tests.format,
             tuple(prompt for prompt, _ in written),
-            tuple(exact.answer.text(row) for row in range(test.n)),
+            # An answer that is no number is known by how it is written.
+            tuple(
+                answer if isinstance(tests.task, Scored) else exact.answer.text(row)
+                for row, (_, answer) in enumerate(written)
+            ),
             tuple(self._write_shots(tests.format)),
         )
 
@@ -84,7 +89,7 @@ class PromptSet:
         test: the test set.
         task, format: the task and the format of the test.
         bare: the prompts without solved problems.
-        answers: the right answers, decimal numbers.
+        answers: the right answers, decimal numbers but for tasks that are `Scored`.
         shots: prompts and answers of the solved problems in front of each prompt.
     """
 
@@ -146,6 +151,9 @@ class PromptSet:
         test, correct = self.test, sum(reply.right for reply in judged)
         measures: dict[str, float] = {"shots": self.of.shots} if self.of.shots else {}
         measures |= measure(replies, judged)
+        if isinstance(self.task, Scored):
+            found = (self.task.find(THOUGHT.sub("", reply.text)) for reply in replies)
+            measures |= count_parts(self.task, zip(self.answers, found, strict=True))
         low, high = wilson(correct, test.n)
         return Cell(
             label=model.label,

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, get_args
 
 from arith.evaluation.text.number import THOUGHT, Judged, Kind
+from arith.results.uncertainty import spread_of
 
 FAILURES = get_args(Kind)[1:]
 # Said instead of an answer. Looked for only in replies that are not right, so that a match can hide no answer.
@@ -123,4 +124,7 @@ def measure(replies: Iterable[Reply], judged: Iterable[Judged]) -> dict[str, flo
     for name in ("prompt_tokens", "reply_tokens", "seconds"):
         if total := sum(getattr(reply, name) for reply in replies):
             values[name] = total
+    # Those that failed, or were scored from a file without times, took no known time.
+    if seconds := [reply.seconds for reply in replies if reply.seconds]:
+        values |= spread_of(seconds)
     return values

@@ -50,7 +50,8 @@ class Wording:
         if ask is None and chat:
             # A chat model answers a bare `12+34=` with an explanation, if with anything. A task in words asks already,
             # and in a format with a working "the number only" would be the wrong request.
-            ask = PROBLEM if isinstance(task, Worded) else QUESTION if form.working is None else f"{PROBLEM}="
+            own = PROBLEM if isinstance(task, Worded) else QUESTION if form.working is None else f"{PROBLEM}="
+            ask = getattr(task, "question", own)
         return Wording(ask, chat, tokens)
 
     @property

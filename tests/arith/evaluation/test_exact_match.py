@@ -11,6 +11,7 @@ from torch import Tensor
 
 from arith.config.schema import RunConfig
 from arith.data.dataset import Dataset
+from arith.data.tokenized import texts
 from arith.errors import UsageError
 from arith.evaluation.exact_match import evaluate, jobs
 from arith.evaluation.teacher_forced import Verdicts
@@ -19,6 +20,7 @@ from arith.model.block import Attention
 from arith.model.transformer import Transformer
 from arith.results.cell_key import CellKey
 from arith.results.schema import Cell, Condition
+from arith.tasks.formats import Format
 
 
 def test_lengths_beyond_the_encoding_are_refused() -> None:
@@ -137,3 +139,18 @@ def test_conditions_are_told_from_cells() -> None:
     sets = [Condition("random", 2, 9), *experiment.tests.grid("1-2", 9)]
     cells = evaluate(experiment, experiment.model().eval(), sets, label="x", step=1, training_seconds=0)
     assert [Condition.of(cell) for cell in cells] == sets
+
+
+def test_answers_that_can_be_right_in_part_are_measured() -> None:
+    experiment = untrained(task="request:outside=0.5", format="plain", encoding="rope")
+    asked = [Condition("random", 2, 32)]
+    (cell,) = evaluate(experiment, experiment.model(), asked, label="x", step=1, training_seconds=0)
+    assert cell.measures["out_of_domain"] == 16
+    assert cell.measures["right_call"] >= cell.correct
+    assert cell.measures["right_arguments"] >= cell.correct
+    assert {"refusals", "false_refusals", "right_value"} < set(cell.measures)
+    prompts = sum(len(prompt) + 1 for prompt, _ in texts(experiment.tests.problems(asked), Format(), 0, 32))
+    assert cell.measures["prompt_tokens"] == prompts  # a character is a token, and one begins the line
+    assert 0 < cell.measures["seconds_median"] <= cell.measures["seconds_p95"]
+    (other,) = evaluate(untrained(), untrained().model(), asked, label="x", step=1, training_seconds=0)
+    assert other.measures == {}

@@ -93,6 +93,7 @@ COLUMNS = {"task": "multiplication", "format": "padded-reversed", "trace": {"kin
             "operand of 25 digits does not fit the format's width of 20",
         ),
         ({"data": {"redraw": True}}, "data.redraw is of a fixed set"),
+        ({"data": {"renumber": True}}, "data.renumber is of a fixed set"),
         ({"data": {"samples": 0}}, "a fixed set has 1 sample or more"),
         (
             {"format": "interleaved", "data": {"mix": "50% addition:operands=3"}},

@@ -43,6 +43,11 @@ def test_only_what_comes_again_is_kept(samples: int | None, kept: bool) -> None:
     assert (FixedSet.of(experiment.training_data(), 12 * 16, CPU) is not None) == kept
 
 
+def test_a_set_whose_operands_are_drawn_anew_is_not_kept() -> None:
+    experiment = experiment_with(data={"samples": 50, "renumber": True})
+    assert FixedSet.of(experiment.training_data(), 192, CPU) is None
+
+
 def test_a_set_that_is_decorated_anew_is_not_kept() -> None:
     for form, kept in (("plain+spaces", False), ("padded:spare=2", False), ("padded-reversed", True)):
         experiment = experiment_with(format=form, data={"samples": 50, "redraw": True})

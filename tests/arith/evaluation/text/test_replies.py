@@ -15,9 +15,10 @@ from click.testing import Result
 from arith.config.schema import RunConfig
 from arith.data.tokenized import texts
 from arith.errors import UsageError
-from arith.evaluation.text.prompts import PromptSet, TextTest, write_prompts
+from arith.evaluation.text.prompts import PromptSet, Respondent, TextTest, write_prompts
 from arith.evaluation.text.replies import match_replies
 from arith.evaluation.text.reply import Reply
+from arith.evaluation.text.wording import Wording
 from arith.experiment.experiment import Experiment
 from arith.results.schema import Condition, Results
 
@@ -196,3 +197,24 @@ def test_missing_replies_count_as_asked_and_failed(arith: Callable[..., Result])
     assert "not right: 2 error" in scored.stdout
     (cell,) = Results.load(Path("said-evaluation.json")).cells
     assert (cell.n, cell.correct, cell.measures) == (5, 3, {"rule_opens": 3, "error": 2})
+
+
+def test_calls_are_replied_in_words_too_and_scored_in_part() -> None:
+    of = TextTest("request:outside=0.2", "plain", 0, shots=10)
+    asked = of.problems(Condition("random", 2, 10))
+    shown = [answer.partition("(")[0] for _, answer in asked.shots]
+    assert sorted(shown) == sorted(["add", "sub", "mul", "max", "compare", "digit", "round", "sum3", "none", "none"])
+    right = list(asked.answers)
+    assert right.count("none()") == 2
+    replies = [f"I would call `{call.replace(',', ', ')}` here." for call in right[:8]] + ["none()", "I cannot."]
+    cell = asked.cell([Reply(text) for text in replies], Respondent("big"))
+    refused, meant = [right[row] == "none()" for row in (8, 9)], 8 - right[:8].count("none()")
+    assert cell.correct == 8 + refused[0]
+    assert cell.measures["right_call"] == cell.measures["right_value"] == cell.correct
+    assert cell.measures["refusals"] == 8 - meant + refused[0]
+    assert cell.measures["false_refusals"] == (not refused[0])
+    assert cell.measures["rule_task"] == 9
+    assert cell.measures["refused"] == 1, "a model that will not answer is no model that says none()"
+    chat = Wording.of(None, True, None, asked.task, asked.format).put("What is 5 plus 7?=")
+    assert "none() if no call answers" in chat[0]["content"]
+    assert chat[0]["content"].endswith("Request: What is 5 plus 7?")

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from arith.errors import UsageError
-from arith.hf import Attachment, attach, detach, own_rope
+from arith.hf import Attachment, attach, detach, load, own_rope, save
 from arith.hf.inputs import CACHE
 
 FAMILIES = ["gpt2", "llama", "phi", "phi3", "gpt-neox", "qwen3"]
@@ -263,3 +264,49 @@ def test_one_shape_is_exported_where_ids_need_no_look_at_the_tokens(
         exported(encoding)
     with pytest.raises(Exception, match="data-dependent"):
         exported("coupled-window")
+
+
+@pytest.mark.parametrize("encoding", ["fire@coupled", "random-embedding:at=heads@tags"])
+@pytest.mark.parametrize(
+    ("family", "config", "rotated"),
+    [
+        ("phi", {"hidden_size": 128, "num_attention_heads": 2}, 32),
+        ("phi3", {"hidden_size": 192, "num_attention_heads": 2}, 96),
+    ],
+)
+def test_phi_with_heads_of_its_size_is_trained_saved_and_loaded(
+    family: str,
+    config: dict[str, Any],
+    rotated: int,
+    encoding: str,
+    tiny: Callable[..., Any],
+    digit_tokenizer: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    model, tokenizer = tiny(family, **config), digit_tokenizer()
+    width = config["hidden_size"] // config["num_attention_heads"]
+    assert rotated == round(width * model.config.rope_parameters.get("partial_rotary_factor", 1.0))
+    text = torch.tensor(tokenizer(["12+34=64", "99+11=011"], padding=True)["input_ids"])
+    attach(model, f"{own_rope(model)}+{encoding}", tokenizer=tokenizer, tokens=32, digits=9)
+    keys = torch.tensor([1, 2])
+
+    def logits(own: Any) -> Tensor:
+        found: Tensor = own(text, position_keys=keys).logits
+        return found
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)  # what is attached, too
+    losses = []
+    for _ in range(8):
+        loss = model(text, labels=text, position_keys=keys).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+    expected = logits(model)
+    model.save_pretrained(tmp_path)
+    save(model, tmp_path)
+    again = type(model).from_pretrained(tmp_path).eval()
+    assert not torch.allclose(again(text).logits, expected, atol=1e-3)  # transformers drops what was attached
+    load(again, tmp_path)
+    assert torch.equal(logits(again), expected)
