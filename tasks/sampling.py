@@ -1,7 +1,8 @@
 """Which problems are drawn. Data is a pure function of (seed, split, index).
 
 Problems are drawn in blocks of 1,024 rows, each from its own random stream, so any slice of an endless
-data set can be had at once and in any order: nothing needs to be stored to resume.
+data set can be had at once and in any order: nothing needs to be stored to resume. Beyond 10,000 digits blocks have
+fewer rows, so that one of them never takes more memory than a few of shorter problems.
 
 Splits cannot share a problem: a hash of the operands, the same for a+b and b+a, gives 1/8 of all problems to
 the test set, 1/8 to validation and the rest to training. Cells of at most four digits in all, or thirteen bits
@@ -23,6 +24,9 @@ from arith.tasks.stream import BLOCK, SPLITS, Split, Stream, check_seed, mix, sc
 # Digits of all operands together. Of the 100 problems of 1 + 1 digits an eighth would be 12: too few to test on.
 SHARED_DIGITS = 4
 SHARED = 10**SHARED_DIGITS  # problems; with fewer digits to choose from, longer strings are as few
+# Digits up to which blocks are whole, and an operand's digits in a block of longer ones. Like `BLOCK` they are part of
+# what the data are.
+WHOLE, FEWER = 10_000, 2**22
 
 
 def hash_operands(
@@ -76,6 +80,7 @@ class Source:
         # Batches are mostly smaller than a block and come in order, so the block of the last one serves the next one
         # too.
         self._latest: tuple[int, tuple[Numbers, ...]] | None = None
+        self._rows = BLOCK if sampler.longest <= WHOLE else max(1, min(BLOCK, FEWER // sampler.longest))
 
     @property
     def longest(self) -> int:
@@ -92,8 +97,9 @@ class Source:
         if count < 1:
             raise ValueError(f"problems are asked for one or more at a time, got {count}")
         parts = []
-        for block in range(start // BLOCK, (start + count - 1) // BLOCK + 1):
-            rows = slice(max(start - block * BLOCK, 0), min(start + count - block * BLOCK, BLOCK))
+        size = self._rows
+        for block in range(start // size, (start + count - 1) // size + 1):
+            rows = slice(max(start - block * size, 0), min(start + count - block * size, size))
             parts.append([number[rows] for number in self._block(block)])
         return tuple(Numbers.join(numbers) for numbers in zip(*parts, strict=True))
 
@@ -105,10 +111,10 @@ class Source:
     def _draw(self, block: int) -> tuple[Numbers, ...]:
         stream = Stream(self.seed, self.split, block, self.sampler.purpose)
         if isinstance(self.task, Drawn):
-            lengths = np.repeat(self.sampler.lengths(stream, BLOCK, 1), self.task.operands, axis=0)
+            lengths = np.repeat(self.sampler.lengths(stream, self._rows, 1), self.task.operands, axis=0)
         else:
-            lengths = self.sampler.lengths(stream, BLOCK, self.task.operands)
-        digits = self._digits(stream, np.arange(BLOCK), lengths)
+            lengths = self.sampler.lengths(stream, self._rows, self.task.operands)
+        digits = self._digits(stream, np.arange(self._rows), lengths)
         if self.sampler.held_out:
             # Lengths are kept and only digits drawn anew, or small cells, which are never refused, would be favoured.
             # Seven in eight draws of a test set are refused. Later rounds draw on from the block's own stream, so that

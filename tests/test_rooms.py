@@ -130,6 +130,7 @@ def test_rooms_stand_in_an_order_in_which_imports_only_go_down() -> None:
 
 # Tests that look at all files of their folder at once; any other is named for the file that it tests.
 OF_MANY_FILES = {
+    "arith/evaluation/test_watch.py": "watched lengths, from a setting to the figure",
     "arith/catalogue/test_ranges.py": "the numbers of every setting in the catalogue",
     "encodings/test_encodings.py": "properties that every encoding of the catalogue has",
     "encodings/test_learning.py": "every encoding learns something",

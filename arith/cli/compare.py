@@ -61,8 +61,10 @@ def command(
             "seed": own.seed if seed is None else seed,
             "digits": own.digits if test_digits is None else test_digits,
             "suites": own.suites if suites is None else suites,
-            "samples": own.samples if samples is None else samples,
-            "long_samples": own.long_samples if samples is None else samples,
+            "samples": own.samples,
+            "long_samples": own.long_samples,
+            "sizes": own.sizes,
+            **({} if samples is None else own.sized(samples)),
         }
         tests = [Experiment.of(run.config.with_values({"evaluation": test})) for run in trained]
         where = find_device(device)

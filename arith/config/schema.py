@@ -233,6 +233,8 @@ class EvaluationConfig:
         grid_samples: problems for each pair.
         samples: problems in a test set.
         long_samples: problems in a test set of more than 100 digits.
+        sizes: problems in single test sets, in place of those two numbers: a number, a suite or none for all of them,
+            and a length or a range, as `4 1000000` or `1 chain 1000000`. The last that fits holds; 0 leaves a set out.
         seed: the test problems' seed, the same for all runs, so that they are compared on the same problems.
         task, format: what is tested and how it is written; None: as in training.
         sharpen: the factor on scores of attention that the model has in tests; None: `model.sharpen`.
@@ -247,6 +249,7 @@ class EvaluationConfig:
     grid_samples: Count = 100  # a grid of 15 x 15 has 225 cells, and is read as a whole
     samples: Count = 1000
     long_samples: Count = 400  # without a mistake, the interval begins at 99% from 381 problems on
+    sizes: tuple[str, ...] = ()
     seed: Seed = 2311  # that of arith.harness and of `evaluate --hf` too, which thus test on the same problems
     task: str | None = None
     format: str | None = None
@@ -261,6 +264,15 @@ class EvaluationConfig:
         (1, 2, 3)
         """
         return _build(EvaluationConfig, values, "evaluation.")
+
+    def sized(self, samples: int) -> dict[str, Any]:
+        """The settings of tests of one size; those that are left out stay so.
+
+        >>> EvaluationConfig(sizes=("0 nines 900", "4 900")).sized(7)
+        {'samples': 7, 'long_samples': 7, 'sizes': ['0 nines 900']}
+        """
+        left_out = [text for text in self.sizes if text.split()[0].strip("0") == ""]
+        return {"samples": samples, "long_samples": samples, "sizes": left_out}
 
     @property
     def longest(self) -> int:

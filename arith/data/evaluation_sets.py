@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from arith.catalogue.named import format_named, task_named
 from arith.config.ranges import check_ranges
-from arith.config.reading import grid_lengths
+from arith.config.reading import digit_list, grid_lengths
 from arith.config.schema import EvaluationConfig
 from arith.errors import UsageError, did_you_mean
 from arith.results.schema import GRID, Condition
@@ -51,6 +51,39 @@ def longest(name: str, task: Task, form_name: str, form: Format, digits: int) ->
 
 
 @dataclass(frozen=True)
+class Size:
+    """The number of problems in some test sets.
+
+    Args:
+        n: the number of problems; 0: these sets are left out.
+        suite: the suite; None: all.
+        lengths: the digit lengths.
+
+    >>> Size.of("1 chain 1000000")
+    Size(n=1, suite='chain', lengths=(1000000,))
+    """
+
+    n: int
+    suite: SuiteName | None
+    lengths: tuple[int, ...]
+
+    @staticmethod
+    def of(text: str) -> "Size":
+        """Read an entry of `evaluation.sizes`.
+
+        Raises:
+            UsageError: it is not a number of problems, a suite or none, and a length or a range.
+        """
+        count, *names, digits = text.split() if len(text.split()) > 1 else ("", "")
+        if not count.isdecimal() or len(count) > 9 or len(names) > 1:
+            raise UsageError(
+                f"evaluation.sizes names a number of problems, maybe a suite, and a length or a range: "
+                f"'4 1000000' or '1 chain 5000-6000'. Got '{text:.60}'"
+            )
+        return Size(int(count), find_suite(names[0]) if names else None, digit_list(digits))
+
+
+@dataclass(frozen=True)
 class EvaluationSets:
     """The test problems of a task in a format, whichever model is tested on them.
 
@@ -87,6 +120,8 @@ class EvaluationSets:
         check_ranges(self.config, "evaluation.")
         if not self.config.digits:
             raise UsageError("evaluation.digits names one length or more, and is empty")
+        if not self.conditions():
+            raise UsageError(f"evaluation.sizes leaves no test set: got {', '.join(self.config.sizes)}")
         suites = self.suites()  # refuses unknown names before the tests are looked at more closely
         if self.config.grid:
             self._check_grid()
@@ -120,12 +155,14 @@ class EvaluationSets:
 
     def conditions(self) -> list[Condition]:
         """The test sets of the configuration: short lengths first, then the cells of its grid."""
-        found = [
+        sizes = [Size.of(text) for text in self.config.sizes]
+        found = []
+        for digits, suite in itertools.product(sorted(set(self.config.digits)), self.suites()):
             # Attention is quadratic in length: at full size the longest tests would cost more than all others together.
-            Condition(suite, digits, self.config.samples if digits <= 100 else self.config.long_samples)
-            for digits in sorted(set(self.config.digits))
-            for suite in self.suites()
-        ]
+            n = self.config.samples if digits <= 100 else self.config.long_samples
+            for size in sizes:
+                n = size.n if digits in size.lengths and size.suite in (None, suite) else n
+            found += [Condition(suite, digits, n)] if n else []
         return found + (self.grid(self.config.grid, self.config.grid_samples) if self.config.grid else [])
 
     def grid(self, lengths: str, n: int) -> list[Condition]:

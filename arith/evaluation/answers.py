@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from arith.data.batch import Batch
 from arith.data.dataset import Dataset
 from arith.data.typed import read_operands, write_typed
+from arith.evaluation.blocks import STREAMED, answer_in_blocks
 from arith.evaluation.teacher_forced import Verdicts, rows_at
 from arith.experiment.experiment import Experiment
 from arith.experiment.exported import open_model
@@ -197,8 +199,7 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
         batch = typed.batch(torch.device("cpu"))
         # Room for any answer to such operands: a stop at the right one's length would help the model to end there.
         new_tokens = form.longest_answer(task, typed.digits)
-        with _show_progress(model, f"ask {problem:.20}", model.passes_of_answer(batch.prompt, new_tokens)):
-            tokens = model.answer(batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
+        tokens = _answer(model, f"ask {problem:.20}", batch, new_tokens)
         # A format's random spaces in an answer bear no loss: a model cannot know them, and need not write them.
         expected = typed.written.tokens[0, typed.cut :][typed.written.loss_mask[0, typed.cut :]].tolist()
         reply = "".join(vocabulary.SYMBOLS[token] for token in tokens)
@@ -210,6 +211,24 @@ def ask(folder: Path, problems: Sequence[str]) -> Iterator[Reply]:
             result=typed.result,
             right=tokens[: len(expected)] == expected,
         )
+
+
+def _answer(model: Transformer, title: str, batch: Batch, new_tokens: int) -> list[int]:
+    """The greedy answer to a prompt; if it is long and the model sees near tokens alone, many tokens a pass."""
+    if batch.tokens.shape[1] > STREAMED:
+        with progress(title, new_tokens, brief=True) as shown:
+            found = answer_in_blocks(
+                model,
+                batch.prompt,
+                batch.key,
+                new_tokens,
+                batch.capacity,
+                lambda done: shown.update(min(done, new_tokens - 1)),
+            )
+        if found is not None:
+            return found[0].tolist()
+    with _show_progress(model, title, model.passes_of_answer(batch.prompt, new_tokens)):
+        return model.answer(batch.prompt, batch.key, new_tokens, batch.capacity)[0].tolist()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Exact match by digit length and by operand lengths: a cell for each test set."""
+"""Exact match by digit length and by operand lengths: a cell for each test set; and at watched lengths in training."""
 
 import dataclasses
 import itertools
@@ -9,7 +9,7 @@ from typing import Protocol
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
 from arith.evaluation.answers import measure_parts
-from arith.evaluation.teacher_forced import Verdicts, judge_dataset
+from arith.evaluation.teacher_forced import Verdicts, exact_matches, judge_dataset
 from arith.experiment.experiment import Experiment
 from arith.model.cost import forward_flops
 from arith.model.transformer import Transformer
@@ -215,3 +215,43 @@ def check_reach(experiment: Experiment, model: Transformer, sets: Sequence[Condi
             model.encoding.check_reach(*experiment.tests.format.longest(experiment.tests.task, digits))
         except ValueError as error:
             raise UsageError(f"a test at {digits} digits is beyond this model: {error}") from error
+
+
+class Watch:
+    """Accuracy at lengths that are watched while a model trains, on problems that neither training nor tests have.
+
+    It is kept and drawn, and nothing is chosen by it.
+
+    Args:
+        experiment: the experiment, whose `evaluation.watch` names the lengths.
+        model: the model in training.
+
+    Raises:
+        UsageError: a watched length is beyond what the model's encoding can place.
+
+    >>> from arith.config.schema import RunConfig
+    >>> experiment = Experiment.of(RunConfig.of({"evaluation": {"watch": [6, 8]}}))
+    >>> model = experiment.model()
+    >>> Watch(experiment, model).accuracies(model, 4, Flag())
+    {'6': 0.0, '8': 0.0}
+    """
+
+    def __init__(self, experiment: Experiment, model: Transformer) -> None:
+        self.lengths = lengths = experiment.config.evaluation.watch
+        check_reach(experiment, model, [Condition("random", digits, 1) for digits in lengths])
+        self._data: dict[int, Dataset] = {digits: experiment.watched_data(digits) for digits in lengths}
+        self._sharpen = experiment.config.evaluation.sharpen
+
+    def accuracies(self, model: Transformer, n: int, flag: Flag) -> dict[str, float]:
+        """The share of right answers at each length, as metrics keep it.
+
+        Args:
+            model: the model, in evaluation mode.
+            n: the problems of each length.
+            flag: a flag that stops it once raised; what is returned then means nothing.
+        """
+        found = {}
+        with model.sharpened(self._sharpen):  # as in tests
+            for digits, data in self._data.items():
+                found[str(digits)] = round(float(exact_matches(model, data, n, flag).float().mean()), 4)
+        return found

@@ -200,7 +200,7 @@ def request(run: Run, tests: RequestedTests, outputs: Outputs, own_file: bool) -
         if (value := getattr(tests, name)) is not None
     }
     if tests.samples is not None:
-        changes |= {"samples": tests.samples, "long_samples": tests.samples}
+        changes |= run.config.evaluation.sized(tests.samples)
     if tests.test_digits is not None:
         changes["digits"] = tests.test_digits
     elif tests.grid is not None:

@@ -4,6 +4,7 @@ Greedy decoding gives the right answer if and only if each token of the right an
 before it. By induction, one pass over the right answer decides what decoding needs a pass a token for, and up to the
 first wrong token both see the same sequence.
 Random spaces in an answer, where a format has them, are given to the model; decoding writes none.
+Long problems of models that see no farther than a window are read block by block: see `arith.evaluation.blocks`.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from arith.data.batch import Batch
 from arith.data.dataset import Dataset
+from arith.evaluation import blocks
 from arith.model.transformer import Transformer
 from arith.process.signals import Flag
 
@@ -93,22 +95,23 @@ def judge_batch(model: Transformer, batch: Batch, moved: int = 0) -> Verdicts:
     ids = batch.placed_by(model.encoding)
     if moved:
         ids = model.encoding.move(ids, moved)
-    # The last token predicts nothing. Only the last `queries` tokens predict an answer's token in some row, and logits
-    # are computed for them alone: [b, queries, vocabulary].
-    logits = model(batch.tokens[:, :-1], tuple(i[:, :, :-1] for i in ids), queries=batch.queries)
+    tokens, ids = batch.tokens, tuple(i[:, :, :-1] for i in ids)  # the last token predicts nothing
     asked = batch.answer_mask[:, -batch.queries :]
-    likeliest, token = logits.max(-1)
-    wrong = (token != batch.tokens[:, -batch.queries :]) & asked
+    if tokens.shape[1] > blocks.STREAMED and (parts := blocks.find_blocks(model, ids, batch.queries)):
+        token, lead = blocks.predict_in_blocks(model, tokens[:, :-1], ids, parts, batch.queries)
+    else:
+        # Only the last `queries` tokens predict an answer's token in some row, and logits are computed for them alone.
+        token, lead = blocks.likeliest(model(tokens[:, :-1], ids, queries=batch.queries))
+    wrong = (token != tokens[:, -batch.queries :]) & asked
     # argmax gives the first of equal values: the first wrong token, or 0 where none is wrong.
     first, any_wrong = wrong.int().argmax(1), wrong.any(1)
     # From a column of the logits to a place in the answer: its column in the line, less the prompt, counted from 1.
-    place = batch.tokens.shape[1] - batch.queries + first + 1 - batch.prompt.length
-    next_best = logits.scatter(-1, token[..., None], -torch.inf).max(-1).values
+    place = tokens.shape[1] - batch.queries + first + 1 - batch.prompt.length
     column = torch.arange(batch.queries, device=first.device)
     # Beyond the first wrong token the pass still sees the right answer, where decoding would see its own: a margin
     # there belongs to a sequence that decoding never reaches.
     visited = asked & ((column <= first[:, None]) | ~any_wrong[:, None])
-    margin = (likeliest - next_best).float().masked_fill(~visited, torch.inf).min(1).values
+    margin = lead.masked_fill(~visited, torch.inf).min(1).values
     return Verdicts(place.where(any_wrong, 0), margin)
 
 

@@ -41,6 +41,7 @@ FREE_ON_RESUME = (
     "training.tensorboard",
     "evaluation.samples",
     "evaluation.long_samples",
+    "evaluation.sizes",
     "evaluation.suites",
     "evaluation.grid",
     "evaluation.grid_samples",

@@ -257,6 +257,11 @@ class Transformer(nn.Module):
             for layer, before in zip(layers, own, strict=True):
                 layer.sharpen = before
 
+    @property
+    def sharpens_by_length(self) -> bool:
+        """Whether scores have a factor that depends on how many tokens there are."""
+        return any(isinstance(m, Attention) and isinstance(m.sharpen, str) for m in self.modules())
+
     def parameters_by_part(self) -> dict[str, list[nn.Parameter]]:
         """All parameters by part: `embedding`, `blocks.0` and so on, `head`.
 

@@ -9,8 +9,8 @@ import torch
 from arith.config.schema import TrainingConfig
 from arith.data.dataset import Dataset
 from arith.errors import UsageError
+from arith.evaluation.exact_match import Watch
 from arith.evaluation.teacher_forced import exact_matches
-from arith.evaluation.watch import Watch
 from arith.experiment import checkpoints
 from arith.experiment.checkpoints import Checkpoint
 from arith.experiment.experiment import Experiment

@@ -199,3 +199,22 @@ def test_values_are_uniform() -> None:
 def test_strings_have_no_values() -> None:
     with pytest.raises(ValueError, match="strings of digits, which have no value"):
         Source(Copy(), UniformValues(3), 0, "train")
+
+
+def test_problems_of_thousands_of_digits_stay_what_they_were() -> None:
+    a, b = Source(ADD, Suite("chain", 10_000), 5, "test").operands(1, 1)
+    assert (a.text(0)[:12], b.text(0)[:12]) == ("769295246199", "230704753800")
+
+
+def test_longer_problems_are_drawn_in_smaller_blocks_and_held_out_all_the_same() -> None:
+    digits = 300_000  # 13 rows a block
+    source = Source(ADD, Suite("random", digits), 3, "test")
+    a, b = source.operands(11, 4)
+    drawn = np.stack([a.digits, b.digits])
+    assert drawn.shape == (2, 4, digits)
+    assert (owner(hash_operands(drawn, np.full((2, 4), digits), "number")) == SPLITS.index("test")).all()
+    assert np.bincount(drawn.ravel(), minlength=10) / drawn.size == pytest.approx(np.full(10, 0.1), abs=0.002)
+    assert (drawn[..., -1] > 0).all()
+    again = Source(ADD, Suite("random", digits), 3, "test").operands(13, 1)[0]
+    assert np.array_equal(again.digits[0], a.digits[2])
+    assert len({row.tobytes() for row in drawn.reshape(8, digits)}) == 8

@@ -9,7 +9,7 @@ import torch
 from click.testing import Result
 
 from arith.evaluation.answers import decode
-from arith.evaluation.watch import Watch
+from arith.evaluation.exact_match import Watch
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.process.signals import Flag
