@@ -48,7 +48,7 @@ class Configurations:
         """Those of operands of `low` to `high` digits.
 
         >>> len(Configurations.of(1, 4).lower), len(Configurations.of(1, 4).upper)
-        (240, 23278)
+        (240, 24417)
         """
         symbols = np.arange(NOTHING + 1)
         x, y, c, u, v = (own.ravel() for own in np.meshgrid(symbols, symbols, (0, 1), symbols, symbols, indexing="ij"))
@@ -76,6 +76,12 @@ class Covering:
 
     Args:
         low, high: digits of an operand.
+
+    >>> from arith.tasks.addition import Addition
+    >>> from arith.tasks.sampling import Source
+    >>> a, b = Source(Addition(), Covering(1, 4), seed=0, split="train").operands(0, 3)
+    >>> [f"{a.text(row)}+{b.text(row)}" for row in range(3)]
+    ['1300+200', '3689+886', '278+5707']
     """
 
     low: int
@@ -99,7 +105,6 @@ class Covering:
         place = _between(stream, *_places(digits, carry, self.low, self.high))
         lower, upper = digits
         ended, last = lower == NOTHING, (lower != NOTHING) & (upper == NOTHING)
-        # A zero does not lead: above it the number goes on.
         least = np.where(ended, self.low, np.where(last, place + 1, np.maximum(self.low, place + 2 + (upper == 0))))
         most = np.where(ended, place, np.where(last, place + 1, self.high))
         return _between(stream, least, most)
@@ -108,11 +113,9 @@ class Covering:
         self, stream: Stream, rows: Int[np.ndarray, " n"], lengths: Int[np.ndarray, "m n"], alphabet: Alphabet
     ) -> UInt8[np.ndarray, "m n w"]:
         (lower, upper), carry = self._configurations(stream, rows)
-        ended, last = lower == NOTHING, (lower != NOTHING) & (upper == NOTHING)
-        least = np.where(ended, lengths, np.where(last, lengths - 1, carry)).max(axis=0)
-        least = np.maximum(least, carry)
-        most = np.where(last, lengths - 1, np.where(ended, lengths.max(axis=0) - 1, lengths - 2 - (upper == 0)))
-        place = _between(stream, least, most.min(axis=0))
+        # Drawn once more, from what the lengths leave: problems that belong to another split are drawn again without
+        # the place that gave them their lengths.
+        place = _between(stream, *_places(np.stack([lower, upper]), carry, lengths, lengths))
         digits = random_digits(stream, lengths, alphabet)
         _set(digits, place, lower)
         _set(digits, place + 1, upper)
@@ -133,14 +136,25 @@ def _stride(count: int) -> int:
 
 
 def _places(
-    digits: Int[np.ndarray, "level operand n"], carry: Int[np.ndarray, " n"], low: int, high: int
+    digits: Int[np.ndarray, "level operand n"],
+    carry: Int[np.ndarray, " n"],
+    low: int | Int[np.ndarray, "operand n"],
+    high: int | Int[np.ndarray, "operand n"],
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """The lowest and the highest place, counted from the units, at which a lower column can stand."""
+    """The lowest and the highest place, counted from the units, at which a lower column can stand.
+
+    Args:
+        digits, carry: the columns; see `Configurations.at`.
+        low, high: the fewest and the most digits of the operands. Where no place fits, the lowest is above the highest.
+    """
     lower, upper = digits
     ended, last = lower == NOTHING, (lower != NOTHING) & (upper == NOTHING)
-    least = np.where(ended, low, np.where(last, low - 1, 0))
-    most = np.where(last, np.where(lower == 0, 0, high - 1), high - 2 - (upper == 0))
-    most = np.where(ended, np.where(upper == NOTHING, high - 1, -1), most)
+    least = np.where(ended, low, np.where(last, np.subtract(low, 1), 0))
+    # A zero does not lead, but in the number 0: above an upper one there is a digit more.
+    most = np.where(last, np.where(lower == 0, 0, np.subtract(high, 1)), high - 2 - (upper == 0))
+    # An operand that has ended leaves the place to the other one, and does not begin again.
+    most = np.where(ended, np.where(upper == NOTHING, np.max(high, axis=0) - 1, -1), most)
+    # Nothing is carried into the units.
     return np.maximum(least.max(axis=0), carry), most.min(axis=0)
 
 
@@ -149,6 +163,7 @@ def _between(stream: Stream, least: Int[np.ndarray, "..."], most: Int[np.ndarray
     return drawn
 
 
+# In place: what these two change are digits that `random_digits` has just made.
 def _set(digits: UInt8[np.ndarray, "2 n w"], place: Int[np.ndarray, " n"], column: Int[np.ndarray, "2 n"]) -> None:
     operand, row = np.nonzero(column != NOTHING)
     digits[operand, row, place[row]] = column[operand, row]

@@ -80,11 +80,12 @@ def measurement_table(rows: Sequence[Measurement]) -> str:
     return "\n".join([align_columns(table), note])
 
 
-def fit_table(results: Results, share: float = 0.99) -> str:
+def fit_table(results: Results, order: Sequence[str] = (), share: float = 0.99) -> str:
     """Print how many samples and tokens it took until all trained lengths that were watched were right so often.
 
     Args:
         results: of one experiment or several, with the series of `evaluation.watch`; without them nothing is printed.
+        order: labels in the order of the lines; others follow.
         share: the accuracy that each length reaches.
     """
     by_run: dict[str, dict[str, Series]] = {}
@@ -106,7 +107,8 @@ def fit_table(results: Results, share: float = 0.99) -> str:
     if not taken:
         return ""
     table = [["curve", "seeds", "fitted", *(f"thousand {name}" for name in COUNTS)]]
-    for label, found in taken.items():
+    for label in dict.fromkeys([*(label for label in order if label in taken), *taken]):
+        found = taken[label]
         reached = sum(counts[0] < math.inf for counts in found)
         table.append([label, str(len(found)), f"{reached}/{len(found)}", *map(_taken, zip(*found, strict=True))])
     note = f"Until all watched lengths of training had {percent(share)}%: median over seeds (slowest); -: not reached."

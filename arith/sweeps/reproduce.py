@@ -142,7 +142,7 @@ def _describe(joint: Results, curves: Sequence[Curve], committed: Sequence[Cell]
     """What was reached, by what was trained here and what was not, and where it is kept: the results, then figures."""
     lines = [accuracy_table(curves)]
     lines += tables_of_language(joint.language)
-    if fits := fit_table(joint):
+    if fits := fit_table(joint, [curve.label for curve in curves]):
         lines.append(fits)
     if committed:
         here = ", ".join(dict.fromkeys(cell.label for cell in joint.cells))

@@ -35,6 +35,13 @@ def test_seeds_that_do_not_fit_are_the_slowest() -> None:
     ]
 
 
+def test_lines_stand_in_the_order_that_is_given() -> None:
+    series = tuple(row for run in ("a-1", "b-1", "c-1") for row in watched(run, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)))
+    results = Results(tuple(cell(label, train_lengths=(1, 2)) for label in "abc"), series=series)
+    lines = fit_table(results, ["c", "missing", "a"]).splitlines()[1:-1]
+    assert [line[0] for line in lines] == ["c", "a", "b"]
+
+
 def test_tokens_that_were_not_counted_are_left_open() -> None:
     (line,) = table(watched("a-1", (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), tokens=0))
     assert [text.strip() for text in line if text] == ["a", "1", "1/1", "10", "-"]
