@@ -1,12 +1,16 @@
 """A model card: what a model is, its accuracy by digit length, how to use it. Its numbers are those of results.json."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from arith.catalogue.named import format_named, task_named
+from arith.config.pretrained import CONFIG, PREFIX
 from arith.config.schema import RunConfig
 from arith.config.starting import place_of
 from arith.data.typed import example_problem, write_typed
+from arith.errors import UsageError
+from arith.process.reading import read_json
 from arith.results.schema import GRID, Cell, Results
 from arith.results.uncertainty import percent
 
@@ -25,8 +29,7 @@ def write_card(name: str, config: RunConfig, results: Results, parameters: int) 
     first = cells[0]
     seeds = f"model seed {first.model_seed}, data seed {first.data_seed}, test seed {first.test_seed}"
     return f"""---
-license: apache-2.0
-library_name: transformers
+{_origin(config)}library_name: transformers
 pipeline_tag: text-generation
 tags: [arith, arithmetic, length-generalization]
 ---
@@ -51,6 +54,33 @@ Exact match on test problems, in % with its 95% Wilson interval, n problems a ce
 It answers {config.tested_task} in that format and nothing else. Operands longer than the tested ones are untested.
 `results.json` holds the numbers above.
 """
+
+
+def _origin(config: RunConfig) -> str:
+    """The licence, and what the model was trained from: for a pretrained model what its folder says, or nothing."""
+    if not config.reads_text:
+        return "license: apache-2.0\n"
+    folder = Path(str(config.model.init).removeprefix(PREFIX))
+    described = _front_matter(folder / "README.md")
+    licence = described.get("license")
+    # transformers writes down where a model was loaded from: a name on the hub, or a path of some machine.
+    try:
+        named = str(read_json(folder / CONFIG).get("_name_or_path", ""))
+    except UsageError:  # the folder may be gone by now
+        named = ""
+    lines = [f"license: {licence}"] if licence else []
+    lines += [f"base_model: {named}"] if re.fullmatch(r"[\w.-]+/[\w.-]+", named) else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _front_matter(card: Path) -> dict[str, str]:
+    """The fields of one line at the head of a card, between two lines of dashes."""
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    head, dashes, _ = text.removeprefix("---\n").partition("\n---")
+    if not text.startswith("---\n") or not dashes:
+        return {}
+    pairs = (line.partition(":") for line in head.splitlines() if not line.startswith((" ", "-", "#")))
+    return {name.strip(): value.strip() for name, _, value in pairs if value.strip()}
 
 
 def _about(config: RunConfig, first: Cell, parameters: int) -> str:
@@ -92,6 +122,8 @@ def _use(config: RunConfig) -> str:
         f'prompt = tokenizer("{prompt}", return_tensors="pt")',
         "print(tokenizer.decode(model.generate(**prompt)[0]))",
     ]
+    # The package called arith is a stranger's.
+    shell = ["pip install 'arith-toolkit[hf]'", *shell]
     if config.reads_text:
         # Such a model is an ordinary one of transformers, and needs no import of arith.
         shell = [f"arith evaluate --hf FOLDER --format {config.tested_format} --test-digits 1-5 --samples 100"]

@@ -18,15 +18,6 @@ from arith.model.transformer import Transformer
 from arith.process.files import building
 from arith.results.schema import Results
 
-STUB = "arith_hf.py"
-# For programs that load models with trust_remote_code, and do not import arith by themselves.
-STUB_TEXT = '''"""The model's code is arith: pip install 'arith-toolkit[hf]'."""
-
-from arith.hf.model import ArithConfig, ArithForCausalLM
-
-__all__ = ["ArithConfig", "ArithForCausalLM"]
-'''
-
 
 def export_model(run: Run, folder: Path, name: str) -> None:
     """Write the model of a run's last step, its tokenizer, its results and a card made from them.
@@ -69,17 +60,11 @@ def _save(model: Transformer, experiment: Experiment, step: int, folder: Path) -
         step=step,
         arith_version=arith.__version__,
         arith_commit=git_commit(),
-        # Where transformers finds the classes if it is called with trust_remote_code=True.
-        auto_map={
-            "AutoConfig": "arith_hf.ArithConfig",
-            "AutoModelForCausalLM": "arith_hf.ArithForCausalLM",
-        },
     )
     exported = ArithForCausalLM(config)
     exported.transformer.load_state_dict(model.state_dict())
     exported.save_pretrained(folder)
     character_tokenizer(experiment.vocabulary_size).save_pretrained(folder)
-    (folder / STUB).write_text(STUB_TEXT, encoding="utf-8")
 
 
 def _results_of(run: Run, step: int) -> Results:

@@ -2,9 +2,11 @@
 
 import arith.hf.model
 model = AutoModelForCausalLM.from_pretrained(FOLDER)      # one that `arith export` wrote
-model.save_pretrained(OTHER); model.push_to_hub("you/adder")
+model.save_pretrained(OTHER); model.push_to_hub("you/adder")       # which others load with trust_remote_code=True
 """
 
+import os
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -24,6 +26,21 @@ from arith.tasks import vocabulary
 
 IGNORED = -100  # the label that is left out of a loss, as everywhere in transformers
 
+STUB = "arith_hf"  # the module beside the weights in which transformers looks for the classes of a model of other code
+# Within try, since transformers would else name what is missing by its import's name: "pip install arith" is another
+# package. A line that begins with "from arith" and stands in no try is searched for by its loader.
+STUB_TEXT = '''"""The model's code is arith: pip install 'arith-toolkit[hf]'."""
+
+try:
+    from arith.hf.model import ArithConfig, ArithForCausalLM
+except ImportError as error:
+    raise ImportError(
+        "this model's code is arith-toolkit: pip install 'arith-toolkit[hf]' (the package called arith is another one)"
+    ) from error
+
+__all__ = ["ArithConfig", "ArithForCausalLM"]
+'''
+
 
 class ArithConfig(PreTrainedConfig):
     """The configuration of a run, as run.json holds it.
@@ -40,6 +57,18 @@ class ArithConfig(PreTrainedConfig):
         for name, mark in (("bos", vocabulary.BEGIN), ("eos", vocabulary.END), ("pad", vocabulary.PAD)):
             kwargs.setdefault(f"{name}_token_id", vocabulary.token(mark))
         super().__init__(**kwargs)
+        # Where transformers finds the classes if it is called with trust_remote_code=True. Here, as what it has read so
+        # far may name other files, such as copies of this one.
+        self.auto_map = {"AutoConfig": f"{STUB}.ArithConfig", "AutoModelForCausalLM": f"{STUB}.ArithForCausalLM"}
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Write config.json and the module beside it. A model's own `save_pretrained` and `push_to_hub` call this."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        (Path(save_directory) / f"{STUB}.py").write_text(STUB_TEXT, encoding="utf-8")
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = "AutoConfig") -> None:
+        """Nothing: transformers would copy this file beside the weights, and the module is there."""
 
 
 class ArithForCausalLM(PreTrainedModel, GenerationMixin):
@@ -80,6 +109,10 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
         # as transformers builds on the meta device.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             return self.experiment.model()
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = "AutoModel") -> None:
+        """Nothing, as in the configuration."""
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:

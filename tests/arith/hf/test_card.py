@@ -1,5 +1,7 @@
 """The card of an exported model."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,3 +30,27 @@ def test_the_card_says_what_the_results_say(
     code = next(block for block in card.text.split("```python\n")[1:]).partition("```")[0]
     exec(compile(code.replace("FOLDER", "'adder'"), "card", "exec"), {})
     assert capsys.readouterr().out.startswith("^12+34=")
+
+
+def test_a_model_from_a_pretrained_one_has_its_licence_or_none(
+    arith: Callable[..., Result], gpt2: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(gpt2, base := tmp_path / "base")
+    options = ("--format", "plain+groups:size=1", "--digits", "1", "--test-digits", "1", "--samples", "5")
+    begun = arith("train", "addition", "--init", f"hf:{base}", *options, "--steps", "1", "--out", "run")
+    assert begun.exit_code == 0, begun.stderr
+
+    def described() -> tuple[str | None, str | None]:
+        wrote = arith("export", "run", "--to", out := f"out{len(list(tmp_path.iterdir()))}")
+        assert wrote.exit_code == 0, wrote.stderr
+        data = ModelCard.load(tmp_path / out / "README.md").data
+        return data.license, data.base_model
+
+    assert described() == (None, None)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "_name_or_path": "someone/tiny-gpt2"}))
+    (base / "README.md").write_text("---\nlicense: mit\ntags:\n- text\n---\n# A model\n\nlicense: none\n")
+    assert described() == ("mit", "someone/tiny-gpt2")
+    (base / "config.json").write_text(json.dumps({**config, "_name_or_path": "/home/someone/gpt2"}))
+    (base / "README.md").write_text("license: mit\n")
+    assert described() == (None, None)

@@ -81,11 +81,36 @@ def test_programs_that_do_not_import_arith_load_it_as_remote_code(
     arith: Callable[..., Result], run: Path, tmp_path: Path
 ) -> None:
     assert arith("export", str(run), "--to", "adder").exit_code == 0
-    code = (
-        "from transformers import AutoModelForCausalLM\n"
-        "model = AutoModelForCausalLM.from_pretrained('adder', trust_remote_code=True)\n"
-        "print(type(model).__name__)"
-    )
     environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert ran.stdout.strip() == "ArithForCausalLM", ran.stderr
+
+    def program(code: str) -> subprocess.CompletedProcess[str]:
+        lines = ("from transformers import AutoModelForCausalLM, AutoTokenizer", *code.split("; "))
+        command = [sys.executable, "-c", "\n".join(lines)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    reply = (
+        "prompt = AutoTokenizer.from_pretrained('adder')('12+34=', return_tensors='pt'); "
+        "print(type(model).__name__, model.generate(**prompt, max_new_tokens=4).tolist())"
+    )
+    load = "model = AutoModelForCausalLM.from_pretrained('{}', trust_remote_code=True)"
+    first = program(f"{load.format('adder')}; {reply}; model.save_pretrained('again')")
+    assert first.stdout.startswith("ArithForCausalLM [["), first.stderr
+    # Saved by transformers, of a model that was remote code and of one that was imported, it is loaded the same way.
+    own = "import arith.hf.model; model = AutoModelForCausalLM.from_pretrained('adder'); model.save_pretrained('own')"
+    assert program(own).returncode == 0
+    for folder in ("again", "own"):
+        assert [path.name for path in (tmp_path / folder).glob("*.py")] == ["arith_hf.py"]
+        assert program(f"{load.format(folder)}; {reply}").stdout == first.stdout
+    # Without arith, the message names the package that has it.
+    lacking = program(f"import sys; sys.modules['arith'] = None; {load.format('adder')}")
+    assert "pip install 'arith-toolkit[hf]' (the package called arith is another one)" in lacking.stderr
+    assert "pip install arith`" not in lacking.stderr
+
+
+def test_what_transformers_saves_has_the_module_beside_it(arith: Callable[..., Result], run: Path) -> None:
+    assert arith("export", str(run), "--to", "adder").exit_code == 0
+    model = AutoModelForCausalLM.from_pretrained("adder")
+    model.save_pretrained("again")
+    for name in ("config.json", "arith_hf.py"):
+        assert Path("again", name).read_text() == Path("adder", name).read_text()
+    assert json.loads(Path("again/config.json").read_text())["auto_map"]["AutoConfig"] == "arith_hf.ArithConfig"
