@@ -1,12 +1,20 @@
-"""Replies of a local causal model of Hugging Face: greedy decoding of batches with a cache."""
+"""Replies of a local causal model of Hugging Face: greedy decoding of batches with a cache.
 
+What all prompts begin with, such as solved problems, is read once, and a completion stops at the end of its first line.
+"""
+
+import copy
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from jaxtyping import Bool, Int
+from torch import Tensor
+from transformers import DynamicCache, GenerationConfig, StoppingCriteria
+from transformers.cache_utils import DynamicLayer
 
 import arith.hf.model  # noqa: F401  registers arith's own
 from arith.data.tokenized import special_tokens
@@ -14,6 +22,10 @@ from arith.errors import UsageError
 from arith.evaluation.text.reply import Reply, first_line
 from arith.evaluation.text.wording import Turns
 from arith.experiment.hf_folder import load_causal_model, load_tokenizer
+from arith.hf.inputs import CACHE
+from arith.hf.numbers.numerals import text_of
+
+SHARED = 16  # tokens from which on reading them once for all prompts is worth a pass of its own
 
 
 @dataclass(frozen=True)
@@ -62,20 +74,23 @@ class TextModel:
         Raises:
             UsageError: prompt and reply need more positions than the model has, or its template cannot write the turns.
         """
-        written = [one if isinstance(one, str) else self._chat(one) for one in prompts]
+        tokens = self._tokenize(prompts)
+        shared, cache = self._read_shared(tokens)
         # Prompts of like length share a batch, for little padding; replies go back to the prompts' own order.
-        order = sorted(range(len(prompts)), key=lambda row: len(written[row]))
+        order = sorted(range(len(prompts)), key=lambda row: len(tokens[row]))
         replies = [Reply("")] * len(prompts)
         for start in range(0, len(order), at_once):
             rows = order[start : start + at_once]
-            inputs = self._inputs([written[row] for row in rows], [isinstance(prompts[row], str) for row in rows])
+            inputs = self._inputs([tokens[row] for row in rows], shared)
             length = inputs["input_ids"].shape[1]
             self._check(length + new_tokens)
-            tokens = self.model.generate(
-                **inputs,
-                max_new_tokens=new_tokens,
-            )
-            new = tokens[:, length:]
+            if cache is not None:
+                # Each batch goes on with a copy, as decoding adds to it.
+                inputs[CACHE] = copy.deepcopy(cache)
+                inputs[CACHE].batch_repeat_interleave(len(rows))
+            if all(isinstance(prompts[row], str) for row in rows):
+                inputs["stopping_criteria"] = [_LineEnd(*self._lines, length)]
+            new = self.model.generate(**inputs, max_new_tokens=new_tokens)[:, length:]
             texts = self.tokenizer.batch_decode(new, skip_special_tokens=True)
             ended = torch.isin(new, torch.tensor(self._ends, device=new.device)).any(1).tolist()
             for row, text, whole in zip(rows, texts, ended, strict=True):
@@ -98,14 +113,47 @@ class TextModel:
             raise UsageError(f"the tokenizer's chat template fails: {error}") from error
         return written
 
-    def _inputs(self, prompts: Sequence[str], bare: Sequence[bool]) -> dict[str, torch.Tensor]:
+    def _tokenize(self, prompts: Sequence[str | Turns]) -> list[list[int]]:
         """Prompts as in training: behind the special tokens that the tokenizer puts first, and none of those last."""
         before, _ = special_tokens(self.tokenizer)
-        tokens = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
+        written = [one if isinstance(one, str) else self._chat(one) for one in prompts]
+        tokens = self.tokenizer(written, add_special_tokens=False)["input_ids"]
         # A chat template writes its special tokens itself.
-        rows = [before + row if alone else row for row, alone in zip(tokens, bare, strict=True)]
-        padded = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
-        return {name: padded[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
+        return [before + row if isinstance(one, str) else row for row, one in zip(tokens, prompts, strict=True)]
+
+    def _read_shared(self, tokens: Sequence[Sequence[int]]) -> tuple[int, DynamicCache | None]:
+        """How many tokens all prompts begin with, and the cache that holds them; 0 and None if that is not worth it."""
+        first, last = min(tokens), max(tokens)  # what these two share, all between them do
+        most = min(map(len, tokens)) - 1  # a token is left to each prompt
+        shared = next((place for place in range(most) if first[place] != last[place]), most)
+        # Keys of padding stand between what is shared and the rest. Where masks are by distance, they would count.
+        if shared < SHARED or len(tokens) == 1 or not self.model._supports_default_dynamic_cache():
+            return 0, None
+        cache = DynamicCache(config=self.model.config)
+        if any(type(layer) is not DynamicLayer for layer in cache.layers):
+            return 0, None
+        prefix = torch.tensor([first[:shared]], device=self.model.device)
+        self.model(input_ids=prefix, use_cache=True, **{CACHE: cache})
+        return shared, cache
+
+    def _inputs(self, tokens: Sequence[Sequence[int]], shared: int) -> dict[str, Any]:
+        """Prompts, with padding between the `shared` tokens with which all of them begin and the rest."""
+        padded = self.tokenizer.pad({"input_ids": [row[shared:] for row in tokens]}, return_tensors="pt")
+        begun = torch.tensor([row[:shared] for row in tokens], dtype=torch.long).reshape(len(tokens), shared)
+        inputs = {
+            "input_ids": torch.cat([begun, padded["input_ids"]], 1),
+            "attention_mask": torch.cat([torch.ones_like(begun), padded["attention_mask"]], 1),
+        }
+        return {name: own.to(self.model.device) for name, own in inputs.items()}
+
+    @functools.cached_property
+    def _lines(self) -> tuple[Bool[Tensor, " v"], Bool[Tensor, " v"], Bool[Tensor, " v"]]:
+        """Which entries of the vocabulary hold text, a line break, and a line break behind text."""
+        pieces = [text_of(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))]
+        pieces += [""] * (self.model.config.get_text_config().vocab_size - len(pieces))  # of padded vocabularies
+        tables = ([bool(text.strip()), "\n" in text, "\n" in text.lstrip()] for text in pieces)
+        text, breaks, ends = torch.tensor(list(tables)).T.to(self.model.device)
+        return text, breaks, ends
 
     def _check(self, tokens: int) -> None:
         most = getattr(self.model.config, "max_position_embeddings", None)
@@ -114,6 +162,28 @@ class TextModel:
                 f"prompt and reply take up to {tokens} tokens, and the model has {most} positions. Test shorter "
                 "operands, or give fewer --shots"
             )
+
+
+class _LineEnd(StoppingCriteria):  # type: ignore[misc]
+    """Stops a row at the end of its first line that is not empty, see `arith.evaluation.text.reply.first_line`.
+
+    Args:
+        text: which entries of the vocabulary hold text.
+        breaks: which hold a line break.
+        ends: which hold a line break behind text.
+        length: tokens of the prompts.
+    """
+
+    def __init__(
+        self, text: Bool[Tensor, " v"], breaks: Bool[Tensor, " v"], ends: Bool[Tensor, " v"], length: int
+    ) -> None:
+        self.text, self.breaks, self.ends, self.length = text, breaks, ends, length
+
+    def __call__(self, input_ids: Int[Tensor, "b n"], scores: Any, **kwargs: Any) -> Bool[Tensor, " b"]:
+        new = input_ids[:, self.length :]
+        said = self.text[new].cumsum(1) > 0
+        begun = said[:, :-1] & self.breaks[new[:, 1:]]
+        return begun.any(1) | self.ends[new].any(1)
 
 
 def open_tokenizer(folder: Path) -> Any:

@@ -74,7 +74,7 @@ class Numerals:
                 f"model lacks model.resize_token_embeddings({size})"
             )
         special = set(tokenizer.all_special_ids)
-        texts = [_text(piece) for piece in tokenizer.convert_ids_to_tokens(list(range(size)))]
+        texts = [text_of(piece) for piece in tokenizer.convert_ids_to_tokens(list(range(size)))]
         # One byte an entry: the tables are saved with the encoding, and vocabularies have up to 256,000 entries.
         kind = torch.full((vocabulary,), Kind.OTHER, dtype=torch.int8)
         digits = torch.zeros(vocabulary, dtype=torch.int8)
@@ -95,7 +95,7 @@ class Numerals:
         return Numerals(tables["kind"], tables["digits"], tables["ends_line"], tables.get("marks", equals))
 
 
-def _text(piece: str | None) -> str:
+def text_of(piece: str | None) -> str:
     """The text of a vocabulary entry.
 
     Byte-level vocabularies write Ġ and Ċ for a space and a line break, SentencePiece ▁, and WordPiece ## before what
