@@ -121,7 +121,7 @@ class TextModel:
         # A chat template writes its special tokens itself.
         return [before + row if isinstance(one, str) else row for row, one in zip(tokens, prompts, strict=True)]
 
-    def _read_shared(self, tokens: Sequence[Sequence[int]]) -> tuple[int, DynamicCache | None]:
+    def _read_shared(self, tokens: Sequence[list[int]]) -> tuple[int, DynamicCache | None]:
         """How many tokens all prompts begin with, and the cache that holds them; 0 and None if that is not worth it."""
         first, last = min(tokens), max(tokens)  # what these two share, all between them do
         most = min(map(len, tokens)) - 1  # a token is left to each prompt
@@ -164,7 +164,7 @@ class TextModel:
             )
 
 
-class _LineEnd(StoppingCriteria):  # type: ignore[misc]
+class _LineEnd(StoppingCriteria):
     """Stops a row at the end of its first line that is not empty, see `arith.evaluation.text.reply.first_line`.
 
     Args:
