@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Bytecode is written even where a container says not to: else each process that a test starts compiles every file.
 TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2
 
-.PHONY: demo test test-slow bench gpu-first gpu-kernels gpu-train lint clean
+.PHONY: demo test test-slow bench docs gpu-first gpu-kernels gpu-train lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -24,6 +24,10 @@ lint: $(VENV)/installed-test
 # All but those for a GPU, and benchmarks/scaling.py, which times sizes rather than us beside a peer.
 bench: $(VENV)/installed-bench
 	for benchmark in $(filter-out $(addprefix benchmarks/,attention.py forward_configs.py gpu_first.py gpu_train.py scaling.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$benchmark || exit 1; done
+
+# The documentation as a site, build/site/index.html; nothing in it is loaded from elsewhere.
+docs: $(VENV)/installed-docs
+	cd docs/site && ../../$(BIN)/mkdocs build
 
 # On a machine with a GPU, whose own Python has torch, triton and what arith needs; nothing is installed. OUT: folder of the results.
 gpu-first:
@@ -52,7 +56,12 @@ $(VENV)/installed-test: $(VENV)/installed
 $(VENV)/installed-slow: $(VENV)/installed-test
 	@echo "Installing what the slow tests need."
 	@$(BIN)/python -m pip install -q --no-deps --target $(VENV)/oldest --upgrade triton==3.6.0 "numpy<2.4" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
-	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tensorboard,slurm,ray,harness]" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
+	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,tensorboard,slurm,ray,harness,docs]" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	@echo "Installing what the site is built with."
+	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]" || { echo "make: the installation failed; pip says above which package" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

@@ -66,6 +66,7 @@ def test_numbers_are_those_of_the_committed_results(root: Path) -> None:
         ("multiplication-two-digits", "multiplication-two-digits", 60),
         ("multiplication-answers", "summed", 3),
         ("multiplication-five-digits", "summed", 5),
+        ("multiplication-fifteen", "lookup", 15),
         ("lego", "tied-association-drawn", 12),
     ],
 )
