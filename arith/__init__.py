@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from arith.catalogue.named import task_named as task
     from arith.data.dataset import problems
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "encoding", "format", "problems", "task"]
 
 __getattr__ = lazy_exports(
