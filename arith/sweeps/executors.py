@@ -60,8 +60,13 @@ def run_all(
         except KeyboardInterrupt:
             raise Interrupted(command_line(*again)) from None
     if failed:
-        listed = "\n  ".join(failed)
-        raise RunError(f"{len(failed)} of {len(orders)} runs failed:\n  {listed}\nGive the command again to retry them")
+        raise failure(failed, len(orders))
+
+
+def failure(failed: Sequence[str], of: int) -> RunError:
+    """What ends a command some of whose runs failed, each named with its reason."""
+    listed = "\n  ".join(failed)
+    return RunError(f"{len(failed)} of {of} runs failed:\n  {listed}\nGive the command again to retry them")
 
 
 def threads_of(jobs: int) -> int:

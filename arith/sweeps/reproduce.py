@@ -18,7 +18,7 @@ from arith.process.signals import Interrupted
 from arith.results.curves import Curve
 from arith.results.schema import Cell, Results
 from arith.results.tables import accuracy_table, fit_table, tables_of_language
-from arith.sweeps.executors import run_all, threads_of
+from arith.sweeps.executors import failure, run_all, threads_of
 from arith.sweeps.publish import (
     check_published,
     committed_cells,
@@ -77,15 +77,22 @@ def reproduce(
     out.mkdir(parents=True, exist_ok=True)  # where all is published already, no run makes it
     # With several jobs all runs are trained here, and the loop below only collects what they wrote. Their failure is
     # raised after it, once the runs that did finish are published and drawn.
-    failure = _train_in_processes(recipe.name, plan, published, jobs, out / "logs") if jobs > 1 else None
+    stopped = _train_in_processes(recipe.name, plan, published, jobs, out / "logs") if jobs > 1 else None
     found: list[Results] = []
+    failed: list[tuple[Planned, str]] = []
     try:
         for number, run in enumerate(plan, 1):
             results, note = _find_results(run, plan, published)
             say(f"[{number}/{len(plan)}] {run.label}, seed {run.seed}{note}")
-            if results is None and failure is not None:
+            if results is None and stopped is not None:
                 continue  # it failed, or was not reached
-            results = results or run.train_and_test()
+            if results is None:
+                try:
+                    check_start(run, [other for other, _ in failed])
+                    results = run.train_and_test()
+                except RunError as error:
+                    failed.append((run, str(error)))  # a rate may be too high for one curve: the others are trained
+                    continue
             found.append(results)
             join_results(recipe, found).save(out / "results.json")  # after each run: the next may take hours
             if publishes:
@@ -96,13 +103,22 @@ def reproduce(
         if found:
             joint = join_results(recipe, found)
             curves, files = _draw(recipe, joint, committed, out / "figures" / recipe.name)
-        if failure is not None:
-            raise failure
+        if stopped is not None:
+            raise stopped
+    if failed:
+        raise failure([f"{run.folder}: {reason}" for run, reason in failed], len(plan))
     lines = _describe(joint, curves, committed, [out / "results.json", *files])
     if publishes:
         lines += [f"published {path}" for path in (published_path(recipe), *draw_published(recipe, published))]
         lines += describe_missing(recipe, published)
     return Outcome(out / "results.json", "\n".join(lines))
+
+
+def check_start(run: Planned, failed: Sequence[Planned]) -> None:
+    """Raise if a run begins with another one that failed."""
+    for other in failed:
+        if run.begins_with(other):
+            raise RunError(f"it begins with {other.name}, which failed")
 
 
 def _find_results(run: Planned, plan: Sequence[Planned], published: Results) -> tuple[Results | None, str]:

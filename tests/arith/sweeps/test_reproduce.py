@@ -147,3 +147,20 @@ def test_a_curve_that_begins_with_no_curve_is_refused(arith: Arith, tmp_path: Pa
             in refused.stderr
         )
     assert "arith reproduce trains first" in arith("train", "--recipe", "mini.toml:b").stderr
+
+
+def test_one_curve_that_fails_does_not_stop_the_others(arith: Arith, tmp_path: Path) -> None:
+    """As with several runs at a time: a rate of a search may be too high for one curve."""
+    (tmp_path / "mini.toml").write_text(
+        "[data]\ndigits = '1-2'\n[training]\nsteps = 3\nbatch = 4\n[evaluation]\ndigits = [2]\nsamples = 4\n"
+        "[curves.high]\ntraining = { learning_rate = 1e30, optimizer = 'sgd', warmup = 0 }\n"
+        "[curves.after]\nmodel = { init = 'curve:high' }\n"
+        "[curves.low]\n"
+    )
+    ran = arith("reproduce", "mini.toml", "--out", "out")
+    assert ran.exit_code == 1
+    assert "2 of 3 runs failed" in ran.stderr
+    assert "after-0: it begins with high-0, which failed" in ran.stderr
+    assert {cell.label for cell in Results.load(tmp_path / "out" / "results.json").cells} == {"low"}
+    assert (tmp_path / "out" / "figures" / "mini.png").stat().st_size
+    assert "[3/3] low, seed 0: finished earlier" in arith("reproduce", "mini.toml", "--out", "out").stderr
