@@ -3,8 +3,8 @@
     python benchmarks/hf_replies.py --hf FOLDER [--shots 4] [--digits 1-3] [--samples 24] [--repeats 3]
 
 Plain batches read the solved problems with every prompt and decode each row to the longest answer. Ours reads them once
-and stops at the end of the line. Prints the median seconds of each, their ratio, and how many replies differ. It needs
-a model of yours, and without one it says so.
+and stops at the end of the line. Prints the median CPU seconds of each, their ratio, and how many replies differ. It
+needs a model of yours, and without one it says so.
 """
 
 import argparse
@@ -37,12 +37,12 @@ def plain_replies(text: TextModel, prompts: Sequence[str], new_tokens: int, at_o
 
 
 def seconds_of(ask: Callable[[], list[str]], repeats: int) -> tuple[float, list[str]]:
-    """The median wall time, and the replies."""
+    """The median of CPU seconds, which other work on the machine leaves alone, and the replies."""
     times, replies = [], []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = time.process_time()
         replies = ask()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return statistics.median(times), replies
 
 

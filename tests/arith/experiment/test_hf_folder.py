@@ -103,7 +103,7 @@ def test_special_tokens_stand_before_prompts_and_never_behind(copied: Path) -> N
     assert special_tokens(tokenizer) == ([tokenizer.bos_token_id], [tokenizer.eos_token_id])
     model = TextModel(TextModel.load(copied, CPU).model, tokenizer)
     tokenizer.padding_side, tokenizer.pad_token = "left", "<end>"
-    asked = model._inputs(["12+3=", "1+1="], bare=[True, True])["input_ids"]
+    asked = model._inputs(model._tokenize(["12+3=", "1+1="]), shared=0)["input_ids"]
     assert asked[:, -1].tolist() == [tokenizer("=", add_special_tokens=False)["input_ids"][0]] * 2
     outlet = TokenizedProblems(tokenizer, format_named("plain"), spaced=False)
     batch = outlet.batch(Mixture([Source(task_named("addition"), Uniform(1, 4), 0, "train")]), 0, 5)

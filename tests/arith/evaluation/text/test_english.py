@@ -41,6 +41,20 @@ def test_every_token_but_the_first_is_scored_once(gpt2: Path) -> None:
         assert scored == [*range(1, length)]
 
 
+@pytest.mark.slow
+def test_a_real_model_still_speaks_after_some_steps(
+    arith: Callable[..., Result], smollm2: Path, tmp_path: Path
+) -> None:
+    options = ("train", "addition", "--init", f"hf:{smollm2}", *OPTIONS, "--steps", "15", "--out", "run")
+    ran = arith(*options)
+    assert ran.exit_code == 0, ran.stderr
+    print(ran.stdout)
+    before, after = Results.load(tmp_path / "run" / "results.json").language
+    assert before.tokens == 2238
+    assert 5 < before.perplexity_a_token < 60
+    assert after.perplexity_a_token < 1.5 * before.perplexity_a_token
+
+
 def test_results_have_perplexity_before_and_after(arith: Callable[..., Result], gpt2: Path, tmp_path: Path) -> None:
     ran = arith("train", "addition", "--init", f"hf:{gpt2}", *OPTIONS, "--steps", "2", "--out", "run")
     assert ran.exit_code == 0, ran.stderr

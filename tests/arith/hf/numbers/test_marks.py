@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ def ids_of(model: Any, tokenizer: Any, text: str) -> dict[str, list[int]]:
         model(tokens, use_cache=False)
     handle.remove()
     shown = tokenizer.convert_ids_to_tokens(tokens[0].tolist())
-    digits = [(sign, own) for sign, own in zip(shown, seen[0], strict=True) if sign.isdigit()]
+    digits = [(sign, own) for sign, own in zip(shown, seen[0], strict=True) if sign.isascii() and sign.isdigit()]
     return {"".join(sign for sign, _ in digits): [own for _, own in digits]}
 
 
@@ -126,6 +127,27 @@ def test_what_cannot_be_known_is_said_once(text: str, told: str, model: Any, rea
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             ids_of(model, reader, text)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_a_real_model_has_its_own_positions_and_finds_numbers_in_its_chats(smollm2: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(smollm2)
+    model = AutoModelForCausalLM.from_pretrained(smollm2, attn_implementation="eager").eval()
+    turns = [{"role": "user", "content": "What is 12 + 345?"}, {"role": "assistant", "content": "753"}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    tokens = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
+    before = model(tokens).logits
+    attach(model, "own+fire@coupled", tokenizer, format="reversed", tokens=256, digits=20)
+    (found,) = ids_of(model, tokenizer, text).values()
+    assert found == [3, 2, 4, 3, 2, 2, 3, 4]
+    for weight in model.arith.parameters():
+        weight.zero_()  # a bias of zeros changes nothing
+    torch.testing.assert_close(model(tokens).logits, before, atol=2e-3, rtol=1e-3)
+    detach(model)
+    assert torch.equal(model(tokens).logits, before)
 
 
 def test_marks_are_saved(model: Any, reader: Any, tmp_path: Any) -> None:
