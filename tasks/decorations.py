@@ -1,9 +1,10 @@
-"""What stands between the digits of numbers: random spaces, index hints, gaps between groups of digits.
+"""What stands between the digits of numbers: random spaces, index hints, gaps between groups of digits, blanks.
 
     plain                12+345=357
     spaces               1 2+ 34 5=357
     hints                ⑧1⑦2+⑨3⑧4⑦5=⑨3⑧5⑦7      the hint says the significance, counted from a random start
     groups:size=2        12+3 45=3 57
+    blanks:canvas=5      2 10 +5 43 =7 53     of 012+345, units first
 
 Schemes take no notice of them: they neither end a number nor count as digits of it.
 """
@@ -19,6 +20,8 @@ from arith.tasks.lines import NO_DIGIT, Written, insert
 from arith.tasks.stream import Draws, Use, scale
 
 Law = Literal["varied", "fixed", "geometric"]
+Places = Literal["drawn", "fixed"]
+MOST_COLUMNS = 100_000  # a typing error must not fill the memory
 
 _NUMBERLIKE = np.array([kind in ("digit", "operator", "equals") for kind in vocabulary.kinds()])
 
@@ -195,3 +198,84 @@ class Groups:
         border[:, 1:] = both & (np.maximum(this, previous) % self.size == 0)
         gaps = np.full_like(written.tokens, vocabulary.token(vocabulary.GAP))
         return insert(written, border, gaps)
+
+
+@dataclass(frozen=True)
+class Blanks:
+    """A canvas: all numbers have the same columns, and digits of one significance stand in the same one.
+
+    The other columns hold blanks, which in the answer are predicted as digits are. Which columns hold digits depends on
+    the draw, the canvas and how many digits the prompt's numbers have, and on nothing in the answer: its digits beyond
+    those of the operands follow the highest ones without a blank. After the aligned blanks of ABA (OpenReview
+    UZovxtlIym), where a test's numbers fill a canvas in which training's are spread out.
+
+    Args:
+        canvas: columns of every number.
+        places: `drawn`: columns for each problem by itself, all choices alike. `fixed`: one order of the columns, of
+            which n digits take the first n.
+    """
+
+    canvas: int = 32
+    places: Places = "drawn"
+    name: ClassVar[str] = "blanks"
+    symbols: ClassVar[str] = vocabulary.GAP
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.canvas <= MOST_COLUMNS:
+            raise ValueError(f"a canvas has 1 to {MOST_COLUMNS:,} columns, got {self.canvas}")
+        if self.places not in get_args(Places):
+            raise ValueError(f"places is one of {', '.join(get_args(Places))}; got '{self.places}'")
+
+    def check(self, interleaved: bool) -> None:
+        if interleaved:
+            raise ValueError("blanks put one number's digits into columns, and interleaved operands mix them")
+
+    def columns(
+        self, widths: Int[np.ndarray, " b"], digits: Int[np.ndarray, " b"], draws: Draws | None
+    ) -> Int[np.ndarray, "b m"]:
+        """The column of each significance.
+
+        Args:
+            widths: digits of the operands.
+            digits: digits of the answer, or of the operands if they are more.
+            draws: None: places that are fixed.
+
+        >>> Blanks(canvas=9, places="fixed").columns(np.array([3]), np.array([4]), None).tolist()
+        [[1, 3, 7, 8]]
+        """
+        if digits.max(initial=0) > self.canvas:
+            raise ValueError(
+                f"a number of {digits.max()} digits does not fit a canvas of {self.canvas} columns. "
+                f"Write canvas={digits.max()} or more, or draw shorter operands"
+            )
+        if draws is None or self.places == "fixed":
+            draws = Draws.at(0, "train", 0, 1)
+        halves = draws.halves(Use.BLANKS, self.canvas).astype(np.int64)
+        # The columns that those of the lowest numbers, as many as there are digits, leave room above for the answer's.
+        inside = np.arange(self.canvas) < self.canvas - (digits - widths)[:, None]
+        order = np.where(inside, halves, 2**32).argsort(axis=1, kind="stable")
+        chosen = np.where(np.arange(self.canvas) < widths[:, None], order, self.canvas)
+        chosen.sort(axis=1)
+        significance = np.arange(int(digits.max(initial=1)))
+        highest = np.take_along_axis(chosen, widths[:, None] - 1, axis=1)
+        above = highest + 1 + significance - widths[:, None]
+        found: np.ndarray = np.where(significance < widths[:, None], chosen[:, : len(significance)], above)
+        return found
+
+    def decorate(
+        self,
+        written: Written,
+        significance: Int32[np.ndarray, "b n"],
+        digits: Int[np.ndarray, " b"],
+        draws: Draws | None,
+    ) -> Written:
+        in_prompt = np.arange(significance.shape[1]) < written.prompt_lengths[:, None]
+        columns = self.columns((significance * in_prompt).max(axis=1) + 1, digits, draws)
+        is_digit = significance != NO_DIGIT
+        column = np.take_along_axis(columns, np.where(is_digit, significance, 0), axis=1)
+        # Before a digit stand the blanks since the one before it, or since the canvas began; behind a number, the rest.
+        after, before = np.zeros_like(is_digit), np.full(column.shape, -1)
+        after[:, 1:], before[:, 1:] = is_digit[:, :-1], np.where(is_digit[:, :-1], column[:, :-1], -1)
+        counts = np.where(is_digit, column, np.where(after, self.canvas, before + 1)) - before - 1
+        gaps = np.full_like(written.tokens, vocabulary.token(vocabulary.GAP))
+        return insert(written, counts, gaps)

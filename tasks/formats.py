@@ -27,7 +27,7 @@ from jaxtyping import Int
 
 from arith.tasks import vocabulary
 from arith.tasks.base import Problems, Task, Worded, Wording
-from arith.tasks.decorations import Decoration
+from arith.tasks.decorations import Blanks, Decoration
 from arith.tasks.digits import Numbers
 from arith.tasks.lines import Order, Piece, Written, constant, interleave, lay_out, number
 from arith.tasks.spelling import Spelled, lay_out_spelling
@@ -82,6 +82,12 @@ class Format:
             raise ValueError("interleaved operands are of one width. Pad the operands")
         if self.decoration is not None:
             self.decoration.check(self.interleaved)
+        aligned = self.pad_operands and self.pad_answer and self.operands == self.answer == "lsb"
+        if isinstance(self.decoration, Blanks) and (not aligned or self.working is not None):
+            raise ValueError(
+                "blanks keep digits of one significance in one column: numbers are padded, written units first, and "
+                "have no working. Use padded-all-reversed+blanks"
+            )
 
     @property
     def draws(self) -> bool:

@@ -117,6 +117,7 @@ class Use(IntEnum):
     STEP_LOOPS = 12
     SWAP = 13
     PADDING = 14
+    BLANKS = 15
 
 
 @dataclass(frozen=True)

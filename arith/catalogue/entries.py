@@ -152,6 +152,7 @@ TASKS = Catalogue(
 DECORATIONS = Catalogue(
     "decoration",
     {
+        "blanks": ("arith.tasks.decorations:Blanks", "a canvas of columns, with blanks where no digit stands"),
         "groups": ("arith.tasks.decorations:Groups", "a space between groups of digits; groups:size=1 spaces them all"),
         "hints": ("arith.tasks.decorations:Hints", "before each digit a symbol for its significance"),
         "spaces": ("arith.tasks.decorations:Spaces", "random spaces between digits and operators"),

@@ -19,6 +19,7 @@ from arith.tasks.sampling import Source
 from arith.tasks.suites import SUITES, Suite
 
 SAMPLES = 3  # problems of each task and format
+OF_PADDED = {"blanks": "padded-all-reversed+blanks:canvas=9"}  # what needs another base, or settings, to be seen
 SETTINGS = ("addition:operands=3", "reverse:distinct=true")  # shown beside the plain tasks
 READING = (
     f"Lines at {TRAINED} of {SHOWN} tokens, and grey, mark a trained length. Keys ahead of the query are left empty. "
@@ -38,7 +39,8 @@ def render_page() -> str:
     for name in (*TASKS.names(), *SETTINGS):
         lines += [f"### {name}", "", "| format | samples |", "|---|---|"]
         task = task_named(name)
-        parts = [f"plain+{part}" for known in (DECORATIONS, WORKINGS) for part in known.names()]
+        names = [part for known in (DECORATIONS, WORKINGS) for part in known.names()]
+        parts = [OF_PADDED.get(part, f"plain+{part}") for part in names]
         lines += [f"| `{form}` | {_join(_write_samples(task, form))} |" for form in (*formats.NAMED, *parts)]
         lines.append("")
     lines += ["## Test suites", "", "Additions at 5 digits, plain.", "", "| suite | samples |", "|---|---|"]

@@ -6,7 +6,9 @@ import pytest
 
 from arith.catalogue.named import format_named, task_named
 from arith.tasks import vocabulary
-from arith.tasks.decorations import Groups, Spaces
+from arith.tasks.base import Problems
+from arith.tasks.decorations import Blanks, Groups, Spaces
+from arith.tasks.digits import Numbers
 from arith.tasks.lines import Written
 from arith.tasks.mixture import Mixture
 from arith.tasks.samplers import Uniform
@@ -178,3 +180,75 @@ def test_words_are_left_alone() -> None:
         assert after.replace(" ", "") == before.replace(" ", "")
         words = [word for word in after.split() if word[0].isalpha()]
         assert words == [word for word in before.split() if word[0].isalpha()]
+
+
+@pytest.mark.parametrize("places", ["drawn", "fixed"])
+@pytest.mark.parametrize("task", ["addition", "multiplication", "addition:operands=3"])
+def test_digits_of_one_significance_share_a_column(task: str, places: str) -> None:
+    found = written(task, f"padded-all-reversed+blanks:canvas=14,places={places}", rows=300)
+    patterns = set()
+    for row, text in enumerate(texts(found)):
+        numbers = re.split("[+*=]", text.removeprefix("^").partition("$")[0])
+        assert {len(number) for number in numbers} == {14}
+        columns = [[place for place, symbol in enumerate(number) if symbol != " "] for number in numbers]
+        width = len(columns[0])
+        assert all(own[:width] == columns[0] for own in columns)
+        # The answer has digits that operands have not: they follow at once, so that the prompt tells their places.
+        assert columns[-1][width:] == list(range(columns[0][-1] + 1, columns[0][-1] + 1 + len(columns[-1]) - width))
+        assert found.loss_mask[row].sum() == 15, "blanks and zeros of the answer are predicted, and the end mark"
+        patterns.add((width, tuple(columns[0])))
+    widths = {width for width, _ in patterns}
+    assert widths == {1, 2, 3, 4, 5}
+    if places == "fixed":
+        assert len(patterns) == 5
+        nested = [set(columns) for _, columns in sorted(patterns)]
+        if task == "addition":  # whose answers have one digit more at every width
+            assert all(less <= more for less, more in itertools.pairwise(nested))
+    else:
+        assert len(patterns) > 200
+
+
+def test_columns_do_not_depend_on_the_digits() -> None:
+    task, form = task_named("addition"), format_named("padded-all-reversed+blanks:canvas=20")
+    draws = Draws.at(3, "train", 0, 500)
+    shapes = []
+    for digit in (1, 9):  # 111 + 111 = 222, and 999 + 999 = 1998
+        own = Numbers.of([digit * (10**length - 1) // 9 for length in range(1, 6)] * 100)
+        found = form.write(task, Problems((own, own), task.solve(own, own)), draws)
+        shapes.append([re.sub("[0-9]", "d", text) for text in texts(found)])
+    assert shapes[0] == shapes[1]
+
+
+def test_every_column_holds_digits_as_often_as_the_next() -> None:
+    columns = Blanks(canvas=11).columns(np.full(6000, 4), np.full(6000, 5), Draws.at(0, "train", 0, 6000))
+    counts = np.bincount(columns[:, :4].ravel(), minlength=11)
+    assert counts[10] == 0, "the column above the highest is the answer's"
+    assert np.abs(counts[:10] / 2400 - 1).max() < 0.08
+
+
+def test_a_full_canvas_has_no_blanks_and_a_fuller_one_is_refused() -> None:
+    full = texts(written("addition", "padded-all-reversed:width=5+blanks:canvas=6", rows=50))
+    assert [text.replace(" ", "") for text in full] == texts(
+        written("addition", "padded-all-reversed:width=5", rows=50)
+    )
+    assert all(text.count(" ") == 2 for text in full), "one above each operand"
+    with pytest.raises(ValueError, match=r"a number of 6 digits does not fit a canvas of 5 columns. Write canvas=6"):
+        written("addition", "padded-all-reversed+blanks:canvas=5", rows=50)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "plain+blanks",
+        "padded+blanks",
+        "padded-reversed+blanks",
+        "padded-all-reversed:pad=answer+blanks",
+        "interleaved-all-reversed+blanks",
+        "padded-all-reversed+blanks+scratchpad",
+        "padded-all-reversed+blanks:canvas=0",
+        "padded-all-reversed+blanks:places=here",
+    ],
+)
+def test_numbers_that_have_no_columns_are_refused(form: str) -> None:
+    with pytest.raises(ValueError, match=r"blanks keep|blanks put|a canvas has 1|places is one of"):
+        format_named(form)
