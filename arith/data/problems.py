@@ -116,6 +116,7 @@ def mix_problems(trained: Sequence[Share], data: DataConfig, split: Split) -> Mi
         sources = [Source(main.task, usual, data.seed, split)]
         for part in mixed:
             with errors_about(f"{part.name} in the mix"):
+                # Drawn alike, a share has the main task's problems, sample by sample, written in another way.
                 own = usual if part.as_main else _sampler(data.uniform, part.digits, training)
                 sources.append(Source(part.task, own, data.seed, split))
         return Mixture(
@@ -202,6 +203,7 @@ def _sampler(uniform: str, digits: tuple[int, int], training: bool, carry_mix: f
     if carry_mix:
         raise ValueError("a share of carry-heavy problems is for operands drawn uniformly over lengths. Leave one out")
     if uniform == "covering":
+        # A configuration leaves few digits free, and of those problems an eighth is another split's: it may be none.
         return Covering(low, high) if training else Uniform(low, high)
     if low != 1:
         raise ValueError(f"operands uniform over values have 1 digit and more, got a shortest length of {low}")
