@@ -75,6 +75,7 @@ class TextModel:
             UsageError: prompt and reply need more positions than the model has, or its template cannot write the turns.
         """
         tokens = self._tokenize(prompts)
+        self._check(max(map(len, tokens), default=0) + new_tokens)
         shared, cache = self._read_shared(tokens)
         # Prompts of like length share a batch, for little padding; replies go back to the prompts' own order.
         order = sorted(range(len(prompts)), key=lambda row: len(tokens[row]))
@@ -83,7 +84,6 @@ class TextModel:
             rows = order[start : start + at_once]
             inputs = self._inputs([tokens[row] for row in rows], shared)
             length = inputs["input_ids"].shape[1]
-            self._check(length + new_tokens)
             if cache is not None:
                 # Each batch goes on with a copy, as decoding adds to it.
                 inputs[CACHE] = copy.deepcopy(cache)
@@ -123,11 +123,13 @@ class TextModel:
 
     def _read_shared(self, tokens: Sequence[list[int]]) -> tuple[int, DynamicCache | None]:
         """How many tokens all prompts begin with, and the cache that holds them; 0 and None if that is not worth it."""
+        if len(tokens) < 2:
+            return 0, None
         first, last = min(tokens), max(tokens)  # what these two share, all between them do
         most = min(map(len, tokens)) - 1  # a token is left to each prompt
         shared = next((place for place in range(most) if first[place] != last[place]), most)
         # Keys of padding stand between what is shared and the rest. Where masks are by distance, they would count.
-        if shared < SHARED or len(tokens) == 1 or not self.model._supports_default_dynamic_cache():
+        if shared < SHARED or not self.model._supports_default_dynamic_cache():
             return 0, None
         cache = DynamicCache(config=self.model.config)
         if any(type(layer) is not DynamicLayer for layer in cache.layers):

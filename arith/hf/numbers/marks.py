@@ -38,7 +38,8 @@ def chat_mark(tokenizer: Any) -> str | None:
         )
     except Exception:  # templates are programs of other people, and raise what they like
         return None
-    return replied.removeprefix(asked).strip() or None if replied.startswith(asked) else None
+    mark = replied.removeprefix(asked).strip() if replied.startswith(asked) else ""
+    return mark if mark and not any(sign.isdigit() for sign in mark) else None
 
 
 def marks_of(tokenizer: Any, answer: str | Sequence[str] | None, equals: Sequence[int]) -> Int[Tensor, "m longest"]:

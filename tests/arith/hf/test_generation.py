@@ -10,6 +10,7 @@ from transformers import GenerationConfig
 
 from arith.catalogue.named import format_named, task_named
 from arith.data.tokenized import texts
+from arith.errors import UsageError
 from arith.hf import generation
 from arith.hf.generation import TextModel
 from arith.tasks.mixture import Mixture
@@ -57,6 +58,8 @@ def test_what_prompts_share_is_read_once(
     # Windows are by distance, among which padding would count.
     assert (counted < sum(read) / 2) == (family != "mistral")
     assert len({reply.text for reply in once}) > 2
+    with pytest.raises(UsageError, match=r"and the model has 64 positions.*fewer --shots"):
+        text.replies([f"{4 * shots}{number}+1=" for number in (1, 2)], new_tokens=6, at_once=3)
 
 
 def test_a_completion_stops_at_the_end_of_its_line(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:

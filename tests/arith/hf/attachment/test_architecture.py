@@ -71,9 +71,13 @@ def checked(model: Any) -> bool:
     torch.testing.assert_close(model(padded, attention_mask=mask).logits[:, 3:], whole, atol=1e-4, rtol=1e-4)
     detach(model)
     assert torch.equal(model(IDS, use_cache=False).logits, before)
+    implementation = model.config._attn_implementation
+    model.set_attn_implementation("eager")  # others ignore what some families cap
+    plain = model(IDS, use_cache=False).logits
     attach(model, "own+t5", tokens=64)  # a bias of 0 at the start
-    torch.testing.assert_close(model(IDS, use_cache=False).logits, before, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model(IDS, use_cache=False).logits, plain, atol=1e-4, rtol=1e-4)
     detach(model)
+    model.set_attn_implementation(implementation)
     try:
         own = own_rope(model)
     except UsageError:
