@@ -97,7 +97,7 @@ class Request:
 
     >>> from arith.tasks.formats import Format
     >>> Format().text(Request(), 0, 842, 62, 0)
-    'What do 842 and 62 make together?=add(842,62)'
+    'Add 842 and 62, please.=add(842,62)'
     """
 
     outside: float = 0.2
@@ -192,7 +192,7 @@ class Request:
 
         >>> from arith.tasks.spelling import lay_out_spelling
         >>> vocabulary.decode(lay_out_spelling(Request().put("sub(842,62)"), 1).tokens[0])
-        'What is 842 minus 62?=sub(842,62)'
+        'Subtract 62 from 842.=sub(842,62)'
         """
         (call, *numbers), _ = self.read(f"{problem}=0")
         arguments = tuple(map(int, numbers))

@@ -29,6 +29,8 @@ def test_chance_is_a_share(tmp_path: Path) -> None:
     file = tmp_path / "guess.toml"
     file.write_text('axis = "bits"\nchance = 0.5\n')
     assert load(str(file)).figure_plan == FigurePlan(axis="bits", chance=0.5)
+    file.write_text('against = "examples a call"\n')
+    assert load(str(file)).figure_plan == FigurePlan(against="examples a call")
     file.write_text("chance = 50.0\n")
     with pytest.raises(UsageError, match="chance is the accuracy of a guess, between 0 and 1: got 50"):
         load(str(file))
