@@ -18,6 +18,7 @@ ROOMS: dict[str, set[str]] = {
     "results": {"process", "tasks"},
     "config": {"process", "results"},
     "figures": {"process", "results"},
+    "report": {"process", "results", "figures"},
     "studies": {"process", "results", "config", "figures"},
     "data": {"process", "catalogue", "results", "config"} | FOLDERS,
     "model": {"config", "data"} | FOLDERS,

@@ -90,7 +90,7 @@ def _draw_classes(panel: Axes, anatomy: PooledAnatomy) -> None:
     panel.set_ylabel("answers (%)", labelpad=2)
 
 
-def _choose_lengths(anatomy: PooledAnatomy) -> list[Anatomy]:
+def choose_lengths(anatomy: PooledAnatomy) -> list[Anatomy]:
     """At most `SHOWN` lengths, evenly spread over those at which some answers are right and some wrong, or over all."""
     mixed = [part for part in anatomy.lengths if 0 < sum(part.wrong.values()) < part.n] or list(anatomy.lengths)
     if len(mixed) <= SHOWN:
@@ -100,7 +100,7 @@ def _choose_lengths(anatomy: PooledAnatomy) -> list[Anatomy]:
 
 def _draw_places(panel: Axes, anatomy: PooledAnatomy) -> None:
     """Draw, for a few lengths, how often each token of the written answer is right."""
-    for number, part in enumerate(_choose_lengths(anatomy)):
+    for number, part in enumerate(choose_lengths(anatomy)):
         shares = [100 * right / n for right, n in part.positions]
         _draw_line(panel, number, list(range(1, len(shares) + 1)), shares, f"{part.digits} digits")
     panel.set_xlabel("place in the written answer", labelpad=2)
@@ -110,7 +110,7 @@ def _draw_places(panel: Axes, anatomy: PooledAnatomy) -> None:
 
 def _draw_chains(panel: Axes, anatomy: PooledAnatomy) -> None:
     """Draw, for the same lengths, how often answers are right by the problem's longest carry chain."""
-    for number, part in enumerate(_choose_lengths(anatomy)):
+    for number, part in enumerate(choose_lengths(anatomy)):
         if not part.chains:  # a task without carries
             continue
         lengths = [length for length, _, _ in part.chains]

@@ -58,14 +58,14 @@ def draw_report(
     if plan.against and (panels := numbered_panels(results.cells, plan.against, suites[0])):
         files += draw_quantities(panels, path.with_name(f"{path.name}-against"), title)
     if results.series:
-        files += draw_quantities(_tracked(results.series), path.with_name(f"{path.name}-training"), title)
+        files += draw_quantities(tracked_panels(results.series), path.with_name(f"{path.name}-training"), title)
     spoken = [row for row in results.language if not row.is_english]  # two numbers need no figure
     if spoken:
         files += draw_language(spoken, path.with_name(f"{path.name}-language"), title)
     return [curve for suite in suites for curve in by_suite[suite]], files
 
 
-def _tracked(rows: Sequence[Series]) -> list[Panel]:
+def tracked_panels(rows: Sequence[Series]) -> list[Panel]:
     """A panel for each quantity that was tracked through training."""
     panels = []
     tokens = tracked_lines(rows, "tokens") if _read_unalike(rows) else ()

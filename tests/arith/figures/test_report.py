@@ -1,6 +1,6 @@
 """Which figures a results file asks for, and how they are laid out."""
 
-from arith.figures.report import _tracked
+from arith.figures.report import tracked_panels
 from arith.results.schema import Series
 
 
@@ -15,7 +15,7 @@ def tracked(run: str, tokens: tuple[float, float], accuracies: tuple[float, floa
 
 def test_accuracy_is_drawn_against_tokens_where_curves_read_unlike_numbers_of_them() -> None:
     worked = [tracked(f"worked-{seed}", (5e6, 10e6 + seed)) for seed in (1, 2, 3)]
-    (panel,) = _tracked([row for part in (*worked, tracked("bare-1", (1e6, 2e6))) for row in part])
+    (panel,) = tracked_panels([row for part in (*worked, tracked("bare-1", (1e6, 2e6))) for row in part])
     assert (panel.x, panel.y) == ("tokens read (millions)", "accuracy at 2 digits (%)")
     assert {line.label: list(line.values) for line in panel.lines} == {"worked": [5, 10.000002], "bare": [1, 2]}
     assert panel.lines[0].values[5] == [50, 50, 50]
@@ -23,11 +23,11 @@ def test_accuracy_is_drawn_against_tokens_where_curves_read_unlike_numbers_of_th
 
 def test_accuracy_is_drawn_against_steps_where_curves_read_alike() -> None:
     rows = [*tracked("one-1", (1e6, 2e6)), *tracked("other-1", (1.01e6, 2.02e6))]
-    (panel,) = _tracked(rows)
+    (panel,) = tracked_panels(rows)
     assert panel.x == "training step"
     assert [list(line.values) for line in panel.lines] == [[100, 200]] * 2
 
 
 def test_a_curve_that_counted_no_tokens_leaves_the_steps() -> None:
     rows = [*tracked("one-1", (1e6, 2e6)), *tracked("two-1", (5e6, 9e6)), *tracked("old-1", (1, 1))[:1]]
-    assert _tracked(rows)[0].x == "training step"
+    assert tracked_panels(rows)[0].x == "training step"
