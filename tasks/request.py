@@ -47,7 +47,7 @@ NAMES = tuple(ARGUMENTS)
 CALLS = len(NAMES) - 1  # none() is no call of the calculator
 _OUTSIDE = NAMES.index(NONE)
 _SECOND_IS_PLACE = {NAMES.index("digit"): 9, NAMES.index("round"): len(PLACES)}  # and the most that it can be
-_SHARES = 1000  # shares of requests that are out of domain are kept to one of these
+_SHARES = 3000  # shares of requests that are out of domain are kept to one of these; 0.3333 is a third
 _CALL = re.compile(r"\b([a-z]+3?)\s*\(\s*((?:[0-9]+(?:\s*,\s*[0-9]+)*)?)\s*\)")
 
 
