@@ -14,6 +14,7 @@ from torch.nn import functional
 from arith.data.tokenized import special_tokens
 from arith.experiment.experiment import Experiment, PretrainedExperiment
 from arith.model.pretrained import Pretrained
+from arith.process.progress import track
 from arith.results.measurement import AFTER, BEFORE, Language
 
 TEXT = Path(__file__).parent / "english.txt"
@@ -63,7 +64,8 @@ def _surprise(model: Pretrained, tokenizer: object, text: str) -> tuple[float, i
     device, training = next(model.parameters()).device, model.training
     model.eval()
     nats = 0.0
-    for window, scored in _windows(torch.tensor(tokens), longest):
+    windows = list(_windows(torch.tensor(tokens), longest))
+    for window, scored in track(windows, "perplexity of English", len(windows)):
         row = torch.cat([torch.tensor(before, dtype=torch.long), window])[None].to(device)
         logits = model.inner(input_ids=row[:, :-1], use_cache=False).logits[0, -scored:].double()
         nats += float(functional.cross_entropy(logits, row[0, -scored:], reduction="sum"))

@@ -42,6 +42,7 @@ def test_every_token_but_the_first_is_scored_once(gpt2: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_real_model_still_speaks_after_some_steps(
     arith: Callable[..., Result], smollm2: Path, tmp_path: Path
 ) -> None:
