@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib import ticker
+
 from arith.figures import style
 from arith.figures.style import COLOURS, MARKERS
 from arith.results.figure_plan import Contest
@@ -69,6 +71,10 @@ def draw_ratios(pairs: Sequence[Pair], path: Path, title: str = "") -> list[Path
             name = contest.scale.replace("\n", " ")
             panel.plot(ratios, upper, ls="", marker=marker, ms=3, color=colour, mew=0.7, label=name)
         panel.set_xscale("log")
+        # Plain numbers: ratios span one or two powers of ten, whose ticks alone would be too few.
+        panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        panel.xaxis.set_minor_formatter(ticker.NullFormatter())
         panel.set_xlabel("gradient ratio at the first step (embedding / block)")
         panel.set_ylabel("exact match (%)")
         panel.set_ylim(-3, 103)
