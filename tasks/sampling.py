@@ -1,8 +1,8 @@
 """Which problems are drawn. Data is a pure function of (seed, split, index).
 
 Problems are drawn in blocks of 1,024 rows, each from its own random stream, so any slice of an endless
-data set can be had at once and in any order: nothing needs to be stored to resume. Beyond 10,000 digits blocks have
-fewer rows, so that one of them never takes more memory than a few of shorter problems.
+data set can be had at once and in any order: nothing needs to be stored to resume. Suites beyond 10,000 digits have
+blocks of fewer rows, so that none takes more memory than those of shorter problems.
 
 Splits cannot share a problem: a hash of the operands, the same for a+b and b+a, gives 1/8 of all problems to
 the test set, 1/8 to validation and the rest to training. Cells of at most four digits in all, or thirteen bits
@@ -20,6 +20,7 @@ from arith.tasks.base import Alphabet, Drawn, Problems, Task, digits_in
 from arith.tasks.digits import Numbers, resize
 from arith.tasks.samplers import Sampler
 from arith.tasks.stream import BLOCK, SPLITS, Split, Stream, check_seed, mix, scatter
+from arith.tasks.suites import Suite
 
 # Digits of all operands together. Of the 100 problems of 1 + 1 digits an eighth would be 12: too few to test on.
 SHARED_DIGITS = 4
@@ -80,7 +81,9 @@ class Source:
         # Batches are mostly smaller than a block and come in order, so the block of the last one serves the next one
         # too.
         self._latest: tuple[int, tuple[Numbers, ...]] | None = None
-        self._rows = BLOCK if sampler.longest <= WHOLE else max(1, min(BLOCK, FEWER // sampler.longest))
+        # Suites alone: a training sampler may count samples by its blocks.
+        long = isinstance(sampler, Suite) and sampler.digits > WHOLE
+        self._rows = max(1, min(BLOCK, FEWER // sampler.longest)) if long else BLOCK
 
     @property
     def longest(self) -> int:

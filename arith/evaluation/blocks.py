@@ -136,6 +136,8 @@ def answer_in_blocks(
         model, prompt, key, new_tokens, capacity: see `Transformer.answer`.
         advance: a callback for progress, called with the tokens that are settled.
     """
+    if type(model) is not Transformer:  # other kinds give their ids and answers in ways of their own
+        return None
     end, known, size, slow = vocabulary.token(vocabulary.END), prompt.tokens, 1, 0
     cut, guess = known.shape[1], known[:, :0]
     while known.shape[1] - cut < new_tokens:
