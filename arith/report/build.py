@@ -7,7 +7,7 @@ from arith.errors import UsageError
 from arith.figures.report import tracked_panels
 from arith.report.markup import join
 from arith.report.page import Missing, Part, show_as_text
-from arith.report.parts.accuracy import accuracy_part, summary_table
+from arith.report.parts.accuracy import accuracy_part, span, summary_table
 from arith.report.parts.anatomy import anatomy_part
 from arith.report.parts.attention import Heads, attention_part
 from arith.report.parts.comparison import comparison_part
@@ -87,13 +87,15 @@ def describe(sources: Sequence[Source]) -> str:
     if not cells:
         return "Nothing was tested yet."
     tasks, formats = _list(cell.task for cell in cells), _list(cell.format for cell in cells)
-    trained = _list("-".join(map(str, cell.train_lengths)) for cell in cells)
+    trained = _list(span(*cell.train_lengths) for cell in cells)
     lengths = sorted({cell.digits for cell in cells})
     labels = list(dict.fromkeys(cell.label for cell in cells))
     seeds = {(cell.label, cell.model_seed, cell.data_seed) for cell in cells}
     models = f"{len(labels)} curve{'s' * (len(labels) > 1)}, {len(seeds)} trained model{'s' * (len(seeds) > 1)}"
     tasks = tasks[:1].upper() + tasks[1:]
-    return f"{tasks}, written {formats}. Trained on {trained} digits, tested on {lengths[0]}-{lengths[-1]}. {models}."
+    return (
+        f"{tasks}, written {formats}. Trained on {trained} digits, tested on {span(lengths[0], lengths[-1])}. {models}."
+    )
 
 
 def _list(values: Iterable[str]) -> str:

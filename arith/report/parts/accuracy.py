@@ -26,9 +26,18 @@ def summary_table(curves: Sequence[Curve]) -> Markup:
         reach = f"{curve.reaches} digits" if curve.reaches else "none"
         succeeded = f"{curve.succeeded} of {curve.seeds}"
         group = curve.group.partition(":")[0]
-        rows.append([curve.label, group, f"{low}-{high} digits", str(curve.seeds), curve.fit, reach, succeeded])
+        rows.append([curve.label, group, f"{span(low, high)} digits", str(curve.seeds), curve.fit, reach, succeeded])
     sure = "99% sure to: the longest tested length up to which the worst seed's 95% interval begins at 99% or more."
     return join(table(HEADER, rows, "Summary"), element("p", sure, class_="note"))
+
+
+def span(low: int, high: int) -> str:
+    """Lengths in words.
+
+    >>> span(1, 4), span(2, 2)
+    ('1-4', '2')
+    """
+    return f"{low}-{high}" if low < high else str(low)
 
 
 def accuracy_part(by_suite: dict[str, list[Curve]], axis: str = "digits of the longer operand") -> Markup:

@@ -51,18 +51,18 @@ def failure(expected: str = "975$", written: str = "965$", first_wrong: int = 2,
     return Prediction(**{**values, **shown, **changes})  # type: ignore[arg-type]
 
 
-def full_source(label: str = NASTY, size: int = 3) -> Source:
+def full_source() -> Source:
     """Results with something for every part: two labels, two seeds, a grid, an anatomy, a training."""
     cells = [
         cell(name, digits, 400 if digits < 6 else 40 * seed, seed=seed)
-        for name in (label, "coupled")
+        for name in (NASTY, "coupled")
         for seed in (0, 1)
         for digits in (1, 4, 9)
     ]
-    cells += grid_cells(label, size, lambda a, b: 1 / max(a, b))
+    cells += grid_cells(NASTY, 3, lambda a, b: 1 / max(a, b))
     series = (Series("a-0", "accuracy at 6 digits", (0, 10, 20), (0.0, 0.5, 1.0)),)
     return Source(
-        "full", None, Results(tuple(cells), {"command": "arith reproduce x"}, (anatomy(label, 9, 60),), (), series)
+        "full", None, Results(tuple(cells), {"command": "arith reproduce x"}, (anatomy(NASTY, 9, 60),), (), series)
     )
 
 

@@ -12,7 +12,10 @@ import pytest
 from arith.report import page
 from arith.report.markup import Markup
 from arith.report.page import Missing, Part, render_page
-from tests.arith.report.pages import NASTY, Reader, full_page, full_source, write_page
+from arith.report.sources import Source
+from arith.results.schema import Results
+from tests.arith.examples import cell, grid_cells
+from tests.arith.report.pages import NASTY, Reader, full_page, write_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -45,7 +48,12 @@ def test_the_same_results_make_the_same_page() -> None:
 
 
 def test_a_large_grid_of_five_curves_stays_under_3_mb() -> None:
-    assert len(full_page(full_source(size=15)).encode()) < 1e6
+    cells = [cell(label, digits, 200, seed=seed) for label in "abcde" for digits in range(1, 16) for seed in range(5)]
+    cells += [one for label in "abcde" for one in grid_cells(label, 15, lambda a, b: 1 / max(a, b))]
+    text = full_page(Source("large", None, Results(tuple(cells))))
+    assert len(text.encode()) < page.LARGEST
+    read = Reader(text)
+    assert sum("\u00d7" in title for title in read.texts["title"]) == 5 * 15 * 15
 
 
 def test_parts_beyond_the_limit_are_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
