@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from arith.results.schema import Anatomy
 
 PASSES = 12  # whose heads are drawn: beyond it a page of maps is scrolled past
+KEPT = 40  # wrong answers of each suite and length that are looked through for those on the page
 MODELS = 4  # runs whose heads are drawn
 
 
@@ -62,8 +63,9 @@ def command(
     if compare:
         read = name_apart(read)
     there = ", ".join(map(str, sources))
+    extras = _collect(read, problem, compare)
     try:
-        parts, missing = build_parts(read, _collect(read, problem, compare), compare)
+        parts, missing = build_parts(read, extras, compare)
     except UsageError as error:
         raise UsageError(f"{there}: {error}") from error
     heading = title or (" against ".join(source.name for source in reversed(read)) if compare else _name(read))
@@ -118,27 +120,26 @@ def _collect(read: "Sequence[Source]", problem: str | None, compare: bool) -> "E
 
 
 def _classify(source: "Source") -> "tuple[list[Failure], list[Anatomy]]":
-    """The wrong answers of a source's predictions, and the anatomy of all of them."""
+    """Wrong answers in a source's predictions, some of each test set, and the anatomy of all of them."""
     if not source.predictions:
         return [], []
     from arith.catalogue.named import task_named
-    from arith.catalogue.registry import import_file
-    from arith.evaluation.failures import anatomy, classify
+    from arith.evaluation.failures import classify
+    from arith.evaluation.rescore import rescore
     from arith.report.parts.failures import Failure
     from arith.results.error_classes import merge_anatomies
 
     failures, parts = [], []
-    for predictions in source.predictions:
-        for path in predictions.header.imports:
-            import_file(path)
-        task = task_named(predictions.header.task)
-        for rows in predictions.sets().values():
-            wrong = [row for row in rows if not row.correct]
-            kinds = classify(task, wrong) if wrong else []
-            label = predictions.header.label
-            failures += [Failure(label, row, kind) for row, kind in zip(wrong, kinds, strict=True)]
-            parts.append(anatomy(predictions.header, task, rows))
-    return failures, merge_anatomies(parts)
+    for path in source.predictions:
+        # Scored again, as a file that somebody edited or cut would otherwise be shown as it is.
+        _, gathered = rescore(path, KEPT)
+        task, label = task_named(gathered.tested.task), gathered.tested.label
+        for rows in filter(None, gathered.failures.values()):
+            kinds = zip(rows, classify(task, rows), strict=True)
+            failures += [Failure(source.renamed.get(label, label), row, kind) for row, kind in kinds]
+        parts += gathered.anatomy()
+    named = [dataclasses.replace(part, label=source.renamed.get(part.label, part.label)) for part in parts]
+    return failures, merge_anatomies(named)
 
 
 def _attend(source: "Source", problem: str | None) -> "Heads":
@@ -172,10 +173,10 @@ def _pair(read: "Sequence[Source]") -> list[list[str]]:
     """Tests on the same problems, where both sources have predictions of them."""
     if not all(len(source.predictions) == 1 for source in read):
         return []
-    from arith.evaluation.compare import answers_of_predictions, compare
+    from arith.evaluation.compare import answers_of_file, compare
     from arith.results.uncertainty import percent
 
-    answers = [answers_of_predictions(source.predictions[0]) for source in read]
+    answers = [answers_of_file(source.predictions[0]) for source in read]
     if answers[0].keys() != answers[1].keys():
         return []  # of other problems, which are not paired
     rows = [["suite", "digits", "n", "first %", "second %", "only first", "only second", "corrected p", "second is"]]

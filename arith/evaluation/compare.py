@@ -116,11 +116,6 @@ def answers_of_file(path: Path) -> Answers:
     found = Predictions.load(path)
     if not found.rows:
         raise UsageError(f"{path} holds no problem")
-    return answers_of_predictions(found)
-
-
-def answers_of_predictions(found: Predictions) -> Answers:
-    """The answers in predictions that were read."""
     what = f"{found.header.task}, test seed {found.header.test_seed}"
     return {(condition(rows), what): [row.correct for row in rows] for rows in found.sets().values()}
 

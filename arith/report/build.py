@@ -30,8 +30,8 @@ class Extras:
     """What the files of results do not hold, because it takes the task or the model.
 
     Args:
-        failures: all wrong answers that were kept, with their classes.
-        anatomies: of the kept answers, for models whose results have none.
+        failures: wrong answers with their classes, at least some of each test set that has any.
+        anatomies: of all kept answers, for models whose results have none.
         heads: attention over one problem.
         no_heads: why there is no attention.
         paired: a table of tests on the same problems, head first.
@@ -151,7 +151,7 @@ def _training(sources: Sequence[Source]) -> Part | Missing:
     series = [row for source in sources if not source.training for row in source.results.series]
     panels = [*panels_of(runs), *tracked_panels(series)]
     if not panels:
-        return Missing(title, RUN, "arith report RUN")
+        return Missing(title, "it is logged in a run's folder, in metrics.jsonl", "arith report RUN")
     return Part("training", title, training_part(panels))
 
 
@@ -177,7 +177,8 @@ def _failures(extras: Extras) -> Part | Missing:
         why = "no wrong answer was kept: predictions in the run's folder, or beside it as an argument, hold them"
         return Missing(title, why, "arith evaluate RUN --predictions RUN/predictions.jsonl")
     shown = choose_failures(extras.failures)
-    return Part("failures", title, failures_part(shown, len(extras.failures)))
+    counted = sum(sum(part.wrong.values()) for part in extras.anatomies)
+    return Part("failures", title, failures_part(shown, max(counted, len(extras.failures))))
 
 
 def _attention(extras: Extras) -> Part | Missing:

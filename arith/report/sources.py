@@ -10,7 +10,6 @@ from arith.errors import UsageError
 from arith.figures.training import Training, read_training
 from arith.process.reading import read_json
 from arith.results.cell_key import CellKey
-from arith.results.predictions import Predictions
 from arith.results.schema import METRICS, Cell, Results
 
 
@@ -24,7 +23,8 @@ class Source:
         results: what was measured; of a folder, its own tests and what `arith evaluate` added.
         training: the metrics, where a run has them.
         record: what run.json holds.
-        predictions: the answers to each problem, where they were kept.
+        predictions: files with the answers to each problem, where they were kept.
+        renamed: by label of the files, the label here, where they differ.
         unused: cells that were measured with other settings of the test, and are not drawn.
     """
 
@@ -33,7 +33,8 @@ class Source:
     results: Results
     training: Training | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
-    predictions: tuple[Predictions, ...] = ()
+    predictions: tuple[Path, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
     unused: int = 0
 
 
@@ -46,7 +47,7 @@ def read_source(place: Path) -> Source:
     if place.is_dir():
         return _read_folder(place)
     if place.suffix == ".jsonl":
-        return Source(place.stem, None, Results(()), predictions=(Predictions.load(place),))
+        return Source(place.stem, None, Results(()), predictions=(place,))
     return Source(place.stem, None, Results.load(place))
 
 
@@ -69,8 +70,8 @@ def _read_folder(folder: Path) -> Source:
         ),
         read_training(metrics) if metrics.is_file() and metrics.stat().st_size else None,
         read_json(described) if described.is_file() else {},
-        tuple(map(Predictions.load, _find_predictions(folder))),
-        unused,
+        tuple(_find_predictions(folder)),
+        unused=unused,
     )
 
 
@@ -118,5 +119,5 @@ def name_apart(sources: Sequence[Source]) -> list[Source]:
             cells=tuple(replace(cell, label=names.get(cell.label, cell.label)) for cell in source.results.cells),
             anatomy=tuple(replace(part, label=names.get(part.label, part.label)) for part in source.results.anatomy),
         )
-        named.append(replace(source, results=results))
+        named.append(replace(source, results=results, renamed=names))
     return named

@@ -29,8 +29,16 @@ def test_a_run_becomes_a_page_with_every_part(arith: Arith, half_trained: Path, 
     assert "layer 1, head 1" in text
     assert "the first wrong token" in text
     assert str(tmp_path) not in text  # nor any other folder of this machine
+    refused = arith("report", str(half_trained), "--problem", "12*34")
+    assert refused.exit_code == 2
+    assert "ask addition for problems such as 12+34" in refused.stderr
     files = arith("report", "evaluation.json", "answers.jsonl", "--json")
     assert {"grid", "anatomy", "failures"} <= set(json.loads(files.stdout)["parts"])
+    edited = (tmp_path / "answers.jsonl").read_text().replace('"operands": ["', '"operands": ["x')
+    (tmp_path / "edited.jsonl").write_text(edited)
+    refused = arith("report", "evaluation.json", "edited.jsonl")
+    assert refused.exit_code == 1
+    assert "edited.jsonl: 'operands' are 2 numbers" in refused.stderr
 
 
 def test_of_a_results_file_the_rest_is_left_out_and_named(arith: Arith, tmp_path: Path) -> None:

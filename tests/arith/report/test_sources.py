@@ -29,7 +29,7 @@ def test_a_run_is_read_with_its_evaluation_metrics_and_predictions(tmp_path: Pat
     assert [c.correct for c in read.results.cells if c.digits == 4] == [400]
     assert len(read.results.cells) == 1 + 1 + 4
     assert read.training is not None
-    assert [own.header.label for own in read.predictions] == ["rope"]
+    assert [path.name for path in read.predictions] == ["mine.jsonl"]
     assert (read.record["command"], len(read.results.anatomy)) == ("arith train addition", 1)
 
 
@@ -55,3 +55,4 @@ def test_labels_that_two_sources_share_get_their_names() -> None:
     named = name_apart([one, two])
     assert [[c.label for c in source.results.cells] for source in named] == [["rope (a)", "t5"], ["rope (b)", "nope"]]
     assert named[0].results.anatomy[0].label == "rope (a)"
+    assert named[1].renamed == {"rope": "rope (b)"}
