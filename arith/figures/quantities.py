@@ -37,6 +37,7 @@ class Panel:
         vertical, level: where dashed lines mark what theory says, if anywhere.
         right: where the horizontal axis ends, if not at the last place.
         high: where the vertical axis ends at most; medians beyond are not shown.
+        log: whether the horizontal axis is logarithmic, with a tick at each place.
     """
 
     x: str
@@ -46,6 +47,7 @@ class Panel:
     level: float | None = None
     right: float | None = None
     high: float | None = None
+    log: bool = False
 
 
 def measured_lines(rows: Sequence[Measurement], measure: str, scale: float = 1.0) -> tuple[Line, ...]:
@@ -115,6 +117,10 @@ def _draw_panel(axes: Axes, panel: Panel) -> list[Label]:
     """Draw the lines of one panel, and return the labels of their ends."""
     places = [place for line in panel.lines for place in line.values]
     first, last = min(places), panel.right or max(places)
+    if panel.log:
+        axes.set_xscale("log")
+        axes.set_xticks(sorted(set(places)), [f"{place:g}" for place in sorted(set(places))])
+        axes.minorticks_off()
     axes.set_xlim(first, last if last > first else first + 1)  # a single place has no width
     for value, draw in ((panel.vertical, axes.axvline), (panel.level, axes.axhline)):
         if value is not None:

@@ -46,6 +46,9 @@ def numbered_panels(cells: Iterable[Cell], axis: str, suite: str = "random") -> 
         named = _NUMBERED.fullmatch(cell.label)
         if named and cell.suite == suite and (cell.digits <= cell.train_lengths[1] or cell.train_lengths == (0, 0)):
             found[named[1], float(named[2])][cell.model_seed, cell.data_seed].append(cell)
+    numbers = {number for _, number in found}
+    # Examples from 1 to 300 would stand on one another at the left.
+    log = bool(numbers) and 0 < 100 * min(numbers) <= max(numbers)
     quantities = {"exact (%)": lambda own: 100 * own["correct"] / own["n"], **QUANTITIES}
     panels = []
     for name, quantity in quantities.items():
@@ -55,8 +58,8 @@ def numbered_panels(cells: Iterable[Cell], axis: str, suite: str = "random") -> 
             if values:
                 lines.setdefault(label, {})[number] = values
         if lines:
-            panels.append(Panel(axis, name, tuple(Line(label, values) for label, values in lines.items())))
-    return panels
+            panels.append(Panel(axis, name, tuple(Line(label, values) for label, values in lines.items()), log=log))
+    return panels[1:] if len(panels) > 1 else panels  # exact match of both kinds together says less than its parts
 
 
 def _value(quantity: Callable[[Counts], float], cells: Sequence[Cell]) -> float | None:

@@ -32,11 +32,11 @@ def test_measures_are_drawn_against_the_number_in_the_label() -> None:
     ]
     panels = {panel.y: panel for panel in numbered_panels(cells, "examples a call")}
     assert {panel.x for panel in panels.values()} == {"examples a call"}
-    (line,) = panels["exact (%)"].lines
+    (line,) = panels["exact in domain (%)"].lines
     assert line.label == "tuned"
-    assert line.values == {1: [50, 51, 52, 53, 54], 30: [85] * 5}
+    assert line.values == {1: [10, 12, 14, 16, 18], 30: [80] * 5}
+    assert not any(panel.log for panel in panels.values())
     # 85 right answers of 100 are 45 refusals and 40 calls, of 50 each; 3 digits were not trained.
-    assert panels["exact in domain (%)"].lines[0].values[30] == [80.0] * 5
     assert panels["refused out of domain (%)"].lines[0].values[30] == [90.0] * 5
     assert panels["refused in domain (%)"].lines[0].values[30] == [2.0] * 5
     assert panels["tokens a query"].lines[0].values[30] == [60.0] * 5
@@ -47,6 +47,7 @@ def test_what_is_not_measured_has_no_panel() -> None:
     panels = numbered_panels([cell("big-1", measures={}, train_lengths=(0, 0), digits=9)], "shots")
     assert [panel.y for panel in panels] == ["exact (%)"]
     assert not numbered_panels([cell("big")], "shots")
+    assert all(panel.log for panel in numbered_panels([cell("big-3"), cell("big-300")], "shots"))
     nothing_outside = {**MEASURES, "out_of_domain": 0, "refusals": 0}
     names = [panel.y for panel in numbered_panels([cell("tuned-1", measures=nothing_outside)], "shots")]
     assert "exact in domain (%)" in names
@@ -54,14 +55,14 @@ def test_what_is_not_measured_has_no_panel() -> None:
 
 
 def test_a_recipe_has_them_in_a_figure_of_their_own(tmp_path: Path) -> None:
-    cells = tuple(cell(f"tuned-{number}", seed) for number in (1, 3) for seed in range(2))
+    cells = tuple(cell(f"tuned-{number}", seed) for number in (1, 300) for seed in range(2))
     _, files = draw_report(Results(cells), tmp_path / "calls", "Calls", plan=FigurePlan(against="examples a call"))
     assert tmp_path / "calls-against.png" in files
     with (tmp_path / "calls-against.csv").open() as table:
         rows = [row for row in csv.DictReader(table) if row["quantity"] == "right call in domain (%)"]
     assert [(row["label"], float(row["at"]), float(row["median"])) for row in rows] == [
         ("tuned", 1, 90),
-        ("tuned", 3, 90),
+        ("tuned", 300, 90),
     ]
     _, files = draw_report(Results((cell("base"),)), tmp_path / "base", "Base", plan=FigurePlan(against="examples"))
     assert tmp_path / "base-against.png" not in files
