@@ -7,7 +7,7 @@ from typing import Any
 from arith.report.markup import Markup, element, folded, join, table
 
 # A page is sent to others: of a path on this machine they get the last part, which says what it is.
-_ABSOLUTE = re.compile(r"(?:(?<=[\s'\"=])|^)(?:/|~/|[A-Za-z]:\\)(?:[^\s'\"]*[/\\])?([^\s'\"/\\]+)")
+_ABSOLUTE = re.compile(r"(?:(?<=[\s'\"=])|(?<=hf:)|^)(?:/|~/|[A-Za-z]:\\)(?:[^\s'\"]*[/\\])?([^\s'\"/\\]+)")
 
 
 def without_paths(text: str) -> str:
@@ -79,7 +79,8 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
     [('a.b', '1'), ('c', '1, 2')]
     """
     found: list[tuple[str, str]] = []
-    for key, value in values.items():
+    for name, value in values.items():
+        key = without_paths(str(name))  # the user's files are the names of their hashes
         if isinstance(value, Mapping):
             found += _flatten(value, f"{prefix}{key}.")
         else:

@@ -12,6 +12,7 @@ from tests.arith.report.pages import NASTY, Reader
         ("arith train --out runs/a", "arith train --out runs/a"),
         ("arith train --import '/home/me/my own.py'", "arith train --import 'my own.py'"),
         ("/home/me/bin/arith train --out=~/x/y", "arith train --out=y"),
+        ("hf:/home/me/gpt2", "hf:gpt2"),
         ("C:\\Users\\me\\a.py", "a.py"),
         ("1/2 and a / b", "1/2 and a / b"),
     ],
@@ -21,9 +22,13 @@ def test_a_page_names_no_folder_of_this_machine(text: str, expected: str) -> Non
 
 
 def test_settings_are_listed_by_name() -> None:
-    record = {"command": "arith train", "config": {"task": NASTY, "model": {"layers": 2, "init": None}}}
+    record = {
+        "command": "arith train",
+        "imports": {"/home/me/own.py": "1f"},
+        "config": {"task": NASTY, "model": {"layers": 2, "init": None}},
+    }
     read = Reader(provenance_part({"run": record}, {}))
-    assert {"command", "model.layers", "model.init"} <= set(read.texts["th"])
+    assert {"command", "imports.own.py", "model.layers", "model.init"} <= set(read.texts["th"])
     assert {"arith train", "2", "none"} <= set(read.texts["td"])
     assert read.texts["summary"] == ["All 3 settings"]
 
