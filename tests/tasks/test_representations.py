@@ -137,7 +137,7 @@ def fits(sampler: Sampler, task: Task) -> bool:
     if isinstance(sampler, UniformValues):
         return task.alphabet == "number"
     if isinstance(sampler, Suite):
-        if task.name == "expression":
+        if task.name in ("expression", "request"):
             return sampler.name == "random"
         fitting = {"random": True, "unequal": task.operands > 1, "sparse": task.alphabet != "distinct"}
         return fitting.get(sampler.name, two and (sampler.name != "chain" or task.symbol == "+"))
