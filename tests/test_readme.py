@@ -61,6 +61,7 @@ def test_numbers_are_those_of_the_committed_results(root: Path) -> None:
     ("recipe", "label", "digits"),
     [
         ("thousand-digits", "coupled-window", 1000),
+        ("million-digits", "coupled-window", 10_000),
         ("fixed-width", "fixed-width", 12),
         ("multiplication-looped", "multiplication-looped", 50),
         ("multiplication-two-digits", "multiplication-two-digits", 60),
