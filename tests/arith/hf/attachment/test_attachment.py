@@ -287,7 +287,7 @@ def test_phi_with_heads_of_its_size_is_trained_saved_and_loaded(
     width = config["hidden_size"] // config["num_attention_heads"]
     assert rotated == round(width * model.config.rope_parameters.get("partial_rotary_factor", 1.0))
     text = torch.tensor(tokenizer(["12+34=64", "99+11=011"], padding=True)["input_ids"])
-    attach(model, f"{own_rope(model)}+{encoding}", tokenizer=tokenizer, tokens=32, digits=9)
+    attach(model, f"{own_rope(model)}+{encoding}", tokenizer=tokenizer, format="reversed", tokens=32, digits=9)
     keys = torch.tensor([1, 2])
 
     def logits(own: Any) -> Tensor:
