@@ -9,7 +9,7 @@ from arith.figures import style
 from arith.figures.against.loops import shorten
 from arith.results.measurement import Measurement
 
-LEFT, RIGHT, TOP, BOTTOM, CELL, ROW = 1.25, 0.3, 1.05, 0.22, 0.52, 0.2  # inches around the table, and of its cells
+LEFT, RIGHT, TOP, BOTTOM, CELL, ROW = 1.25, 0.7, 1.05, 0.22, 0.52, 0.2  # inches around the table, and of its cells
 BRIGHT = 60  # percent from which the map's colours need black text
 
 
