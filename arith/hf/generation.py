@@ -152,7 +152,7 @@ class TextModel:
     def _lines(self) -> tuple[Bool[Tensor, " v"], Bool[Tensor, " v"], Bool[Tensor, " v"]]:
         """Which entries of the vocabulary hold text, a line break, and a line break behind text."""
         pieces = [text_of(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))]
-        # Vocabularies of other models are padded. Ours has its tokenizer's, and its configuration, a run's, names no size.
+        # Vocabularies of other models may be padded; our configuration, which is a run's, names no size.
         size = getattr(self.model.config.get_text_config(), "vocab_size", len(pieces))
         pieces += [""] * (size - len(pieces))
         tables = ([bool(text.strip()), "\n" in text, "\n" in text.lstrip()] for text in pieces)
