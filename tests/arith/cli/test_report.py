@@ -1,6 +1,7 @@
 """arith report, as it is typed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +15,13 @@ Arith = Callable[..., Result]
 
 
 def test_a_run_becomes_a_page_with_every_part(arith: Arith, half_trained: Path, tmp_path: Path) -> None:
+    # A copy, as other tests measure this run too, and leave what they found in its folder.
+    run = shutil.copytree(half_trained, tmp_path / "half", ignore=shutil.ignore_patterns("evaluation.json", "lock"))
     options = ["--samples", "40", "--grid", "1-2", "--test-digits", "2,3"]
     added = ["--anatomy", "--out", "evaluation.json", "--predictions", "answers.jsonl"]
-    assert arith("evaluate", str(half_trained), *options, *added).exit_code == 0
+    assert arith("evaluate", str(run), *options, *added).exit_code == 0
     written = arith(
-        "report", str(half_trained), "answers.jsonl", "--out", "new/run.html", "--problem", "12+34", "--json"
+        "report", str(run), "answers.jsonl", "--out", "new/run.html", "--problem", "12+34", "--json"
     )
     assert written.exit_code == 0, written.output
     told = json.loads(written.stdout)
@@ -29,7 +32,7 @@ def test_a_run_becomes_a_page_with_every_part(arith: Arith, half_trained: Path, 
     assert "layer 1, head 1" in text
     assert "the first wrong token" in text
     assert str(tmp_path) not in text  # nor any other folder of this machine
-    refused = arith("report", str(half_trained), "--problem", "12*34")
+    refused = arith("report", str(run), "--problem", "12*34")
     assert refused.exit_code == 2
     assert "ask addition for problems such as 12+34" in refused.stderr
     files = arith("report", "evaluation.json", "answers.jsonl", "--json")
