@@ -20,9 +20,7 @@ def test_a_run_becomes_a_page_with_every_part(arith: Arith, half_trained: Path, 
     options = ["--samples", "40", "--grid", "1-2", "--test-digits", "2,3"]
     added = ["--anatomy", "--out", "evaluation.json", "--predictions", "answers.jsonl"]
     assert arith("evaluate", str(run), *options, *added).exit_code == 0
-    written = arith(
-        "report", str(run), "answers.jsonl", "--out", "new/run.html", "--problem", "12+34", "--json"
-    )
+    written = arith("report", str(run), "answers.jsonl", "--out", "new/run.html", "--problem", "12+34", "--json")
     assert written.exit_code == 0, written.output
     told = json.loads(written.stdout)
     assert told["parts"] == ["training", "anatomy", "failures", "attention", "provenance"]
