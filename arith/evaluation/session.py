@@ -88,6 +88,7 @@ def fingerprint(model: nn.Module) -> str:
     return hashed.hexdigest()[:16]
 
 
+# Over 60 lines: what is kept is written while cells come in, and both share what is known so far.
 def evaluate_run(
     run: Run,
     experiment: Experiment,

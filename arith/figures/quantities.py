@@ -11,7 +11,7 @@ from arith.figures import labels, style
 from arith.figures.labels import Label
 from arith.figures.style import COLOURS, DASHES, MARKERS
 from arith.results.measurement import Measurement
-from arith.results.schema import Series
+from arith.results.schema import Series, label_of
 
 # Inches around a panel, and its least height; labels stand at its right where it has several lines.
 LEFT, RIGHT, TOP, UNDER, NOTE, LABELS, HEIGHT = 0.5, 0.1, 0.26, 0.42, 0.24, 1.28, 1.45
@@ -72,7 +72,7 @@ def tracked_lines(rows: Sequence[Series], name: str, scale: float = 1.0) -> tupl
     found: dict[str, dict[float, list[float]]] = {}
     for row in rows:
         if row.name == name:
-            line = found.setdefault(row.run.rpartition("-")[0] or row.run, {})
+            line = found.setdefault(label_of(row.run), {})
             for step, value in zip(row.steps, row.values, strict=True):
                 line.setdefault(step, []).append(scale * value)
     return tuple(Line(label, values) for label, values in found.items())

@@ -132,6 +132,15 @@ class Anatomy:
     chains: tuple[tuple[int, int, int], ...]
 
 
+def label_of(run: str) -> str:
+    """The curve of a run that is called LABEL-SEED.
+
+    >>> label_of("padded-rope-7"), label_of("mine")
+    ('padded-rope', 'mine')
+    """
+    return run.rpartition("-")[0] or run
+
+
 @dataclass(frozen=True)
 class Series:
     """A quantity tracked through training, such as accuracy at watched lengths, sharpness or gradient ratios.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from arith.results.curves import PUBLISHED_SEEDS, Curve, Point
 from arith.results.measurement import AFTER, BEFORE, Language, Measurement
-from arith.results.schema import COUNTS, GRID, Cell, Results, Series, watched_name
+from arith.results.schema import COUNTS, GRID, Cell, Results, Series, label_of, watched_name
 from arith.results.uncertainty import percent
 
 
@@ -94,7 +94,7 @@ def fit_table(results: Results, order: Sequence[str] = (), share: float = 0.99) 
     trained = {cell.label: cell.train_lengths for cell in results.cells}
     taken: dict[str, list[list[float]]] = {}
     for run, series in by_run.items():
-        label = run.rpartition("-")[0] or run
+        label = label_of(run)
         low, high = trained.get(label, (1, 0))
         watched = [series[name].values for name in map(watched_name, range(low, high + 1)) if name in series]
         if not watched:

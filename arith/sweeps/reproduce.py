@@ -42,6 +42,7 @@ class Outcome:
     report: str
 
 
+# Over 60 lines: what is kept, published and drawn when a run fails or a signal comes is told in order.
 def reproduce(
     recipe: Recipe,
     plan: Sequence[Planned],
@@ -87,12 +88,9 @@ def reproduce(
             if results is None and stopped is not None:
                 continue  # it failed, or was not reached
             if results is None:
-                try:
-                    check_start(run, [other for other, _ in failed])
-                    results = run.train_and_test()
-                except RunError as error:
-                    failed.append((run, str(error)))  # a rate may be too high for one curve: the others are trained
-                    continue
+                results = _train_here(run, failed)
+            if results is None:
+                continue
             found.append(results)
             join_results(recipe, found).save(out / "results.json")  # after each run: the next may take hours
             if publishes:
@@ -114,11 +112,16 @@ def reproduce(
     return Outcome(out / "results.json", "\n".join(lines))
 
 
-def check_start(run: Planned, failed: Sequence[Planned]) -> None:
-    """Raise if a run begins with another one that failed."""
-    for other in failed:
-        if run.begins_with(other):
-            raise RunError(f"it begins with {other.name}, which failed")
+def _train_here(run: Planned, failed: list[tuple[Planned, str]]) -> Results | None:
+    """The results of a run, or its reason among those that failed: a rate may be too high for one curve of many."""
+    start = next((other for other, _ in failed if run.begins_with(other)), None)
+    try:
+        if start is not None:
+            raise RunError(f"it begins with {start.name}, which failed")
+        return run.train_and_test()
+    except RunError as error:
+        failed.append((run, str(error)))
+        return None
 
 
 def _find_results(run: Planned, plan: Sequence[Planned], published: Results) -> tuple[Results | None, str]:

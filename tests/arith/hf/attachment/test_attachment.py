@@ -1,3 +1,8 @@
+"""What is attached to a model: numbers, ids, gradients, caches, saving.
+
+Long, as families of models share one set of promises.
+"""
+
 from collections.abc import Callable
 from functools import partial
 from itertools import product
