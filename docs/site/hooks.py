@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -19,12 +20,16 @@ PAGES = {
 }
 
 
+# Before mkdocstrings, which leaves out folders to read from that do not exist yet.
+@event_priority(100)
 def on_config(config: Any) -> Any:
-    """Copy the package to build/sources, for a reader of docstrings that finds no package without __init__.py.
+    """Copy the package beside the site, for a reader of docstrings that finds no package without __init__.py.
 
     `encodings`, `tasks` and `kernels` have none, and are links in `arith/`: see docs/architecture.md.
     """
-    copy = ROOT / "build" / "sources" / "arith"
+    sources = Path(f"{config.site_dir}-sources")
+    config.plugins["mkdocstrings"].config["handlers"]["python"]["paths"] = [str(sources)]
+    copy = sources / "arith"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(ROOT / "arith", copy, ignore=shutil.ignore_patterns("__pycache__", "shipped"))
     for folder in ("encodings", "tasks", "kernels"):
