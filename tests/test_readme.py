@@ -86,7 +86,7 @@ def test_what_models_reach_is_what_results_say(root: Path, recipe: str, label: s
     assert f"| {percent(statistics.median(by_seed.values()))} ({percent(min(by_seed.values()))}) |" in row
     assert f"| {cells[0].parameters:,} |" in row
     low, high = cells[0].train_lengths
-    assert f"{low}-{high} digits |" in row or f"| {high} steps |" in row
+    assert f"{low}-{high} digits" in row or f"| {high} steps |" in row
 
 
 @pytest.mark.parametrize("place", range(2))

@@ -56,7 +56,7 @@ def device_description() -> str:
 
 
 def git_commit() -> str:
-    """The commit this code is at, `+` if it was changed since; outside a checkout ARITH_COMMIT says it, or nothing."""
+    """The commit this code is at, `+` if code was changed since; outside a checkout ARITH_COMMIT says it, or nothing."""
     unknown = os.environ.get("ARITH_COMMIT", "unknown")
     root = Path(arith.__file__).parent.parent
     # Asked of this folder alone: an installed arith may lie inside somebody else's repository, which git would find.
@@ -68,7 +68,9 @@ def git_commit() -> str:
         commit = subprocess.run(
             [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, encoding="utf-8", check=True
         )
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
+        # Of the code alone: published results that are replaced beside it change no number.
+        sources = ["arith", "encodings", "kernels", "tasks"]
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", *sources], capture_output=True).returncode
     except (OSError, subprocess.CalledProcessError):
         return unknown
     return commit.stdout.strip() + ("+" if changed else "")

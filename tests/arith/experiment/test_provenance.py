@@ -1,5 +1,7 @@
 """What results say of where they come from."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,20 @@ def test_commit_is_told_where_git_is_missing(tmp_path: Path, monkeypatch: pytest
     (tmp_path / ".git").mkdir()
     monkeypatch.setenv("PATH", "")
     assert provenance.git_commit() == "0123456789ab"
+
+
+def test_a_commit_is_marked_where_code_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance.arith, "__file__", str(tmp_path / "arith" / "__init__.py"))
+    for folder in ("arith", "encodings", "kernels", "tasks", "results"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("before")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=arith", "-c", "user.email=arith@localhost"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "all"], check=True)
+    clean = provenance.git_commit()
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    (tmp_path / "results" / "file").write_text("published anew")
+    assert provenance.git_commit() == clean
+    (tmp_path / "tasks" / "file").write_text("after")
+    assert provenance.git_commit() == clean + "+"
