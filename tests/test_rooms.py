@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "experiment": {"process", "catalogue", "results", "config", "data", "model"} | FOLDERS,
 }
 ROOMS["evaluation"] = ROOMS["experiment"] | {"experiment"}
+ROOMS["play"] = ROOMS["evaluation"] | {"evaluation"}
 ROOMS["training"] = ROOMS["evaluation"] | {"evaluation"}
 ROOMS["performance"] = ROOMS["training"] | {"training", "figures"}
 ROOMS["sweeps"] = ROOMS["performance"] | {"performance"}

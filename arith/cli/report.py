@@ -154,7 +154,6 @@ def _attend(source: "Source", problem: str | None) -> "Heads":
     trained = open_model(source.folder)
     experiment = Experiment.of(trained.config)
     model, _ = trained.load_model(experiment)
-    shape = dataclasses.replace(trained.config.model, loops=model.loops)
     asked = problem or example_problem(experiment.tests.task)
     maps = attention_maps(experiment, model, asked)
     return Heads(
@@ -162,10 +161,10 @@ def _attend(source: "Source", problem: str | None) -> "Heads":
         asked,
         maps.symbols,
         [weights.numpy() for weights in maps.weights[:PASSES]],  # the page knows no torch
-        shape.passes[:PASSES],
-        len(shape.passes),
-        shape.most_loops > 1,
-        shape.attention == "causal",
+        maps.passes[:PASSES],
+        len(maps.passes),
+        maps.passes.count((1, 0)) > 0,
+        trained.config.model.attention == "causal",
     )
 
 

@@ -1,6 +1,5 @@
 """arith show"""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -133,17 +132,17 @@ def attention(run: Path, problem: str, out: Path, passes: str | None, as_json: b
     trained = open_model(run)
     experiment = Experiment.of(trained.config)
     model, _ = trained.load_model(experiment)
-    shape = dataclasses.replace(trained.config.model, loops=model.loops)
-    everything = range(1, len(shape.passes) + 1)
+    maps = attention_maps(experiment, model, problem)
+    everything = range(1, len(maps.passes) + 1)
     chosen = everything[:PASSES] if passes is None else digit_list(passes)
     beyond = [number for number in chosen if number not in everything]
     if beyond:
         raise UsageError(f"this model has {len(everything)} passes, and none with the number {beyond[0]}")
-    maps = attention_maps(experiment, model, problem)
     # Figures know no torch.
     weights = [maps.weights[number - 1].numpy() for number in chosen]
-    drawn = [shape.passes[number - 1] for number in chosen]
-    files = draw_attention(maps.symbols, weights, out, drawn, of=shape.passes, causal=shape.attention == "causal")
+    drawn = [maps.passes[number - 1] for number in chosen]
+    causal = trained.config.model.attention == "causal"
+    files = draw_attention(maps.symbols, weights, out, drawn, of=maps.passes, causal=causal)
     if as_json:
         click.echo(json.dumps({"passes": [*chosen], "of": len(everything), "files": [str(file) for file in files]}))
         return
