@@ -56,7 +56,7 @@ def device_description() -> str:
 
 
 def git_commit() -> str:
-    """The commit this code is at, `+` if code was changed since; outside a checkout ARITH_COMMIT says it, or nothing."""
+    """The commit this code is at, `+` if code was changed since; outside a checkout ARITH_COMMIT says it, if set."""
     unknown = os.environ.get("ARITH_COMMIT", "unknown")
     root = Path(arith.__file__).parent.parent
     # Asked of this folder alone: an installed arith may lie inside somebody else's repository, which git would find.
