@@ -142,7 +142,8 @@ def watch_layers(
         loops += layer == 0
         # Layers after the loops come once, when all loops are counted.
         loop = loops - (layer < model.config.in_loops)
-        found.append(LayerInput(module, *arguments, loop, layer, tokens.shape[1]))
+        x, context = arguments
+        found.append(LayerInput(module, x, context, loop, layer, tokens.shape[1]))
 
     hooks = [module.register_forward_pre_hook(keep) for module in numbers]
     try:
