@@ -5,16 +5,18 @@ A recipe of many core-hours is published piece by piece: `runs/` may be gone by 
 """
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from arith.config.recipe import Recipe
+from arith.config.recipe import Recipe, names
 from arith.errors import UsageError
 from arith.evaluation.exact_match import cell_keys
 from arith.evaluation.session import find_finished
 from arith.experiment.experiment import Experiment
 from arith.experiment.provenance import provenance_of, results_folder
 from arith.figures.report import draw_report
+from arith.process.hints import current_command
 from arith.process.progress import say
 from arith.results.cell_key import CellKey
 from arith.results.curves import PUBLISHED_SEEDS
@@ -67,13 +69,12 @@ def check_published(recipe: Recipe, published: Results, plan: Sequence[Planned])
         )
 
 
-def publish(recipe: Recipe, published: Results, about: dict[str, object], finished: Iterable[Results]) -> Results:
+def publish(recipe: Recipe, published: Results, finished: Iterable[Results]) -> Results:
     """Add finished runs to the published ones, in the order of the recipe, and save them.
 
     Args:
         recipe: the recipe that is published.
         published: what is in the file; a run that finished again takes the place of its earlier results.
-        about: what describes the results as a whole; where and when each run was made is added.
         finished: the results of each run to add.
     """
     # Whole runs are replaced, not cells: what is left of an earlier run of the same curve and seed, such as a length
@@ -101,13 +102,25 @@ def publish(recipe: Recipe, published: Results, about: dict[str, object], finish
     order = [f"{label}-{seed}" for label in labels for seed in seeds]
     results = Results(
         tuple(sorted(cells, key=place)),
-        {**about, "runs": runs},
+        {"recipe": recipe.name, "command": command_of(recipe, cells), "runs": runs},
         language=tuple(sorted(language, key=place)),
         series=tuple(sorted(series, key=lambda row: order.index(row.run) if row.run in order else len(order))),
     )
     results_folder().mkdir(exist_ok=True)
     results.save(published_path(recipe))
     return results
+
+
+def command_of(recipe: Recipe, cells: Iterable[Cell]) -> str:
+    """The command that makes published results again: all of them, not what the last command added."""
+    if recipe.name not in names():
+        return current_command()  # of the user's own recipe, whose path is known to the command alone
+    seeds: dict[str, set[int]] = {}
+    for cell in cells:
+        seeds.setdefault(cell.label, set()).add(cell.model_seed)
+    chosen = [] if seeds.keys() == set(recipe.labels) else [part for label in seeds for part in ("--only", label)]
+    count = max(map(len, seeds.values()), default=1)
+    return shlex.join(["arith", "reproduce", recipe.name, *chosen, "--seeds", str(count), "--publish"])
 
 
 def leave_out(published: Results, plan: Sequence[Planned]) -> Results:

@@ -95,7 +95,7 @@ def reproduce(
             join_results(recipe, found).save(out / "results.json")  # after each run: the next may take hours
             if publishes:
                 # At once: a session that ends before its last run has published the others.
-                published = publish(recipe, published, _about(recipe), [results])
+                published = publish(recipe, published, [results])
     finally:
         # After an interruption too: hours of finished runs are worth a figure.
         if found:
@@ -184,13 +184,9 @@ def empty_runs(plan: Sequence[Planned]) -> None:
 def join_results(recipe: Recipe, parts: Sequence[Results]) -> Results:
     """Results of several runs, with this command, which gives them again, and where and when each was made."""
     cells = tuple(cell for part in parts for cell in part.cells)
-    about = {**_about(recipe), "runs": provenance_of(parts)}
+    about = {"recipe": recipe.name, "command": current_command(), "runs": provenance_of(parts)}
     language, series = (tuple(row for part in parts for row in getattr(part, name)) for name in ("language", "series"))
     return Results(cells, about, language=language, series=series)
-
-
-def _about(recipe: Recipe) -> dict[str, object]:
-    return {"recipe": recipe.name, "command": current_command()}
 
 
 def _notes(trained: Sequence[Cell], committed: Sequence[Cell]) -> dict[str, str]:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from arith.config.recipe import load, names
 from arith.errors import RunError
 from arith.figures.report import draw_report
 from arith.process.progress import QUIET
 from arith.results.schema import Results
+from arith.sweeps.publish import command_of
 from arith.sweeps.worker import RunOrder
 
 Arith = Callable[..., Result]
@@ -73,6 +75,15 @@ def test_a_curve_is_published_beside_those_that_are(
         assert "has no results of a as the recipe is now" in refused.output
         assert not list(tmp_path.glob("not-*")), "nothing is trained before that is known"
         recipe.write_text(recipe.read_text().replace(new, old))
+
+
+def test_published_results_have_the_command_that_makes_all_of_them(root: Path) -> None:
+    found = [(name, Results.load(path)) for name in names() if (path := root / "results" / f"{name}.json").is_file()]
+    of_models = {name: results for name, results in found if results.cells}
+    assert len(of_models) > 20
+    assert "--only" not in of_models["lego"].about["command"], "its curves came one after another"
+    for name, results in of_models.items():
+        assert results.about["command"] == command_of(load(name), results.cells)
 
 
 def test_results_are_published_by_curve_and_seed(arith: Arith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
