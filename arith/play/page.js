@@ -24,7 +24,7 @@ const make = (name, values = {}, ...children) => {
   node.append(...children);
   return node;
 };
-const percent = (share) => (share > 0.9995 && share < 1 ? ">99.9%" : share > 0 && share < 0.0005 ? "<0.1%" : `${(100 * share).toFixed(1)}%`);
+const percent = (share) => (share > 0.9995 && share < 1 ? ">99.9%" : share > 0 && share < 0.0005 ? share.toExponential(0).replace("-", "\u2212") : `${(100 * share).toFixed(1)}%`);
 const named = (token) => ({ $: "$ (end)", "^": "^ (begin)", " ": "space" })[token] || token;
 const quoted = (place) => `'${shown.tokens[place]}' (${place + 1})`;
 
@@ -156,7 +156,7 @@ const drawToken = (own, at) => {
   const bar = make("span", { class: "bar" });
   bar.style.width = `calc((100% - .4rem) * ${own.probability})`;
   told.push(bar);
-  if (wrong) told.push(make("small", { class: "was" }, `not ${shown.expected[at] ?? "more"}`));
+  if (wrong) told.push(make("small", { class: "was" }, at < shown.expected.length ? `right: ${shown.expected[at]}` : "too long"));
   if (different) told.push(make("small", { class: "was" }, old.changed ? `was ${old.token}` : `was ${percent(old.probability)}`));
   const spoken = `${named(own.token)}, ${percent(own.probability)}` + (wrong ? ", the first wrong token" : "") + (old?.changed ? `, was ${named(old.token)}` : "");
   const button = make("button", { type: "button", class: `token${wrong ? " wrong" : ""}${different ? " changed" : ""}`, "aria-pressed": String(at === chosen), "aria-label": spoken, tabindex: at === chosen ? 0 : -1 }, ...told);
@@ -210,9 +210,10 @@ const drawIds = () => {
   const rows = [make("tr", {}, make("th", { scope: "row" }, "token"), ...cells(tokens.map((one) => (one === " " ? "\u2423" : one)), changes?.tokens))];
   ids.forEach((scheme, which) => {
     scheme.levels.forEach((level, place) => {
-      const title = [`@${scheme.scheme}`, scheme.levels.length > 1 && (scheme.slides ? ["", ", added each loop"][place] : ` level ${place + 1}`)].filter(Boolean).join("");
+      const sliding = scheme.slides && place === 1;
+      const title = sliding ? "added each loop" : `@${scheme.scheme}${scheme.levels.length > 1 && !scheme.slides ? ` level ${place + 1}` : ""}`;
       const used = place ? "" : make("small", {}, scheme.used_by.join(", "));
-      rows.push(make("tr", {}, make("th", { scope: "row" }, title, used), ...cells(level, changes?.ids?.[which][place], true)));
+      rows.push(make("tr", {}, make("th", { scope: "row", class: sliding ? "minor" : null }, title, used), ...cells(level, changes?.ids?.[which][place], true)));
     });
   });
   $("ids").replaceChildren(make("tbody", {}, ...rows));
@@ -265,7 +266,7 @@ const matrix = (head) => {
   const old = drawn.before[head];
   return own.weights.map((row, query) => row.map((share, key) => Math.abs(share - (old?.[query]?.[key] ?? share))));
 };
-// Keys that the encoding hides are grey in every view, not dark as those that a head does not care for.
+// Keys that the encoding hides are blank in every view, not dark as those that a head does not care for.
 const hidden = (head, query, key) => drawn.heads[head].bias && !visible(drawn.heads[head].bias[query][key]);
 const visible = (value) => value !== null && value !== undefined && value > HIDDEN;
 
@@ -290,7 +291,7 @@ const drawHeads = () => {
   $("low").textContent = short(low);
   $("high").textContent = short(high);
   const what = { weights: "of a query's attention", bias: "added to a score before the softmax", change: "of attention that went or came, against the problem before" }[view()];
-  $("told").textContent = `${what}. Rows are queries, columns keys; grey is hidden. Outlined: the token that predicts the chosen one.`;
+  $("told").textContent = `${what}. Rows are queries, columns keys; blank keys are hidden. Outlined: the token at which the chosen one is predicted.`;
   for (const canvas of $("heads").querySelectorAll("canvas")) drawMap(canvas, all[canvas.dataset.head], low, high);
   tell();
 };

@@ -109,8 +109,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self._send_json(HTTPStatus.OK, routes[self.path](values))
         except (UsageError, RunError) as error:
-            # A problem that cannot be asked is no failure of the page, which shows what it is told, and an example.
-            self._send_json(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(error), **self._example(values)})
+            # A problem that cannot be asked is no failed request: the page shows what it is told, and an example.
+            self._send_json(HTTPStatus.OK, {"error": str(error), **self._example(values)})
 
     def _show(self, values: Mapping[str, Any]) -> dict[str, Any]:
         before = read_field(values.get("before"), str | None, "before")
@@ -166,7 +166,9 @@ class Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if origin is not None and origin.lower() not in {f"http://{host}" for host in self.server.hosts}:
             raise Refused(HTTPStatus.FORBIDDEN, "another site's page may ask nothing here")
-        if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        # A link may lead here, from a notebook say; what another site's page loads or asks by itself is refused.
+        followed = self.command == "GET" and self.headers.get("Sec-Fetch-Mode") == "navigate"
+        if not followed and self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise Refused(HTTPStatus.FORBIDDEN, "another site's page may ask nothing here")
 
     def _send_json(self, status: HTTPStatus, values: Mapping[str, Any]) -> None:

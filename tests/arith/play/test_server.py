@@ -114,6 +114,12 @@ def test_pages_of_other_sites_are_refused(server: PlayServer, headers: Mapping[s
     assert (status, json.loads(body)["error"]) == (403, "another site's page may ask nothing here")
 
 
+def test_a_link_of_another_site_may_lead_here(server: PlayServer) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert request(server, "GET", "/", None, headers)[0] == 200
+    assert request(server, "POST", "/show", PROBLEM, headers | JSON)[0] == 403
+
+
 def test_a_request_without_or_with_two_hosts_is_refused(server: PlayServer) -> None:
     own = f"Host: 127.0.0.1:{server.server_port}\r\n"
     for hosts in ("", own + own, own + "Host: evil.example\r\n"):
@@ -135,10 +141,12 @@ def test_a_problem_is_answered(server: PlayServer) -> None:
         ({"model": 7, "problem": "1+2"}, "model is a text, got 7"),
     ],
 )
-def test_mistakes_are_told_with_an_example(server: PlayServer, values: object, message: str) -> None:
+def test_mistakes_are_told_with_an_example(server: PlayServer, values: dict[str, object], message: str) -> None:
     status, body, _ = request(server, "POST", "/show", values)
-    assert status == 422
-    assert json.loads(body)["error"] == message
+    assert status == 200
+    told = json.loads(body)
+    assert told["error"] == message
+    assert told.get("example") == ("12+34" if values["model"] == "m" else None)
 
 
 @pytest.mark.parametrize(
