@@ -119,6 +119,7 @@ const show = async (retry = false) => {
   drawAnswer();
   drawIds();
   drawPasses();
+  clearTries();
   $("shown").hidden = false;
   $("shown").classList.remove("stale");
   await fetchHeads();
@@ -140,7 +141,7 @@ const drawAnswer = () => {
     hold.checked = held;
     hold.addEventListener("change", () => (held = hold.checked));
     const touched = changes.reply.filter((one) => one && one.changed).length;
-    const told = `Compared with ${changes.problem}: ${touched} of ${reply.length} tokens differ; marked, with what they were. `;
+    const told = `Compared with ${changes.problem}: ${touched} of ${reply.length} tokens differ. What changed is marked, with what it was. `;
     $("compared").append(told, make("label", {}, hold, " keep comparing with it"));
   } else $("compared").append("Change a digit to see what it changes.");
   $("reply").replaceChildren(...reply.map(drawToken));
@@ -221,6 +222,43 @@ const drawIds = () => {
   const none = ids.length ? "0: no position. Shaded: the answer. The last token of an answer is never read, and has no id." : "This encoding uses no position ids.";
   $("ids-note").textContent = none + why;
 };
+
+// Tries stay on the page until the problem or the model is another one.
+const clearTries = () => {
+  $("digits-scroll").hidden = true;
+  $("try").parentElement.hidden = !/[0-9]/.test(shown.problem);
+};
+const tryDigits = async () => {
+  const turn = asked;
+  $("try").disabled = true;
+  $("try").textContent = "trying";
+  const found = await ask("/digits", { model: shown.model, problem: shown.problem });
+  $("try").disabled = false;
+  $("try").textContent = "Try every digit";
+  if (turn !== asked) return;
+  if (found.error) return say(found.error, true);
+  const places = found.changed[0].length;
+  const head = make("tr", {}, make("th", {}, ""), ...Array.from({ length: places }, (_, at) => make("th", { scope: "col" }, shown.reply[at]?.token ?? "")));
+  const rows = found.digits.map((at, row) => {
+    const name = make("th", { scope: "row" }, found.problem.slice(0, at), make("b", {}, found.problem[at]), found.problem.slice(at + 1));
+    const cells = found.changed[row].map((count, place) => {
+      const right = found.right[row][place];
+      const cell = make("td", { class: count === right ? null : "off", title: `${count} of ${found.tried[row]} change it; of right answers ${right}` }, count || count !== right ? String(count) : "", count === right ? "" : make("small", {}, `\u2260${right}`));
+      if (count) {
+        cell.style.background = colour(count / Math.max(9, found.tried[row]));
+        cell.style.color = count / Math.max(9, found.tried[row]) > 0.55 ? "#000" : "#fff";
+      }
+      return cell;
+    });
+    return make("tr", {}, name, ...cells);
+  });
+  $("digits").replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
+  $("digits-scroll").hidden = false;
+  const off = found.changed.flatMap((row, at) => row.filter((count, place) => count !== found.right[at][place])).length;
+  const told = off ? `Dashed, in ${off} places: the right answers change with as many as stands behind \u2260.` : "The right answers change with as many, everywhere.";
+  $("digits-note").textContent = `Each digit (rows) is replaced by the nine others, one at a time: how many of them change each token of the answer (columns). ${told}`;
+};
+$("try").addEventListener("click", tryDigits);
 
 const passName = ({ loop, layer, looks_up }) => {
   const looped = shown.passes.filter((one) => one.layer === 0).length > 1;

@@ -102,7 +102,11 @@ class Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, *self.server.pages[self.path])
 
     def _post(self) -> None:
-        routes: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"/show": self._show, "/heads": self._heads}
+        routes: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+            "/show": self._show,
+            "/heads": self._heads,
+            "/digits": self._digits,
+        }
         if self.path not in routes:
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
         values = self._read_body()
@@ -120,6 +124,9 @@ class Handler(BaseHTTPRequestHandler):
         before = read_field(values.get("before"), str | None, "before")
         place = read_field(values.get("place"), int, "place")
         return self.server.session.heads(_text(values, "model"), _text(values, "problem"), place, before)
+
+    def _digits(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return self.server.session.try_digits(_text(values, "model"), _text(values, "problem"))
 
     def _example(self, values: Mapping[str, Any]) -> dict[str, str]:
         try:

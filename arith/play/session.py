@@ -97,6 +97,18 @@ class Session:
                     earlier = [own["weights"] for own in old.heads(place)]
             return {"place": place, "heads": found.heads(place), "before": earlier}
 
+    def try_digits(self, name: str, problem: str) -> dict[str, Any]:
+        """Which digits of a problem decide which of its answer.
+
+        Args:
+            name, problem: as for `show`.
+        """
+        from arith.play.digits import try_digits
+
+        _check_length(problem)
+        with self._lock:
+            return try_digits(*self._load(name), problem).as_dict()
+
     def _load(self, name: str) -> "tuple[Experiment, Transformer]":
         if name not in self.places:
             raise UsageError(f"there is no model '{name:.60}' here: {', '.join(self.places)}")
@@ -112,8 +124,7 @@ class Session:
     def _trace(self, name: str, problem: str) -> "Trace":
         from arith.play.trace import trace
 
-        if len(problem) > LONGEST:
-            raise UsageError(f"a problem has up to {LONGEST} characters here, got {len(problem)}. Ask arith ask")
+        _check_length(problem)
         key = (name, problem)
         if key not in self._traces:
             self._traces[key] = trace(*self._load(name), problem)
@@ -139,6 +150,11 @@ def collect_places(given: tuple[Path, ...]) -> dict[str, Path]:
             open_model(folder)
         places[str(place)] = folder
     return places | {name: shipped.FOLDER / name for name in shipped.names() if name not in places}
+
+
+def _check_length(problem: str) -> None:
+    if len(problem) > LONGEST:
+        raise UsageError(f"a problem has up to {LONGEST} characters here, got {len(problem)}. Ask arith ask")
 
 
 def _describe(place: Path) -> str:

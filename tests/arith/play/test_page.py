@@ -116,3 +116,18 @@ def test_mistakes_and_other_tasks_lead_on(opened: Any) -> None:
     opened.locator("#model").select_option("multiplication")
     opened.locator("#verdict", has_text="12*34 = 408right").wait_for()
     assert opened.locator("#pass option").all_text_contents() == [f"loop {loop}, layer 1" for loop in (1, 2, 3)]
+
+
+@pytest.mark.slow
+def test_every_digit_is_tried(opened: Any) -> None:
+    opened.locator("#try").click()
+    opened.locator("#digits td").first.wait_for()
+    # Of 123+456 = 579, written 9750$: the first operand's units carry when they are 4 and more, as 6 + 4 is 10.
+    rows = [row.locator("td").all_text_contents() for row in opened.locator("#digits tbody tr").all()]
+    assert rows[2] == ["9", "6", "", "", ""]
+    assert "The right answers change with as many, everywhere." in opened.locator("#digits-note").text_content()
+    # Another problem has not been tried.
+    opened.locator("#problem").fill("124+456")
+    opened.locator("#verdict", has_text="124+456").wait_for()
+    assert opened.locator("#digits").is_hidden()
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 400
