@@ -84,6 +84,23 @@ def resize(digits: UInt8[np.ndarray, "n w"], width: int) -> UInt8[np.ndarray, "n
     return np.pad(digits, ((0, 0), (0, width - digits.shape[1])))
 
 
+def sort_longest_first(numbers: Sequence[Numbers]) -> tuple[Numbers, ...]:
+    """The numbers of each row in the order of their lengths, longest first; those of one length stay in their order.
+
+    >>> a, b = sort_longest_first([Numbers.of([12, 56]), Numbers.of([345, 78])])
+    >>> [(a.text(row), b.text(row)) for row in (0, 1)]
+    [('345', '12'), ('56', '78')]
+    """
+    lengths = np.stack([own.lengths for own in numbers])
+    order = np.argsort(-lengths, axis=0, kind="stable")
+    if (order == np.arange(len(numbers))[:, None]).all():
+        return tuple(numbers)
+    width, rows = max(own.width for own in numbers), np.arange(lengths.shape[1])
+    digits, signs = np.stack([resize(own.digits, width) for own in numbers]), np.stack([own.signs for own in numbers])
+    signed = any(own.negative is not None for own in numbers)
+    return tuple(Numbers(digits[o, rows], lengths[o, rows], signs[o, rows] if signed else None) for o in order)
+
+
 def significant_lengths(digits: UInt8[np.ndarray, "n w"]) -> Int[np.ndarray, " n"]:
     """Digits up to the highest that is not zero; zero itself has one digit."""
     top_zeros = np.argmax(digits[:, ::-1] != 0, axis=1)

@@ -5,8 +5,10 @@
     all-reversed        ^21+543=753$        operands too
     (a sign)            ^12-345=333-$       at the answer's most significant end, here reversed
     padded...           ^012+345=0357$      zeros to the longest operand, or to a fixed width (`padded:width=5`);
-                                            the answer to the longest one possible; `spare=4`: 0 to 4 zeros more
+                                            the answer to the longest one possible; `spare=4`: 0 to 4 zeros more;
+                                            `pad=answer`: the operands stay as they are
     interleaved...      ^+031425=0357$      operands digit by digit, after the operator
+    ...:first=longest   ^345+12=357$        operands in the order of their lengths, longest first
 
 A decoration stands between digits (`arith.tasks.decorations`), a working before the answer (`arith.tasks.workings`).
 
@@ -26,9 +28,9 @@ import numpy as np
 from jaxtyping import Int
 
 from arith.tasks import vocabulary
-from arith.tasks.base import Problems, Task, Worded, Wording
+from arith.tasks.base import Problems, Task, Worded, Wording, is_commutative, operation_of
 from arith.tasks.decorations import Blanks, Decoration
-from arith.tasks.digits import Numbers
+from arith.tasks.digits import Numbers, sort_longest_first
 from arith.tasks.lines import Order, Piece, Written, constant, interleave, lay_out, number
 from arith.tasks.spelling import Spelled, lay_out_spelling
 from arith.tasks.stream import Draws, Use, scale
@@ -47,15 +49,21 @@ class Format:
         answer: which digit of the answer comes first.
         interleaved: operands digit by digit, which needs `pad_operands`.
         pad_operands: fill operands with zeros to `width`.
-        pad_answer: fill the answer with zeros to the longest one that such operands can have.
+        pad_answer: fill the answer with zeros to the longest one that such operands can have: of `width` digits each,
+            or of their own lengths if they are not padded.
         width: digits that operands are padded to. None: those of the problem's longer operand.
         spare: zeros more than that, 0 to `spare` of them, drawn for each problem.
+        longest_first: write the operand with the most digits first, whichever came first; of equal lengths the order
+            stays. The prompt alone then says how long the shorter factor of a product is, at either place.
         decoration: what stands between digits.
         working: steps before the answer.
 
     >>> from arith.tasks.addition import Addition
     >>> NAMED["padded-reversed"].text(Addition(), 12, 345)
     '012+345=7530'
+    >>> from arith.tasks.multiplication import Multiplication
+    >>> Format(answer="lsb", pad_answer=True, longest_first=True).text(Multiplication(), 12, 345)
+    '345*12=04140'
     """
 
     operands: Order = "msb"
@@ -65,6 +73,7 @@ class Format:
     pad_answer: bool = False
     width: int | None = None
     spare: int = 0
+    longest_first: bool = False
     decoration: Decoration | None = None
     working: Working | None = None
 
@@ -109,6 +118,28 @@ class Format:
             )
         return np.full_like(longest, self.width) + spare
 
+    def answer_widths(
+        self, task: Task, lengths: Int[np.ndarray, "operands b"], padded: Int[np.ndarray, " b"]
+    ) -> Int[np.ndarray, " b"] | None:
+        """Digits that answers are padded to; None: they are not padded.
+
+        Args:
+            task: the task.
+            lengths: digits of the operands.
+            padded: what `widths` says of them.
+        """
+        if not self.pad_answer:
+            return None
+        if self.pad_operands or self.width is not None or operation_of(task) != "product":
+            return task.answer_width(padded)
+        # 999 * 99 has five digits: where operands keep their lengths, those of a product add up.
+        found: np.ndarray = lengths.sum(axis=0)
+        return found
+
+    def arrange(self, operands: tuple[Numbers, ...]) -> tuple[Numbers, ...]:
+        """The operands in the order in which they are written."""
+        return sort_longest_first(operands) if self.longest_first else operands
+
     def check(self, task: Task) -> None:
         """Raise if a task cannot be written like this."""
         if isinstance(task, Spelled):
@@ -123,6 +154,8 @@ class Format:
             raise ValueError(
                 f"padding adds zeros, and {task.name} takes them for digits. Use a format that does not pad"
             )
+        if self.longest_first and (isinstance(task, Worded) or not is_commutative(task)):
+            raise ValueError(f"{task.name} means another problem with its operands exchanged. Leave first=longest out")
         if self.interleaved and (task.operands < 2 or isinstance(task, Worded)):
             raise ValueError(f"operands of {task.name} cannot be interleaved. Use another order")
         if self.working is not None:
@@ -174,15 +207,17 @@ class Format:
         if isinstance(task, Spelled):
             return lay_out_spelling(task.spell(problems.operands, draws), len(problems))
         decorating = decorating or draws
-        padded = self.widths(np.stack([own.lengths for own in problems.operands]), decorating)
-        operand_widths = [padded if self.pad_operands else own.lengths for own in problems.operands]
-        answer_width = task.answer_width(padded) if self.pad_answer else None
+        operands = self.arrange(problems.operands)
+        lengths = np.stack([own.lengths for own in operands])
+        padded = self.widths(lengths, decorating)
+        operand_widths = [padded if self.pad_operands else own for own in lengths]
+        answer_width = self.answer_widths(task, lengths, padded)
         wording = task.wording(len(padded), draws) if isinstance(task, Worded) else _sign_wording(task, len(padded))
-        prompt = self._prompt(problems.operands, operand_widths, wording)
+        prompt = self._prompt(operands, operand_widths, wording)
         answer = self._answer(problems.answer, answer_width)
         steps: list[Piece] = []
         if self.working is not None:
-            shown = tuple(replace(n, lengths=w) for n, w in zip(problems.operands, operand_widths, strict=True))
+            shown = tuple(replace(n, lengths=w) for n, w in zip(operands, operand_widths, strict=True))
             steps = self.working.pieces(task, shown, answer_width, self.answer)
             steps.append(constant(END_OF_STEPS, len(padded)))
         end = constant(vocabulary.END, len(padded))
@@ -276,13 +311,14 @@ class Format:
         return operands, answer, sign
 
     def __str__(self) -> str:
-        bare = replace(self, decoration=None, working=None, width=None, spare=0)
+        bare = replace(self, decoration=None, working=None, width=None, spare=0, longest_first=False)
         settings = [f"width={self.width}"] if self.width is not None else []
         settings += [f"spare={self.spare}"] if self.spare else []
         padding = (self.pad_operands, self.pad_answer)
         if padding in PADS.values() and padding != (True, True):
             bare = replace(bare, pad_operands=True, pad_answer=True)
             settings.append(f"pad={next(name for name, sides in PADS.items() if sides == padding)}")
+        settings += ["first=longest"] if self.longest_first else []
         names = [name for name, base in NAMED.items() if base == bare]
         if not names:
             return repr(self)
@@ -317,6 +353,7 @@ def _describe(part: Decoration | Working) -> str:
     return _with_settings(part.name, settings)
 
 
+First = Literal["given", "longest"]
 Pad = Literal["both", "operands", "answer"]
 PADS: dict[Pad, tuple[bool, bool]] = {"both": (True, True), "operands": (True, False), "answer": (False, True)}
 

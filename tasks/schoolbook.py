@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from arith.tasks import vocabulary
 from arith.tasks.base import Layout, State, Trace
 from arith.tasks.digits import Numbers
 from arith.tasks.lines import Written
@@ -32,8 +33,7 @@ class _Columns:
         assert widths is not None
         column = np.arange(widths.max())
         places = np.where(column < widths[:, None], written.prompt_lengths[:, None] + column, -1)
-        # A factor has the digits that it is written with, zeros that pad included: half as many as the product.
-        return Layout(places, widths // 2)
+        return Layout(places, _second_factor(written))
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,15 @@ class RunningSum(_Columns):
 
 # Configurations name these in `trace.kind`.
 KINDS: dict[str, Trace] = {"carry-save": CarrySave(), "running-sum": RunningSum()}
+
+
+def _second_factor(written: Written) -> Int[np.ndarray, " b"]:
+    """Digits that the second factor is written with, zeros that pad included."""
+    tokens = written.tokens
+    behind = (tokens == vocabulary.token("*")).cumsum(axis=1) > 0
+    prompt = np.arange(tokens.shape[1]) < written.prompt_lengths[:, None]
+    found: np.ndarray = (behind & prompt & (tokens < 10)).sum(axis=1)  # tokens 0 to 9 are digits
+    return found
 
 
 def _products(

@@ -10,7 +10,7 @@ from arith.tasks.base import Alphabet, Drawn, Task
 from arith.tasks.samplers import check_distinct, check_two_summands, complement_to_nine, random_digits
 from arith.tasks.stream import Stream
 
-SuiteName = Literal["random", "unequal", "nines", "chain", "sparse", "equal", "powers", "adjacent"]
+SuiteName = Literal["random", "unequal", "nines", "chain", "sparse", "equal", "powers", "adjacent", "thin"]
 # What each is. Their order is part of their random streams: new ones go to the end.
 SUITES: dict[SuiteName, str] = {
     "random": "all operands have the tested length",
@@ -21,6 +21,7 @@ SUITES: dict[SuiteName, str] = {
     "equal": "both operands are the same number",
     "powers": "both operands are powers of ten",
     "adjacent": "one operand is a digit shorter than the other",
+    "thin": "one operand has it, the other has one digit or two, and each comes first in half of the problems",
 }
 
 
@@ -44,7 +45,7 @@ class Suite:
     def held_out(self) -> bool:
         # The others are chosen for their structure: of 99..9 or powers of ten there are too few to keep a share for
         # tests. Evaluation counts how many of them training held.
-        return self.name in ("random", "unequal", "adjacent")
+        return self.name in ("random", "unequal", "adjacent", "thin")
 
     @property
     def longest(self) -> int:
@@ -61,7 +62,9 @@ class Suite:
             raise ValueError(f"suite '{self.name}' chooses digits, and {task.name} draws its own. Use random")
         if self.name == "chain":
             check_two_summands(task, "suite 'chain'")
-        if self.name in ("nines", "equal", "powers", "adjacent") and (task.operands != 2 or task.alphabet != "number"):
+        if self.name in ("nines", "equal", "powers", "adjacent", "thin") and (
+            task.operands != 2 or task.alphabet != "number"
+        ):
             raise ValueError(f"suite '{self.name}' is for two numbers, and {task.name} takes others. Leave it out")
         if self.name == "unequal" and task.operands < 2:
             raise ValueError(f"suite 'unequal' is for two operands or more, and {task.name} has one. Leave it out")
@@ -71,7 +74,7 @@ class Suite:
 
     def lengths(self, stream: Stream, rows: int, operands: int) -> Int[np.ndarray, "m n"]:
         lengths = np.full((operands, rows), self.digits)
-        if self.name in ("unequal", "nines", "powers", "adjacent"):
+        if self.name in ("unequal", "nines", "powers", "adjacent", "thin"):
             longer = (stream.below(operands, (rows,)) + 1) % operands
             shorter = np.arange(operands)[:, None] != longer
             if self.name == "adjacent":
@@ -82,6 +85,8 @@ class Suite:
 
     @property
     def _shorter_lengths(self) -> int:
+        if self.name == "thin":
+            return min(self.digits, 2)
         return self.digits if self.name in ("nines", "powers") else max(self.digits - 1, 1)
 
     def operands(

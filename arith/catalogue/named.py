@@ -9,7 +9,7 @@ from arith.catalogue.spec import parse_name, parse_sum
 from arith.errors import UsageError, did_you_mean
 from arith.tasks import formats
 from arith.tasks.base import Task
-from arith.tasks.formats import PADS, Format, Pad
+from arith.tasks.formats import PADS, First, Format, Pad
 
 FORMAT_EXAMPLE = "plain, padded-reversed:width=15, reversed+hints or plain+spaces:share=0.3+recursive"
 
@@ -77,13 +77,14 @@ def _base(name: str) -> Callable[..., Format]:
     named = formats.NAMED[name]
     if not named.pad_answer:
 
-        def plain() -> Format:
-            return named
+        def plain(first: First = "given") -> Format:
+            return replace(named, longest_first=first == "longest")
 
         return plain
 
-    def pad_numbers(width: int | None = None, pad: Pad = "both", spare: int = 0) -> Format:
+    def pad_numbers(width: int | None = None, pad: Pad = "both", spare: int = 0, first: First = "given") -> Format:
         operands, answer = PADS[pad]
-        return replace(named, width=width, spare=spare, pad_operands=operands, pad_answer=answer)
+        padded = replace(named, width=width, spare=spare, pad_operands=operands, pad_answer=answer)
+        return replace(padded, longest_first=first == "longest")
 
     return pad_numbers

@@ -31,6 +31,17 @@ def gallery(pictures: Path | None) -> None:
     click.echo(render_page(), nl=False)
 
 
+@command.command("records", epilog="Example: arith show records > docs/records.md")
+def records() -> None:
+    """Each claim beside the public number that it answers, from the committed results, as Markdown."""
+    from arith.experiment.provenance import results_folder
+    from arith.report.records import render_records
+
+    if not (folder := results_folder()).is_dir():
+        raise UsageError(f"records are read from the results of a checkout, and there is no folder {folder}")
+    click.echo(render_records(folder), nl=False)
+
+
 @command.command("kernels", epilog="Example: arith show kernels, as in kernels/README.md")
 def kernels() -> None:
     """Which fused kernel of attention each encoding takes on a GPU, and why, as Markdown."""

@@ -194,7 +194,8 @@ class Dataset:
             return None
         count = len(written.lengths)
         draws = Draws(self.problems.keys(start, count), self.problems.split)
-        return self.supervision.loops(written, self.problems.sources[0].operands(start, count), draws)
+        operands = self.format.arrange(self.problems.sources[0].operands(start, count))
+        return self.supervision.loops(written, operands, draws)
 
 
 def _rows_of_like_length(

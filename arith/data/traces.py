@@ -1,6 +1,6 @@
 """Supervision of a looped model by a task's intermediate states: one loop of each sample, with its two states."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from arith.tasks.tracing import steps
 
 def in_columns(form: Format) -> bool:
     """Whether a format writes answers as a known number of columns, least significant digit first."""
-    return form == Format(pad_operands=True, pad_answer=True, answer="lsb", operands=form.operands, width=form.width)
+    known = Format(pad_operands=form.pad_operands, pad_answer=True, answer="lsb", operands=form.operands)
+    return form == replace(known, width=form.width, longest_first=form.longest_first)
 
 
 @dataclass(frozen=True)

@@ -272,7 +272,7 @@ def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
         raise UsageError(
             f"running sums are learned beside answers: leave training.loss at answer, got {config.training.loss}"
         )
-    if not in_columns(data.format):
+    if not in_columns(data.format) or not data.format.pad_operands:
         raise UsageError(
             f"running sums are of columns that are known, least significant digit first: got '{config.format}'. "
             "Use padded-reversed or padded-all-reversed, or leave auxiliary.kind out"

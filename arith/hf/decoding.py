@@ -59,7 +59,7 @@ class Prompts:
         return Prompt(tokens, lengths, token_table(tokens.device), order, width, tested=True)
 
     def _answer_width(self, tokens: Int[Tensor, "b n"], lengths: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
-        """Digits of each padded answer, from the longest operand in the prompt."""
+        """Digits of each padded answer, from the operands in the prompt."""
         kind = token_table(tokens.device).kind[tokens]
         answer = torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None]
         digits = (rank(kind, answer) + 1) * ((kind == Kind.DIGIT) & ~answer)
@@ -67,7 +67,12 @@ class Prompts:
         longest = (digits.amax(1) // turns).clamp(min=1).cpu().numpy()
         # An operand longer than the format's width is no problem in this format, and has no right answer.
         shown = longest if self.format.width is None else np.full_like(longest, self.format.width)
-        return torch.from_numpy(self.task.answer_width(shown)).to(tokens.device)
+        # Which operand a digit is of: a new one begins with a number's first digit.
+        operand = (digits == 1).cumsum(1) * (digits > 0)
+        lengths = torch.stack([(operand == 1 + place).sum(1) for place in range(self.task.operands)]).cpu().numpy()
+        widths = self.format.answer_widths(self.task, lengths, shown)
+        assert widths is not None
+        return torch.from_numpy(widths).to(tokens.device)
 
 
 @dataclass

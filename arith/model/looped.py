@@ -3,7 +3,9 @@
 Each column of the answer holds a state: its digit, and what else the task's trace keeps there, such as a carry. A loop
 is one pass through the layers, from all states to the next ones, which are put down as digits in between; as positions
 may slide with the loop, a column can meet another digit of each factor every time. Loops are as many as the second
-factor has digits, and then until no column holds anything but its digit.
+factor is written with digits, and then until no column holds anything but its digit. So the longer factor is best
+written first, and none padded (`padded-reversed:pad=answer,first=longest`): n x 2 then takes two loops and a few for
+carries, each in time that grows with n, as a column sees a window of each factor.
 
 The model learns the loops of a trace one by one (`Looped.loss`): it is shown the algorithm, so its results are
 listed apart from those of models that learn from answers.
@@ -168,7 +170,7 @@ class Looped(Transformer):
         return written.masked_fill(column > prompt.answer_width[:, None], vocabulary.token(vocabulary.PAD))
 
     def passes_of_answer(self, prompt: Prompt, new_tokens: int) -> int:
-        """As many loops as the second factor has digits; carries may take some more."""
+        """As many loops as the second factor is written with digits; carries may take some more."""
         return int(factor_digits(prompt.tokens).max()) * len(self.blocks)
 
     @torch.no_grad()

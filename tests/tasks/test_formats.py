@@ -8,6 +8,7 @@ from arith.catalogue.named import format_named
 from arith.tasks import vocabulary
 from arith.tasks.addition import Addition
 from arith.tasks.base import Problems, Task, is_commutative
+from arith.tasks.dialogue import Dialogue
 from arith.tasks.digits import Numbers
 from arith.tasks.formats import NAMED
 from arith.tasks.multiplication import Multiplication
@@ -119,6 +120,47 @@ def test_spare_zeros_that_mean_nothing_are_refused(text: str, why: str) -> None:
 def test_operands_wider_than_the_format_are_refused() -> None:
     with pytest.raises(ValueError, match="operand of 3 digits does not fit the format's width of 2"):
         format_named("padded:width=2").text(Addition(), 123, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "operands", "text"),
+    [
+        ("plain:first=longest", Addition(), (12, 345), "345+12=357"),
+        ("plain:first=longest", Addition(operands=3), (1, 34, 22), "34+22+1=57"),
+        ("padded-reversed:first=longest", Multiplication(), (12, 345), "345*012=041400"),
+        ("padded-reversed:pad=answer", Multiplication(), (12, 345), "12*345=04140"),
+        ("padded-reversed:pad=answer,first=longest", Multiplication(), (12, 345), "345*12=04140"),
+        ("padded-reversed:pad=answer,first=longest", Multiplication(), (12, 34), "12*34=8040"),
+        ("padded:width=4,pad=answer,first=longest", Multiplication(), (2, 34), "34*2=00000068"),
+        ("interleaved:first=longest", Addition(), (7, 123), "+102037=0130"),
+    ],
+)
+def test_the_longest_operand_comes_first_and_answers_are_as_wide_as_they_can_be(
+    name: str, task: Task, operands: tuple[int, ...], text: str
+) -> None:
+    form = format_named(name)
+    assert form.text(task, *operands) == text
+    assert str(form) == name
+
+
+@pytest.mark.parametrize("name", ["plain:first=longest", "padded-reversed:pad=answer,first=longest"])
+@pytest.mark.parametrize("task", [Addition(), Multiplication()], ids=lambda task: task.name)
+@given(pairs=st.lists(st.tuples(numbers, numbers), min_size=1, max_size=4))
+@settings(max_examples=20, deadline=None)
+def test_exchanged_operands_are_the_same_problem(task: Task, name: str, pairs: list[tuple[int, int]]) -> None:
+    form = format_named(name)
+    a, b = (Numbers.of(side) for side in zip(*pairs, strict=True))
+    written = form.write(task, Problems((a, b), task.solve(a, b)), draws(len(pairs)))
+    for row, pair in enumerate(pairs):
+        first, second = sorted(map(str, pair), key=len, reverse=True)
+        text = vocabulary.decode(written.tokens[row])
+        assert form.read(task, text) == ((first, second), str(EXACT[task.name](*pair)))
+
+
+def test_operands_that_cannot_be_exchanged_stay() -> None:
+    for task in (Subtraction(), Dialogue()):
+        with pytest.raises(ValueError, match="Leave first=longest out"):
+            format_named("plain:first=longest").check(task)
 
 
 @pytest.mark.parametrize("text", ["paded", "padded:width=x", "padded:hight=3", "plain:width=3", "padded:width=0"])

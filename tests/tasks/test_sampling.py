@@ -100,6 +100,10 @@ def test_suites_are_what_they_say(suite: str, digits: int) -> None:
             assert {x.rstrip("0"), y.rstrip("0")} == {"1"}
         if suite == "adjacent":
             assert sorted((len(x), len(y))) == [max(digits - 1, 1), digits]
+        if suite == "thin":
+            assert min(len(x), len(y)) <= 2
+    if suite == "thin" and digits == 7:
+        assert {(len(x), len(y)) for x, y in pairs} == {(7, 1), (7, 2), (1, 7), (2, 7)}
     if suite == "sparse" and digits > 1:
         inner = "".join(number[1:] for pair in pairs for number in pair)
         assert 0.85 < inner.count("0") / len(inner) < 0.97

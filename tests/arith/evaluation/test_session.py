@@ -88,7 +88,7 @@ def test_adversarial_suites_stand_beside_random_problems(arith: Arith) -> None:
     shown = arith("evaluate", "run", "--test-digits", "3", "--samples", "9", "--json")
     cells = json.loads(shown.stdout)["cells"]
     assert [cell["suite"] for cell in cells] == [
-        *("random", "unequal", "nines", "chain", "sparse", "equal", "powers", "adjacent")
+        *("random", "unequal", "nines", "chain", "sparse", "equal", "powers", "adjacent", "thin")
     ]
     progress = shown.stderr.splitlines()[-1]
     assert "100/100" in progress

@@ -32,6 +32,7 @@ SLOW = [
     ("cope", "addition", "plain+scratchpad"),
     ("abacus", "addition", "reversed+hints"),
     ("coupled", "addition", "interleaved"),
+    ("coupled", "multiplication", "padded-reversed:pad=answer,first=longest"),
     ("learned+rope", "dialogue", "plain"),
     ("learned@coupled", "addition:operands=3", "padded-all-reversed"),
     ("dape", "copy", "plain"),

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from arith.errors import UsageError
 from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
+from arith.kernels import reference, windowed
 from arith.model.looped import Looped, columns, factor_digits
 from arith.tasks import vocabulary
 from arith.tasks.schoolbook import KINDS
@@ -24,6 +26,7 @@ from arith.training.distributed import World
 from arith.training.loop import train
 
 CPU = torch.device("cpu")
+THIN = "padded-reversed:pad=answer,first=longest"
 LOOPED = {
     "task": "multiplication",
     "format": "padded-reversed",
@@ -60,6 +63,88 @@ def test_prompts_tell_columns_and_loops(form: str) -> None:
     assert batch.prompt.answer_width is not None
     assert torch.equal(columns(batch.tokens).sum(1), batch.prompt.answer_width)
     assert torch.equal(factor_digits(batch.tokens), batch.prompt.answer_width // 2)
+
+
+def test_loops_are_as_many_as_the_shorter_factor_has_digits() -> None:
+    experiment = Experiment.of(looped(format=THIN))
+    batch = experiment.training_data().batch(0, 200, CPU)
+    operands = experiment.training_data().problems.sources[0].operands(0, 200)
+    shorter = np.stack([own.lengths for own in operands]).min(axis=0)
+    assert factor_digits(batch.tokens).tolist() == shorter.tolist()
+    assert batch.prompt.answer_width is not None
+    assert torch.equal(columns(batch.tokens).sum(1), batch.prompt.answer_width)
+
+
+def test_the_supervised_loop_is_of_the_factors_as_they_are_written() -> None:
+    config = looped(format=THIN, trace={"kind": "carry-save", "random": 0.0})
+    batch = Experiment.of(config).training_data().batch(0, 300, CPU)
+    assert batch.loops is not None
+    for row in range(300):
+        text = vocabulary.decode(batch.tokens[row].numpy())
+        a, b = text.partition("=")[0].split("*")
+        assert len(a) >= len(b)
+        done = int(batch.loops.loop[row]) + 1
+        digit, carry = batch.loops.after[row, columns(batch.tokens[row][None])[0]].long().T
+        # A carry waits in its column, and counts in the next one.
+        value = sum((int(d) + 10 * int(c)) * 10**k for k, (d, c) in enumerate(zip(digit, carry, strict=True)))
+        assert value == int(a) * (int(b) % 10**done)
+
+
+def test_factors_of_one_length_are_written_as_in_the_padded_format() -> None:
+    thin, padded = (
+        Experiment.of(looped(format=form)).test_data("random", 5).batch(0, 50, CPU)
+        for form in (THIN, "padded-reversed")
+    )
+    assert torch.equal(thin.tokens, padded.tokens)
+    model = built(looped())
+    assert torch.equal(logits(model, thin, thin.tokens), logits(model, padded, padded.tokens))
+
+
+def test_a_thin_product_is_revised_inside_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = built(looped())
+    batch = Experiment.of(looped(format=THIN)).test_data("thin", 200).batch(0, 3, CPU)
+    ids = model.encoding.full(batch.prompt, batch.tokens, batch.key, batch.capacity)
+    state = torch.randint(10, (*batch.tokens.shape, 2), generator=torch.Generator().manual_seed(0))
+    attend, pairs = reference.attention, []
+
+    def counted(q: Tensor, k: Tensor, *others: Any) -> Tensor:
+        pairs.append(len(q) * q.shape[2] * k.shape[2])
+        return attend(q, k, *others)
+
+    def revised() -> Tensor:
+        return model.revise(batch.tokens, state, ids, torch.tensor([[1]]), batch.queries)
+
+    monkeypatch.setattr(reference, "attention", counted)
+    near = revised()
+    # Some 200 queries and 400 keys a problem, of which a query sees ten.
+    assert sum(pairs) < 3 * 200 * 400 / 4
+    monkeypatch.setattr(windowed, "SHORTEST", 10**9)
+    torch.testing.assert_close(revised(), near, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("digits", [12, 300])
+def test_a_thin_product_takes_few_loops(digits: int) -> None:
+    config = looped(format=THIN)
+    model, data = built(config), Experiment.of(config).test_data("thin", digits)
+    operands, batch = data.format.arrange(data.problems.sources[0].operands(0, 20)), data.batch(0, 20, CPU)
+    widths, done, loops = batch.prompt.answer_width, operands[1].lengths, []
+    assert widths is not None
+    inside = columns(batch.tokens)[:, :-1]  # the end mark of the longest line is not read
+
+    def exact(tokens: Tensor, state: Tensor, ids: object, loop: Tensor, queries: int) -> Tensor:
+        loops.append(int(loop))
+        before = np.zeros((20, int(widths.max()), 2), np.uint8)
+        after = torch.zeros_like(state)
+        for row in range(20):
+            before[row, : widths[row]] = state[row, inside[row]].numpy()
+        stepped = KINDS["carry-save"].advance(before, operands, done, np.full(20, int(loop)))
+        for row in range(20):
+            after[row, inside[row]] = torch.from_numpy(stepped[row, : widths[row]]).long()
+        return torch.nn.functional.one_hot(after, 10).float()[:, -queries:]
+
+    model.revise = exact  # type: ignore[method-assign]
+    assert judge_batch(model, batch).right.all()
+    assert 2 <= len(loops) <= 12, "two digits, and carries that seldom run far"
 
 
 @pytest.mark.parametrize("kind", KINDS)
