@@ -69,8 +69,8 @@ class Prompts:
         shown = longest if self.format.width is None else np.full_like(longest, self.format.width)
         # Which operand a digit is of: a new one begins with a number's first digit.
         operand = (digits == 1).cumsum(1) * (digits > 0)
-        lengths = torch.stack([(operand == 1 + place).sum(1) for place in range(self.task.operands)]).cpu().numpy()
-        widths = self.format.answer_widths(self.task, lengths, shown)
+        own = torch.stack([(operand == 1 + place).sum(1) for place in range(self.task.operands)]).cpu().numpy()
+        widths = self.format.answer_widths(self.task, own, shown)
         assert widths is not None
         return torch.from_numpy(widths).to(tokens.device)
 
