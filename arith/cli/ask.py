@@ -24,7 +24,7 @@ _PIECE = re.compile(r"(?:^[-+*/=\u00d7\u00b7\u22c5x\u2212\u2013])|(?:[-+*/\u00d7
 @click.argument("problems", nargs=-1)
 @json_option
 def command(model: str | None, problems: tuple[str, ...], as_json: bool) -> None:
-    """Let a trained model answer problems such as 123+456, and say whether it is right.
+    """Let a trained model answer problems such as 123+456 or 12*34, and say whether it is right.
 
     MODEL is a run, a folder that arith export wrote, or a name of `arith list shipped`. Without one, a shipped model
     answers that knows the problem's sign.
@@ -32,6 +32,7 @@ def command(model: str | None, problems: tuple[str, ...], as_json: bool) -> None
     from arith.data.typed import plain_text
     from arith.evaluation.answers import ask
     from arith.experiment import shipped
+    from arith.process.progress import say
 
     if model is None:
         raise UsageError("what is to be asked? Write for example: arith ask 123+456")
@@ -49,6 +50,7 @@ def command(model: str | None, problems: tuple[str, ...], as_json: bool) -> None
                 f"{', '.join(shipped.names()) or 'none'}. Name a run of yours first: arith ask RUN PROBLEM"
             )
         model = found
+        say(f"{model} answers")
     if not problems:
         if model not in shipped.names() and not Path(model).exists():
             raise UsageError(

@@ -79,7 +79,7 @@ def command(
         name = "results.json" if kind in ("accuracy", "against") else "evaluation.json"
         # A name such as `addition` is a shipped model, unless there is a file or folder of that name.
         folders = [find_model(place) if str(place) in names() and not place.exists() else place for place in results]
-        paths = [place / name if place.is_dir() else place for place in folders]
+        paths = [_results_of(place, name) if place.is_dir() else place for place in folders]
         loaded, there = [Results.load(place) for place in paths], ", ".join(map(str, paths))
         if kind == "anatomy":
             files = _draw_anatomy(loaded, there, suite, path, title)
@@ -97,6 +97,18 @@ def command(
         click.echo(json.dumps({"files": [str(file) for file in files]} | ({"text": text} if terminal else {})))
     else:
         click.echo("\n".join(filter(None, [text, *(f"figure   {file}" for file in files)])))
+
+
+def _results_of(folder: Path, name: str) -> Path:
+    """The results file in a run's folder; if there is none, the error says what makes it."""
+    from arith.experiment.run import Run
+    from arith.process.hints import command_line
+
+    path = folder / name
+    if not path.is_file() and (folder / "run.json").is_file():
+        makes = command_line("evaluate", str(folder)) if name == "evaluation.json" else Run.open(folder).resume_hint
+        raise UsageError(f"{folder} has no {name} yet: {makes} writes it")
+    return path
 
 
 @contextlib.contextmanager

@@ -151,5 +151,8 @@ def _echo_estimates(plan: Sequence["Planned"], as_json: bool) -> None:
         rows = [{"label": run.label, "seed": run.seed, **report} for run, report in zip(plan, reports, strict=True)]
         click.echo(json.dumps(rows))
         return
-    for run in plan:
-        click.echo(f"{run.label}, seed {run.seed}\n{estimate.report(run.experiment)}\n")
+    if len({run.label for run in plan}) == 1:
+        click.echo(f"{estimate.report(plan[0].experiment)}\n")
+    click.echo(estimate.plan_table([(run.label, run.experiment) for run in plan]))
+    if len({run.label for run in plan}) > 1:
+        click.echo("The settings of one curve: --only CURVE --dry-run; of all, with bytes and FLOPs: --dry-run --json.")

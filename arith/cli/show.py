@@ -115,12 +115,12 @@ def batch(rows: int, **options: Any) -> None:
                 positions = level[row if len(level) > 1 else 0, :length]
                 label = f"{type(scheme).__name__.lower()} position" + (f" {place}" if scheme.levels > 1 else "")
                 lines.append([label, *map(str, positions.tolist())])
-        lines.append(["learned", *("x" if learned else "." for learned in shown.answer_mask[row, :length].tolist())])
+        lines.append(["in the loss", *(".x"[learned] for learned in shown.answer_mask[row, :length].tolist())])
         click.echo(align_columns(lines) + "\n")
     click.echo(
         f"{experiment.config.task}, {experiment.config.format}, {experiment.config.encoding}. Position 0: no position."
     )
-    click.echo("^ begins and $ ends a sequence. The loss is taken on the learned tokens only.")
+    click.echo("^ begins and $ ends a sequence. The loss is taken on the marked tokens alone.")
 
 
 @command.command("attention", epilog="Example: arith show attention runs/addition-rope-0 123+45 --out attention")

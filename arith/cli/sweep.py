@@ -41,6 +41,7 @@ def command(
     """
     from arith.config import recipe
     from arith.experiment.experiment import Experiment
+    from arith.performance import estimate
     from arith.sweeps import grid_file as grid
     from arith.sweeps.executors import threads_of, visible_gpus
     from arith.sweeps.sweep import SweepOptions, equalise, sweep
@@ -66,8 +67,7 @@ def command(
             rows = [(job.label, job.config.model.seed, job.config.training.steps) for job in jobs_shown]
             click.echo(json.dumps([dict(zip(("label", "seed", "steps"), row, strict=True)) for row in rows]))
             return
-        for job in jobs_shown:
-            click.echo(f"{job.label}, seed {job.config.model.seed}, {job.config.training.steps} steps")
+        click.echo(estimate.plan_table([(job.label, Experiment.of(job.config)) for job in jobs_shown]))
         click.echo(f"{at_once} at a time, {options.threads} threads each, in {options.folder}")
         return
     table = sweep(planned, options)

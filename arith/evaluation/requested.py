@@ -202,7 +202,7 @@ def request(run: Run, tests: RequestedTests, outputs: Outputs, own_file: bool) -
     if tests.samples is not None:
         changes |= run.config.evaluation.sized(tests.samples)
     if tests.test_digits is not None:
-        changes["digits"] = tests.test_digits
+        changes["digits"], changes["grid"] = tests.test_digits, None
     elif tests.grid is not None:
         # A grid alone: the run's own lengths, which may be beyond this model, are not tested.
         changes["digits"] = [max(max(pair) for pair in grid_lengths(tests.grid))]

@@ -131,6 +131,10 @@ class Run:
     def load_model(self, experiment: Experiment) -> tuple[Transformer, Checkpoint]:
         """The model of the latest checkpoint, in evaluation mode, and that checkpoint."""
         checkpoint = self.load_checkpoint()
+        steps = self.config.training.steps
+        # What is measured is of fewer steps than the run says, and not to be compared with runs that are finished.
+        if checkpoint.step < steps and (self.folder / "run.json").is_file():
+            say(f"{self.folder} is not finished: step {checkpoint.step} of {steps}. Resume it: {self.resume_hint}")
         model = experiment.model()
         checkpoint.restore(model)
         return model.eval(), checkpoint

@@ -1,6 +1,7 @@
 """What a run will cost, before it begins: parameters, arithmetic, memory, time."""
 
 import functools
+import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,25 @@ def report(experiment: Experiment, as_json: bool = False) -> str:
         + "\n\n"
         + align_columns([[name.replace("_", " "), _readable(name, value)] for name, value in estimated.items()])
     )
+
+
+def plan_table(runs: Sequence[tuple[str, Experiment]]) -> str:
+    """One line for each curve of a plan: what is trained, and about how long it takes, one run after another.
+
+    Args:
+        runs: the label and the experiment of each run; those of one label differ in their seeds alone.
+    """
+    rows = [["curve", "seeds", "task", "format", "encoding", "trained on", "parameters", "steps", "minutes a run"]]
+    total = 0.0
+    for label, alike in itertools.groupby(runs, key=lambda run: run[0]):
+        (experiment, *others) = (experiment for _, experiment in alike)
+        config, estimated = experiment.config, estimate(experiment)
+        minutes = (estimated["training_seconds"] + estimated["test_seconds"]) / 60
+        total += minutes * (1 + len(others))
+        seeds, size = str(1 + len(others)), f"{estimated['parameters']:,}"
+        written = [config.task, config.format, config.encoding, "{}-{}".format(*config.data.digits), size]
+        rows.append([label, seeds, *written, str(config.training.steps), f"{minutes:.3g}"])
+    return f"{align_columns(rows)}\nAbout {total:.3g} minutes in all, one run after another on this machine."
 
 
 def shape_of(experiment: Experiment) -> tuple[ModelConfig, int]:

@@ -40,7 +40,8 @@ def accuracy_table(drawn: Sequence[Curve]) -> str:
     few = min(curve.seeds for curve in drawn) < PUBLISHED_SEEDS
     development = f"Curves of fewer than {PUBLISHED_SEEDS} seeds are development figures." if few else ""
     sure = "99% sure to: the longest tested length up to which the worst seed's 95% interval begins at 99% or more."
-    return "\n".join(line for line in (align_columns(rows), note, sure, development) if line)
+    fit = "in distr.: the lowest of all seeds and trained lengths, random and unequal problems."
+    return "\n".join(line for line in (align_columns(rows), note, fit, sure, development) if line)
 
 
 def interval_table(cells: Sequence[Cell]) -> str:

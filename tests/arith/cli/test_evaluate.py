@@ -124,3 +124,20 @@ def test_evaluation_leaves_the_runs_results_alone(arith: Arith, tmp_path: Path) 
     assert (tmp_path / "run" / "results.json").read_bytes() == before
     announced = arith("evaluate", "run", "--test-digits", "2", "--samples", "9", "--dry-run")
     assert "random 2 digits, 9 problems" in announced.stdout
+
+
+def test_lengths_that_are_named_are_tested_without_the_runs_grid(arith: Arith, tmp_path: Path) -> None:
+    arith("train", *SMALL, "--set", "evaluation.grid=1-2", "--out", "run")
+    announced = arith("evaluate", "run", "--test-digits", "2", "--samples", "9", "--dry-run").stdout
+    assert "random 2 digits, 9 problems" in announced
+    assert "grid" not in announced
+    assert "grid" in arith("evaluate", "run", "--samples", "9", "--dry-run").stdout
+
+
+def test_what_is_measured_before_the_last_step_is_said(arith: Arith, tmp_path: Path) -> None:
+    arith("train", *SMALL, "--out", "run")
+    asked = ("evaluate", "run", "--test-digits", "2", "--samples", "9")
+    assert "not finished" not in arith(*asked).stderr
+    described = tmp_path / "run" / "run.json"
+    described.write_text(described.read_text().replace('"steps": 3', '"steps": 5'))
+    assert "run is not finished: step 3 of 5. Resume it: " in arith(*asked, "--out", "early.json").stderr

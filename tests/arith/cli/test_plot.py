@@ -1,6 +1,7 @@
 """Figures drawn by the command."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def test_plot_draws_each_kind_from_its_file(arith: Arith, tmp_path: Path) -> Non
     drawn = arith("plot", "run", "--kind", "training")
     assert drawn.exit_code == 0, drawn.output
     assert (tmp_path / "training.svg").stat().st_size
+
+
+def test_a_run_without_results_says_what_makes_them(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
+    (tmp_path / "half").mkdir()
+    shutil.copy(half_trained / "run.json", tmp_path / "half")
+    for options, makes in (((), "train --resume --out half"), (("--kind", "grid"), "evaluate half")):
+        refused = arith("plot", "half", *options)
+        assert refused.exit_code == 2
+        assert makes in " ".join(refused.stderr.replace("│", "").split())
 
 
 def test_other_mistakes_are_told(arith: Arith, tmp_path: Path) -> None:

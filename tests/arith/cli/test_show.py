@@ -20,7 +20,7 @@ def test_show_batch_explains_tokens(arith: Arith) -> None:
     ).stdout
     lines = [line.split() for line in shown.splitlines()]
     assert lines[0][:2] == ["token", "^"]
-    assert [line[0] for line in lines[:5]] == ["token", "token", "abacus", "sequential", "learned"]
+    assert [line[0] for line in lines[:5]] == ["token", "token", "abacus", "sequential", "in"]
 
 
 def test_attention_is_drawn_over_the_digits(arith: Arith, tmp_path: Path) -> None:

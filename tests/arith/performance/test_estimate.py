@@ -13,7 +13,7 @@ from arith.cli import cli
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
 from arith.model.cost import training_flops
-from arith.performance.estimate import PROBED_FLOPS, THREAD_GAIN, estimate, flops_per_second, flops_per_step
+from arith.performance.estimate import PROBED_FLOPS, THREAD_GAIN, estimate, flops_per_second, flops_per_step, plan_table
 from arith.results.schema import Results
 
 STEP = [
@@ -87,3 +87,14 @@ def test_one_step_and_one_evaluation_on_a_cpu(tmp_path: Path, monkeypatch: pytes
     assert ran.exit_code == 0, ran.output
     cells = Results.load(tmp_path / "run" / "results.json").cells
     assert [(cell.suite, cell.digits, cell.n) for cell in cells] == [("random", 15, 8), ("unequal", 15, 8)]
+
+
+def test_a_plan_has_a_line_for_each_curve_and_the_minutes_of_all() -> None:
+    def run(encoding: str, seed: int) -> tuple[str, Experiment]:
+        return encoding, Experiment.of(RunConfig.of({"encoding": encoding, "model": {"seed": seed}}))
+
+    header, *lines, total = plan_table([run("rope", 0), run("rope", 1), run("nope", 0)]).splitlines()
+    assert header.split()[:2] == ["curve", "seeds"]
+    assert [line.split()[:2] for line in lines] == [["rope", "2"], ["nope", "1"]]
+    minutes = [float(line.split()[-1]) for line in lines]
+    assert float(total.split()[1]) == pytest.approx(2 * minutes[0] + minutes[1], rel=0.02)
