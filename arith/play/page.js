@@ -8,6 +8,7 @@ const LETTERS = 26; // tokens up to which a map has room for their letters at it
 const LEAST = 0.05; // a key that gets less of a query's attention is not said
 const HIDDEN = -1000; // a bias below leaves nothing after the softmax, as if the key were hidden
 
+let models = []; // to choose from, each with what its results say
 let shown = null; // what the server said of the problem on the page
 let before = null; // the problem that it is compared with
 let drawn = null; // the heads on the page
@@ -126,7 +127,8 @@ const show = async (retry = false) => {
 };
 
 const drawAbout = () => {
-  $("about").textContent = `${shown.task}, written ${shown.format}; positions: ${shown.encoding}`;
+  const { line } = models.find((one) => one.name === shown.model);
+  $("about").textContent = `${shown.task}, written ${shown.format}; positions: ${shown.encoding}. ${line && `Tested: ${line.replace(`${shown.encoding}: `, "")}`}`;
 };
 
 const drawAnswer = () => {
@@ -445,9 +447,10 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawHeads)
 
 (async () => {
   say("loading");
-  const { models, error } = await ask("/models");
-  if (error) return say(error, true);
-  $("model").replaceChildren(...models.map(({ name, line }) => make("option", { value: name, title: line }, name)));
+  const found = await ask("/models");
+  if (found.error) return say(found.error, true);
+  models = found.models;
+  $("model").replaceChildren(...models.map(({ name }) => make("option", { value: name }, name)));
   drawWheel();
   await show(true);
 })();

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from arith.errors import RunError, UsageError
 from arith.experiment import shipped
+from arith.experiment.inventory import claim
 
 if TYPE_CHECKING:
     from arith.experiment.experiment import Experiment
@@ -158,10 +159,7 @@ def _check_length(problem: str) -> None:
 
 
 def _describe(place: Path) -> str:
-    if place.parent == shipped.FOLDER:
-        return shipped.line(place.name)
-    from arith.experiment.inventory import claim
-
+    """What a model's results say, or why they cannot be read."""
     try:
         return claim(place / shipped.RESULTS)
     except (UsageError, RunError) as error:

@@ -1,6 +1,7 @@
 """Batches, cards and attention, shown."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -96,3 +97,10 @@ def test_a_terminal_of_another_encoding_shows_a_replacement() -> None:
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith(b"token ")
     assert b"?" in shown.stdout
+
+
+def test_loops_that_a_problem_asks_for_are_drawn(arith: Arith) -> None:
+    drawn = arith("show", "attention", "multiplication", "12*34", "--json")
+    assert drawn.exit_code == 0, drawn.output
+    # Two digits of the second factor, and one more loop for a carry.
+    assert json.loads(drawn.stdout)["passes"] == [1, 2, 3]

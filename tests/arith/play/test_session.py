@@ -19,7 +19,9 @@ def test_shipped_models_can_always_be_chosen_and_given_ones_come_first(half_trai
     shown = session.show(str(half_trained), "12+7")
     assert shown["problem"] == "12+7"
     assert shown["changes"] is None
-    assert {one["name"] for one in session.models()} == {*places}
+    told = {one["name"]: one["line"] for one in session.models()}
+    assert {*told} == {*places}
+    assert "99% sure to 1000 digits" in told["addition"]
 
 
 @pytest.mark.parametrize(

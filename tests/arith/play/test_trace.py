@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from arith.config.schema import RunConfig
+from arith.data.typed import example_problem
 from arith.errors import RunError, UsageError
 from arith.evaluation.answers import ask
 from arith.experiment.experiment import Experiment
 from arith.experiment.exported import open_model
 from arith.model.transformer import Transformer
+from arith.play.changes import compare
+from arith.play.digits import try_digits
 from arith.play.trace import trace
 from arith.tasks import vocabulary
 
@@ -98,6 +101,10 @@ def test_what_cannot_be_shown_is_refused() -> None:
         trace(experiment, model, "12*3")
     with pytest.raises(UsageError, match="up to 120 tokens are shown, and this takes"):
         trace(experiment, model, f"{'9' * 60}+1")
+    in_place = {"task": "lego:clauses=3,asked=each", "format": "plain", "evaluation": {"digits": "3"}}
+    in_place |= {"data": {"digits": "1-3"}, "model": {"layers": 1, "attention": "full"}}
+    with pytest.raises(UsageError, match="continues no prompt"):
+        trace(*untrained("relative", **in_place), "101")
     model.head.weight.data.fill_(torch.nan)
     with pytest.raises(RunError, match="are no numbers"):
         trace(experiment, model, "1+2")
@@ -111,3 +118,28 @@ def test_a_model_that_never_ends_its_number_is_shown() -> None:
     shown = trace(experiment, model, "12+34").as_dict()
     assert len(shown["reply"]) >= 1
     assert not shown["right"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "values"),
+    [
+        ("dape", {}),
+        ("forgetting", {}),
+        ("t5@coupled:levels=2", {}),
+        ("rope", {"model": {"layers": 2, "loops": 3, "loop_input": "both", "mixing": "conv", "sharpen": "log-n"}}),
+        ("learned@randomized:span=64", {"format": "reversed+spaces"}),
+        ("rope[0]+t5@abacus[1]", {"format": "plain+scratchpad"}),
+        ("rope", {"task": "dialogue:talk=short", "format": "plain"}),
+        ("rope", {"task": "expression", "format": "plain"}),
+    ],
+)
+def test_every_kind_of_model_and_format_is_plain_data(encoding: str, values: dict[str, object]) -> None:
+    experiment, model = untrained(encoding, **values)
+    problem = example_problem(experiment.tests.task)
+    found = trace(experiment, model, problem)
+    shown = found.as_dict()
+    assert len(shown["reply"]) == len(found.tokens) - found.prompt + 1
+    heads = [found.heads(place) for place in range(len(found.layers))]
+    assert all(len(head["weights"]) == len(found.tokens) for layer in heads for head in layer)
+    json.dumps([shown, heads, compare(found, found)], allow_nan=False)  # raises at what is no number
+    assert sum(try_digits(experiment, model, problem).tried) > 0
