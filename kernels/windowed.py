@@ -85,7 +85,8 @@ def attention(
         if GAIN * blocks.keys.shape[2] > keys:
             return reference.attention(q, k, v, terms, causal, valid, documents, scale, softcap, sinks)
         return _attend(blocks, q, k, v, terms, causal, valid, documents, scale, softcap, sinks)
-    tried = [layout(_with_ids(window, queries, keys, q.device), causal) for window in windows]
+    windows = [_with_ids(window, queries, keys, q.device) for window in windows]
+    tried = [layout(_leave_out_hidden(window, windows), causal) for window in windows]
     layouts = [found for found in tried if found is not None]
     if not layouts:
         return reference.attention(q, k, v, terms, causal, valid, documents, scale, softcap, sinks)
@@ -98,6 +99,32 @@ def attention(
     ]
     by_id = torch.cat(parts, dim=2)[:, :, :queries]  # copies that pad the last block are cut off
     return _take_tokens(by_id, best.places.argsort(1)[:, None])  # back to the order of tokens
+
+
+def _leave_out_hidden(window: Window, windows: Sequence[Window]) -> Window:
+    """The window with keys that another one hides from all its placed queries far away, where no block finds them.
+
+    In a product the digits of one factor have no position for the window of the other: each block would hold them all.
+    """
+    assert window.ids is not None
+    asking, hidden = window.ids.q != 0, None
+    for other in windows:
+        if other is window or other.ids is None:
+            continue
+        rows = max(len(asking), len(other.ids.q), len(other.ids.k))
+        far = torch.iinfo(other.ids.q.dtype).max
+        ids_k = other.ids.k.expand(rows, -1).contiguous()
+        ids_q = torch.where(asking, other.ids.q, far).expand(rows, -1).sort(dim=1).values
+        # A query without a position there sees every key.
+        bounded = ~(asking & (other.ids.q == 0)).any(1, keepdim=True)
+        below, up_to = (ids_k - other.right, ids_k + other.left)
+        none = torch.searchsorted(ids_q, below) == torch.searchsorted(ids_q, up_to, right=True)
+        unseen = none & (ids_k != 0) & bounded
+        hidden = unseen if hidden is None else hidden | unseen
+    if hidden is None or not bool(hidden.any()):
+        return window
+    far = torch.iinfo(window.ids.k.dtype).max
+    return replace(window, ids=Ids(window.ids.q, window.ids.k.masked_fill(hidden, far)))
 
 
 def layout(window: Window, causal: bool) -> Layout | None:

@@ -147,6 +147,37 @@ def test_scattered_ids_of_each_sample() -> None:
     compare((Window(0, 2, ids), Window(100, 100)), N, N, causal=False)
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_keys_that_another_window_hides_are_not_computed(causal: bool, pairs: list[int]) -> None:
+    """As in a product: each column sees three digits of each factor, and a factor's have no place in the other's."""
+    digits, loop = 90, 7
+    place, width = torch.arange(digits), 2 * digits
+    none, sign = torch.zeros(digits, dtype=torch.long), torch.tensor([0])
+    column = torch.arange(width)
+    first = torch.cat([sign, 2 + place + loop, sign, none, sign, 2 + column])[None]
+    second = torch.cat([sign, none, sign, 2 + place, sign, column * 0 + 2 + loop])[None]
+    windows = tuple(Window(1, 1, Ids(own[:, -width - 1 :], own)) for own in (first, second))
+    compare((*windows, *tables(windows[0].ids)[:1]), width + 1, first.shape[1], causal=causal)
+    *blocks, everything = pairs
+    assert sum(blocks) < everything / windowed.GAIN
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("unplaced", [0, 5])
+def test_two_windows_on_ids_of_their_own(rows: int, unplaced: int) -> None:
+    """Scattered ids, those without a position among them: what one window hides is hidden, and nothing else."""
+    draw = torch.Generator().manual_seed(unplaced)
+    near, far = (torch.randint(1, 90, (own, N), generator=draw) for own in (2, rows))
+    for own in (near, far):
+        own[:, torch.randperm(N, generator=draw)[:unplaced]] = 0
+    far[:, :100] = 0
+    for causal in (True, False):
+        compare((Window(1, 0, Ids(near, near)), Window(3, 2, Ids(far, far))), N, N, causal=causal)
+        compare(
+            (Window(1, 0, Ids(near[:, 100:], near)), Window(0, 2, Ids(far[:, 100:], far))), N - 100, N, causal=causal
+        )
+
+
 def test_ids_below_zero_are_ids() -> None:
     placed = torch.arange(-150, 150).expand(2, -1)
     compare((Window(1, 1, Ids(placed, placed)), DistanceTable(drawn(2, 8).requires_grad_(), Ids(placed, placed))), N, N)
