@@ -2,7 +2,6 @@
 
 import os
 import threading
-import webbrowser
 from pathlib import Path
 
 from arith.cli.framework import click
@@ -29,6 +28,8 @@ def command(models: tuple[Path, ...], port: int, no_browser: bool) -> None:
     arith export wrote; the shipped ones can always be chosen. The page is on the loopback: no other machine reaches
     it, and no file can be read through it. Ctrl-C ends it.
     """
+    import webbrowser
+
     from arith.play.server import PlayServer
     from arith.play.session import Session, collect_places
     from arith.process.signals import sigterm_as_ctrl_c
@@ -45,6 +46,8 @@ def command(models: tuple[Path, ...], port: int, no_browser: bool) -> None:
                 server.serve_forever()
         except KeyboardInterrupt:
             click.echo("ended", err=True)  # how it is meant to end: no failure
+            # Not by Python's own end, which would cut off a thread in the middle of torch's C++, and abort.
+            os._exit(0)
 
 
 def _has_screen() -> bool:

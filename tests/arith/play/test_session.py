@@ -11,6 +11,11 @@ from arith.play import session as session_file
 from arith.play.session import Session, collect_places
 
 
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(collect_places(()))
+
+
 def test_shipped_models_can_always_be_chosen_and_given_ones_come_first(half_trained: Path) -> None:
     places = collect_places((half_trained, Path("multiplication")))
     assert [*places][:2] == [str(half_trained), "multiplication"]
@@ -65,3 +70,12 @@ def test_problems_are_compared_and_kept(monkeypatch: pytest.MonkeyPatch) -> None
         session.heads("addition", "123+456", 1)
     with pytest.raises(UsageError, match="up to 240 characters"):
         session.show("addition", "1" * 241)
+
+
+@pytest.mark.parametrize(
+    "problem", ["", " ", "+", "=", "1+", "1+2+3", "-1+2", "1e9+1", "\u0967+\u0968", "\ud800", "1\x00+2"]
+)
+def test_whatever_is_typed_is_no_failure(session: Session, problem: str) -> None:
+    for ask in (session.show, session.try_digits):
+        with pytest.raises(UsageError, match="such as 12"):
+            ask("addition", problem)
