@@ -33,10 +33,7 @@ def exact(numbers: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 
 def alibi_exponents(heads: int) -> list[float]:
-    """Of ALiBi's slopes 2^-e.
-
-    Where the heads are no power of two, they are those of the next lower one and then every other one of the next
-    higher, as in the authors' code.
+    """Of ALiBi's slopes 2^-e; beyond a power of two heads every other of the next higher, as the authors have it.
 
     >>> alibi_exponents(6)
     [2.0, 4.0, 6.0, 8.0, 1.0, 3.0]
@@ -69,7 +66,9 @@ class DistanceBias(TableEncoding, Encoding):
 
 
 class ALiBi(DistanceBias):
-    """A penalty proportional to distance, with a slope for each head.
+    """A penalty proportional to distance, -m[h] D, with a slope for each head, m[h] = 2^(-8 h / H).
+
+    D = |k - q|, and 0 where an id is 0. Press et al., "Train Short, Test Long", arXiv 2108.12409.
 
     Args:
         heads: attention heads; slopes as in `alibi_exponents`.
@@ -101,6 +100,8 @@ class ALiBi(DistanceBias):
 
 class HardALiBi(DistanceBias):
     """Some heads see only what is near, the first its own id, the second one more to each side; the rest see all.
+
+    0 where D < h, else hidden, in heads h = 1 .. masked. Jelassi et al., arXiv 2402.01032, and their code.
 
     Unlike a window, it differs between heads, and so is a bias too low for any weight to remain.
 
@@ -138,6 +139,8 @@ class HardALiBi(DistanceBias):
 
 class KERPLE(DistanceBias):
     """A penalty with a learned strength r1 and a learned growth r2 for each head.
+
+    -r1[h] log(1 + r2[h] D), or -r1[h] D^r2[h] with r2 < 2. Chi et al., arXiv 2205.09921.
 
     They start uniformly at random from 0.01 on, as in the authors' code: strength up to 2 and growth up to 1 in the
     log kind, strength up to 1 and growth up to 2 in the power kind.
@@ -186,6 +189,8 @@ class KERPLE(DistanceBias):
 
 class Sandwich(DistanceBias):
     """How well the sinusoidal embeddings of two positions agree, divided by a ratio for each head. Nothing is learned.
+
+    (sum_i cos(D base^(-2 i / d)) - d / 2) H / (8 h), i = 0 .. d / 2 - 1. Chi et al., arXiv 2212.10356.
 
     Args:
         heads: attention heads.

@@ -22,7 +22,7 @@ from arith.encodings.base import Encoding, Positions
 
 
 class RoPE(Encoding):
-    """Rotation by position. Angles are computed in float32, whatever the model is cast to, or in float64 in its models.
+    """Rotation by position. Angles are in float32, whatever the model is cast to, or in float64 in its models.
 
     Args:
         head_width: dimensions of a head; even, unless only a share is rotated.

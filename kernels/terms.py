@@ -18,10 +18,9 @@ from torch import Tensor
 class Ids:
     """Integer positions of queries and keys; `b` may be 1. A term whose ids are None goes by token index + 1.
 
-    Of 32 or 64 bits, and from -2^30 to 2^30: the fused kernels count in 32 bits, in which differences have to fit too,
-    and cut off the rest without a word, as looking at the numbers would wait for the device.
-
     Args:
+        q, k: of 32 or 64 bits, and from -2^30 to 2^30: the fused kernels count in 32 bits, in which differences have to
+            fit too, and cut off the rest without a word, as looking at the numbers would wait for the device.
         indexes_tokens: whether a sample's ids are its token indices, all moved by the same number, and none is 0. Then
             `k - q` is `j - i`, and fused kernels need no ids for what looks at distances.
     """

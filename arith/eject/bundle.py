@@ -5,17 +5,15 @@ import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
+from arith.eject.docstrings import docstrings
 from arith.eject.einops_to_torch import translate
-from arith.eject.sources import Global, Import, Piece, Source, docstrings, references, source
+from arith.eject.sources import WIDTH, Edit, Global, Import, Piece, Source, apply, references, source
 
-WIDTH = 120  # of a line, as ruff is set for arith's own code
-Edit = tuple[int, int, bytes]  # first byte, the one behind the last, what takes their place
-Cut = Callable[[Piece], Sequence[Edit]]  # what a file leaves out of a piece
 EINOPS = ("rearrange", "repeat", "reduce")
 _MENTION = re.compile(r"(?<=`)\w+(?=`)|\b\w+(?=\()")  # of a global in a docstring: in backticks or called
 
@@ -27,30 +25,31 @@ class Bundle:
     Args:
         pieces: the code, modules in the order of their imports.
         names: what each global is called in the file.
-        cuts: what is left out of a piece.
     """
 
     pieces: tuple[Piece, ...]
     names: Mapping[Global, str]
-    cuts: Cut
 
     @staticmethod
-    def of(roots: Sequence[Global], preferred: Mapping[Global, str], cuts: Cut) -> "Bundle":
+    def of(
+        roots: Sequence[Global], preferred: Mapping[Global, str], instead: Mapping[Global, Global] | None = None
+    ) -> "Bundle":
         """The pieces that define the roots, and all that these refer to.
 
         Args:
             roots: the globals that the file is for.
             preferred: names for globals that share theirs with another.
-            cuts: what is left out of a piece; what only that refers to is not needed.
+            instead: globals that others of the same name stand in for.
         """
         found: set[Piece] = set()
         modules: dict[str, None] = {}
 
         def take(name: Global) -> None:
+            name = (instead or {}).get(name, name)
             for piece in source(name[0]).pieces:
                 if piece not in found and (name[1] in piece.names or _belongs(piece, name[1])):
                     found.add(piece)
-                    for other in _dependencies(piece, cuts(piece)):
+                    for other in _dependencies(piece):
                         take(other)
                     # Only now: modules that this one builds on come before it.
                     modules.setdefault(piece.module)
@@ -59,41 +58,34 @@ class Bundle:
             take(root)
         order = _imports_first(modules)
         pieces = [piece for module in order for piece in source(module).pieces if piece in found]
-        return Bundle(tuple(pieces), _choose_names(pieces, preferred), cuts)
+        return Bundle(tuple(pieces), _choose_names(pieces, preferred))
 
-    def calls_among(self, candidates: Collection[Global]) -> set[Global]:
-        """Those of some classes and functions that are called anywhere in the pieces."""
-        nodes = ((source(piece.module), node) for piece in self.pieces for node in ast.walk(piece.node))
-        return set(candidates) & {_meaning(inside, node.func) for inside, node in nodes if isinstance(node, ast.Call)}
+    def imports(self, text: str) -> str:
+        """The import statements that the file's text needs."""
+        used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+        found = {name for piece in self.pieces for name in source(piece.module).outside.values() if name.local in used}
+        found.add(Import("torch", None, "torch"))
+        return format_imports({_without_jaxtyping(name) for name in found if name.module != "einops"})
 
-    def imports(self, more: Collection[Import] = ()) -> str:
-        """The file's import statements."""
-        wanted = set(more)
-        # Only what the text still uses: ruff would find an import that is left over.
-        for piece in self.pieces:
-            outside = source(piece.module).outside
-            wanted |= {outside[node.id] for node in _live_names(piece, self.cuts(piece)) if node.id in outside}
-        return format_imports({_without_jaxtyping(name) for name in wanted if name.module != "einops"})
+    def sections(self, last: str = "", headings: bool = True) -> Iterator[str]:
+        """The text of each module's pieces.
 
-    def sections(self) -> Iterator[str]:
-        """The text of each module's pieces."""
-        for module in dict.fromkeys(piece.module for piece in self.pieces):
+        Args:
+            last: a module that comes behind those that it builds on and those that build on it.
+            headings: whether modules' docstrings stand above as comments.
+        """
+        for module in sorted(dict.fromkeys(piece.module for piece in self.pieces), key=lambda own: own == last):
             inside = source(module)
             pieces = [piece for piece in self.pieces if piece.module == module]
             docstring = _MENTION.sub(partial(self._rename_mention, inside), inside.docstring)
-            heading = _section_heading(inside, docstring, len(pieces))
-            yield heading + _join_pieces([(piece, self._text(piece)) for piece in pieces])
+            heading = _section_heading(inside, docstring, len(pieces)) if headings else ""
+            yield (heading + _join_pieces([(piece, self._text(piece)) for piece in pieces])).rstrip("\n")
 
     def _text(self, piece: Piece) -> str:
         inside = source(piece.module)
         start, end = inside.lines(piece.first, piece.last)
-        cuts = self.cuts(piece)
-        edits = [*cuts, *(edit for edit in self._edits(piece, inside) if not _is_cut(edit[0], cuts))]
-        text = inside.text[start:end]
-        # From the end to the start, or an edit would move the places of those behind it.
-        for first, last, new in sorted(edits, reverse=True):
-            text = text[: first - start] + new + text[last - start :]
-        return text.decode().rstrip("\n")
+        edits = [(first - start, last - start, new) for first, last, new in self._edits(piece, inside)]
+        return apply(inside.text[start:end], edits).decode().rstrip("\n")
 
     def _edits(self, piece: Piece, inside: Source) -> Iterator[Edit]:
         """Renamed globals, names of modules taken away, einops written out."""
@@ -124,16 +116,6 @@ class Bundle:
         return self.names.get(_meaning(inside, ast.Name(mention[0])) or ("", ""), mention[0])
 
 
-def _is_cut(offset: int, cuts: Sequence[Edit]) -> bool:
-    return any(first <= offset < last for first, last, _ in cuts)
-
-
-def _live_names(piece: Piece, cuts: Sequence[Edit]) -> Iterator[ast.Name]:
-    """References of a piece outside of what is cut from it."""
-    inside = source(piece.module)
-    return (node for node in references(piece.node) if not _is_cut(inside.span(node)[0], cuts))
-
-
 def _definitions(piece: Piece, inside: Source) -> Iterator[tuple[int, str]]:
     """Where the names stand that a piece defines."""
     node = piece.node
@@ -159,11 +141,11 @@ def _meaning(inside: Source, node: ast.expr) -> Global | None:
     return None if name is None else (module, name)
 
 
-def _dependencies(piece: Piece, cuts: Sequence[Edit]) -> Iterator[Global]:
+def _dependencies(piece: Piece) -> Iterator[Global]:
     """Globals of ours that a piece refers to."""
     inside = source(piece.module)
     attributes = {id(node.value): node for node in ast.walk(piece.node) if isinstance(node, ast.Attribute)}
-    for name in _live_names(piece, cuts):
+    for name in references(piece.node):
         # In `folding.fold` the name is a module, and the attribute the global.
         found = _meaning(inside, name) or _meaning(inside, attributes.get(id(name), name))
         if found is not None:

@@ -3,15 +3,25 @@
 import ast
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+WIDTH = 120  # of a line, as ruff is set for arith's own code
 Global = tuple[str, str]  # module and name
+Edit = tuple[int, int, bytes]  # first byte, the one behind the last, what takes their place
 # Packages whose modules are imported by name: `from arith.kernels import folding` binds a module, not a global of one.
 PACKAGES = ("arith.encodings", "arith.kernels")
+
+
+def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
+    """A text with its edits made."""
+    # From the end to the start, or an edit would move the places of those behind it.
+    for first, last, new in sorted(edits, reverse=True):
+        text = text[:first] + new + text[last:]
+    return text
 
 
 @dataclass(frozen=True)
@@ -89,12 +99,20 @@ def source(module: str) -> Source:
     assert spec.origin is not None
     text = Path(spec.origin).read_bytes()
     tree = ast.parse(text)
+    ours: dict[str, tuple[str, str | None]] = {}
+    outside: dict[str, Import] = {}
+    # All of the tree, as functions import too: what they import lazily here, the file has at hand.
+    for name in (name for node in ast.walk(tree) for name in _imports(node)):
+        if name.module.startswith("arith."):
+            ours[name.local] = _home(name)
+        else:
+            outside[name.local] = name
+    text = _without_arith(text, tree)
+    tree = ast.parse(text)
     lines = text.splitlines(keepends=True)
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
-    ours: dict[str, tuple[str, str | None]] = {}
-    outside: dict[str, Import] = {}
     pieces = []
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -106,13 +124,21 @@ def source(module: str) -> Source:
         while lines[first - 2].startswith(b"#"):
             first -= 1
         pieces.append(Piece(module, tuple(_defined_names(node)), node, first, node.end_lineno or node.lineno))
-    # All of the tree, as functions import too: what they import lazily here, the file has at hand.
-    for name in (name for node in ast.walk(tree) for name in _imports(node)):
-        if name.module.startswith("arith."):
-            ours[name.local] = _home(name)
-        else:
-            outside[name.local] = name
     return Source(module, text, ast.get_docstring(tree) or "", tuple(pieces), ours, outside, tuple(starts))
+
+
+def _without_arith(text: bytes, tree: ast.Module) -> bytes:
+    """A module without what only arith needs: `@ENCODINGS.register("tilt")`, and imports of ours inside functions."""
+    lines = text.splitlines(keepends=True)
+    gone: set[int] = set()
+    for node in ast.walk(tree):
+        for decorator in getattr(node, "decorator_list", []):
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("S.register"):
+                gone |= {*range(decorator.lineno, (decorator.end_lineno or 0) + 1)}
+        if isinstance(node, ast.ImportFrom) and node.col_offset and (node.module or "").startswith("arith."):
+            last = node.end_lineno or node.lineno
+            gone |= {*range(node.lineno, last + 1 + (not lines[last].strip()))}
+    return b"".join(line for number, line in enumerate(lines, 1) if number not in gone)
 
 
 def module_of(thing: object) -> str:
@@ -120,15 +146,6 @@ def module_of(thing: object) -> str:
     module = inspect.getmodule(thing)
     assert isinstance(module, ModuleType)
     return module.__name__
-
-
-def docstrings(scope: ast.AST) -> Iterator[ast.Constant]:
-    """Those of a function or class, and of what is defined in it."""
-    for node in ast.walk(scope):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                yield first.value
 
 
 def references(scope: ast.AST, local: frozenset[str] = frozenset()) -> Iterator[ast.Name]:
