@@ -134,7 +134,7 @@ def test_rooms_stand_in_an_order_in_which_imports_only_go_down() -> None:
 OF_MANY_FILES = {
     "arith/evaluation/test_watch.py": "watched lengths, from a setting to the figure",
     "arith/catalogue/test_ranges.py": "the numbers of every setting in the catalogue",
-    "arith/play/test_page.py": "page.html, page.css and page.js, in a browser",
+    "arith/play/test_page.py": "page.html and its styles and scripts, in a browser",
     "encodings/test_encodings.py": "properties that every encoding of the catalogue has",
     "encodings/test_learning.py": "every encoding learns something",
     "encodings/test_content.py": "five encodings whose scores depend on the content, against their peers",

@@ -30,6 +30,7 @@ PAGES = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/heads.js": ("heads.js", "text/javascript"),
 }
 
 

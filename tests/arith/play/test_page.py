@@ -61,7 +61,7 @@ def test_colours_are_those_of_figures() -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_markup() -> None:
-    for name in ("page.html", "page.css", "page.js"):
+    for name in ("page.html", "page.css", "page.js", "heads.js"):
         text = files("arith.play").joinpath(name).read_text(encoding="utf-8")
         assert not re.search(r"https?:|@import|url\(|innerHTML|insertAdjacentHTML|\beval\b|\sstyle=|\son[a-z]+=", text)
 

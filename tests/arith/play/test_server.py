@@ -54,8 +54,9 @@ def request(
     return found
 
 
-def test_the_page_and_its_two_files_are_served_and_nothing_else(server: PlayServer) -> None:
-    for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
+def test_the_page_and_its_files_are_served_and_nothing_else(server: PlayServer) -> None:
+    script = "text/javascript"
+    for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", script), ("/heads.js", script)):
         status, body, headers = request(server, "GET", path)
         assert (status, headers.get_content_type()) == (200, kind)
         assert body
