@@ -182,3 +182,8 @@ STUDIES = Catalogue(
         ),
     },
 )
+# What adds encodings to models of transformers. It stands above experiments, which find it by name, as they do studies.
+ATTACHING = Catalogue(
+    "way of attaching",
+    {"attach": ("arith.hf.attachment.attach:attach", "adds an encoding to a pretrained model's own positions")},
+)

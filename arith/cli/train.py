@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     epilog="Examples: arith train addition --encoding rope --digits 1-3 --steps 500; "
     "arith train --recipe extrapolation:coupled-window --out runs/window; "
     "arith train subtraction --init run:runs/sums --digits 1-3; "
-    "arith train multiplication --init hf:models/gpt2 --format plain+groups:size=1 --digits 1-5",
+    "arith train multiplication --init hf:models/gpt2 --format plain+groups:size=1 --digits 1-5; "
+    "arith train addition --init hf:models/gpt2 --encoding own+learned:std=0.02@coupled --format reversed",
 )
 @click.argument("task", required=False)
 @run_options
@@ -61,9 +62,8 @@ def command(
     if init is not None and init.startswith(starting.RUN):
         options["assignments"] = (*options["assignments"], f"model.init={starting.make_absolute(init)}")
     elif init is not None:
-        if options["encoding"] is not None:
-            raise UsageError("a pretrained model keeps the encoding that it has: give --init without --encoding")
-        options["encoding"] = pretrained.ENCODING
+        if options["encoding"] is None:
+            options["encoding"] = pretrained.ENCODING
         options["assignments"] = (*options["assignments"], f"model.init={pretrained.make_absolute(init)}")
     if step is not None:
         options["assignments"] = (*options["assignments"], f"model.init_step={step}")

@@ -7,6 +7,7 @@ from arith.errors import UsageError
 from arith.process.reading import read_json
 
 ENCODING = "pretrained"  # the name of such a model's own encoding, in place of one from the catalogue
+OWN = "own"  # its own positions, in the text of an encoding that adds to them: own+learned:std=0.02@coupled
 PREFIX = "hf:"  # for what may come from elsewhere one day; a bare name would look like one on the Hugging Face hub
 CONFIG = "config.json"
 # What holds with such a model where nothing else is said. At the rate for fresh weights, 3e-3, SmolLM2-135M forgets
@@ -15,6 +16,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "training": {"learning_rate": 5e-5, "batch": 32, "evaluate_samples": 64},
     "evaluation": {"digits": "1-6", "samples": 100, "long_samples": 100},
 }
+
+
+def keeps_own(encoding: str) -> bool:
+    """Whether a text adds to a pretrained model's own positions.
+
+    >>> keeps_own("own+fire@coupled"), keeps_own("own"), keeps_own("rope")
+    (True, False, False)
+    """
+    parts = encoding.split("+")
+    return OWN in parts and len(parts) > 1
 
 
 def make_absolute(text: str) -> str:

@@ -91,7 +91,7 @@ class ModelConfig:
             shipped one, whose task, format, encoding and shape hold where they are not given. In a recipe
             `curve:LABEL`: another curve's, of the same seed. `hf:FOLDER`: a pretrained model of Hugging Face in place
             of one of arith's. It brings its shape, tokens and positions; all other fields here are ignored, and the
-            encoding is `pretrained`.
+            encoding is `pretrained`, or what is added to its positions, such as `own+learned@coupled`.
         init_step: the step of that run to begin with, which need not be finished then; None: its last one.
     """
 

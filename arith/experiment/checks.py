@@ -4,6 +4,9 @@ import typing
 from collections.abc import Sequence
 
 from arith.catalogue.named import format_named
+from arith.catalogue.spec import parse
+from arith.config.pretrained import ENCODING as PRETRAINED
+from arith.config.pretrained import OWN, keeps_own
 from arith.config.ranges import check_ranges
 from arith.config.schema import ModelConfig, Part, RunConfig, TrainingConfig
 from arith.data.dataset import Dataset
@@ -282,3 +285,34 @@ def running_sums_of(config: RunConfig, data: Dataset) -> RunningSums | None:
         return RunningSums.of(source.task, (data.format.width or source.longest) + data.format.spare)
     except ValueError as error:
         raise UsageError(f"{error}; or leave auxiliary.kind out") from error
+
+
+def check_origin(config: RunConfig) -> None:
+    """Refuse what a pretrained model cannot be combined with.
+
+    Raises:
+        UsageError: an encoding, loss or optimiser that only arith's own models have, or `pretrained` without a folder.
+    """
+    if config.reads_text != (config.encoding == PRETRAINED or keeps_own(config.encoding)):
+        advice = f", or add to what the model has: --encoding own+{config.encoding}" if config.reads_text else ""
+        raise UsageError(
+            f"the encoding of a pretrained model is its own, and called '{PRETRAINED}', or added to it, own+...: got "
+            f"encoding '{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER without "
+            f"--encoding{advice}"
+        )
+    if not config.reads_text:
+        return
+    if config.encoding != PRETRAINED:
+        parse(config.encoding, also=OWN)  # refuses names that are unknown; the rest is known with the model
+    if config.trace.kind is not None:
+        raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
+    if config.auxiliary.kind is not None:
+        raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
+    if config.evaluation.sharpen is not None:
+        raise UsageError("a pretrained model's attention is its own: leave evaluation.sharpen or model.init out")
+    if config.evaluation.loops is not None:
+        raise UsageError("a pretrained model has no loops: leave evaluation.loops or model.init out")
+    if config.training.loss == "line":
+        raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
+    if config.training.optimizer == "muon":
+        raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")

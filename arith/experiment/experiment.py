@@ -24,6 +24,7 @@ from arith.experiment.checks import (
     check_in_place,
     check_loops,
     check_numbers,
+    check_origin,
     check_sharpness,
     check_training,
     running_sums_of,
@@ -77,7 +78,7 @@ class Experiment:
         for path in config.imports:
             import_file(path)
         # Before the other checks: what they would say of a pretrained model's loops or formats would lead astray.
-        _check_origin(config)
+        check_origin(config)
         trained = shares(config.task, config.data)
         problems = mix_problems(trained, config.data, "train")
         form, tested_form = format_named(config.format), format_named(config.tested_format)
@@ -257,39 +258,26 @@ class PretrainedExperiment(Experiment):
 
     def model(self) -> Transformer:
         """The model with its pretrained weights."""
-        torch.manual_seed(self.config.model.seed)  # whatever the model's own code draws
-        return self.folder.model()
+        torch.manual_seed(self.config.model.seed)  # whatever the model's own code draws, and what is added to it
+        model = self.folder.model()
+        # A dry run's model has shapes alone, and what is added looks at numbers.
+        if self.config.encoding != PRETRAINED and torch.empty(0).device.type != "meta":
+            self.folder.attach(model, self.config.encoding, self._written_alike(), self.digits)
+        return model
+
+    def _written_alike(self) -> str:
+        """The format of all problems, by which digits are placed in the text."""
+        names = {self.config.tested_format, *(share.format or self.config.format for share in self.trained)}
+        if len(names) > 1:
+            raise UsageError(
+                f"'{self.config.encoding}' places digits by one way of writing numbers, and there are "
+                f"{', '.join(sorted(names))}: leave formats out of data.mix and evaluation.format"
+            )
+        return names.pop()
 
     def dataset(self, problems: Samples, form: Format, supervision: Supervision | None = None) -> Dataset:
         """Problems as text, cut by the model's tokenizer."""
         return Dataset(self.folder.tokenize(problems, form), form, supervision)
-
-
-def _check_origin(config: RunConfig) -> None:
-    """Refuse what a pretrained model cannot be combined with.
-
-    Raises:
-        UsageError: an encoding, loss or optimiser that only arith's own models have, or `pretrained` without a folder.
-    """
-    if config.reads_text != (config.encoding == PRETRAINED):
-        raise UsageError(
-            f"the encoding of a pretrained model is its own, and called '{PRETRAINED}': got encoding "
-            f"'{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER alone"
-        )
-    if not config.reads_text:
-        return
-    if config.trace.kind is not None:
-        raise UsageError("a pretrained model is not looped: leave trace.kind or model.init out")
-    if config.auxiliary.kind is not None:
-        raise UsageError("running sums are for arith's own models: leave auxiliary.kind or model.init out")
-    if config.evaluation.sharpen is not None:
-        raise UsageError("a pretrained model's attention is its own: leave evaluation.sharpen or model.init out")
-    if config.evaluation.loops is not None:
-        raise UsageError("a pretrained model has no loops: leave evaluation.loops or model.init out")
-    if config.training.loss == "line":
-        raise UsageError("a pretrained model is trained on answers: leave training.loss at answer")
-    if config.training.optimizer == "muon":
-        raise UsageError("Muon is for arith's own models: leave training.optimizer at adamw, or model.init out")
 
 
 def _kind(task: Task) -> tuple[str, int, Alphabet]:

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from arith.catalogue.entries import ATTACHING
 from arith.config.pretrained import folder_of
 from arith.data.dataset import Samples
 from arith.data.tokenized import TokenizedProblems, TokenizedSamples
+from arith.encodings.positions import Prompt, Reading, Scheme, TokenTable
 from arith.errors import UsageError
 from arith.experiment.hf_folder import load_causal_model, load_config, load_tokenizer
 from arith.model.pretrained import Pretrained
@@ -65,6 +67,33 @@ class PretrainedFolder:
         # Updates are smaller than half precision can add to a weight, so weights are float32 in every precision.
         return Pretrained(load_causal_model(self.folder, config=config, dtype=torch.float32).train())
 
+    def attach(self, model: Pretrained, encoding: str, form: str, digits: int) -> None:
+        """Add an encoding to the model's own positions; its numbers are then the model's, in checkpoints too.
+
+        Args:
+            model: what `model` gave.
+            encoding: the text, with `own` in it.
+            form: the format in which numbers are written.
+            digits: of the longest number.
+
+        Raises:
+            UsageError: why it does not go with this model or this text, or that it draws its ids.
+        """
+        added: Any = ATTACHING.load("attach")(model.inner, encoding, self.tokenizer, format=form, digits=digits)
+        if any(_draws(scheme) for scheme in added.encoding.schemes):
+            raise UsageError(
+                f"'{encoding}' draws its ids, and training from a pretrained model has no keys of samples to draw them "
+                "from: use a fixed origin, or another scheme"
+            )
+
     def tokenize(self, problems: Samples, form: Format) -> "TokenizedSamples":
         """Problems as this model reads them. Digits are put apart by the format, not by the tokenizer's wrapper."""
         return TokenizedSamples(problems, TokenizedProblems(self.tokenizer, form, spaced=False))
+
+
+def _draws(scheme: Scheme) -> bool:
+    """Whether a sample's ids depend on its key."""
+    tokens, one = torch.zeros(1, 4, dtype=torch.long), torch.ones(1, dtype=torch.long)
+    prompt = Prompt(tokens, 4 * one, TokenTable(0 * one, one), Reading("msb", "lsb", True), 4 * one)
+    ids = [scheme.full(prompt, tokens, key * one, 8) for key in range(4)]
+    return any(not torch.equal(own, ids[0]) for own in ids)

@@ -22,6 +22,8 @@ from arith.errors import UsageError
 from arith.evaluation.text.reply import Reply, first_line
 from arith.evaluation.text.wording import Turns
 from arith.experiment.hf_folder import load_causal_model, load_tokenizer
+from arith.hf.attachment.saving import load as load_attached
+from arith.hf.attachment.settings import TEXT as ATTACHED
 from arith.hf.inputs import CACHE
 from arith.hf.numbers.numerals import text_of
 
@@ -50,6 +52,8 @@ class TextModel:
         dtype = "auto" if device.type == "cuda" else torch.float32
         tokenizer = open_tokenizer(folder)
         model = load_causal_model(folder, dtype=dtype)
+        if (folder / ATTACHED).is_file():
+            load_attached(model, folder)
         # Any token can pad, as it is masked; many decoders, such as GPT-2, come without one.
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token

@@ -69,6 +69,8 @@ class Pretrained(Transformer):
         layers = next((path for path in lists if len(self.get_submodule(path)) == self.config.layers), None)  # type: ignore[arg-type]
         if layers is not None and name.startswith(f"{layers}."):
             return f"blocks.{name.removeprefix(f'{layers}.').partition('.')[0]}"
+        if name.startswith("inner.arith."):  # what is attached, as the table of a model's own positions
+            return "embedding"
         inside = isinstance(self.get_submodule(name.rpartition(".")[0]), nn.Embedding)
         # A head that is tied to the embedding goes by the embedding's name.
         return "embedding" if inside else "head"

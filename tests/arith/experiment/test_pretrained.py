@@ -1,6 +1,7 @@
 """Training that begins with a pretrained model of Hugging Face."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from arith.experiment import shipped
 from arith.experiment.checkpoints import latest
+from arith.hf.generation import TextModel
 from arith.results.schema import Results
 
 SHORT = (
@@ -69,6 +71,35 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
     assert {(cell.encoding, cell.train_lengths) for cell in cells} == {("pretrained", (1, 2))}
 
 
+def test_an_encoding_is_added_to_the_positions_of_a_pretrained_model(
+    arith: Callable[..., Result], gpt2: Path, tmp_path: Path
+) -> None:
+    encoding = "own+learned:std=0.02@coupled"
+    form = ("--format", "reversed+groups:size=1")
+    options = ("train", "addition", "--init", f"hf:{gpt2}", "--encoding", encoding, *SHORT, *form, "--steps", "4")
+    ran = arith(*options, "--set", "training.checkpoint_every=2", "--out", "whole")
+    assert ran.exit_code == 0, ran.stderr
+    # Gone on with after two steps, it is the same model.
+    shutil.copytree(tmp_path / "whole", tmp_path / "begun")
+    shutil.rmtree(tmp_path / "begun" / "checkpoints" / "step-00000004")
+    (tmp_path / "begun" / "results.json").unlink()
+    again = arith("train", "--resume", "--out", "begun")
+    assert again.exit_code == 0, again.stderr
+    one, other = (latest(tmp_path / name / "checkpoints", print) for name in ("whole", "begun"))
+    assert all(torch.equal(own, other.model[name]) for name, own in one.model.items())
+    cells = Results.load(tmp_path / "whole" / "results.json").cells
+    assert {cell.encoding for cell in cells} == {encoding}
+    table = one.model["inner.arith.encoding.parts.0.table"]
+    assert table.shape == (5, 32)  # digits of a sum of two, one more for signs, and the row of no position
+    # What is exported holds it, and is tested with it.
+    assert arith("export", "whole", "--to", "out").exit_code == 0
+    assert (tmp_path / "out" / "position.json").is_file()
+    model = TextModel.load(tmp_path / "out", torch.device("cpu")).model
+    assert torch.equal(model.arith.encoding.parts[0].table, table)
+    tested = arith("evaluate", "--hf", "out", *form, "--test-digits", "1", "--samples", "5")
+    assert tested.exit_code == 0, tested.stderr
+
+
 def test_frozen_embeddings_are_tokens_and_positions_of_any_model(
     arith: Callable[..., Result], gpt2: Path, tmp_path: Path
 ) -> None:
@@ -102,7 +133,15 @@ def test_what_cannot_start_a_training_is_refused(arith: Callable[..., Result], g
     assert "nothing is downloaded" in error("--init", "hf:gpt2")
     assert "without --encoding" in error("--init", f"hf:{gpt2}", "--encoding", "rope")
     assert "To begin with it: --init run:" in error("--init", f"hf:{shipped.FOLDER / 'addition'}")
+    assert "own+rope" in error("--init", f"hf:{gpt2}", "--encoding", "rope")
     assert "Give --init" in error("--encoding", "pretrained")
+    assert "Give --init" in error("--encoding", "own+fire@coupled")
+    added = ("--init", f"hf:{gpt2}", *SHORT, "--steps", "1", "--encoding")
+    assert "reversed" in error(*added, "own+learned@coupled")  # the format is plain
+    assert "Did you mean 'fire'" in error(*added, "own+fir@coupled", "--dry-run")
+    assert "draws its ids" in error(*added, "own+learned@sequential:origin=random")
+    mixed = ("--set", "evaluation.format=reversed+groups:size=1")
+    assert "leave formats out" in error(*added, "own+learned@abacus", *mixed)
     sharpened = error("--init", f"hf:{gpt2}", "--set", "evaluation.sharpen=2")
     assert "leave evaluation.sharpen or model.init out" in sharpened
     assert "evaluation.loops or model.init out" in error("--init", f"hf:{gpt2}", "--set", "evaluation.loops=2")
