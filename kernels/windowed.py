@@ -3,6 +3,7 @@
 Tokens are put in the order of their ids. A block of queries then sees one stretch of keys, ids from its lowest less
 `left` to its highest plus `right`, and the keys without a position. The reference attends within the blocks as if they
 were samples of a batch. Queries without a position see every key; they are few, and form a block of their own.
+Keys that a second window hides from all queries with a position are in none of the other blocks.
 """
 
 from collections.abc import Sequence
