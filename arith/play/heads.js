@@ -70,7 +70,7 @@ const drawHeads = () => {
   $("low").textContent = short(low);
   $("high").textContent = short(high);
   const what = { weights: "of a query's attention", bias: "added to a score before the softmax", change: "of attention that went or came, against the problem before" }[view()];
-  $("told").textContent = `${what}. Rows are queries, columns keys; blank keys are hidden. Outlined: the token at which the chosen one is predicted.`;
+  $("told").textContent = `${what}. Rows are queries, columns keys; blank keys are hidden. Outlined: the token at which the chosen one is worked out.`;
   for (const canvas of $("heads").querySelectorAll("canvas")) drawMap(canvas, all[canvas.dataset.head], low, high);
   tell();
 };

@@ -137,7 +137,8 @@ const drawAnswer = () => {
   const verdict = make("span", { class: "word" }, right ? "right" : shown.answer === shown.result ? "right number, written wrong" : `wrong: it is ${shown.result}`);
   $("verdict").replaceChildren(make("span", { class: "mono" }, `${shown.problem} = `, make("b", {}, answer)), verdict);
   const order = shown.answer_first === "lsb" ? "The model writes the last digit first. " : "";
-  $("compared").replaceChildren(order);
+  const once = shown.at_once ? "All digits are worked out at once, each in its own place, loop after loop; none of them is read. " : "";
+  $("compared").replaceChildren(order + once);
   if (changes) {
     const hold = make("input", { type: "checkbox", id: "hold" });
     hold.checked = held;
@@ -184,8 +185,8 @@ const choose = (at) => {
   markChosen();
 };
 
-// The token that a chosen one is predicted at is the one before it: its row of a map says what was looked at.
-const queryOf = (at) => shown.prompt + at - 1;
+// Where a chosen token comes from: its row of a map says what was looked at. A decoder predicts it at the token before.
+const queryOf = (at) => (shown.at_once ? Math.min(shown.prompt + at, shown.tokens.length - 1) : shown.prompt + at - 1);
 const markChosen = () => {
   cursor = { head: cursor.head, query: queryOf(chosen), key: null };
   for (const cell of $("ids").querySelectorAll("td")) cell.classList.toggle("chosen", Number(cell.dataset.at) === cursor.query && cell.closest("tr").rowIndex === 0);

@@ -60,6 +60,8 @@ class Trace:
         layers: what each layer was given, from which attention is computed.
         answer_first: which digit of an answer is written first.
         causal: whether a token attends to itself and earlier tokens alone.
+        at_once: whether all of an answer is worked out at the same time, each digit in its own place and none of them
+            read; if not, each token is predicted at the one before it.
     """
 
     problem: str
@@ -74,6 +76,7 @@ class Trace:
     layers: tuple[LayerInput, ...]
     answer_first: str
     causal: bool
+    at_once: bool
 
     @property
     def right(self) -> bool:
@@ -103,6 +106,7 @@ class Trace:
             "reply": [self._reply(place) for place in range(len(self.written))],
             "passes": [{"loop": own.loop, "layer": own.layer, "looks_up": own.looks_up} for own in self.layers],
             "causal": self.causal,
+            "at_once": self.at_once,
         }
 
     def _reply(self, place: int) -> dict[str, Any]:
@@ -168,6 +172,7 @@ def trace(experiment: Experiment, model: Transformer, problem: str) -> Trace:
         layers=tuple(layers),
         answer_first=form.answer,
         causal=model.config.attention == "causal",
+        at_once=model.answers_at_once,
     )
 
 

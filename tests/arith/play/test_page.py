@@ -115,6 +115,8 @@ def test_mistakes_and_other_tasks_lead_on(opened: Any) -> None:
     # A model of another task brings a problem of its own.
     opened.locator("#model").select_option("multiplication")
     opened.locator("#verdict", has_text="12*34 = 408right").wait_for()
+    # Its columns are worked out in their own places: the first behind ^12*34=.
+    opened.locator("#readout", has_text="loop 1, layer 1, head 1: '8' (8) attends to").wait_for()
     assert opened.locator("#pass option").all_text_contents() == [f"loop {loop}, layer 1" for loop in (1, 2, 3)]
 
 

@@ -42,6 +42,7 @@ def test_answers_are_those_of_arith_ask(name: str, problem: str) -> None:
     assert (shown["answer"], shown["result"], shown["right"]) == (reply.answer, reply.result, reply.right)
     assert "".join(own["token"] for own in shown["reply"]) == reply.written
     assert "".join(shown["tokens"]) == "^" + reply.prompt + reply.written[:-1]
+    assert shown["at_once"] == (name == "multiplication")  # the looped one
     # Greedy decoding takes the likeliest token each time.
     assert all(own["top"][0] == [own["token"], own["probability"]] for own in shown["reply"])
     json.dumps(shown, allow_nan=False)
