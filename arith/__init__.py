@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from arith.catalogue.named import format_named as format  # noqa: A004  it is called so everywhere
     from arith.catalogue.named import task_named as task
     from arith.data.dataset import problems
+    from arith.encodings.base import Positions
+    from arith.kernels.attention import attention
 
 __version__ = "0.2.0"
-__all__ = ["__version__", "encoding", "format", "problems", "task"]
+__all__ = ["Positions", "__version__", "attention", "encoding", "format", "problems", "task"]
 
 __getattr__ = lazy_exports(
     __name__,
     {
+        "Positions": "encodings.base",
+        "attention": "kernels.attention",
         "encoding": "catalogue.build",
         "format": "catalogue.named:format_named",
         "problems": "data.dataset",

@@ -24,7 +24,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     >>> did_you_mean("abacuss", ["abacus", "rope"])
     " Did you mean 'abacus'?"
     """
-    # difflib's default cut-off, 60% of the letters in common and in order: a letter too many, missing or swapped is
-    # found, and another word is not offered. One suggestion is enough, as messages list all names after it.
-    close = difflib.get_close_matches(name, list(allowed), n=1)
+    # More than 60% of the letters in common and in order: a letter too many, missing or swapped is found, and another
+    # word is not offered, as "fast" for "factor". One suggestion is enough, as messages list all names after it.
+    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.61)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,10 +1,11 @@
 """The four places where an encoding can act on a transformer; each does nothing by default."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -13,22 +14,34 @@ from arith.kernels.terms import Ids, Term
 
 @dataclass(frozen=True)
 class Positions:
-    """Position ids of the queries' tokens and of the keys'; 0 means "no position". `b` may be 1.
+    """Position ids of the queries' tokens and of the keys', counted from 1; 0 means "no position". `b` may be 1.
 
     Args:
         indexes_tokens: whether ids of the first level index tokens; see `Ids`.
+        within_reach: whether no id is larger than its encoding can encode, as `Composed.place` makes sure. Of other
+            positions `Composed` refuses those of more tokens than it is built for.
 
     Attributes:
         ids: ids of the first level; always the same tensors, by which kernels recognise terms that share their ids.
+
+    Raises:
+        ValueError: ids have no levels, or are no whole numbers.
     """
 
     q: Int[Tensor, "levels b q"]
     k: Int[Tensor, "levels b k"]
     indexes_tokens: bool = False
+    within_reach: bool = False
 
     ids: Ids = field(init=False)
 
     def __post_init__(self) -> None:
+        for ids in (self.q, self.k):
+            if ids.dim() != 3:
+                hint = ". Of one level, write ids[None]" if ids.dim() == 2 else ""
+                raise ValueError(f"ids are of levels x batch x tokens: got {tuple(ids.shape)}{hint}")
+            if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+                raise ValueError(f"ids are whole numbers, from 1 on and 0 for no position: got {ids.dtype}")
         # Made once, although the class is frozen: kernels compare ids as tensors, not by their values.
         object.__setattr__(self, "ids", self.level(0))
 
@@ -39,17 +52,40 @@ class Positions:
         """The last tokens alone as queries, and as keys the last ones too; all of them if None."""
         # Not `-queries`, which would keep all tokens if none asked.
         k = self.k if keys is None else self.k[:, :, self.k.shape[2] - keys :]
-        return Positions(self.q[:, :, self.q.shape[2] - queries :], k, self.indexes_tokens)
+        return Positions(self.q[:, :, self.q.shape[2] - queries :], k, self.indexes_tokens, self.within_reach)
 
     def slide(self, loop: int | Int[Tensor, "#b 1"]) -> "Positions":
         """In a loop counted from 0, of each sample: the second level is what every loop adds to the first."""
-        return Positions((self.q[0] + loop * self.q[1])[None], (self.k[0] + loop * self.k[1])[None])
+        moved = (ids[0] + loop * ids[1] for ids in (self.q, self.k))
+        return Positions(*(ids[None] for ids in moved), within_reach=self.within_reach)
 
 
-# What one layer's content-dependent terms keep while decoding, beside the cache: tensors with a row a sample, or, under
-# names that begin so, what all samples share.
+# What one layer's content-dependent terms keep while decoding: a dict that begins empty and is kept next to the layer's
+# keys and values. It holds tensors with a row a sample; under names that begin so, what all samples share; or memories.
 Memory = dict[str, Any]
 SHARED = "shared "
+
+
+def change_rows(memory: Memory, change: Callable[[Tensor], Tensor]) -> Memory:
+    """A memory whose samples are changed as those of a cache are: reordered by beams, repeated or dropped.
+
+    Args:
+        memory: what one layer keeps.
+        change: from a tensor with a row for each sample to one with the new rows.
+
+    >>> import torch
+    >>> change_rows({"0": {"cumulative": torch.tensor([[1], [2]])}}, lambda x: x[[1, 1, 0]])
+    {'0': {'cumulative': tensor([[2],
+            [2],
+            [1]])}}
+    """
+    changed: Memory = {}
+    for name, part in memory.items():
+        if isinstance(part, dict):
+            changed[name] = change_rows(part, change)
+        else:
+            changed[name] = part if name.startswith(SHARED) else change(part)
+    return changed
 
 
 class LayerEncoding(nn.Module):
@@ -62,7 +98,12 @@ class LayerEncoding(nn.Module):
     def rotate(
         self, q: Float[Tensor, "b h q d"], k: Float[Tensor, "b g k d"], positions: Positions
     ) -> tuple[Float[Tensor, "b h q d"], Float[Tensor, "b g k d"]]:
-        """Queries and keys before their product. While decoding, `k` holds the new tokens only.
+        """Queries and keys before their product.
+
+        Args:
+            q: queries of the last of the new tokens, as `positions.q`.
+            k: keys that are not rotated yet, as `positions.k`: of the new tokens alone where a cache holds rotated
+                ones, so that `positions` here is not that of `terms`.
 
         They may come out wider than a head is: their product is then divided by the root of that width.
         """
@@ -83,7 +124,8 @@ class LayerEncoding(nn.Module):
             q: queries of the last of the new tokens.
             k: keys of every token so far, as `positions.k`.
             positions: ids of the queries' tokens and of every token so far.
-            memory: what this layer keeps while decoding.
+            memory: what this layer keeps while decoding, next to its keys and values: the same dict in every pass over
+                a sequence, empty before the first, and one for each layer. Without a cache `{}`.
         """
         return ()
 

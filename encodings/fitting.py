@@ -1,9 +1,14 @@
-"""Which encodings go with which position schemes, and with each other: what would mislead is refused."""
+"""Which encodings go with which position schemes, with each other and with what they are given.
 
+What would mislead is refused. Positions are checked by their shapes alone: to look at ids would wait for a GPU.
+"""
+
+import bisect
+import math
 from collections.abc import Sequence
 
-from arith.encodings.base import Encoding
-from arith.encodings.positions import Scheme
+from arith.encodings.base import Encoding, Positions
+from arith.encodings.positions import Prompt, Scheme
 
 
 def check_on(encoding: Encoding, scheme: Scheme) -> None:
@@ -61,3 +66,61 @@ def _check_pair(one: Encoding, scheme: Scheme, other: Encoding) -> None:
             f"{others} counts the tokens between a query and a key, those too that {name} hides on ids that do not "
             f"rise with the tokens. Leave one of the two out, or put {name} on sequential ids"
         )
+
+
+def check_positions(positions: Sequence[Positions], longest: Sequence[int | None]) -> None:
+    """Raise where positions are not one for each scheme, or of more tokens than can be encoded. Looks at shapes alone.
+
+    Args:
+        positions: of each scheme.
+        longest: see `Composed`.
+    """
+    if not isinstance(positions, (tuple, list)) or len(positions) != len(longest):
+        got = len(positions) if isinstance(positions, (tuple, list)) else type(positions).__name__
+        raise ValueError(f"positions are a list of one Positions for each of {len(longest)} schemes: got {got}")
+    for own, limit in zip(positions, longest, strict=True):
+        if not isinstance(own, Positions):
+            raise ValueError(f"positions are a list of Positions(ids, ids): got {type(own).__name__} in it")
+        if not own.within_reach:
+            check_length(own.k.shape[2], limit)
+
+
+def check_length(tokens: int, longest: int | None) -> None:
+    """Raise if a sequence has more tokens than can be encoded."""
+    if longest is not None and tokens > longest:
+        raise ValueError(
+            f"this encoding is built for sequences of {longest} tokens, and here are {tokens}. Build it with larger "
+            f"tokens="
+        )
+
+
+def check_prompt(prompt: Prompt) -> None:
+    """Raise if nothing is known of the prompts whose ids a scheme shall give."""
+    if not isinstance(prompt, Prompt):
+        raise ValueError(
+            f"ids of problems take what is known of their prompts, a Prompt: got {type(prompt).__name__}. Of ordinary "
+            f"text, sequential(valid) gives positions"
+        )
+
+
+def longest_on(encoding: Encoding, scheme: Scheme) -> int | None:
+    """The tokens of the longest sequence whose ids are encoded, however short its numbers are; None: there is no limit.
+
+    >>> from arith.encodings.learned import Learned
+    >>> from arith.encodings.positions import Sequential
+    >>> longest_on(Learned(width=4, highest=10), Sequential(origin="random", span=3))
+    8
+    """
+    reach = encoding.reach
+    if reach is None:
+        return None
+
+    def highest(tokens: int) -> float:
+        try:
+            return scheme.highest(tokens, 1)
+        except ValueError:  # the scheme itself cannot place so many
+            return math.inf
+
+    # The highest id grows with the tokens, or does not depend on them, as where digits decide.
+    tokens = bisect.bisect_right(range(reach + 2), reach, key=highest) - 1
+    return None if tokens > reach else tokens

@@ -66,5 +66,12 @@ class ForgettingLayer(LayerEncoding):
         if "cumulative" in memory:
             earlier = memory["cumulative"]
             cumulative = torch.cat([earlier, earlier[..., -1:] + cumulative], dim=-1)
+        if cumulative.shape[2] < k.shape[2]:
+            # A cache that forgets keys has fewer than there are sums, never more.
+            raise ValueError(
+                f"forgetting sums over all tokens so far, and `memory` holds sums of "
+                f"{cumulative.shape[2] - x.shape[1]} tokens before {x.shape[1]} new ones, for {k.shape[2]} keys. Keep "
+                f"one dict a layer next to its keys and values, and give it to every pass"
+            )
         memory["cumulative"] = cumulative
         return (Decay(cumulative),)

@@ -45,7 +45,13 @@ class Learned(Encoding):
         # Parameters come in the order in which they were registered: a table a level. Row 0 is looked up and multiplied
         # by 0.
         for ids, table in zip(positions.q[: self.levels], self.parameters(), strict=True):
-            x = x + functional.embedding(ids, table) * (ids != 0)[..., None]
+            try:
+                x = x + functional.embedding(ids, table) * (ids != 0)[..., None]
+            except IndexError as error:  # on a CPU; a GPU says so by itself, later
+                raise IndexError(
+                    f"learned has position ids up to {self.reach}, and here one is larger, or below 0. Build it with "
+                    f"larger tokens=, or digits= where ids count digits"
+                ) from error
         return x
 
     def extra_repr(self) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from arith.kernels import reference, windowed
 from arith.kernels.configs import LONGEST
 from arith.kernels.routing import Backend, route, working_dtype
-from arith.kernels.terms import Ids, PairTable, QueryTable, Term
+from arith.kernels.terms import Decay, DistanceTable, Ids, PairTable, QueryTable, Term
 
 
 def attention(
@@ -39,7 +39,7 @@ def attention(
         k, v: keys and values of g heads, each shared by h / g query heads.
         terms: what is added to the scores, in order, and windows on distance.
         causal: whether a token attends to itself and earlier tokens alone.
-        valid: False, or 0, marks padding among the keys.
+        valid: False, or 0, marks padding among the keys. Not an additive mask, where 0 marks a token: that is refused.
         documents: the document of each key, any whole number; tokens attend within their own.
         scale: factor on the product of query and key, one for all or one for each query, as in attention whose
             temperature falls with the number of tokens; 1 / sqrt(d) if None.
@@ -104,7 +104,20 @@ def _check(
             raise ValueError(f"{name} has a number for each of {b} x {keys} keys, got {tuple(mask.shape)}")
     if documents is not None and (documents.is_floating_point() or documents.is_complex()):
         raise ValueError(f"documents are whole numbers, got {documents.dtype}")
+    if valid is not None and (valid.is_floating_point() or valid.is_complex()):
+        # Additive masks of other libraries have 0 where this one has True, and would hide what they show.
+        raise ValueError(
+            f"valid is True or 1 for a token and False or 0 for padding, got {valid.dtype}. Of an additive mask, 0 for "
+            f"a token and a low number for padding, pass valid=mask == 0"
+        )
+    if not isinstance(terms, (tuple, list)):
+        raise ValueError(f"terms are a list, got {type(terms).__name__}. Write terms=[...]")
     for term in terms:
+        if isinstance(term, Tensor):
+            raise ValueError(
+                f"a term says what its numbers are, got a tensor of {tuple(term.shape)}. A score for each pair of "
+                f"tokens, h x k x k, is PairTable(bias); any other bias is ScoreMod(lambda scores: scores + bias)"
+            )
         ids: Ids | None = getattr(term, "ids", None)
         # Differences of narrower ones would wrap around.
         if ids is not None and not {ids.q.dtype, ids.k.dtype} <= {torch.int32, torch.int64}:
@@ -120,11 +133,30 @@ def _check(
             )
         if isinstance(term, QueryTable):
             _check_states(term, (b, h, queries))
+        if isinstance(term, DistanceTable):
+            _check_distances(term)
+        if isinstance(term, Decay):
+            _check_sums(term, (b, h, keys))
         values: Tensor | None = getattr(term, "values", None)
         if values is not None and values.shape[0] not in (1, h):
             raise ValueError(f"{type(term).__name__} has scores for each of {h} heads, got {tuple(values.shape)}")
         if isinstance(term, PairTable) and ids is None and min(term.values.shape[1:]) < keys:
             raise ValueError(f"PairTable holds {tuple(term.values.shape)} scores, too few for {keys} tokens")
+
+
+def _check_distances(term: DistanceTable) -> None:
+    shape = tuple(term.values.shape)
+    if len(shape) != 2 or shape[1] < 2 or shape[1] % 2:
+        raise ValueError(
+            f"DistanceTable has 2r + 2 scores a head, of the distances -r .. r and of pairs without a position: got "
+            f"{shape}"
+        )
+
+
+def _check_sums(term: Decay, sums: tuple[int, int, int]) -> None:
+    b, h, keys = sums
+    if term.cumulative.shape != sums:
+        raise ValueError(f"Decay has a sum for each of {b} x {h} x {keys} keys: got {tuple(term.cumulative.shape)}")
 
 
 def _check_states(term: QueryTable, queries: tuple[int, int, int]) -> None:

@@ -1,5 +1,6 @@
 """What the README says works, and what the pages of docs/ say that it sends a reader to."""
 
+import inspect
 import re
 import shlex
 import statistics
@@ -8,10 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+import arith
 from arith.catalogue.entries import ALIASES, ENCODINGS, SCHEMES
+from arith.catalogue.examples import example
 from arith.cli import cli
+from arith.encodings.base import SHARED, Encoding, LayerEncoding, Positions
 from arith.results.curves import curves
 from arith.results.schema import GRID, Results
 from arith.results.tables import accuracy_table
@@ -22,6 +27,8 @@ ROOT = Path(__file__).parent.parent
 # In the order in which their commands run: those of later pages look at runs that earlier ones train.
 PAGES = ("docs/formats.md", "docs/encodings.md", "docs/findings.md", "docs/using.md", "README.md")
 TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
+# Without those that tests register.
+BUILT_IN = [name for name in ENCODINGS.names() if not name.startswith(("test-", "doctest", "tilt"))]
 README, ENCODINGS_PAGE = TEXTS["README.md"], TEXTS["docs/encodings.md"]
 PYTHON = [block for page in PAGES for block in re.findall(r"```python\n(.*?)```", TEXTS[page], re.S)]
 SHELL = [
@@ -89,11 +96,45 @@ def test_what_models_reach_is_what_results_say(root: Path, recipe: str, label: s
     assert f"{low}-{high} digits" in row or f"| {high} steps |" in row
 
 
-@pytest.mark.parametrize("place", range(2))
+@pytest.mark.parametrize("place", range(4))
 def test_python_runs(tmp_path: Path, place: int) -> None:
-    library = [block for block in PYTHON if "attention(" in block][place]
+    library = [block for block in PYTHON if "attention(" in block or "Composed(" in block][place]
     ran = subprocess.run([sys.executable, "-c", library], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_page_says_where_each_encoding_acts_and_which_need_a_memory() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)`, [^|]*\|(.*)\|$", TEXTS["docs/using.md"], re.M))
+    said = {hook: set(re.findall(r"`([\w:=-]+)`", row)) for hook, row in rows.items()}
+    remembering = set()
+    for name in [*BUILT_IN, "random-embedding:at=hidden", "random-embedding:at=heads"]:
+        encoding = arith.encoding(example(name) if name in BUILT_IN else name, width=64, heads=4, layers=1, tokens=96)
+        part = encoding.parts[0]
+        assert isinstance(part, Encoding)
+        layer, memory = part.at(0), {}
+        acts = {hook for hook in said if hook != "memory" and own(part if hook == "embed" else layer, hook)}
+        acts -= {"embed"} if ":at=" in name else set()  # one class for all three places
+        assert acts == {hook for hook in said if hook != "memory" and name in said[hook]}, name
+        ids, q = torch.arange(1, 7)[None, None], torch.zeros(1, 4, 6, 16)
+        layer.terms(torch.zeros(1, 6, 64), q, q, Positions(ids, ids), memory)
+        remembering |= {name for kept in memory if not kept.startswith(SHARED)}
+    assert remembering == {"forgetting"}
+    assert "| `forgetting`: sums" in TEXTS["docs/using.md"]
+
+
+def own(module: LayerEncoding, hook: str) -> bool:
+    """Whether a class does something in a place where encodings do nothing by default."""
+    return getattr(type(module), hook) is not getattr(Encoding, hook)
+
+
+def test_the_page_names_every_class_with_what_it_must_be_given() -> None:
+    page = " ".join(TEXTS["docs/using.md"].split())
+    for name in BUILT_IN:
+        made = ENCODINGS.load(name)
+        named = [one for one in inspect.signature(made).parameters.values() if one.kind is not one.VAR_POSITIONAL]
+        needed = [one.name for one in named if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
+        file = made.__module__.removeprefix("arith.encodings.")
+        assert f"`{file}.{made.__name__}({', '.join(needed)})`" in page
 
 
 def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,10 @@ def encoding(
     Args:
         text: the encoding's name, such as "t5:buckets=64+learned@coupled"; see `arith.catalogue.spec`.
         width, heads, layers: the shape of the model.
-        tokens: the length of the longest sequence, for which a table of positions gets rows.
-        digits: the length of the longest number; `tokens` if None.
+        tokens: the length of the longest sequence, for which tables of positions and of distances get rows. Longer ones
+            are refused where the encoding has a limit, as learned, alibi, kerple and fire have; rope and t5 have none.
+        digits: the length of the longest number; `tokens` if None. Whether ids of longer ones are too large is not
+            seen from shapes: `Composed.beyond(ids)` says it.
         head_width: the dimensions of a head; width / heads if None.
 
     Raises:

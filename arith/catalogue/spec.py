@@ -236,6 +236,10 @@ class _Parser:
         if named.name == self.also:
             return [_Open(named)]
         if named.name not in ALIASES:
+            if named.name == "own" and not ENCODINGS.has("own"):
+                raise self.error(
+                    "'own' stands for the positions that a pretrained model has, and only arith.hf.attach has one"
+                )
             if not ENCODINGS.has(named.name) and SCHEMES.has(named.name):
                 raise self.error(f"'{named.name}' is a position scheme: write rope@{named.name}")
             ENCODINGS.check(named.name)

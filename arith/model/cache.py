@@ -1,13 +1,13 @@
 """Keys, values and ids of the tokens that a decoder has read."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from arith.encodings.base import SHARED, Memory, Positions
+from arith.encodings.base import Memory, Positions, change_rows
 
 
 class Growing:
@@ -68,9 +68,7 @@ class Cache:
 
     def place(self, positions: tuple[Positions, ...]) -> tuple[Positions, ...]:
         """The new tokens' positions, with those of earlier tokens among the keys."""
-        return tuple(
-            Positions(new.q, self.ids[scheme].extend(new.k), new.indexes_tokens) for scheme, new in enumerate(positions)
-        )
+        return tuple(replace(new, k=self.ids[scheme].extend(new.k)) for scheme, new in enumerate(positions))
 
     def extend(
         self, layer: int, k: Float[Tensor, "b g n d"], v: Float[Tensor, "b g n d"]
@@ -88,12 +86,5 @@ class Cache:
         for ids in self.ids.values():
             if ids.room is not None and ids.room.shape[1] > 1:  # a single row is all samples'
                 ids.reorder(rows, dim=1)
-        self.memories.update({layer: _reorder(memory, rows) for layer, memory in self.memories.items()})
-
-
-def _reorder(memory: Memory, rows: Int[Tensor, " r"]) -> Memory:
-    # A memory may hold memories, one for each part of a composed encoding.
-    return {
-        name: _reorder(part, rows) if isinstance(part, dict) else part if name.startswith(SHARED) else part[rows]
-        for name, part in memory.items()
-    }
+        for layer, memory in self.memories.items():
+            self.memories[layer] = change_rows(memory, lambda own: own[rows])

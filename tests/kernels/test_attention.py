@@ -199,6 +199,13 @@ def test_numbers_that_kernels_would_take_for_others_are_refused() -> None:
         attention(q, k, v, documents=torch.zeros(B, N))
 
 
+def test_the_mask_that_the_refusal_of_an_additive_one_names_is_the_same() -> None:
+    q, k, v = tensors()
+    valid = torch.arange(N).expand(B, N) % 3 > 0
+    additive = torch.zeros(B, N).masked_fill(~valid, -1e9)
+    assert torch.equal(attention(q, k, v, valid=additive == 0), attention(q, k, v, valid=valid))
+
+
 def test_dropped_weights_are_none_and_the_others_grow() -> None:
     q, k, _ = tensors()
     torch.manual_seed(0)
@@ -279,6 +286,14 @@ def test_each_query_can_have_a_scale(rows: int) -> None:
         ({"terms": [QueryTable(torch.ones(B, H, N, 3), torch.ones(2, 4, 3), -3)]}, "each of 4 heads"),
         ({"terms": [QueryTable(torch.ones(B, H, N, 3), torch.ones(1, 0, 3), 0)]}, "1 slot or more"),
         ({"terms": [QueryTable(torch.ones(B, H, N, 0), torch.ones(1, 4, 0), 0)]}, "1 wide or more"),
+        ({"terms": [DistanceTable(torch.zeros(H, 9))]}, r"2r \+ 2 scores a head.*got \(4, 9\)"),
+        ({"terms": [DistanceTable(torch.zeros(H, 0))]}, r"got \(4, 0\)"),
+        ({"terms": [DistanceTable(torch.zeros(H, 2, 4))]}, r"got \(4, 2, 4\)"),
+        ({"terms": [Decay(torch.zeros(B, H, N - 1))]}, r"each of 2 x 4 x 7 keys: got \(2, 4, 6\)"),
+        ({"terms": DistanceTable(torch.zeros(H, 4))}, r"terms are a list, got DistanceTable. Write terms=\[...\]"),
+        ({"terms": torch.zeros(H, N, N)}, "terms are a list, got Tensor"),
+        ({"terms": [torch.zeros(H, N, N)]}, r"got a tensor of \(4, 7, 7\).*PairTable\(bias\).*ScoreMod"),
+        ({"valid": torch.zeros(B, N)}, "got torch.float32. Of an additive mask.*valid=mask == 0"),
     ],
 )
 def test_what_does_not_belong_to_the_queries_is_refused(wrong: dict[str, Any], why: str) -> None:

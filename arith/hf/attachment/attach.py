@@ -45,10 +45,10 @@ def attach(
             operands with their most significant digit first, and answers with their least significant digit first.
         answer: what stands before an answer, such as "A:", or several such texts. By default an equals sign, and what
             the tokenizer's chat template puts before a reply.
-        ids: ids of your own in the place of those that schemes read off the text: a function from all tokens so far,
-            and False for padding among them, to an id for each, "b k" or "b levels k", 0 for none; or True, if each
-            call brings them, `model(..., arith_ids=...)` (in `generate`, of prompt and new tokens). Neither tokenizer
-            nor format is needed then.
+        ids: ids of your own in the place of those that schemes read off the text, or, where none does, of the indices
+            of tokens: a function from all tokens so far, and False for padding among them, to an id for each, "b k" or
+            "b levels k", 0 for none; or True, if each call brings them, `model(..., arith_ids=...)` (in `generate`, of
+            prompt and new tokens). Neither tokenizer nor format is needed then.
 
     Returns:
         The added module, also `model.arith`. Its parameters are new, have the model's type and device, and are trained
@@ -77,6 +77,11 @@ def attach(
     # Everything that can be refused is refused before the first change: a model is never left half changed.
     whole, model = model, inside(model)
     check_free(model)
+    if not isinstance(ids, bool) and not callable(ids):
+        raise UsageError(
+            f"ids= is a function of tokens and valid, or True where each call brings ids, model(..., arith_ids=ids): "
+            f"got {type(ids).__name__}"
+        )
     if not isinstance(model, PreTrainedModel):
         raise UsageError(f"attach takes a model of transformers, got {type(model).__name__}")
     if split_own(encoding) == (True, ""):

@@ -25,5 +25,6 @@ def attached(model: Any) -> Attachment | Own | None:
 
 def check_free(model: Any) -> None:
     """Raise if something is attached."""
-    if attached(model) is not None:
-        raise UsageError(f"{attached(model)} is attached already. Take it out first: arith.hf.detach(model)")
+    found = attached(model)
+    if found is not None:
+        raise UsageError(f"{found.title} is attached already. Take it out first: arith.hf.detach(model)")

@@ -25,16 +25,16 @@ from arith.catalogue.named import format_named
 from arith.catalogue.settings import errors_about
 from arith.data.batch import reading
 from arith.encodings.base import Positions
-from arith.encodings.positions import Kind, Scheme
+from arith.encodings.positions import Kind, Sequential
 from arith.errors import UsageError
 from arith.hf.attachment.architecture import Architecture
-from arith.hf.attachment.changes import Changes, Unplaced, Unrotated, check_trained
+from arith.hf.attachment.changes import Changes, Unplaced, Unrotated, check_implementation, check_trained
 from arith.hf.attachment.interface import INPUT, NAME, PASS, Pass
 from arith.hf.attachment.own import keep_biases
 from arith.hf.attachment.remembered import Remembered
 from arith.hf.attachment.settings import Settings
 from arith.hf.inputs import cache_name, cache_of, split_hidden, tokens_of, visible
-from arith.hf.numbers.given import IDS, KEYS, IdsOf, given_ids, keys_of
+from arith.hf.numbers.given import IDS, KEYS, IdsOf, check_levels, given_ids, keys_of
 from arith.hf.numbers.marks import Notices, find_marks
 from arith.hf.numbers.numerals import Numerals
 from arith.hf.numbers.placing import Text, assign_ids, check_digits
@@ -76,10 +76,15 @@ class Attachment(nn.Module):
                 f"'{settings.encoding}' stands for a first layer's attention, and {self.shape.family} keeps its own"
             )
         digits = any(scheme.structure_aware for scheme in self.encoding.schemes)
-        if settings.given and not digits:
+        # Ids of one's own come in the place of those that look at digits, or, without any, of token indices.
+        self.given_for_indices = settings.given and not digits
+        self.takes_given = [
+            scheme.structure_aware or (self.given_for_indices and type(scheme) is Sequential)
+            for scheme in self.encoding.schemes
+        ]
+        if settings.given and not any(self.takes_given):
             raise UsageError(
-                f"'{settings.encoding}' has no scheme that looks at digits, in whose place ids of your own could come. "
-                f"Put it on one: fire@coupled, learned@abacus"
+                f"'{settings.encoding}' draws its ids, in whose place none of your own can come: leave the scheme out"
             )
         self.looks_at_digits = digits and not settings.given
         self.ids_of, self._notices = ids_of, Notices(decode)
@@ -157,6 +162,7 @@ class Attachment(nn.Module):
         Args:
             names: the model's own argument names, by which positional arguments become keywords.
         """
+        check_implementation(base, NAME, self.title)
         if self.training and torch.is_grad_enabled():
             check_trained(base, list(self.parameters()))
         call = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -195,13 +201,15 @@ class Attachment(nn.Module):
         # Only ids of new tokens are used. Earlier ones stay what they were when the cached keys were computed.
         ids = [
             assign_ids(scheme, text, self.reading, self.settings.tokens)[..., earlier:]
-            if given is None or not scheme.structure_aware
-            else self._of_levels(given, scheme)
-            for scheme in self.encoding.schemes
+            if given is None or not takes_given
+            else check_levels(given, scheme.levels, self.title)
+            for scheme, takes_given in zip(self.encoding.schemes, self.takes_given, strict=True)
         ]
         new = self._within_reach(tuple(ids), decoding=earlier > 0)
-        positions = tuple(map(Positions, new, new)) if remembered is None else remembered.extend(tokens, key, new)
-        if not earlier and text.plain:
+        positions = tuple(Positions(own, own, within_reach=True) for own in new)
+        if remembered is not None:
+            positions = remembered.extend(tokens, key, new)
+        if not earlier and text.plain and not self.given_for_indices:
             # No padding inside, and no id beyond reach yet: ids are what the schemes say of them.
             positions = self.encoding.place(new)
         return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
@@ -209,26 +217,24 @@ class Attachment(nn.Module):
     def _check_call(self, base: Any, call: dict[str, Any], passed: Any) -> None:
         """Raise if digits are looked at and cannot be seen, or ids are to be given and are not."""
         if passed is not None:
-            if not any(scheme.structure_aware for scheme in self.encoding.schemes):
-                raise UsageError(f"{self} has no scheme that looks at digits, whose ids {IDS} would be")
+            if not any(self.takes_given):
+                raise UsageError(
+                    f"{self.title} was attached without ids= and has no scheme that looks at digits, whose ids {IDS} "
+                    f"would be. Attach it for ids of your own: attach(model, ..., ids=True)"
+                )
             return
         if self.settings.given and self.ids_of is None:
             raise UsageError(
-                f"{self} was attached for ids of your own, and this call has none: model(..., {IDS}=...), in generate "
-                f"too. A function that gives them serves all calls: attach(model, ..., ids=function)"
+                f"{self.title} was attached for ids of your own, and this call has none: model(..., {IDS}=...), in "
+                f"generate too. A function that gives them serves all calls: attach(model, ..., ids=function)"
             )
         if self.looks_at_digits and call.get("input_ids") is None:
             raise UsageError(f"'{self.settings.encoding}' looks at digits, and inputs_embeds do not show them")
         if self.looks_at_digits and len(self.kind) != base.config.vocab_size:
             raise UsageError(
-                f"the model has {base.config.vocab_size} tokens, and had {len(self.kind)} when {self} was attached, "
-                f"which knows those. Detach it, and attach it again after model.resize_token_embeddings"
+                f"the model has {base.config.vocab_size} tokens, and had {len(self.kind)} when {self.title} was "
+                f"attached, which knows those. Detach it, and attach it again after model.resize_token_embeddings"
             )
-
-    def _of_levels(self, given: Int[Tensor, "levels b n"], scheme: Scheme) -> Int[Tensor, "levels b n"]:
-        if len(given) != scheme.levels:
-            raise UsageError(f"{self} has {scheme.levels} ids a token, and {len(given)} are given")
-        return given
 
     def _text(
         self,
@@ -252,7 +258,7 @@ class Attachment(nn.Module):
             return ids
         if not torch.compiler.is_compiling() and bool(beyond.any()):
             message = (
-                f"{self} is attached for sequences of {self.settings.tokens} tokens and numbers of "
+                f"{self.title} is attached for sequences of {self.settings.tokens} tokens and numbers of "
                 f"{self.settings.digits or self.settings.tokens} digits, and here an id is "
                 f"{max(int(levels.max()) for levels in ids)}. Attach it with larger tokens= and digits="
             )
@@ -282,7 +288,8 @@ class Attachment(nn.Module):
         trainable = sum(size for size, trained in sizes if trained)
         return f"Attachment({self.extra_repr()}, parameters={sum(size for size, _ in sizes)}, trainable={trainable})"
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
         return f"'{self.settings.encoding}'"
 
 

@@ -74,6 +74,23 @@ class Changes:
         model.set_attn_implementation(self._implementation)
 
 
+def check_implementation(model: Any, name: str, title: str) -> None:
+    """Raise if the model's attention was sent elsewhere after something was attached, which would then do nothing.
+
+    Args:
+        model: the model, or its part without a head.
+        name: the implementation that was set in attaching.
+        title: what is attached, for messages.
+    """
+    found = model.config._attn_implementation
+    if found != name:
+        raise UsageError(
+            f"{title} is attached and needs attn_implementation='{name}', which was set to '{found}' after it: this "
+            f"pass would not have its positions. Set it back, model.set_attn_implementation('{name}'), or take it out "
+            f"first: arith.hf.detach(model)"
+        )
+
+
 def check_trained(base: nn.Module, own: list[nn.Parameter]) -> None:
     """Raise if peft has frozen what is attached: it freezes all that it does not add itself.
 

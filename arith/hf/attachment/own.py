@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from arith.catalogue.spec import Named, PartSpec, parse
 from arith.errors import UsageError
-from arith.hf.attachment.changes import Changes
+from arith.hf.attachment.changes import Changes, check_implementation
 from arith.hf.attachment.interface import KEPT, NAME, READER, Reader
 from arith.kernels.terms import DistanceTable, PairTable, QueryTable, ScoreMod, Term
 
@@ -54,9 +54,13 @@ class Own(nn.Module):
     def put_into(self, model: Any, attention: Iterable[nn.Module]) -> "Own":
         """Send a model's attention through arith's op."""
         self._changes.attend(model, KEPT)
+        self._changes.hook(model.register_forward_pre_hook(self._check_implementation))
         keep_biases(attention, self._changes)
         model.add_module(NAME, self)
         return self
+
+    def _check_implementation(self, model: Any, args: tuple[Any, ...]) -> None:
+        check_implementation(model, KEPT, self.title)
 
     def remove(self, model: Any) -> None:
         """Undo `put_into`."""
@@ -66,8 +70,9 @@ class Own(nn.Module):
     def __repr__(self) -> str:
         return "Own()"
 
-    def __str__(self) -> str:
-        return "'own'"
+    @property
+    def title(self) -> str:
+        return f"'{OWN}'"
 
 
 def keep_biases(attention: Iterable[nn.Module], changes: Changes) -> None:

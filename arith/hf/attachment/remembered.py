@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers.cache_utils import Cache, DummyLayer, StaticLayer
 
-from arith.encodings.base import SHARED, Memory, Positions
+from arith.encodings.base import SHARED, Memory, Positions, change_rows
 from arith.encodings.compose import Ids
 from arith.errors import UsageError
 
@@ -80,7 +80,7 @@ class Remembered(DummyLayer):
         """
         keys = tuple(map(_append, self.ids, new)) if self.length else new
         self.tokens, self.key, self.ids = tokens, key, keys
-        return tuple(map(Positions, new, keys))
+        return tuple(Positions(*both, within_reach=True) for both in zip(new, keys, strict=True))
 
     def check_given(self, given: bool) -> None:
         """Raise if earlier tokens had ids from the caller and new ones have none."""
@@ -128,7 +128,7 @@ class Remembered(DummyLayer):
             return
         self.tokens, self.key = change(self.tokens), change(self.key)
         self.ids = tuple(_change_ids(ids, change) for ids in self.ids)
-        self.memories = [_change_rows(memory, change) for memory in self.memories]
+        self.memories = [change_rows(memory, change) for memory in self.memories]
 
 
 def _append(earlier: Int[Tensor, "levels #b k"], new: Int[Tensor, "levels #b n"]) -> Int[Tensor, "levels #b k+n"]:
@@ -140,17 +140,6 @@ def _append(earlier: Int[Tensor, "levels #b k"], new: Int[Tensor, "levels #b n"]
 def _change_ids(ids: Int[Tensor, "levels #b n"], change: Callable[[Tensor], Tensor]) -> Int[Tensor, "levels #b n"]:
     # Ids that all samples share have one row, which stays.
     return ids if ids.shape[1] == 1 else torch.stack([change(level) for level in ids])
-
-
-def _change_rows(memory: Memory, change: Callable[[Tensor], Tensor]) -> Memory:
-    """A memory with its samples changed. What is named as shared by all of them stays; memories may be nested."""
-    changed: Memory = {}
-    for name, part in memory.items():
-        if isinstance(part, dict):
-            changed[name] = _change_rows(part, change)
-        else:
-            changed[name] = part if name.startswith(SHARED) else change(part)
-    return changed
 
 
 def _has_rows(memory: Memory) -> bool:

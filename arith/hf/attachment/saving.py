@@ -38,7 +38,7 @@ def save(model: Any, folder: str | os.PathLike[str]) -> Path:
     """
     attachment = attached(model)
     if not isinstance(attachment, Attachment):
-        what = "nothing" if attachment is None else f"{attachment}, which has no numbers,"
+        what = "nothing" if attachment is None else f"{attachment.title}, which has no numbers,"
         raise UsageError(f"{what} is attached to this {type(model).__name__}: there is nothing to save")
     return attachment.write(folder)
 

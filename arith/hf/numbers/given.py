@@ -78,5 +78,12 @@ def given_ids(
     return passed[None] if passed.ndim == 2 else passed.transpose(0, 1)
 
 
+def check_levels(given: Int[Tensor, "levels b n"], levels: int, title: str) -> Int[Tensor, "levels b n"]:
+    """The ids, if there are as many a token as the scheme has."""
+    if len(given) != levels:
+        raise UsageError(f"{title} has {levels} ids a token, and {len(given)} are given")
+    return given
+
+
 def _described(what: Any) -> str:
     return f"{tuple(what.shape)} of {what.dtype}" if isinstance(what, Tensor) else type(what).__name__

@@ -56,6 +56,28 @@ def test_a_copy_is_a_model_of_its_own(tiny: Callable[..., Any], digit_tokenizer:
     assert attached(model) is attached(copied) is None
 
 
+@pytest.mark.parametrize(("encoding", "name"), [("alibi", "arith"), ("own+fire", "arith"), ("own", "arith_own")])
+def test_attention_that_is_sent_elsewhere_is_noticed(encoding: str, name: str, tiny: Callable[..., Any]) -> None:
+    model, ids = tiny("llama"), torch.tensor([[10, 11, 5, 12, 8]])
+    before = model(ids).logits
+    attach(model, encoding, tokens=32)
+    own = model(ids).logits
+    for other in ("eager", "sdpa"):
+        model.set_attn_implementation(other)
+        with pytest.raises(UsageError, match=f"'{name}', which was set to '{other}' after it.*detach"):
+            model(ids)
+    model.set_attn_implementation(name)
+    assert torch.equal(model(ids).logits, own)
+    model.set_attn_implementation("eager")
+    detach(model)
+    assert torch.equal(model(ids).logits, before)
+
+
+def test_printed_it_counts_its_parameters(tiny: Callable[..., Any]) -> None:
+    attachment = attach(tiny("llama"), "own+fire", tokens=32)
+    assert str(attachment) == "Attachment('own+fire', tokens=32, parameters=396, trainable=396)"
+
+
 def test_nothing_of_the_model_is_left_changed(tiny: Callable[..., Any]) -> None:
     for family in FAMILIES:
         model = tiny(family)

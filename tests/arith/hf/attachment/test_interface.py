@@ -342,7 +342,7 @@ def test_an_encoding_acts_where_the_model_has_positions(
         ("smollm3", "own+fire", "own+fire[0]"),
     ):
         model = tiny(family)
-        assert str(attach(model, encoding, tokens=32)) == f"'{text}'"
+        assert attach(model, encoding, tokens=32).title == f"'{text}'"
         seen.clear()
         model(IDS)
         assert seen == [("PairTable",), ()]

@@ -216,9 +216,8 @@ def test_own_positions_stay_bit_for_bit(
     model = tiny(family)
     model.set_attn_implementation("seen")
     model(IDS)
-    assert str(attach(model, "t5@coupled+own", tokenizer=digit_tokenizer(), format="reversed", tokens=32)).startswith(
-        "'own+t5@coupled"
-    )
+    attachment = attach(model, "t5@coupled+own", tokenizer=digit_tokenizer(), format="reversed", tokens=32)
+    assert attachment.title.startswith("'own+t5@coupled")
     model(IDS)
     assert len(seen) == 2 * model.config.num_hidden_layers
     half = len(seen) // 2

@@ -80,6 +80,21 @@ def test_generate_has_them_in_every_step(
         model.generate(**prompts, **kept, arith_idss=ids)
 
 
+@torch.no_grad()
+def test_they_come_in_the_place_of_token_indices_where_no_scheme_looks_at_digits(tiny: Callable[..., Any]) -> None:
+    model, text = tiny("llama"), torch.arange(3, 13)[None]
+    shaken(attach(model, "own+kerple", tokens=48, ids=True))
+    counted = model(text, arith_ids=torch.arange(1, 11)[None]).logits
+    placed = model(text, arith_ids=IDS).logits
+    assert not torch.allclose(placed, counted, atol=1e-3)
+    detach(model)
+    shaken(attach(model, "own+kerple", tokens=48))
+    torch.testing.assert_close(model(text).logits, counted)
+    detach(model)
+    shaken(attach(model, "own+kerple@coupled", tokens=48, digits=47, ids=True))
+    torch.testing.assert_close(model(text, arith_ids=IDS).logits, placed)
+
+
 def test_what_is_saved_without_its_function_asks_for_it(tiny: Callable[..., Any], tmp_path: Path) -> None:
     model, ids = tiny("llama"), torch.arange(3, 11)[None]
     shaken(attach(model, ENCODING, tokens=48, digits=12, ids=significance))
@@ -101,10 +116,12 @@ def test_what_is_saved_without_its_function_asks_for_it(tiny: Callable[..., Any]
 
 def test_what_is_no_id_says_why(tiny: Callable[..., Any], digit_tokenizer: Callable[..., Any]) -> None:
     model, ids = tiny("llama"), torch.arange(3, 11)[None]
-    with pytest.raises(UsageError, match="'fire' has no scheme that looks at digits"):
-        attach(model, "fire", ids=significance)
+    with pytest.raises(UsageError, match="'fire@randomized' draws its ids, in whose place none of your own can come"):
+        attach(model, "fire@randomized", ids=significance, tokens=48)
+    with pytest.raises(UsageError, match=r"a function of tokens and valid, or True .*: got Tensor"):
+        attach(model, "own+fire", ids=ids)
     attach(model, "fire", tokens=48)
-    with pytest.raises(UsageError, match="'fire' has no scheme that looks at digits, whose ids arith_ids would be"):
+    with pytest.raises(UsageError, match="'fire' was attached without ids= and has no scheme that looks at digits"):
         model(ids, arith_ids=ids)
     detach(model)
     attach(model, ENCODING, tokens=48, digits=12, ids=lambda tokens, valid: tokens[:, 1:])
