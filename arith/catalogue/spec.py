@@ -238,7 +238,8 @@ class _Parser:
         if named.name not in ALIASES:
             if named.name == "own" and not ENCODINGS.has("own"):
                 raise self.error(
-                    "'own' stands for the positions that a pretrained model has, and only arith.hf.attach has one"
+                    "'own' stands for the positions that a pretrained model has: there is one in arith.hf.attach and "
+                    "arith train --init hf:FOLDER alone"
                 )
             if not ENCODINGS.has(named.name) and SCHEMES.has(named.name):
                 raise self.error(f"'{named.name}' is a position scheme: write rope@{named.name}")

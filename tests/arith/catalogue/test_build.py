@@ -33,7 +33,7 @@ def test_tables_have_a_row_for_the_longest_test() -> None:
         ("rope@coupld", "no position scheme is called 'coupld'. Did you mean 'coupled'"),
         ("t5:bucket=3", "has no setting 'bucket'. Did you mean 'buckets'"),
         ("rope-yarn:factor=2", "'rope-yarn' has no setting 'factor'. Its settings: trained, base, share"),
-        ("own+fire", "'own' stands for the positions that a pretrained model has, and only arith.hf.attach has one"),
+        ("own+fire", "'own' stands for the positions that a pretrained model has: there is one in arith.hf.attach"),
         ("t5:buckets=few", "t5:buckets is a whole number, got 'few'"),
         ("t5:bidirectional=maybe", "true or false, got 'maybe'"),
         ("t5:buckets=1", "2 buckets or more"),
