@@ -56,8 +56,8 @@ class Positions:
 
     def slide(self, loop: int | Int[Tensor, "#b 1"]) -> "Positions":
         """In a loop counted from 0, of each sample: the second level is what every loop adds to the first."""
-        moved = (ids[0] + loop * ids[1] for ids in (self.q, self.k))
-        return Positions(*(ids[None] for ids in moved), within_reach=self.within_reach)
+        q, k = ((ids[0] + loop * ids[1])[None] for ids in (self.q, self.k))
+        return Positions(q, k, within_reach=self.within_reach)
 
 
 # What one layer's content-dependent terms keep while decoding: a dict that begins empty and is kept next to the layer's

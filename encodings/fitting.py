@@ -4,7 +4,6 @@ What would mislead is refused. Positions are checked by their shapes alone: to l
 """
 
 import bisect
-import math
 from collections.abc import Sequence
 
 from arith.encodings.base import Encoding, Positions
@@ -115,11 +114,11 @@ def longest_on(encoding: Encoding, scheme: Scheme) -> int | None:
     if reach is None:
         return None
 
-    def highest(tokens: int) -> float:
+    def highest(tokens: int) -> int:
         try:
             return scheme.highest(tokens, 1)
         except ValueError:  # the scheme itself cannot place so many
-            return math.inf
+            return reach + 1
 
     # The highest id grows with the tokens, or does not depend on them, as where digits decide.
     tokens = bisect.bisect_right(range(reach + 2), reach, key=highest) - 1
