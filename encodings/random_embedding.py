@@ -52,7 +52,7 @@ class Marking:
 
 
 class RandomEmbedding(PerLayer):
-    """Random vectors in the token embedding, in the input of every layer, or in queries and keys; nothing is learned.
+    """Random vectors in the token embedding, every layer's input, or queries and keys; nothing is learned.
 
     Args:
         width, heads, layers: of the model.

@@ -17,34 +17,29 @@ def plain_scheme(composed: Composed) -> Sequential | Abacus | None:
 
 def plain_ids(scheme: Sequential | Abacus) -> str:
     """`ids_of`, a method of a file, for one of the two schemes of which tokens alone tell the ids."""
-    digits, moves = isinstance(scheme, Abacus), scheme.origin != "fixed"
     arguments = ['tokens: Int[Tensor, "b n"]']
-    arguments += ['digit_tokens: Int[Tensor, " digits"]'] if digits else []
-    arguments += ['start: Int[Tensor, "b 1"]'] if moves else []
-    doc = ["The place of each digit in its number, as it is written, from 1; 0 for what is no digit."]
-    lines = [
-        "digit = torch.isin(tokens, digit_tokens)",
-        "count = digit.cumsum(1)",
-        "ids = count - (count * ~digit).cummax(1).values  # less the digits before this number",
-    ]
-    if not digits:
-        doc = ["The index of each token, from 1."]
-        lines = ["ids = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)[None]"]
-    if moves:
-        starts = "self.period" if scheme.cyclic else str(scheme.span or SPAN)
-        doc += ["", f"A sample's ids begin at 1 + `start`, for example torch.randint({starts}, (b, 1)).", ""]
-        moved = "ids + start"
-        if scheme.cyclic:
-            moved = "torch.where(ids > self.period, ids + start, (ids + start - 1) % self.period + 1)"
-        lines.append(f"return {moved}" + (" * digit" if digits and scheme.cyclic else ""))
-        if digits and not scheme.cyclic:
-            lines[-1] = f"return ({moved}) * digit"
+    if isinstance(scheme, Abacus):
+        arguments.append('digit_tokens: Int[Tensor, " digits"]')
+        told = "The place of each digit in its number, as it is written, from 1; 0 for what is no digit."
+        lines = ["digit = torch.isin(tokens, digit_tokens)", "count = digit.cumsum(1)"]
+        ids = "count - (count * ~digit).cummax(1).values"  # less the digits before this number; 0 where there is none
     else:
-        lines[-1] = lines[-1].replace("ids = ", "return ")
-    told = [f'"""{doc[0]}' + ('"""' if len(doc) == 1 else ""), *doc[1:], *(['"""'] if len(doc) > 1 else [])]
-    told = [line for place, line in enumerate(told) if line or place < len(told) - 2]
+        told = "The index of each token, from 1."
+        lines, ids = [], "torch.arange(1, tokens.shape[1] + 1, device=tokens.device)[None]"
+    if scheme.origin == "fixed":
+        lines = [f'"""{told}"""', *lines, f"return {ids}"]
+    else:
+        arguments.append('start: Int[Tensor, "b 1"]')
+        starts, moved = str(scheme.span or SPAN), "(ids + start)"
+        if scheme.cyclic:
+            starts = "self.period"
+            moved = "torch.where(ids > self.period, ids + start, (ids + start - 1) % self.period + 1)"
+        drawn = f"A sample's ids begin at 1 + `start`, for example torch.randint({starts}, (b, 1))."
+        # A token that is no digit keeps its 0.
+        moved = f"{moved} * digit" if isinstance(scheme, Abacus) else moved if scheme.cyclic else moved[1:-1]
+        lines = [f'"""{told}', "", drawn, '"""', *lines, f"ids = {ids}", f"return {moved}"]
     head = write_head("ids_of", arguments, 'Int[Tensor, "#b n"]')
-    return "\n".join([head, *(f"    {line}" if line else "" for line in [*told, *lines])])
+    return "\n".join([head, *(f"    {line}" if line else "" for line in lines)])
 
 
 def unmoved(scheme: Sequential | Abacus) -> str:

@@ -90,6 +90,11 @@ class File:
             while lines[first - 2].lstrip().startswith("#"):
                 first -= 1
             numbers |= {*range(first, max(own.end_lineno or 0 for own in parts if isinstance(own, Placed)) + 1)}
+        for owner in self.classes:
+            last = owner.body[-1]
+            if all(id(own) in gone for own in owner.body):  # not even a docstring is left
+                lines[(last.end_lineno or 0) - 1] = " " * last.col_offset + "pass"
+                numbers.discard(last.end_lineno or 0)
         return "\n".join(line for number, line in enumerate(lines, 1) if number not in numbers)
 
 
@@ -120,7 +125,7 @@ def _is_emptied(node: ast.AST, gone: set[int]) -> bool:
 
 
 def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
 def _find_checks(file: File) -> Iterator[ast.AST]:
@@ -271,7 +276,7 @@ def _merge_bases(text: str) -> str:
             for above in [above for own in new for above in _above(own, classes)]:
                 new.pop(above, None)
             edits.append((owner.bases[0], owner.bases[-1], ", ".join(new)))
-    return re.sub(r"^(class \w+)\(ABC\):", r"\1:", _edit(text, edits), flags=re.M)
+    return re.sub(r"^(class \w+)\((ABC)?\):", r"\1:", _edit(text, edits), flags=re.M)
 
 
 def _above(name: str, classes: Mapping[str, ast.ClassDef]) -> set[str]:

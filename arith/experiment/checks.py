@@ -1,4 +1,7 @@
-"""Refusals: which configurations cannot be run, and why, in words that name the setting to change."""
+"""Refusals: which configurations cannot be run, and why, in words that name the setting to change.
+
+Long for its list: each refusal is a few lines of its own.
+"""
 
 import typing
 from collections.abc import Sequence
