@@ -19,7 +19,7 @@ def test_the_notebook_runs(root: Path, tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "notebook.py"], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "torch.Size([8, 20, 64])" in ran.stdout
-    assert "attention gives (1, 4, 14, 16)" in ran.stdout
+    assert "shape  (1, 4, 14, 16)" in ran.stdout
 
 
 def test_the_notebook_is_kept_without_outputs(root: Path) -> None:
