@@ -1,9 +1,10 @@
 """arith generate"""
 
+import json
 from typing import Any
 
 from arith.cli.framework import click
-from arith.cli.options import import_option
+from arith.cli.options import import_option, json_option
 from arith.config.reading import digit_range
 
 
@@ -29,6 +30,7 @@ from arith.config.reading import digit_range
 @click.option("--suite", help="A test suite instead, of one length: arith list suites. It is of the test split.")
 @click.option("--out", default="-", help="File ending in .jsonl, .txt or .parquet, or - for JSON lines on stdout.")
 @import_option
+@json_option
 def command(
     task: str,
     format_name: str,
@@ -41,6 +43,7 @@ def command(
     split: Any,
     suite: str | None,
     out: str,
+    as_json: bool,
 ) -> None:
     """Write problems: prompt, answer, operands, result, task, format, digits."""
     from arith.catalogue.named import format_named
@@ -50,6 +53,8 @@ def command(
     from arith.errors import UsageError
     from arith.process.progress import track
 
+    if as_json and out == "-":
+        raise UsageError("lines on stdout are JSON already: leave --json out, or name a file by --out")
     # The same functions as in training draw the problems: what is written is what a run with these settings would see.
     form, data = format_named(format_name), DataConfig(digit_range(digits), uniform, carry_mix, mix=mix, seed=seed)
     tasks = shares(task, data)
@@ -64,3 +69,5 @@ def command(
     rows = export.rows(problems, form, [share.name for share in tasks], samples)
     # Rows that are printed show well enough how far it is.
     export.write(rows if out == "-" else track(rows, "generate", samples), out)
+    if as_json:
+        click.echo(json.dumps({"file": out, "samples": samples}))

@@ -115,8 +115,19 @@ def _collect(read: "Sequence[Source]", problem: str | None, compare: bool) -> "E
             if problem is not None and not isinstance(error, RunError):
                 raise
             refused.append(f"{source.name}: {error}")
-    extras = Extras(failures, anatomies, heads, paired=_pair(read) if compare else ())
+    extras = Extras(failures, anatomies, heads, paired=_pair(read) if compare else (), axis=_axis(read))
     return dataclasses.replace(extras, no_heads="; ".join(refused)) if refused else extras
+
+
+def _axis(read: "Sequence[Source]") -> str:
+    """What digits count: as the recipe says it whose results these are, if they are all of one kind."""
+    from arith.config.recipe import load, names
+    from arith.results.figure_plan import PLAIN
+
+    known = set(names())
+    recipes = {source.results.about.get("recipe") for source in read}
+    axes = {load(name).figure_plan.axis if name in known else PLAIN.axis for name in recipes}
+    return axes.pop() if len(axes) == 1 else PLAIN.axis
 
 
 def _classify(source: "Source") -> "tuple[list[Failure], list[Anatomy]]":

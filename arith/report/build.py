@@ -18,6 +18,7 @@ from arith.report.parts.training import panels_of, training_part
 from arith.report.sources import Source
 from arith.results.curves import Curve, curves
 from arith.results.error_classes import pool_anatomies
+from arith.results.figure_plan import PLAIN
 from arith.results.grids import grids
 from arith.results.schema import CLASSES, GRID, Anatomy, Cell
 from arith.results.tables import tables_of_language
@@ -35,6 +36,7 @@ class Extras:
         heads: attention over one problem.
         no_heads: why there is no attention.
         paired: a table of tests on the same problems, head first.
+        axis: what "digits" count, as the recipe says it: of chains of reasoning they are steps.
     """
 
     failures: Sequence[Failure] = ()
@@ -42,6 +44,7 @@ class Extras:
     heads: Sequence[Heads] = ()
     no_heads: str = RUN
     paired: Sequence[Sequence[str]] = ()
+    axis: str = PLAIN.axis
 
 
 def build_parts(sources: Sequence[Source], extras: Extras, compare: bool = False) -> tuple[list[Part], list[Missing]]:
@@ -63,7 +66,7 @@ def build_parts(sources: Sequence[Source], extras: Extras, compare: bool = False
     by_suite = {suite: curves(cells, suite) for suite in dict.fromkeys(cell.suite for cell in cells) if suite != GRID}
     made = [
         *([_compare(sources, extras)] if compare else []),
-        _accuracy(by_suite),
+        _accuracy(by_suite, extras.axis),
         _grid(cells),
         _training(sources),
         _anatomy(sources, extras),
@@ -104,12 +107,12 @@ def _list(values: Iterable[str]) -> str:
     return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
 
 
-def _accuracy(by_suite: dict[str, list[Curve]]) -> Part | Missing:
+def _accuracy(by_suite: dict[str, list[Curve]], axis: str) -> Part | Missing:
     title = "Accuracy by digit length"
     if not by_suite:
         return Missing(title, "no suite of problems by digit length was tested", "arith evaluate RUN --suites random")
     first = next(iter(by_suite.values()))
-    return Part("accuracy", title, join(summary_table(first), accuracy_part(by_suite)))
+    return Part("accuracy", title, join(summary_table(first), accuracy_part(by_suite, axis)))
 
 
 def _compare(sources: Sequence[Source], extras: Extras) -> Part | Missing:

@@ -7,6 +7,7 @@ from arith.report.chart import PERCENT, Axis, lengths_axis
 from arith.report.lines import DrawnLine, Spot, draw_lines
 from arith.report.markup import Markup, element, folded, join, number, table
 from arith.results.curves import PUBLISHED_SEEDS, Curve, Point
+from arith.results.figure_plan import PLAIN
 from arith.results.uncertainty import percent
 
 KEY = (
@@ -40,7 +41,7 @@ def span(low: int, high: int) -> str:
     return f"{low}-{high}" if low < high else str(low)
 
 
-def accuracy_part(by_suite: dict[str, list[Curve]], axis: str = "digits of the longer operand") -> Markup:
+def accuracy_part(by_suite: dict[str, list[Curve]], axis: str = PLAIN.axis) -> Markup:
     """The charts of all suites: the first one open, the others folded.
 
     Args:

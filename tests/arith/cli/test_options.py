@@ -44,6 +44,8 @@ def test_what_is_made_is_named(arith: Callable[..., Result]) -> None:
     assert made("eject", "alibi", "--out", "own.py") == {"encoding": "alibi", "file": "own.py"}
     assert made("eject", "alibi")["code"] == Path("own.py").read_text(encoding="utf-8")
     assert "penalty proportional to distance" in str(made("show", "encoding", "alibi")["card"])
+    assert made("generate", "addition", "--samples", "3", "--out", "few.jsonl") == {"file": "few.jsonl", "samples": 3}
+    assert "are JSON already" in arith("generate", "addition", "--json").stderr
     assert made("show", "scheme", "coupled")["scheme"] == "coupled"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from arith.config.recipe import load
 from arith.results.schema import Results
 from tests.arith.examples import cell, grid_cells
 
@@ -49,6 +50,13 @@ def test_of_a_results_file_the_rest_is_left_out_and_named(arith: Arith, tmp_path
     assert "left out What each head attends to: it takes a run's folder" in " ".join(written.stdout.split())
     assert "report   report.html" in written.stdout
     assert "What each head attends to" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_digits_are_called_what_the_recipe_calls_them(arith: Arith, tmp_path: Path) -> None:
+    for about, axis in (({"recipe": "lego"}, load("lego").figure_plan.axis), ({}, "digits of the longer operand")):
+        Results((cell(digits=4), cell(digits=9)), about).save(tmp_path / "a.json")
+        assert arith("report", "a.json").exit_code == 0
+        assert f">{axis}</" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_two_are_compared(arith: Arith, tmp_path: Path) -> None:
