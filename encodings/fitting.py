@@ -120,6 +120,7 @@ def longest_on(encoding: Encoding, scheme: Scheme) -> int | None:
         except ValueError:  # the scheme itself cannot place so many
             return reach + 1
 
+    most = min(reach, 2**62)  # what a range can hold: no sequence is as long
     # The highest id grows with the tokens, or does not depend on them, as where digits decide.
-    tokens = bisect.bisect_right(range(reach + 2), reach, key=highest) - 1
-    return None if tokens > reach else tokens
+    tokens = bisect.bisect_right(range(most + 2), reach, key=highest) - 1
+    return None if tokens > most else tokens

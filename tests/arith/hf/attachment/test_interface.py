@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AttentionInterface, LlamaForCausalLM
+from transformers import AttentionInterface, AttentionMaskInterface, LlamaForCausalLM
 
 import arith.hf.attachment.interface as interface
 from arith.errors import UsageError
@@ -53,9 +53,8 @@ def test_1_attention_without_a_mask_function_gets_no_mask(
     changed = IDS.clone()
     changed[0, -1] = 19
     assert torch.equal(model(IDS).logits[:, :-1], model(changed).logits[:, :-1])
-    model.config._attn_implementation_internal = "leaking"
-    mapping = {**AttentionInterface._global_mapping, "leaking": interface.forward}
-    monkeypatch.setattr(AttentionInterface, "_global_mapping", mapping)
+    masks_of = {name: own for name, own in AttentionMaskInterface._global_mapping.items() if name != interface.NAME}
+    monkeypatch.setattr(AttentionMaskInterface, "_global_mapping", masks_of)
     with pytest.raises(UsageError, match="LlamaAttention came without a mask"):
         model(IDS)
 
