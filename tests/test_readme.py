@@ -71,6 +71,7 @@ def test_numbers_are_those_of_the_committed_results(root: Path) -> None:
         ("million-digits", "coupled-window", 10_000),
         ("fixed-width", "fixed-width", 12),
         ("multiplication-looped", "multiplication-looped", 50),
+        ("thin-products", "thin-products", 1000),
         ("multiplication-two-digits", "multiplication-two-digits", 60),
         ("multiplication-answers", "summed", 3),
         ("multiplication-five-digits", "summed", 5),

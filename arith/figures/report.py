@@ -29,7 +29,7 @@ def draw_report(
     order: Sequence[str] = (),
     plan: FigurePlan = PLAIN,
 ) -> tuple[list[Curve], list[Path]]:
-    """Draw accuracy on the first suite; what else there is, such as grids, in figures beside it.
+    """Draw accuracy on the suite with the longest problems, the first of several, and figures of what else there is.
 
     Args:
         results: of one experiment or several.
@@ -47,7 +47,9 @@ def draw_report(
     by_suite = {suite: curves(results.cells, suite) for suite in suites}
     for drawn in by_suite.values():
         drawn.sort(key=lambda curve: order.index(curve.label) if curve.label in order else len(order))
-    files = draw_accuracy(by_suite[suites[0]], path, title, notes, plan)
+    # The first, unless it was tested on short problems alone, as random ones of a recipe for special long ones.
+    main = max(suites, key=lambda suite: max(cell.digits for cell in results.cells if cell.suite == suite))
+    files = draw_accuracy(by_suite[main], path, title, notes, plan)
     if any(cell.suite == GRID for cell in results.cells):
         files += draw_grids(grids(results.cells), path.with_name(f"{path.name}-grid"), title)
     # None are measured unless the recipe names contests whose curves are all there.
@@ -55,7 +57,7 @@ def draw_report(
         files += draw_leads(leads, path.with_name(f"{path.name}-advantage"), title)
     if pairs := pair_runs(results, plan.contests):
         files += draw_ratios(pairs, path.with_name(f"{path.name}-ratios"), title)
-    if plan.against and (panels := numbered_panels(results.cells, plan.against, suites[0])):
+    if plan.against and (panels := numbered_panels(results.cells, plan.against, main)):
         files += draw_quantities(panels, path.with_name(f"{path.name}-against"), title)
     if results.series:
         files += draw_quantities(tracked_panels(results.series), path.with_name(f"{path.name}-training"), title)

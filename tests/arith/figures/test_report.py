@@ -1,7 +1,11 @@
 """Which figures a results file asks for, and how they are laid out."""
 
-from arith.figures.report import tracked_panels
-from arith.results.schema import Series
+import csv
+from pathlib import Path
+
+from arith.figures.report import draw_report, tracked_panels
+from arith.results.schema import Results, Series
+from tests.arith.examples import cell
 
 
 def tracked(run: str, tokens: tuple[float, float], accuracies: tuple[float, float] = (0.5, 1.0)) -> list[Series]:
@@ -31,3 +35,12 @@ def test_accuracy_is_drawn_against_steps_where_curves_read_alike() -> None:
 def test_a_curve_that_counted_no_tokens_leaves_the_steps() -> None:
     rows = [*tracked("one-1", (1e6, 2e6)), *tracked("two-1", (5e6, 9e6)), *tracked("old-1", (1, 1))[:1]]
     assert tracked_panels(rows)[0].x == "training step"
+
+
+def test_the_suite_with_the_longest_problems_is_drawn(tmp_path: Path) -> None:
+    short, long = cell(digits=4), cell(digits=9, suite="thin")
+    draw_report(Results((short, long)), tmp_path / "thin", "Thin")
+    rows = list(csv.DictReader((tmp_path / "thin.csv").open()))
+    assert {row["digits"] for row in rows} == {"9"}
+    draw_report(Results((short, cell(digits=4, suite="thin"))), tmp_path / "both", "Both")
+    assert {row["suite"] for row in csv.DictReader((tmp_path / "both.csv").open())} == {"random"}
