@@ -105,8 +105,9 @@ def _results_of(folder: Path, name: str) -> Path:
     from arith.process.hints import command_line
 
     path = folder / name
-    if not path.is_file() and (folder / "run.json").is_file():
-        makes = command_line("evaluate", str(folder)) if name == "evaluation.json" else Run.open(folder).resume_hint
+    if not path.is_file():
+        run = Run.open(folder)
+        makes = command_line("evaluate", str(folder)) if name == "evaluation.json" else run.resume_hint
         raise UsageError(f"{folder} has no {name} yet: {makes} writes it")
     return path
 

@@ -113,6 +113,9 @@ class Run:
         described = folder / "run.json"
         if not described.is_file():
             what = "A run is made by arith train"
+            inside = sorted(str(found.parent) for found in folder.glob("*/run.json"))
+            if inside:
+                what = f"Runs stand in it; name one or more of them: {', '.join(inside[:3])}{', ...' * (len(inside) > 3)}"
             if (folder / "config.json").is_file():
                 what = f"It may be a model of Hugging Face: arith evaluate --hf {folder}"
             raise UsageError(f"{folder} holds no run (no run.json). {what}")

@@ -45,6 +45,15 @@ def test_a_run_without_results_says_what_makes_them(arith: Arith, tmp_path: Path
         assert makes in " ".join(refused.stderr.replace("│", "").split())
 
 
+def test_a_folder_of_runs_names_them(arith: Arith, tmp_path: Path, half_trained: Path) -> None:
+    (tmp_path / "runs" / "half").mkdir(parents=True)
+    shutil.copy(half_trained / "run.json", tmp_path / "runs" / "half")
+    for command in (("plot", "runs"), ("evaluate", "runs")):
+        refused = arith(*command)
+        assert refused.exit_code == 2
+        assert "name one or more of them: runs/half" in " ".join(refused.stderr.split())
+
+
 def test_other_mistakes_are_told(arith: Arith, tmp_path: Path) -> None:
     Results((cell(),)).save(tmp_path / "one.json")
     newer = (tmp_path / "one.json").read_text().replace('"version": 1', '"version": 2')
