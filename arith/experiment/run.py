@@ -115,7 +115,8 @@ class Run:
             what = "A run is made by arith train"
             inside = sorted(str(found.parent) for found in folder.glob("*/run.json"))
             if inside:
-                what = f"Runs stand in it; name one or more of them: {', '.join(inside[:3])}{', ...' * (len(inside) > 3)}"
+                shown = ", ".join(inside[:3]) + ", ..." * (len(inside) > 3)
+                what = f"Runs stand in it; name one or more of them: {shown}"
             if (folder / "config.json").is_file():
                 what = f"It may be a model of Hugging Face: arith evaluate --hf {folder}"
             raise UsageError(f"{folder} holds no run (no run.json). {what}")
