@@ -35,7 +35,8 @@ class Spelled(Task, Protocol):
     """A task whose prompts are not its operands with signs between them: it writes its lines itself, and reads them.
 
     Two more attributes are optional, both False without them: `in_place`, whether the digits of the answer are read in
-    their places of a whole line (`arith.model.in_place`), and `shows_steps`, whether the answer begins with steps.
+    their places of a whole line (`arith.model.kinds.in_place`), and `shows_steps`, whether the answer begins with
+    steps.
     """
 
     @property

@@ -21,6 +21,7 @@ Mixing = Literal["none", "conv"]
 TAPS = 3  # of a short convolution: a token and the two before it
 Attended = Literal["causal", "full"]
 Sharpen = Rate | Literal["log-n"]
+Tie = Literal["values", "output", "norms", "head"]
 Part = Literal["embedding", "blocks", "head"]
 
 
@@ -70,7 +71,12 @@ class ModelConfig:
         key_heads: heads of keys and values, shared by groups of query heads; `heads` if None.
         hidden: width inside the MLP.
         norm_after: whether the output of attention and MLP is normalised too.
+        embedding: what gives tokens their vectors: a table, or three parameters that place all of them on a circle, see
+            `arith.model.embedding`.
         embedding_std: standard deviation of the token embedding at initialisation.
+        tie: what has no weights of its own: `values`, which are then the keys before their rotation; attention's
+            `output`, which is the transposed map of queries; `norms`, which all share the weights of the last one;
+            `head`, whose logits are products with the token embedding.
         activation: the MLP's; those called gated have a third matrix, for the gates.
         block: whether the MLP reads what attention has added, or both of them the same norm, side by side.
         mixing: what queries, keys and values of a token mix with: nothing, or by a short convolution those of the two
@@ -103,7 +109,9 @@ class ModelConfig:
     activation: Activation = "gated-gelu"
     block: Literal["sequential", "parallel"] = "sequential"
     norm_after: bool = True
+    embedding: Literal["table", "circle"] = "table"
     embedding_std: Rate = 1.0
+    tie: tuple[Tie, ...] = ()
     mixing: Mixing = "none"
     attention: Attended = "causal"
     sharpen: Sharpen = 1.0

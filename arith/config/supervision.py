@@ -22,7 +22,7 @@ class TraceConfig:
 
 @dataclass(frozen=True)
 class AuxiliaryConfig:
-    """An auxiliary loss on a middle layer of a standard model, beside the answer's; see `arith.model.summing`.
+    """An auxiliary loss on a middle layer of a standard model, beside the answer's; see `arith.model.kinds.summing`.
 
     Args:
         kind: running-sum: the sum of each column of an addition or product, its carry included; None: no such loss.

@@ -17,7 +17,7 @@ from arith.data.problems import Share, shares
 from arith.data.traces import Supervision, in_columns
 from arith.encodings.compose import Composed
 from arith.errors import UsageError
-from arith.model.summing import RunningSums
+from arith.model.kinds.summing import RunningSums
 from arith.tasks.base import Task, Traced
 
 # Bounds for typing errors: torch overflows on larger tensors, and a stack of more layers takes hours to build.
@@ -172,6 +172,21 @@ def check_loops(config: RunConfig, encoded: Composed, digits: int) -> None:
         )
 
 
+def check_sharing(config: RunConfig, encoded: Composed) -> None:
+    """Refuse ties and embeddings for which a model has no place."""
+    model = config.model
+    if model.embedding == "circle" and model.width < 2:
+        raise UsageError(f"with model.embedding=circle model.width is 2 or more: got {model.width}")
+    if len(set(model.tie)) < len(model.tie):
+        raise UsageError(f"model.tie names each part once: got {', '.join(model.tie)}")
+    attending = sorted({"values", "output"} & set(model.tie))
+    if attending and encoded.lanes and model.layers == 1:
+        raise UsageError(
+            f"the only layer takes the tokens that '{config.encoding}' says, and does not attend: take "
+            f"{' and '.join(attending)} out of model.tie, or add a layer"
+        )
+
+
 def check_attention(model: ModelConfig, encoded: Composed, answers_at_once: bool) -> None:
     """Refuse full attention where a token may not see those after it.
 
@@ -236,6 +251,11 @@ def supervision_of(config: RunConfig, trained: Sequence[Share]) -> Supervision |
             f"with trace.kind the problem says how many loops there are, each through all layers and from the state: "
             f"leave model.loops at 1, model.looped and model.loop_input out. Got {model.loops}, {model.looped}, "
             f"{model.loop_input}"
+        )
+    if "head" in model.tie:
+        raise UsageError(
+            f"with trace.kind the head tells states apart, not tokens, and has weights of its own: take head out of "
+            f"model.tie, got {', '.join(model.tie)}"
         )
     if model.mixing != "none":
         raise UsageError(

@@ -25,14 +25,15 @@ from arith.experiment.checks import (
     check_loops,
     check_numbers,
     check_origin,
+    check_sharing,
     check_sharpness,
     check_training,
     running_sums_of,
     supervision_of,
 )
-from arith.model.in_place import InPlace, LoopedInPlace
-from arith.model.looped import Looped
-from arith.model.summing import RunningSums, Summing
+from arith.model.kinds.in_place import InPlace, LoopedInPlace
+from arith.model.kinds.looped import Looped
+from arith.model.kinds.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
 from arith.process.hints import require_package
 from arith.results.schema import Condition
@@ -119,6 +120,7 @@ class Experiment:
         if not config.reads_text:  # else the shape is the pretrained model's
             check_loops(config, encoded, digits)
             check_attention(config.model, encoded, experiment.kind.answers_at_once)
+            check_sharing(config, encoded)
             check_in_place(config, [*(share.task for share in trained), tests.task])
         if experiment.supervision is not None and experiment.supervision.trace.in_answer and not encoded.slides:
             raise UsageError(

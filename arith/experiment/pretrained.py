@@ -15,7 +15,7 @@ from arith.data.tokenized import TokenizedProblems, TokenizedSamples
 from arith.encodings.positions import Prompt, Reading, Scheme, TokenTable
 from arith.errors import UsageError
 from arith.experiment.hf_folder import load_causal_model, load_config, load_tokenizer
-from arith.model.pretrained import Pretrained
+from arith.model.kinds.pretrained import Pretrained
 from arith.tasks.formats import Format
 
 

@@ -13,7 +13,7 @@ from arith.experiment.shipped import RESULTS
 from arith.hf.card import write_card
 from arith.hf.model import ArithConfig, ArithForCausalLM
 from arith.hf.tokenizer import character_tokenizer
-from arith.model.pretrained import Pretrained
+from arith.model.kinds.pretrained import Pretrained
 from arith.model.transformer import Transformer
 from arith.process.files import building
 from arith.results.schema import Results

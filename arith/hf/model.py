@@ -118,10 +118,10 @@ class ArithForCausalLM(PreTrainedModel, GenerationMixin):
     def _supports_default_dynamic_cache(cls) -> bool:
         return False  # `generate` would pass a cache of its own, and `Decoding` is the only one
 
-    def get_input_embeddings(self) -> torch.nn.Embedding:
+    def get_input_embeddings(self) -> torch.nn.Module:
         return self.transformer.embedding
 
-    def get_output_embeddings(self) -> torch.nn.Linear:
+    def get_output_embeddings(self) -> torch.nn.Module:
         return self.transformer.head
 
     def forward(

@@ -1,6 +1,6 @@
 """One block of a transformer, attention and MLP, and what a layer is given beside its input."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arith.config.schema import TAPS, Activation, Mixing, ModelConfig, Sharpen
+from arith.config.schema import TAPS, Activation, Mixing, ModelConfig, Sharpen, Tie
 from arith.encodings.base import Memory, Positions
 from arith.encodings.compose import ComposedLayer
 from arith.kernels.attention import attention
@@ -86,6 +86,7 @@ class Attention(nn.Module):
             not causal, behind it too.
         causal: whether a token attends to itself and earlier tokens alone, or to all.
         sharpen: a factor on all scores, or `log-n`.
+        tie: `values`: they are the keys before their rotation; `output`: it is the transposed map of queries.
     """
 
     def __init__(
@@ -97,14 +98,15 @@ class Attention(nn.Module):
         *,
         causal: bool = True,
         sharpen: Sharpen = 1.0,
+        tie: Collection[Tie] = (),
     ) -> None:
         super().__init__()
         self.heads, self.key_heads, self.causal, self.sharpen = heads, key_heads, causal, sharpen
         head_width = width // heads
         self.query = nn.Linear(width, heads * head_width, bias=False)
         self.key = nn.Linear(width, key_heads * head_width, bias=False)
-        self.value = nn.Linear(width, key_heads * head_width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        self.value = None if "values" in tie else nn.Linear(width, key_heads * head_width, bias=False)
+        self.out = None if "output" in tie else nn.Linear(width, width, bias=False)
         channels = {"query": heads * head_width, "key": key_heads * head_width, "value": key_heads * head_width}
         self.mixing = nn.ModuleDict()
         if mixing == "conv":
@@ -123,7 +125,8 @@ class Attention(nn.Module):
         # Queries are computed for the tokens that attend, keys and values for all: in the last layer of training only
         # the answer's tokens attend, and the prompt's are there to be attended to. What mixes needs a few more.
         asking = x[:, max(0, x.shape[1] - queries - (TAPS - 1) * bool(self.mixing)) :]
-        q, k, v = self.query(asking), self.key(x), self.value(x)
+        q, k = self.query(asking), self.key(x)
+        v = k if self.value is None else self.value(x)
         if self.mixing:
             q, k, v = (self.mixing[name](own, memory, name) for name, own in (("query", q), ("key", k), ("value", v)))
         return (
@@ -147,7 +150,8 @@ class Attention(nn.Module):
         scale, terms = sharpen_scores(self.sharpen, terms, q, k.shape[2], self.causal, context.valid)
         mixed = attention(q, k, v, terms=terms, causal=self.causal, valid=context.valid, scale=scale)
         # Selected first, so that the output map and the MLP run on the wanted tokens alone.
-        out: Tensor = self.out(context.select(rearrange(mixed, "b h q d -> b q (h d)")))
+        read = context.select(rearrange(mixed, "b h q d -> b q (h d)"))
+        out: Tensor = read @ self.query.weight if self.out is None else self.out(read)
         return out
 
 
@@ -190,7 +194,13 @@ class Block(nn.Module):
         super().__init__()
         key_heads, causal = config.key_heads or config.heads, config.attention == "causal"
         self.attention = Attention(
-            config.width, config.heads, key_heads, config.mixing, causal=causal, sharpen=config.sharpen
+            config.width,
+            config.heads,
+            key_heads,
+            config.mixing,
+            causal=causal,
+            sharpen=config.sharpen,
+            tie=config.tie,
         )
         self.mlp = MLP(config.width, config.hidden, config.activation)
         self.before_attention = RMSNorm(config.width)

@@ -79,7 +79,9 @@ def _layer(model: ModelConfig, tokens: int, queries: int, logits: int, lookups: 
     if lookups:
         return queries * (2 * lookups * width * width + mlp)
     # Queries are projected for the tokens that attend, outputs for those with logits, keys and values for all.
-    projections = 2 * (queries + logits) * width * width + 2 * tokens * width * 2 * keys
+    # Values that are keys are not computed; an output map that is the transposed one of queries still is a product.
+    maps = 1 if "values" in model.tie else 2
+    projections = 2 * (queries + logits) * width * width + 2 * tokens * width * maps * keys
     attention = 2 * 2 * queries * tokens * width
     taps = 0 if model.mixing == "none" else TAPS if model.attention == "causal" else 2 * TAPS - 1
     mixing = 2 * taps * (queries * width + tokens * 2 * keys)
@@ -94,7 +96,8 @@ def block_parameters(model: ModelConfig) -> int:
     """
     # Layers, not depth: a layer that is in a loop has its weights once.
     keys = model.width * (model.key_heads or model.heads) // model.heads
-    return model.layers * model.width * (2 * model.width + 2 * keys + model.matrices * model.hidden)
+    own = (2 - ("output" in model.tie)) * model.width + (2 - ("values" in model.tie)) * keys
+    return model.layers * model.width * (own + model.matrices * model.hidden)
 
 
 def training_flops(

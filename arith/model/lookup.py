@@ -21,6 +21,7 @@ from arith.config.schema import ModelConfig
 from arith.encodings.base import Positions
 from arith.encodings.compose import Composed
 from arith.model.block import MLP, LayerContext, at, select
+from arith.model.embedding import Tokens
 from arith.model.norm import RMSNorm
 
 
@@ -59,7 +60,7 @@ class LookupBlock(nn.Module):
 
 def sum_loops(
     block: LookupBlock,
-    embedding: nn.Embedding,
+    embedding: Tokens,
     encoding: Composed,
     tokens: Int[Tensor, "b n"],
     positions: tuple[Positions, ...],

@@ -17,9 +17,11 @@ from arith.encodings.compose import Composed, Ids
 from arith.encodings.positions import Prompt
 from arith.model.block import Attention, Block, LayerContext, select
 from arith.model.cache import Cache
+from arith.model.embedding import CircleEmbedding, Tokens
 from arith.model.lookup import LookupBlock, sum_loops
 from arith.model.loss import count_learned_tokens, inputs_of, sum_nats
 from arith.model.norm import RMSNorm
+from arith.model.ties import TokenHead, share_norms
 from arith.tasks import vocabulary
 
 
@@ -61,16 +63,27 @@ class Transformer(nn.Module):
         self.loops = config.most_loops  # in tests and answers, of which their settings decide
         if config.sums_one_layer and encoding.lanes:
             self.eager_because = "the sets of tokens that meet differ from batch to batch"
-        self.embedding = nn.Embedding(vocabulary, config.width)
+        self.embedding: Tokens
+        if config.embedding == "circle":
+            self.embedding = CircleEmbedding(vocabulary, config.width, config.embedding_std)
+        else:
+            self.embedding = nn.Embedding(vocabulary, config.width)
         self.encoding = encoding
         first = LookupBlock(config, encoding.lanes) if encoding.lanes else Block(config)
         self.blocks = nn.ModuleList([first, *(Block(config) for _ in range(1, config.layers))])
         self.norm = RMSNorm(config.width)
-        self.head = nn.Linear(config.width, vocabulary, bias=False)
+        self.head: nn.Module
+        if "head" in config.tie:
+            self.head = TokenHead(self.embedding)
+        else:
+            self.head = nn.Linear(config.width, vocabulary, bias=False)
         self._initialise()
+        if "norms" in config.tie:
+            share_norms(self.blocks, self.norm)
 
     def _initialise(self) -> None:
-        nn.init.normal_(self.embedding.weight, std=self.config.embedding_std)
+        if isinstance(self.embedding, nn.Embedding):
+            nn.init.normal_(self.embedding.weight, std=self.config.embedding_std)
         # 1 / sqrt(inputs): a map of inputs with variance 1 has outputs with variance 1.
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
@@ -79,10 +92,12 @@ class Transformer(nn.Module):
             # Without a norm after them, what the blocks add must not grow with depth (GPT-2).
             for block in self.blocks:
                 if isinstance(block, Block):
-                    for last in (block.attention.out, block.mlp.down):
+                    # The transposed map of queries stays as it is: queries need their size.
+                    for last in filter(None, (block.attention.out, block.mlp.down)):
                         last.weight.data /= math.sqrt(2 * self.config.depth)
         # Small, so that training begins from nearly uniform predictions: the loss starts at log(vocabulary).
-        nn.init.normal_(self.head.weight, std=0.02)
+        if isinstance(self.head, nn.Linear):
+            nn.init.normal_(self.head.weight, std=0.02)
 
     def forward(
         self,

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from arith.data.tokenized import special_tokens
 from arith.experiment.experiment import Experiment, PretrainedExperiment
-from arith.model.pretrained import Pretrained
+from arith.model.kinds.pretrained import Pretrained
 from arith.process.progress import track
 from arith.results.measurement import AFTER, BEFORE, Language
 

@@ -9,7 +9,7 @@ from arith.evaluation.attention import attention_maps, bias_of, record_attention
 from arith.experiment.experiment import Experiment
 from arith.kernels.reference import scale_queries
 from arith.model.block import Attention
-from arith.model.looped import Looped
+from arith.model.kinds.looped import Looped
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from click.testing import Result
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arith.evaluation.text.english import TEXT, _surprise, _windows
-from arith.model.pretrained import Pretrained
+from arith.model.kinds.pretrained import Pretrained
 from arith.results.schema import Results
 
 OPTIONS = ("--digits", "1", "--format", "plain+groups:size=1", "--test-digits", "1", "--samples", "8", "--batch", "8")

@@ -19,7 +19,7 @@ from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.kernels import reference, windowed
-from arith.model.looped import Looped, columns, factor_digits
+from arith.model.kinds.looped import Looped, columns, factor_digits
 from arith.tasks import vocabulary
 from arith.tasks.schoolbook import KINDS
 from arith.training.distributed import World

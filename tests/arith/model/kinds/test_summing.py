@@ -19,7 +19,7 @@ from arith.data.batch import Batch
 from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
-from arith.model.summing import RunningSums, Summing
+from arith.model.kinds.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
 from arith.performance.estimate import estimate
 from arith.tasks import vocabulary

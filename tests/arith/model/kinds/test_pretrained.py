@@ -7,7 +7,7 @@ import torch
 from arith.config.schema import RunConfig
 from arith.experiment.experiment import Experiment
 from arith.experiment.pretrained import PretrainedFolder
-from arith.model.pretrained import Pretrained
+from arith.model.kinds.pretrained import Pretrained
 
 
 def test_the_loss_is_that_of_hugging_face(gpt2: Path) -> None:

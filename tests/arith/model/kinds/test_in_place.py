@@ -14,7 +14,7 @@ from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.hf.exporting import export_model
-from arith.model.in_place import InPlace, LoopedInPlace, is_value, names
+from arith.model.kinds.in_place import InPlace, LoopedInPlace, is_value, names
 from arith.tasks import vocabulary
 from arith.training.loop import train
 from tests.arith.model.test_looped import CPU

@@ -20,7 +20,7 @@ from arith.encodings.positions import Prompt
 from arith.errors import UsageError
 from arith.model.block import at
 from arith.model.cache import Cache
-from arith.model.looped import CERTAIN, Looped
+from arith.model.kinds.looped import CERTAIN, Looped
 from arith.model.transformer import Transformer
 from arith.tasks import vocabulary
 
