@@ -12,7 +12,7 @@ from arith.errors import UsageError
 from arith.experiment.experiment import Experiment
 from arith.experiment.run import Run
 from arith.model.cache import Cache
-from arith.model.cost import block_parameters
+from arith.model.cost import block_parameters, forward_flops
 from arith.model.transformer import Transformer
 
 CPU = torch.device("cpu")
@@ -79,6 +79,14 @@ def test_what_is_shared_counts_once(tie: tuple[str, ...]) -> None:
     assert block_parameters(ModelConfig(**SMALL, tie=tie)) == sum(matrices)  # type: ignore[arg-type]
     # Nor is it saved twice, which safetensors refuses.
     assert sum(tensor.numel() for tensor in model.state_dict().values()) == model.parameter_count()
+
+
+def test_values_that_are_keys_are_not_computed() -> None:
+    free, tied = (
+        forward_flops(ModelConfig(**SMALL, tie=tie), vocabulary=17, tokens=10)  # type: ignore[arg-type]
+        for tie in ((), TIES)
+    )
+    assert free - tied == 2 * 2 * 10 * 8 * 8  # in two layers a product of ten tokens with an 8 x 8 matrix
 
 
 def test_a_circle_has_three_parameters_and_its_tokens_are_apart() -> None:
