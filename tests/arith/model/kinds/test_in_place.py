@@ -17,7 +17,7 @@ from arith.hf.exporting import export_model
 from arith.model.kinds.in_place import InPlace, LoopedInPlace, is_value, names
 from arith.tasks import vocabulary
 from arith.training.loop import train
-from tests.arith.model.test_looped import CPU
+from tests.arith.model.kinds.test_looped import CPU
 
 LEGO: dict[str, Any] = {
     "task": "lego:clauses=4,asked=each",
