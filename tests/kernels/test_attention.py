@@ -1,3 +1,8 @@
+"""Attention by every kind of term, against formulas written out by pairs.
+
+Long, as each kind of term is varied with the same inputs.
+"""
+
 import math
 from typing import Any
 

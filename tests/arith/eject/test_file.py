@@ -1,4 +1,7 @@
-"""Encodings as single files: they run where only torch is, and do what the originals do."""
+"""Encodings as single files: they run where only torch is, and do what the originals do.
+
+Long, as files of all encodings are held to the same promises.
+"""
 
 import importlib.util
 import inspect

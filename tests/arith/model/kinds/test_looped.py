@@ -1,4 +1,7 @@
-"""Models that revise their answer loop by loop."""
+"""Models that revise their answer loop by loop.
+
+Long, as one set of traces serves training, decoding and refusals.
+"""
 
 import dataclasses
 from collections.abc import Callable
