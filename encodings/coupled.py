@@ -24,6 +24,7 @@ from arith.encodings.digit_positions import (
     next_rank,
     number,
     place,
+    rank,
 )
 from arith.encodings.draws import Use, below, words
 from arith.encodings.origins import Shift
@@ -57,6 +58,9 @@ class Coupled(DigitScheme):
     Args:
         levels: 1 or 2.
         numbers: in a line, the answer included, that two levels can place; a cyclic origin rotates within them.
+        leads: whether the prompt's token before each number has the id of signs, whatever it is. In a text a space
+            stands where lines have an operator or the equals sign; without an id it does not know the units that the
+            answer begins with (docs/labbook.md, 2026-11-30).
 
     >>> Coupled(digits=20).highest(tokens=99, digits=20)
     21
@@ -64,6 +68,7 @@ class Coupled(DigitScheme):
 
     levels: int = 1
     numbers: int = 3
+    leads: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,10 +107,14 @@ class Coupled(DigitScheme):
         self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
     ) -> Int[Tensor, "levels b n"]:
         kind, answer = prompt.table.kind[tokens], in_answer(tokens, prompt)
-        ids = self._shift.move(_significance(kind, answer, prompt), self._shift.offset(key, prompt.tested)[:, None])
+        sign = _signs(kind)
+        if self.leads:
+            sign = sign | _leads(kind, answer)
+        significance = _significance(kind, answer, prompt)
+        ids = self._shift.move(_raw(kind, significance, sign), self._shift.offset(key, prompt.tested)[:, None])
         if self.levels == 1:
             return ids[None]
-        numbers = number(kind, answer, prompt.reading)[0] * _counts(kind)
+        numbers = number(kind, answer, prompt.reading)[0] * ((kind == Kind.DIGIT) | sign)
         return torch.stack([ids, self._number_shift.move(numbers, self._number_offset(prompt, key)[:, None])])
 
     def start(
@@ -125,10 +134,10 @@ class Coupled(DigitScheme):
 
     def step(self, token: Int[Tensor, " b"], state: CoupledState) -> tuple[Int[Tensor, "levels b 1"], CoupledState]:
         kind = kind_of(token, state.kind)
-        significance = _answer_significance(state.rank, state.first, state.change)
-        ids = [self._shift.move(_raw(kind, significance), state.offset)]
+        significance, sign = _answer_significance(state.rank, state.first, state.change), _signs(kind)
+        ids = [self._shift.move(_raw(kind, significance, sign), state.offset)]
         if self.levels == 2:
-            ids.append(state.number * _counts(kind))
+            ids.append(state.number * ((kind == Kind.DIGIT) | sign))
         return torch.stack(ids)[..., None], state._replace(rank=next_rank(state.rank, kind))
 
     def _number_offset(self, prompt: Prompt, key: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
@@ -138,13 +147,13 @@ class Coupled(DigitScheme):
 
 
 def _significance(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"], prompt: Prompt) -> Int[Tensor, "b n"]:
-    """Ids of level 1, from a fixed origin."""
+    """Of each token as if it were a digit, from 0."""
     reading = prompt.reading
-    rank = place(kind, answer, reading)
+    before = place(kind, answer, reading)
     # Written most significant digit first, significance is counted from the right.
-    operand = rank if reading.operands == "lsb" else place(kind.flip(1), answer.flip(1), reading).flip(1)
+    operand = before if reading.operands == "lsb" else place(kind.flip(1), answer.flip(1), reading).flip(1)
     first, change = (own[:, None] for own in _answer_order(prompt))
-    return _raw(kind, torch.where(answer, _answer_significance(rank, first, change), operand))
+    return torch.where(answer, _answer_significance(before, first, change), operand)
 
 
 def _answer_order(prompt: Prompt) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
@@ -163,12 +172,20 @@ def _answer_significance(
     return (first + change * rank).clamp(min=0)
 
 
-def _raw(kind: Int[Tensor, "..."], significance: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
-    sign = (kind == Kind.OPERATOR) | (kind == Kind.EQUALS)
-    # 0 means no position and 1 is for signs, so that units have 2.
+def _signs(kind: Int[Tensor, "..."]) -> Bool[Tensor, "..."]:
+    return (kind == Kind.OPERATOR) | (kind == Kind.EQUALS)
+
+
+def _leads(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"]) -> Bool[Tensor, "b n"]:
+    """The prompt's tokens, digits left out, that stand right before a number or before the answer."""
+    digit = kind == Kind.DIGIT
+    # A space between groups of digits is inside a number, whose count of digits goes on behind it.
+    first = (digit & (rank(kind, answer) == 0)) | answer
+    return ~digit & ~answer & torch.cat([first[:, 1:], torch.ones_like(first[:, :1])], dim=1)
+
+
+def _raw(
+    kind: Int[Tensor, "..."], significance: Int[Tensor, "..."], sign: Bool[Tensor, "..."]
+) -> Int[Tensor, "..."]:
+    """Ids of level 1, from a fixed origin: 0 means no position and 1 is for signs, so that units have 2."""
     return (2 + significance) * (kind == Kind.DIGIT) + sign
-
-
-def _counts(kind: Int[Tensor, "..."]) -> Bool[Tensor, "..."]:
-    """Whether tokens have an id of level 2."""
-    return (kind == Kind.DIGIT) | (kind == Kind.OPERATOR) | (kind == Kind.EQUALS)
