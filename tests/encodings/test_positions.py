@@ -61,6 +61,7 @@ SCHEMES: list[Scheme] = [
     CAPE(),
     Tags(),
     Coupled(DIGITS, origin="random", span=9, levels=2, numbers=5),
+    Coupled(DIGITS, origin="cyclic", levels=2, numbers=5, leads=True),
     Segments(),
     Randomized(span=500),
     Randomized(span=500, tested="even"),
@@ -168,6 +169,35 @@ def test_coupled_ids_are_significance_in_every_order() -> None:
     assert ids_of(Coupled(DIGITS), "all-reversed", 12, 345) == [0, 2, 3, 1, 2, 3, 4, 1, 2, 3, 4, 0]
     # ^ 0 1 2 + 3 4 5 = 0 3 5 7 $
     assert ids_of(Coupled(DIGITS), "padded", 12, 345) == [0, 4, 3, 2, 1, 4, 3, 2, 1, 5, 4, 3, 2, 0]
+
+
+def test_the_token_before_a_number_may_have_the_id_of_signs() -> None:
+    scheme = Coupled(DIGITS, levels=2, leads=True)
+    assert levels_of(scheme, "reversed", 12, 345) == [
+        [1, 3, 2, 1, 4, 3, 2, 1, 2, 3, 4, 0],
+        [1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 0],
+    ]
+    # A space inside a number leads nothing; one before it does, and so does the prompt's last token.
+    assert ids_of(Coupled(DIGITS, leads=True), "all-reversed+groups:size=1", 12, 34) == [
+        1,
+        2,
+        0,
+        3,
+        1,
+        2,
+        0,
+        3,
+        1,
+        2,
+        0,
+        3,
+        0,
+    ]
+    batch = data_of(Dialogue("seen"), "all-reversed", Uniform(2, 5)).batch(0, 8, CPU)
+    in_text = scheme.full(batch.prompt, batch.tokens, batch.key, batch.capacity)[0]
+    for tokens, ids in zip(batch.tokens, in_text, strict=True):
+        text = "".join(vocabulary.SYMBOLS[token] for token in tokens)
+        assert (ids == 1).nonzero()[:, 0].tolist() == [found.start() - 1 for found in re.finditer(r"\d+", text)]
 
 
 def test_interleaved_digits_of_one_significance_share_their_id() -> None:
