@@ -184,8 +184,6 @@ def _leads(kind: Int[Tensor, "b n"], answer: Bool[Tensor, "b n"]) -> Bool[Tensor
     return ~digit & ~answer & torch.cat([first[:, 1:], torch.ones_like(first[:, :1])], dim=1)
 
 
-def _raw(
-    kind: Int[Tensor, "..."], significance: Int[Tensor, "..."], sign: Bool[Tensor, "..."]
-) -> Int[Tensor, "..."]:
+def _raw(kind: Int[Tensor, "..."], significance: Int[Tensor, "..."], sign: Bool[Tensor, "..."]) -> Int[Tensor, "..."]:
     """Ids of level 1, from a fixed origin: 0 means no position and 1 is for signs, so that units have 2."""
     return (2 + significance) * (kind == Kind.DIGIT) + sign
