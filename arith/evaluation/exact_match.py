@@ -12,6 +12,7 @@ from arith.evaluation.answers import measure_parts
 from arith.evaluation.teacher_forced import Verdicts, exact_matches, judge_dataset
 from arith.experiment.experiment import Experiment
 from arith.model.cost import forward_flops
+from arith.model.kinds.looped import Looped
 from arith.model.transformer import Transformer
 from arith.process.signals import Flag
 from arith.results.cell_key import CellKey
@@ -115,7 +116,7 @@ def evaluate(
         step: the training step of its weights.
         training_seconds: the time that training took so far.
         flag: a flag that stops it once raised.
-        advance: a callback for progress, called with each batch's work in the units of `cost`.
+        advance: a callback for progress, called with each batch's work in the units of `costs`.
         record: a callback for verdicts, called before the test set's cell is yielded.
 
     Raises:
@@ -126,7 +127,7 @@ def evaluate(
     seen, sharpen = _seen(experiment, keys), experiment.config.evaluation.sharpen
     for job in jobs(experiment, sets):
         with model.sharpened(sharpen):
-            found = judge_dataset(model, job.data, job.n, flag, advance, cost(model, job.data.longest))
+            found = judge_dataset(model, job.data, job.n, flag, advance, cost(model, job.data.longest, job.data))
         if flag is not None and flag.raised:
             return  # verdicts on the rest of this job mean nothing, so none of its cells is yielded
         for place, test in enumerate(job.sets):
@@ -176,10 +177,25 @@ def _cell(experiment: Experiment, model: Transformer, key: CellKey, correct: int
     )
 
 
-def cost(model: Transformer, tokens: int) -> float:
-    """FLOPs of one sample of at most so many tokens, an upper bound: as if logits were computed at every token."""
+def costs(experiment: Experiment, model: Transformer, sets: Sequence[Condition]) -> dict[Condition, float]:
+    """FLOPs of each test set, an upper bound: a set of long problems takes many times a short one's."""
+    form, task = experiment.tests.format, experiment.tests.task
+    # Many cells of a grid share a length, and their longest line is found once.
+    tokens = {digits: form.longest(task, digits)[0] for digits in {test.digits for test in sets}}
+    # Problems are drawn only where they say how many loops they take: of a million digits that alone takes seconds.
+    looped = isinstance(model, Looped)
+    data = {test: experiment.dataset(experiment.tests.problems([test]), form) if looped else None for test in sets}
+    return {test: test.n * cost(model, tokens[test.digits], data[test]) for test in sets}
+
+
+def cost(model: Transformer, tokens: int, data: Dataset | None = None) -> float:
+    """FLOPs of one sample of at most so many tokens, as if logits were computed at every token."""
+    loops = model.loops
+    if isinstance(model, Looped) and data is not None:
+        # As many as the problem says; the first stands for all of its test set.
+        loops = int(model.count_loops(data.batch(0, 1).tokens)[0])
     lanes = model.encoding.lanes
-    shape = dataclasses.replace(model.config, loops=model.loops)
+    shape = dataclasses.replace(model.config, loops=loops)
     return forward_flops(shape, model.embedding.num_embeddings, tokens - 1, rows=TESTED_ROWS, lanes=lanes)
 
 

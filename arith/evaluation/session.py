@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from arith.errors import UsageError
-from arith.evaluation.exact_match import Recorder, cell_keys, cost, evaluate
+from arith.evaluation.exact_match import Recorder, cell_keys, costs, evaluate
 from arith.evaluation.language import language
 from arith.evaluation.text.english import english
 from arith.experiment.experiment import Experiment
@@ -119,8 +119,8 @@ def evaluate_run(
     kept = SavedCells(fingerprint(model), path)
     found = dict(find_cells(kept.cells(), experiment, label, step, sets) if before is None else before)
     left = [test for test in sets if test not in found]
-    costs = _costs(experiment, model, sets)
-    done, total = sum(costs[test] for test in sets if test in found), sum(costs.values())
+    work = costs(experiment, model, sets)
+    done, total = sum(work[test] for test in sets if test in found), sum(work.values())
     note = ""
 
     def advance(worth: float) -> None:
@@ -161,14 +161,6 @@ def _save_often(cells: Iterable[Cell], found: dict[Condition, Cell], kept: Saved
             kept.save(list(found.values()))
             saved_at = time.monotonic()
         yield cell
-
-
-def _costs(experiment: Experiment, model: Transformer, sets: Sequence[Condition]) -> dict[Condition, float]:
-    """FLOPs of each test set, by which progress is counted: a set of long problems takes many times a short one's."""
-    form, task = experiment.tests.format, experiment.tests.task
-    # Many cells of a grid share a length, and their longest line is found once.
-    tokens = {digits: form.longest(task, digits)[0] for digits in {test.digits for test in sets}}
-    return {test: test.n * cost(model, tokens[test.digits]) for test in sets}
 
 
 def find_cells(

@@ -12,7 +12,7 @@ import torch
 
 from arith.config.schema import ModelConfig, RunConfig, TrainingConfig
 from arith.data.batch import Batch
-from arith.evaluation.exact_match import cost
+from arith.evaluation.exact_match import costs
 from arith.experiment.experiment import Experiment
 from arith.model.cost import activation_bytes, parameter_bytes, seconds, training_flops
 from arith.model.transformer import Transformer
@@ -125,8 +125,7 @@ def test_flops(experiment: Experiment, sets: Sequence[Condition]) -> float:
     """FLOPs of these test sets, counted from the shapes."""
     with torch.device("meta"):
         model = experiment.model()
-    tokens = {test.digits: experiment.tests.format.longest(experiment.tests.task, test.digits)[0] for test in sets}
-    return sum(test.n * cost(model, tokens[test.digits]) for test in sets)
+    return sum(costs(experiment, model, sets).values())
 
 
 def flops_per_step(experiment: Experiment) -> int:

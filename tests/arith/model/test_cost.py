@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from arith.config.schema import RunConfig
-from arith.evaluation.exact_match import cost
+from arith.evaluation.exact_match import cost, costs
 from arith.evaluation.teacher_forced import judge_batch
 from arith.experiment.experiment import Experiment
 from arith.model.cost import block_parameters, forward_flops, palm_flops, training_flops
@@ -116,3 +116,29 @@ def test_palm_counts_little_more_where_all_is_asked_for() -> None:
     # What differs: the embedding, which is no product, and norms.
     ours = training_flops(model, experiment.vocabulary_size, rows=1, tokens=64) / 64
     assert 1 < palm_flops(model, parameters, 64) / ours < 1.02
+
+
+def test_products_in_loops_cost_as_many_as_the_second_factor_has_digits() -> None:
+    values = {
+        "task": "multiplication",
+        "format": "padded-reversed:pad=answer,first=longest",
+        "encoding": "sliding-window",
+        "trace": {"kind": "carry-save"},
+        "model": {"layers": 1, "width": 32, "heads": 4, "hidden": 48},
+        "evaluation": {"digits": [4, 20], "suites": ["random", "thin"], "samples": 10, "long_samples": 10},
+    }
+    experiment = Experiment.of(RunConfig.of(values))
+    with torch.device("meta"):
+        model = experiment.model()
+    found = costs(experiment, model, experiment.tests.conditions())
+    loops = {}
+    for test, flops in found.items():
+        tokens = experiment.tests.format.longest(experiment.tests.task, test.digits)[0]
+        once, twice = (
+            forward_flops(replace(model.config, loops=number), experiment.vocabulary_size, tokens - 1)
+            for number in (1, 2)
+        )
+        loops[test.suite, test.digits] = 1 + (flops / test.n - once) / (twice - once)
+    assert loops["random", 4] == 4
+    assert loops["random", 20] == 20
+    assert loops["thin", 20] in (1, 2)
