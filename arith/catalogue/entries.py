@@ -16,6 +16,10 @@ ALIASES = {
         "(relative:radius=1+window:left=1,right=1)@coupled",
         "bias and window on differences of coupled ids: sees its own significance and one on each side",
     ),
+    "coupled-text": (
+        "(relative:radius=1+window:left=1,right=1)@coupled:leads=true+learned@segments",
+        "the coupled window for sums in a text: spaces before numbers have ids too, and each number an embedding",
+    ),
     "sliding-window": (
         "(relative:radius=1+window:left=1,right=1)@multiplicand+(relative:radius=1+window:left=1,right=1)@multiplier",
         "for looped multiplication: each loop sees one digit of each factor, and a neighbour on each side",
