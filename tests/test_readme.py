@@ -24,7 +24,8 @@ from arith.results.uncertainty import percent
 from tests.test_rooms import ROOMS
 
 ROOT = Path(__file__).parent.parent
-OF_SCALES = {"expressions": "expressions-sums"}  # results of a recipe that has scales, for the one that the page names
+# Results of a recipe that has scales, for the one that the page names.
+OF_SCALES = {"expressions": "expressions-sums", "dialogue --scale five": "dialogue-five"}
 # In the order in which their commands run: those of later pages look at runs that earlier ones train.
 PAGES = ("docs/formats.md", "docs/encodings.md", "docs/findings.md", "docs/using.md", "README.md")
 TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
@@ -77,6 +78,7 @@ def test_numbers_are_those_of_the_committed_results(root: Path) -> None:
         ("multiplication-answers", "summed", 3),
         ("multiplication-five-digits", "summed", 5),
         ("multiplication-fifteen", "lookup", 15),
+        ("dialogue --scale five", "places-mixed", 10),
         ("expressions", "looped", 10),
         ("lego", "tied-association-drawn", 12),
     ],

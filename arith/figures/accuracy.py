@@ -165,7 +165,8 @@ def _shade_training_region(axes: Axes, curves: Sequence[Curve], lengths: Sequenc
         left, right = max(trained[0], limits[0]), min(trained[1], limits[1])
         axes.axvspan(left, right, color="0.92", lw=0, zorder=0)
         middle = math.sqrt(left * right) if wide else (left + right) / 2
-        axes.text(middle, 50, "trained", rotation=90, va="center", ha="center", color="0.55", zorder=0.5)
+        # In the upper half: claims of others are written upwards from the axis.
+        axes.text(middle, 78, "trained", rotation=90, va="center", ha="center", color="0.55", zorder=0.5)
 
 
 def _draw_curve(axes: Axes, curve: Curve, x: Sequence[float], number: int) -> tuple[tuple[float, float], Line2D]:
