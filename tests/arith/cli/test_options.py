@@ -4,12 +4,24 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import Result
 
+from arith.cli import cli
+from arith.cli.framework import PANELS
 from arith.cli.options import read_assignment
 
 SMALL = ["--steps", "2", "--batch", "4", "--digits", "1", "--test-digits", "1", "--samples", "3", "--out", "run"]
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_panels_name_options_that_the_command_has_once_each(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    named = " ".join(PANELS[name].values()).split()
+    assert len(named) == len(set(named))
+    assert set(named) <= {text for parameter in command.params for text in parameter.opts}
 
 
 @pytest.mark.parametrize("value", ["1" * 5000, "[" * 5000, "1\nother = 2", "x y", ""])
