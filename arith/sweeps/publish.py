@@ -147,10 +147,9 @@ def withdraw(recipe: Recipe, published: Results, plan: Sequence[Planned]) -> Res
 
 def draw_published(recipe: Recipe, published: Results) -> list[Path]:
     """The figure beside the published results. Curves of too few seeds for a claim say so."""
+    # How many they have, the figure says itself.
     notes = {
-        label: f"development, {seeds} seed{'s' * (seeds > 1)}"
-        for label, seeds in count_seeds(recipe, published).items()
-        if 0 < seeds < PUBLISHED_SEEDS
+        label: "development" for label, seeds in count_seeds(recipe, published).items() if 0 < seeds < PUBLISHED_SEEDS
     }
     _, files = draw_report(published, results_folder() / recipe.name, recipe.title, notes, plan=recipe.figure_plan)
     return files

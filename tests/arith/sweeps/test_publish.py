@@ -110,7 +110,7 @@ def test_results_are_published_by_curve_and_seed(arith: Arith, tmp_path: Path, m
     first = publish("--only", "a", "--seeds", "2")
     assert "missing  b (0 of 5 seeds), a (2 of 5 seeds)" in first
     assert {(cell.label, cell.model_seed) for cell in Results.load(published).cells} == {("a", 1), ("a", 2)}
-    assert notes == [{"a": "development, 2 seeds"}], "the figure says so beside the curve"
+    assert notes == [{"a": "development"}], "the figure says so beside the curve"
     before = Results.load(published)
     shutil.rmtree(tmp_path / "runs")
     second = publish("--seeds", "5")
