@@ -218,6 +218,11 @@ def test_decorations_change_no_digits_id(scheme: Scheme, base: str, decoration: 
     for row in range(50):
         added = decorated.prompt.table.kind[decorated.tokens[row]] == Kind.GAP
         assert added.any() or decoration.startswith("groups")
+        if isinstance(scheme, Coupled) and scheme.leads:
+            # The mark of a first digit stands before its number, so that it leads it in place of what stood there.
+            in_bare, in_decorated = (b.prompt.table.kind[b.tokens[row]] == Kind.DIGIT for b in (bare, decorated))
+            assert torch.equal(found[row][in_decorated], expected[row][in_bare])
+            continue
         kept = found[row][~added]
         length = int(bare.length[row])
         assert torch.equal(kept[:length], expected[row, :length])
