@@ -31,7 +31,8 @@ def attention(
 ) -> Float[Tensor, "b h q d"]:
     """Softmax(q k^T / sqrt(d) + terms) v over the tokens up to the query's; queries are the last of the tokens."""
     copies = q.shape[1] // k.shape[1]
-    k, v = (repeat(own, "b g k d -> b (g copies) k d", copies=copies) for own in (k, v))
+    if copies > 1:  # a copy of one would change the order in which gradients of queries, keys and values are summed
+        k, v = (repeat(own, "b g k d -> b (g copies) k d", copies=copies) for own in (k, v))
     index = torch.arange(1, k.shape[2] + 1, device=q.device)[None]
     tokens = Ids(index[:, k.shape[2] - q.shape[2] :], index)
     visible = index[:, None] <= tokens.q[:, :, None]
