@@ -178,21 +178,8 @@ def test_the_token_before_a_number_may_have_the_id_of_signs() -> None:
         [1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 0],
     ]
     # A space inside a number leads nothing; one before it does, and so does the prompt's last token.
-    assert ids_of(Coupled(DIGITS, leads=True), "all-reversed+groups:size=1", 12, 34) == [
-        1,
-        2,
-        0,
-        3,
-        1,
-        2,
-        0,
-        3,
-        1,
-        2,
-        0,
-        3,
-        0,
-    ]
+    grouped = ids_of(Coupled(DIGITS, leads=True), "all-reversed+groups:size=1", 12, 34)
+    assert grouped == [1, 2, 0, 3, 1, 2, 0, 3, 1, 2, 0, 3, 0]
     batch = data_of(Dialogue("seen"), "all-reversed", Uniform(2, 5)).batch(0, 8, CPU)
     in_text = scheme.full(batch.prompt, batch.tokens, batch.key, batch.capacity)[0]
     for tokens, ids in zip(batch.tokens, in_text, strict=True):
