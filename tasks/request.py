@@ -214,6 +214,8 @@ class Request:
         assert right is not None, expected
         outside, refused = right.name == NONE, call is not None and call.name == NONE
         return {
+            # Not exact match less refusals, which may be none with an argument, and then are no exact match.
+            "exact_calls": written == expected and not outside,
             "right_call": call is not None and call.name == right.name,
             "right_arguments": call is not None and call.arguments == right.arguments,
             # none() runs to nothing, which is no wrong number; and only none() is what no call answers.

@@ -116,19 +116,21 @@ def draw_quantities(panels: Sequence[Panel], path: Path, title: str = "") -> lis
 def _draw_panel(axes: Axes, panel: Panel) -> list[Label]:
     """Draw the lines of one panel, and return the labels of their ends."""
     places = [place for line in panel.lines for place in line.values]
-    first, last = min(places), panel.right or max(places)
+    last = panel.right or max(places)
     if panel.log:
         axes.set_xscale("log")
         axes.set_xticks(sorted(set(places)), [f"{place:g}" for place in sorted(set(places))])
         axes.minorticks_off()
-    axes.set_xlim(first, last if last > first else first + 1)  # a single place has no width
+    axes.margins(x=0.03)  # or the axes would cut the markers at both ends
+    if panel.right is not None:
+        axes.set_xlim(min(places), last)
     for value, draw in ((panel.vertical, axes.axvline), (panel.level, axes.axhline)):
         if value is not None:
             draw(value, color="0.45", lw=0.7, ls="--", zorder=1)
     written = []
     for number, line in enumerate(panel.lines):
         # Beyond the axis nothing is drawn, so that a label stands at the last point that is seen.
-        shown = {place: line.values[place] for place in sorted(line.values) if place <= axes.get_xlim()[1]}
+        shown = {place: line.values[place] for place in sorted(line.values) if place <= last}
         medians = [statistics.median(values) for values in shown.values()]
         colour, few = COLOURS[number % len(COLOURS)], len(shown) <= FEW
         (drawn,) = axes.plot(

@@ -138,7 +138,7 @@ def test_what_does_not_run_has_no_value(text: str) -> None:
 @pytest.mark.parametrize(
     ("right", "written", "parts"),
     [
-        ("add(842,62)", "add(842,62)", {"right_call", "right_arguments", "right_value"}),
+        ("add(842,62)", "add(842,62)", {"exact_calls", "right_call", "right_arguments", "right_value"}),
         ("add(842,62)", "add(62,842)", {"right_call", "right_value"}),
         ("sub(842,62)", "sub(62,842)", {"right_call"}),
         ("add(842,62)", "sum3(842,62)", {"right_arguments"}),
@@ -146,6 +146,7 @@ def test_what_does_not_run_has_no_value(text: str) -> None:
         ("sub(5,5)", "none()", {"false_refusals"}),  # though both count as 0
         ("add(842,62)", None, set()),
         ("none()", "none()", {"right_call", "right_arguments", "right_value", "out_of_domain", "refusals"}),
+        ("none()", "none(5)", {"right_call", "right_value", "out_of_domain", "refusals"}),  # and yet no exact match
         ("none()", "sub(5,5)", {"out_of_domain"}),
     ],
 )
@@ -157,7 +158,7 @@ def test_counts_of_parts_keep_their_zeros() -> None:
     assert isinstance(Request(), Scored)
     counts = count_parts(Request(), [("add(1,2)", "add(1,2)"), ("none()", "none()"), ("max(1,2)", "none()")])
     assert counts == {
-        **{"right_call": 2, "right_arguments": 2, "right_value": 2},
+        **{"exact_calls": 1, "right_call": 2, "right_arguments": 2, "right_value": 2},
         **{"out_of_domain": 1, "refusals": 1, "false_refusals": 1},
     }
     assert count_parts(Request(), [("add(1,2)", "add(1,2)")])["refusals"] == 0

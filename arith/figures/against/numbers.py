@@ -16,9 +16,9 @@ def _inside(counts: Counts) -> float:
 
 
 # Percentages but for tokens and seconds; what a task does not measure has no panel. Refusals are right out of domain
-# alone, so that the right answers without them are those to what is in the domain.
+# alone, so that right calls without them are those to what is in the domain.
 QUANTITIES: Mapping[str, Callable[[Counts], float]] = {
-    "exact in domain (%)": lambda own: 100 * (own["correct"] - own["refusals"]) / _inside(own),
+    "exact in domain (%)": lambda own: 100 * own["exact_calls"] / _inside(own),
     "right call in domain (%)": lambda own: 100 * (own["right_call"] - own["refusals"]) / _inside(own),
     "right arguments in domain (%)": lambda own: 100 * (own["right_arguments"] - own["refusals"]) / _inside(own),
     "refused out of domain (%)": lambda own: 100 * own["refusals"] / own["out_of_domain"],
