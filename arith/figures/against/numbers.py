@@ -15,12 +15,13 @@ def _inside(counts: Counts) -> float:
     return counts["n"] - counts["out_of_domain"]
 
 
-# Percentages but for tokens and seconds; what a task does not measure has no panel. Refusals are right out of domain
-# alone, so that right calls without them are those to what is in the domain.
+# Percentages but for tokens and seconds; what a task does not measure has no panel. The right call out of domain is a
+# refusal and nothing else, so that right calls without refusals are those in the domain. Right arguments are not: a
+# refusal may have one too many.
 QUANTITIES: Mapping[str, Callable[[Counts], float]] = {
     "exact in domain (%)": lambda own: 100 * own["exact_calls"] / _inside(own),
     "right call in domain (%)": lambda own: 100 * (own["right_call"] - own["refusals"]) / _inside(own),
-    "right arguments in domain (%)": lambda own: 100 * (own["right_arguments"] - own["refusals"]) / _inside(own),
+    "right arguments (%)": lambda own: 100 * own["right_arguments"] / own["n"],
     "refused out of domain (%)": lambda own: 100 * own["refusals"] / own["out_of_domain"],
     "refused in domain (%)": lambda own: 100 * own["false_refusals"] / _inside(own),
     "tokens a query": lambda own: (own["prompt_tokens"] + own["reply_tokens"]) / own["n"],

@@ -9,14 +9,8 @@ from arith.results.schema import Cell, Results
 
 MEASURES = {
     **{"exact_calls": 40, "right_call": 90, "right_arguments": 80, "right_value": 70, "out_of_domain": 50},
-    **{
-        "refusals": 45,
-        "false_refusals": 1,
-        "prompt_tokens": 5000,
-        "reply_tokens": 1000,
-        "seconds_median": 0.01,
-        "seconds_p95": 0.02,
-    },
+    **{"refusals": 45, "false_refusals": 1, "prompt_tokens": 5000, "reply_tokens": 1000},
+    **{"seconds_median": 0.01, "seconds_p95": 0.02},
 }
 
 
@@ -45,6 +39,8 @@ def test_measures_are_drawn_against_the_number_in_the_label() -> None:
     assert not any(panel.log for panel in panels.values())
     # Of 100 queries 50 are out of the domain; 3 digits were not trained.
     assert panels["refused out of domain (%)"].lines[0].values[30] == [90.0] * 5
+    assert panels["right call in domain (%)"].lines[0].values[30] == [90.0] * 5
+    assert panels["right arguments (%)"].lines[0].values[30] == [80.0] * 5
     assert panels["refused in domain (%)"].lines[0].values[30] == [2.0] * 5
     assert panels["tokens a query"].lines[0].values[30] == [60.0] * 5
     assert panels["ms a query (95th percentile)"].lines[0].values[30] == [20.0] * 5
