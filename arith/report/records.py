@@ -100,7 +100,8 @@ RECORDS = (
     Record("addition, 5 digits, no window", "structure-aware", SHARPENED, "extrapolation", "coupled", 5),
     Record("addition, 8 digits, no window, sharper", "structure-aware", SHARPENED),
     Record("the same 5 digits, three times the steps", "structure-aware", ERODED, "erosion", "coupled", 5),
-    Record("smallest adder of ten digits", "structure-free", ADDERS),
+    Record("addition, 10 digits, 411 parameters", "structure-aware", ADDERS, "smallest-adder", "adder-411", 10),
+    Record("addition, 10 digits, 143 parameters", "structure-aware", ADDERS, "smallest-adder", "adder-143", 10),
 )
 COSTS = (
     Cost("addition of 1,000,000 digits", "120 s, 4 GiB", "million-digits-cost.json",

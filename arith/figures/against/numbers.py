@@ -32,7 +32,9 @@ _SPREAD = ("seconds_median", "seconds_p95")  # of which a sum means nothing: the
 
 
 def numbered_panels(cells: Iterable[Cell], axis: str, suite: str = "random") -> list[Panel]:
-    """A panel for each quantity, of the tests at trained lengths together; those that nobody trained count as trained.
+    """A panel for each quantity, of one model's tests at trained lengths together, or of all where there is none of them.
+
+    Without measures there are two: exact match, and the share of seeds without a mistake.
 
     Args:
         cells: of any labels; those that end in no number are left out.
@@ -45,7 +47,7 @@ def numbered_panels(cells: Iterable[Cell], axis: str, suite: str = "random") -> 
     found: dict[tuple[str, float], dict[tuple[int, int], list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         named = _NUMBERED.fullmatch(cell.label)
-        if named and cell.suite == suite and (cell.digits <= cell.train_lengths[1] or cell.train_lengths == (0, 0)):
+        if named and cell.suite == suite:
             found[named[1], float(named[2])][cell.model_seed, cell.data_seed].append(cell)
     numbers = {number for _, number in found}
     # Examples from 1 to 300 would stand on one another at the left.
@@ -55,12 +57,27 @@ def numbered_panels(cells: Iterable[Cell], axis: str, suite: str = "random") -> 
     for name, quantity in quantities.items():
         lines: dict[str, dict[float, list[float]]] = {}
         for (label, number), seeds in sorted(found.items()):
-            values = [value for own in seeds.values() if (value := _value(quantity, own)) is not None]
+            values = [value for own in seeds.values() if (value := _value(quantity, _at_trained(own))) is not None]
             if values:
                 lines.setdefault(label, {})[number] = values
         if lines:
             panels.append(Panel(axis, name, tuple(Line(label, values) for label, values in lines.items()), log=log))
-    return panels[1:] if len(panels) > 1 else panels  # exact match of both kinds together says less than its parts
+    if len(panels) > 1:
+        return panels[1:]  # exact match of both kinds together says less than its parts
+    whole = "seeds without a mistake (%)"
+    return [*panels, *(Panel(axis, whole, [_share_of_whole(line) for line in own.lines], log=log) for own in panels)]
+
+
+def _at_trained(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Those at trained lengths; all of them if there are none, as of a model that nobody trained here."""
+    return [cell for cell in cells if cell.digits <= cell.train_lengths[1]] or cells
+
+
+def _share_of_whole(line: Line) -> Line:
+    """The share of values that are 100%, in %: one value at each number, so it has no spread over seeds."""
+    return Line(
+        line.label, {number: [100 * sum(v == 100 for v in own) / len(own)] for number, own in line.values.items()}
+    )
 
 
 def _value(quantity: Callable[[Counts], float], cells: Sequence[Cell]) -> float | None:

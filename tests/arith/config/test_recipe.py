@@ -9,6 +9,7 @@ from click.testing import Result
 from arith.config import recipe
 from arith.config.recipe import load
 from arith.errors import UsageError
+from arith.experiment.experiment import Experiment
 from arith.results.figure_plan import FigurePlan
 
 Arith = Callable[..., Result]
@@ -47,3 +48,9 @@ def test_every_recipe_dry_runs(arith: Arith, tmp_path: Path, name: str) -> None:
     assert shown.exit_code == 0, shown.output
     assert ("trains no transformer" if loaded.study else "parameters") in shown.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_of_the_smallest_adder_are_its_parameters() -> None:
+    adder = recipe.load("smallest-adder")
+    counted = {label: Experiment.of(adder.config(label)).model().parameter_count() for label in adder.labels}
+    assert counted == {label: int(label.removeprefix("adder-")) for label in adder.labels}

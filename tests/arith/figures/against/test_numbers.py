@@ -48,13 +48,25 @@ def test_measures_are_drawn_against_the_number_in_the_label() -> None:
 
 def test_what_is_not_measured_has_no_panel() -> None:
     panels = numbered_panels([cell("big-1", measures={}, train_lengths=(0, 0), digits=9)], "shots")
-    assert [panel.y for panel in panels] == ["exact (%)"]
+    assert [panel.y for panel in panels] == ["exact (%)", "seeds without a mistake (%)"]
     assert not numbered_panels([cell("big")], "shots")
     assert all(panel.log for panel in numbered_panels([cell("big-3"), cell("big-300")], "shots"))
     nothing_outside = {**MEASURES, "out_of_domain": 0, "refusals": 0}
     names = [panel.y for panel in numbered_panels([cell("tuned-1", measures=nothing_outside)], "shots")]
     assert "exact in domain (%)" in names
     assert "refused out of domain (%)" not in names
+
+
+def test_seeds_without_a_mistake_are_counted_at_lengths_beyond_training_if_no_other_is_tested() -> None:
+    right = [100, 100, 99, 100]
+    cells = [cell("adder-143", seed, digits=10, correct=n, measures={}) for seed, n in enumerate(right)]
+    cells += [cell("adder-75", seed, digits=10, correct=50, measures={}) for seed in range(4)]
+    exact, whole = numbered_panels(cells, "parameters")
+    assert exact.lines[0].values == {75: [50] * 4, 143: right}
+    assert whole.lines[0].values == {75: [0], 143: [75]}
+    # A length that was trained is tested too: it alone counts.
+    cells += [cell("adder-75", seed, digits=2, correct=100, measures={}) for seed in range(4)]
+    assert numbered_panels(cells, "parameters")[1].lines[0].values == {75: [100], 143: [75]}
 
 
 def test_a_recipe_has_them_in_a_figure_of_their_own(tmp_path: Path) -> None:
