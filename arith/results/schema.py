@@ -163,7 +163,7 @@ def watched_name(digits: int | str) -> str:
     >>> watched_name(8)
     'accuracy at 8 digits'
     """
-    return f"accuracy at {digits} digits"
+    return f"accuracy at {digits} digit{'' if int(digits) == 1 else 's'}"
 
 
 @dataclass(frozen=True)
