@@ -130,6 +130,7 @@ def _restore(run: Run, model: Transformer, optimizer: torch.optim.Optimizer, ave
     return checkpoint.step
 
 
+# Over 60 lines: what a step does, and in which order, is read in one place.
 def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
     config = run.config.training
     _check_world(config, experiment, world)
@@ -176,13 +177,8 @@ def _train(run: Run, experiment: Experiment, world: World) -> Transformer:
             row: dict[str, Any] = {"step": step, "seconds": round(clock.seconds, 3)}
             row |= {} if tokens is None else {"tokens": tokens}
             if logs:
-                row |= {
-                    "loss": loss.item(),
-                    "gradient_norm": norm.item(),
-                    **norms.row(),
-                    "learning_rate": rate,
-                    **meter.rates(clock.seconds),
-                }
+                row |= {"loss": loss.item(), "gradient_norm": norm.item(), **norms.row(), "learning_rate": rate}
+                row |= meter.rates(clock.seconds)
             sharp = sharpness is not None and (last or step % config.sharpness_every == 0)
             if log is not None and sharpness is not None and sharp:
                 row |= sharpness.row(model, optimizer, rate)

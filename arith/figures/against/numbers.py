@@ -32,7 +32,7 @@ _SPREAD = ("seconds_median", "seconds_p95")  # of which a sum means nothing: the
 
 
 def numbered_panels(cells: Iterable[Cell], axis: str, suite: str = "random") -> list[Panel]:
-    """A panel for each quantity, of one model's tests at trained lengths together, or of all where there is none of them.
+    """A panel for each quantity, of a model's tests at trained lengths together, or of all where none is at those.
 
     Without measures there are two: exact match, and the share of seeds without a mistake.
 
@@ -65,7 +65,7 @@ def numbered_panels(cells: Iterable[Cell], axis: str, suite: str = "random") -> 
     if len(panels) > 1:
         return panels[1:]  # exact match of both kinds together says less than its parts
     whole = "seeds without a mistake (%)"
-    return [*panels, *(Panel(axis, whole, [_share_of_whole(line) for line in own.lines], log=log) for own in panels)]
+    return [*panels, *(Panel(axis, whole, tuple(map(_share_of_whole, own.lines)), log=log) for own in panels)]
 
 
 def _at_trained(cells: Sequence[Cell]) -> Sequence[Cell]:

@@ -5,7 +5,7 @@ module keeps it: two passes, layers recomputed in the backward pass and copies o
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -118,14 +118,7 @@ def forward(
     what = type(module).__name__
     current: Pass | None = kwargs.get(PASS)
     reader: Reader | None = getattr(module, READER, None)
-    if current is None and reader is None:
-        raise UsageError(
-            f"{what} is set to attn_implementation='{NAME}' and nothing is attached to the model, or the model does "
-            f"not hand keyword arguments on to its attention. Use arith.hf.attach(model, ...), which sets it"
-        )
-    for name, does in _UNKNOWN.items():
-        if kwargs.get(name) is not None:
-            raise UsageError(f"{what} {does}, which arith's attention has no place for")
+    _check_call(what, kwargs, attached=current is not None or reader is not None)
     if position_bias is not None and reader is None:
         raise UsageError(
             f"{what} adds a bias of its own to the scores, which cannot be taken out. Keep it: attach(model, 'own'), "
@@ -169,6 +162,18 @@ def forward(
         dropout=dropout,
     )
     return rearrange(mixed, "b h q d -> b q h d").contiguous(), None
+
+
+def _check_call(what: str, given: Mapping[str, Any], attached: bool) -> None:
+    """Refuse what attention here does not compute, and a model to which nothing is attached."""
+    if not attached:
+        raise UsageError(
+            f"{what} is set to attn_implementation='{NAME}' and nothing is attached to the model, or the model does "
+            f"not hand keyword arguments on to its attention. Use arith.hf.attach(model, ...), which sets it"
+        )
+    for name, does in _UNKNOWN.items():
+        if given.get(name) is not None:
+            raise UsageError(f"{what} {does}, which arith's attention has no place for")
 
 
 def _checked(mask: Any, current: Pass | None, module: nn.Module, causal: bool | None) -> Mask:
