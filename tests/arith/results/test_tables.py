@@ -1,6 +1,6 @@
 """Text tables."""
 
-from arith.results.schema import Results, Series
+from arith.results.schema import Results, Series, watched_name
 from arith.results.tables import fit_table
 from tests.arith.examples import cell
 
@@ -8,7 +8,7 @@ from tests.arith.examples import cell
 def watched(run: str, *accuracies: tuple[float, ...], tokens: float = 2000.0) -> list[Series]:
     """Accuracies at one digit, two digits and so on, at steps 10, 20 and 30."""
     steps = (10, 20, 30)
-    found = [Series(run, f"accuracy at {digits} digits", steps, own) for digits, own in enumerate(accuracies, 1)]
+    found = [Series(run, watched_name(digits), steps, own) for digits, own in enumerate(accuracies, 1)]
     counted = [("samples", 1000.0), ("tokens", tokens)] if tokens else [("samples", 1000.0)]
     return found + [Series(run, name, steps, tuple(step * each for step in steps)) for name, each in counted]
 
