@@ -160,8 +160,8 @@ class Series:
 def watched_name(digits: int | str) -> str:
     """The name of the series of accuracies at a watched length.
 
-    >>> watched_name(8)
-    'accuracy at 8 digits'
+    >>> watched_name(8), watched_name(1)
+    ('accuracy at 8 digits', 'accuracy at 1 digit')
     """
     return f"accuracy at {digits} digit{'' if int(digits) == 1 else 's'}"
 
