@@ -35,7 +35,8 @@ class DataConfig:
             additions, local configurations of digits and carry, see `arith.tasks.covering`. The last is of training
             alone: other splits have lengths drawn uniformly.
         carry_mix: share of carry-heavy problems; those in the mix have none, but for shares drawn as the main task is.
-        schedule: samples over which digits and carry_mix move to these values, from the next two; 0: no schedule.
+        schedule: samples over which digits and carry_mix move to these values, from the next two; 0: no schedule. Of a
+            fixed set it takes one pass.
         first_digits, first_carry_mix: the values at the start of a schedule; None: as at its end.
         samples: size of a fixed training set, which is repeated epoch by epoch; None: every sample is new.
         redraw: whether what a format draws, such as random spaces, is drawn anew in each epoch of a fixed set; if not,

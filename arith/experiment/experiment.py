@@ -25,6 +25,7 @@ from arith.experiment.checks import (
     check_loops,
     check_numbers,
     check_origin,
+    check_schedule,
     check_sharing,
     check_sharpness,
     check_training,
@@ -113,6 +114,7 @@ class Experiment:
         )
         check_numbers(config)
         check_training(config.training)
+        check_schedule(config)
         check_sharpness(config)
         # Built for its checks alone; on the meta device a large table of positions takes no memory.
         with torch.device("meta"):

@@ -26,6 +26,10 @@ COLUMNS = {"task": "multiplication", "format": "padded-reversed", "trace": {"kin
         ({"model": {"layers": 10**9}}, "model.layers is 10,000 at most"),
         ({"model": {"key_heads": 3}}, "model.heads is a multiple of model.key_heads"),
         ({"training": {"steps": 0}}, "training.steps is 1 or more, got 0"),
+        (
+            {"data": {"schedule": 900, "first_digits": "1", "samples": 1280}, "training": {"steps": 11, "batch": 128}},
+            "train 10 steps of 128 or fewer",
+        ),
         ({"training": {"learning_rate": 0.0}}, "learning_rate is above 0"),
         ({"evaluation": {"digits": "0"}}, "1 digit or more"),
         ({"data": {"digits": [0, 4]}}, "1 digit or more"),
