@@ -163,6 +163,15 @@ def _draw_panel(axes: Axes, panel: Panel) -> list[Label]:
 
 
 def _count_seeds(panels: Sequence[Panel]) -> str:
-    """The seeds behind the lines, in words."""
-    most = max(len(values) for panel in panels for line in panel.lines for values in line.values.values())
-    return "1 seed" if most == 1 else f"{most} seeds"
+    """The seeds behind the points, in words.
+
+    >>> _count_seeds([Panel("width", "loss", (Line("a", {4: [0.2, 0.1], 8: [0.1]}),))])
+    '1 to 2 seeds'
+    """
+    counts = [[len(values) for line in panel.lines for values in line.values.values()] for panel in panels]
+    # A share of the seeds is one value a point: its panel says nothing of how many they are.
+    several = [count for panel in counts if max(panel) > 1 for count in panel]
+    if not several:
+        return "1 seed"
+    fewest, most = min(several), max(several)
+    return f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
