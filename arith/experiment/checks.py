@@ -113,16 +113,16 @@ def check_schedule(config: RunConfig) -> None:
     >>> check_schedule(RunConfig.of({"data": {"schedule": 900, "first_digits": "1", "samples": 1000}}))
     Traceback (most recent call last):
     ...
-    arith.errors.UsageError: a second pass over data.samples begins their schedule again: train 7 steps of 128 or ...
+    arith.errors.UsageError: a second pass over a fixed set begins its schedule again: train 7 steps of 128 or ...
     """
     data, training = config.data, config.training
     # A sample's length is a function of its place in the set. A model that meets short problems alone again, late,
     # forgets the long ones: 57% of validation became 16 in 500 steps (docs/labbook.md, "Additions of 10 digits").
     if data.schedule and data.samples is not None and training.steps * training.batch > data.samples:
         raise UsageError(
-            f"a second pass over data.samples begins their schedule again: train {data.samples // training.batch} "
-            f"steps of {training.batch} or fewer, or leave data.schedule out. Got {training.steps} steps with "
-            f"{data.samples} samples"
+            f"a second pass over a fixed set begins its schedule again: train {data.samples // training.batch} steps "
+            f"of {training.batch} or fewer, raise data.samples, or leave data.schedule out. Got {training.steps} steps "
+            f"with {data.samples} samples"
         )
 
 
