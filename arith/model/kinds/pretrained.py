@@ -1,5 +1,6 @@
 """A causal model of Hugging Face with the interface of arith's own, so that the training loop sees no difference."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ class Pretrained(Transformer):
         self.inner = inner
         self.encoding = Composed([Part(NoPE(), Sequential())])
         self.loops = 1
+        self._leaves_out = "logits_to_keep" in inspect.signature(inner.forward).parameters
         self.config = shape_of(inner)  # from which time, a test's cost and the rows that fit into memory are estimated
 
     @property
@@ -59,7 +61,10 @@ class Pretrained(Transformer):
         if most is not None and tokens.shape[1] > most:
             raise UsageError(f"problems take {tokens.shape[1]} tokens, and the model has {most} positions")
         # No mask: padding is on the right, where no token of the problem sees it.
-        logits: Tensor = self.inner(input_ids=tokens, use_cache=False).logits
+        # Logits of a vocabulary of tens of thousands are a fifth of SmolLM2-135M's step: of the answer's tokens alone,
+        # where the model can leave out the others. What it gives of 0 is all of them.
+        kept = {"logits_to_keep": queries or 0} if self._leaves_out else {}
+        logits: Tensor = self.inner(input_ids=tokens, use_cache=False, **kept).logits
         logits = logits if queries is None else logits[:, logits.shape[1] - queries :]
         return logits if picked is None else at(logits, picked)
 
