@@ -336,7 +336,8 @@ def check_origin(config: RunConfig) -> None:
         UsageError: an encoding, loss or optimiser that only arith's own models have, or `pretrained` without a folder.
     """
     if config.reads_text != (config.encoding == PRETRAINED or keeps_own(config.encoding)):
-        advice = f", or add to what the model has: --encoding own+{config.encoding}" if config.reads_text else ""
+        added = "fire@coupled" if config.encoding == OWN else config.encoding
+        advice = f", or add to what the model has: --encoding {OWN}+{added}" if config.reads_text else ""
         raise UsageError(
             f"the encoding of a pretrained model is its own, and called '{PRETRAINED}', or added to it, own+...: got "
             f"encoding '{config.encoding}' and model.init {config.model.init or 'none'}. Give --init hf:FOLDER without "

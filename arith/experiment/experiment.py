@@ -15,9 +15,7 @@ from arith.data.dataset import Dataset, Samples
 from arith.data.evaluation_sets import EvaluationSets, longest
 from arith.data.problems import Share, mix_problems, shares
 from arith.data.traces import Supervision
-from arith.encodings.compose import Composed, Part
-from arith.encodings.nope import NoPE
-from arith.encodings.positions import Sequential
+from arith.encodings.compose import Composed
 from arith.errors import UsageError
 from arith.experiment.checks import (
     check_attention,
@@ -34,6 +32,7 @@ from arith.experiment.checks import (
 )
 from arith.model.kinds.in_place import InPlace, LoopedInPlace
 from arith.model.kinds.looped import Looped
+from arith.model.kinds.pretrained import prompt_lengths
 from arith.model.kinds.summing import RunningSums, Summing
 from arith.model.transformer import Transformer
 from arith.process.hints import require_package
@@ -252,8 +251,8 @@ class PretrainedExperiment(Experiment):
         return PretrainedFolder.of(str(self.config.model.init))
 
     def encoding(self) -> Composed:
-        """Ids that nobody looks at: the model has positions of its own."""
-        return Composed([Part(NoPE(), Sequential())])
+        """Where answers begin: the model has positions of its own."""
+        return prompt_lengths()
 
     @property
     def vocabulary_size(self) -> int:

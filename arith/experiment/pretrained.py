@@ -85,6 +85,7 @@ class PretrainedFolder:
                 f"'{encoding}' draws its ids, and training from a pretrained model has no keys of samples to draw them "
                 "from: use a fixed origin, or another scheme"
             )
+        model.prompts_argument = added.prompts_argument
 
     def tokenize(self, problems: Samples, form: Format) -> "TokenizedSamples":
         """Problems as this model reads them. Digits are put apart by the format, not by the tokenizer's wrapper."""

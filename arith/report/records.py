@@ -101,7 +101,7 @@ RECORDS = (
     Record("addition, 8 digits, no window, sharper", "structure-aware", SHARPENED),
     Record("the same 5 digits, three times the steps", "structure-aware", ERODED, "erosion", "coupled", 5),
     Record("addition, 10 digits, 411 parameters", "structure-aware", ADDERS, "smallest-adder", "adder-411", 10),
-    Record("addition, 10 digits, 143 parameters", "structure-aware", ADDERS, "smallest-adder", "adder-143", 10),
+    Record("addition, 10 digits, 263 parameters", "structure-aware", ADDERS, "smallest-adder", "adder-263", 10),
 )
 COSTS = (
     Cost("addition of 1,000,000 digits", "120 s, 4 GiB", "million-digits-cost.json",

@@ -44,7 +44,8 @@ def attach(
         format: how numbers are written in the text, which schemes that look at digits must know: 'reversed' has
             operands with their most significant digit first, and answers with their least significant digit first.
         answer: what stands before an answer, such as "A:", or several such texts. By default an equals sign, and what
-            the tokenizer's chat template puts before a reply.
+            the tokenizer's chat template puts before a reply. Where a text does not tell and you know, each call may
+            say how many tokens of each row stand before its answer: `model(..., arith_prompts=lengths)`.
         ids: ids of your own in the place of those that schemes read off the text, or, where none does, of the indices
             of tokens: a function from all tokens so far, and False for padding among them, to an id for each, "b k" or
             "b levels k", 0 for none; or True, if each call brings them, `model(..., arith_ids=...)` (in `generate`, of

@@ -34,7 +34,16 @@ from arith.hf.attachment.own import keep_biases
 from arith.hf.attachment.remembered import Remembered
 from arith.hf.attachment.settings import Settings
 from arith.hf.inputs import cache_name, cache_of, split_hidden, tokens_of, visible
-from arith.hf.numbers.given import IDS, KEYS, IdsOf, check_levels, given_ids, keys_of
+from arith.hf.numbers.given import (
+    IDS,
+    KEYS,
+    PROMPTS,
+    IdsOf,
+    begins_behind,
+    check_levels,
+    given_ids,
+    keys_of,
+)
 from arith.hf.numbers.marks import Notices, find_marks
 from arith.hf.numbers.numerals import Numerals
 from arith.hf.numbers.placing import Text, assign_ids, check_digits
@@ -138,7 +147,7 @@ class Attachment(nn.Module):
             enter = partial(self._enter, layer=layer)
             changes.hook(block.register_forward_pre_hook(enter, with_kwargs=True))
             changes.hook(attention.register_forward_pre_hook(_hand_on_hidden, with_kwargs=True))
-        changes.let_pass(model, (KEYS, IDS))
+        changes.let_pass(model, (KEYS, IDS, PROMPTS))
         for each in (model,) if whole is None or whole is model else (model, whole):
             changes.save_along(each, self.write)
         self.architecture = architecture
@@ -179,8 +188,8 @@ class Attachment(nn.Module):
             call: the arguments of its call.
             cache_argument: the model's name for its cache.
         """
-        key, passed = call.pop(KEYS, None), call.pop(IDS, None)
-        self._check_call(base, call, passed)
+        key, passed, prompts = (call.pop(name, None) for name in (KEYS, IDS, PROMPTS))
+        self._check_call(base, call, passed, prompts)
         cache = cache_of(base, call, cache_argument)
         remembered = None if cache is None else Remembered.of(cache, self.shape.layers)
         tokens = tokens_of(call)
@@ -191,7 +200,7 @@ class Attachment(nn.Module):
         if remembered is not None and remembered.tokens is not None:
             tokens, key = torch.cat([remembered.tokens, tokens], dim=1), remembered.key
         key = keys_of(tokens, key, self.training)
-        text = self._text(tokens, valid, documents, key)
+        text = self._text(tokens, valid, documents, key, prompts)
         given = given_ids(passed, self.ids_of, tokens, valid, earlier)
         if remembered is not None:
             remembered.check_given(given is not None)
@@ -214,8 +223,12 @@ class Attachment(nn.Module):
             positions = self.encoding.place(new)
         return Pass(self.encoding, positions, valid, documents, remembered, self.shape.head_width)
 
-    def _check_call(self, base: Any, call: dict[str, Any], passed: Any) -> None:
+    def _check_call(self, base: Any, call: dict[str, Any], passed: Any, prompts: Any) -> None:
         """Raise if digits are looked at and cannot be seen, or ids are to be given and are not."""
+        if prompts is not None and not self.looks_at_digits:
+            raise UsageError(
+                f"{PROMPTS} says where answers begin, and {self.title} does not look at digits: leave it out"
+            )
         if passed is not None:
             if not any(self.takes_given):
                 raise UsageError(
@@ -242,11 +255,16 @@ class Attachment(nn.Module):
         valid: Bool[Tensor, "b k"] | None,
         documents: Int[Tensor, "b k"] | None,
         key: Int[Tensor, " b"],
+        prompts: Int[Tensor, " b"] | None,
     ) -> Text:
         if self.looks_at_digits:
             kind, digits, ends_line = self.kind[tokens].long(), self.digits[tokens].long(), self.ends_line[tokens]
-            begins_answer = find_marks(tokens, self.marks)
-            return Text(kind, digits, ends_line, begins_answer, self.running, valid, documents, key, not self.training)
+            begins_answer, running = find_marks(tokens, self.marks), self.running
+            # A row is then one problem, whatever lines and turns its prompt has.
+            if prompts is not None:
+                begins_answer, running = begins_behind(prompts, tokens), True
+                ends_line = torch.zeros_like(ends_line)
+            return Text(kind, digits, ends_line, begins_answer, running, valid, documents, key, not self.training)
         nothing = torch.zeros_like(tokens)
         never = nothing.bool()
         return Text(nothing, nothing, never, never, False, valid, documents, key, not self.training)
@@ -279,6 +297,11 @@ class Attachment(nn.Module):
         if layer == 0:
             x = self.encoding.embed(x, current.positions)
         return (self.encoding.at(layer).hidden(x, current.positions), *args), kwargs
+
+    @property
+    def prompts_argument(self) -> str | None:
+        """The argument of the model's call that says where answers begin; None where digits are not looked at."""
+        return PROMPTS if self.looks_at_digits else None
 
     def extra_repr(self) -> str:
         return f"{self.settings.encoding!r}, tokens={self.settings.tokens}"

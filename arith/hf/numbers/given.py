@@ -1,4 +1,4 @@
-"""What a call of a model brings for positions beside its tokens: random keys, and ids of the caller's own."""
+"""What a call of a model brings for positions beside its tokens: random keys, prompts' lengths, and own ids."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,8 @@ from torch import Tensor
 from arith.errors import UsageError
 
 KEYS = "position_keys"  # the argument of the model's call that holds random keys
-IDS = "arith_ids"  # and the one that holds ids
+IDS = "arith_ids"  # the one that holds ids
+PROMPTS = "arith_prompts"  # and the one that holds the tokens of each row before its answer
 # From all tokens so far, and False for padding among them, to an id for each of them.
 IdsOf = Callable[[Int[Tensor, "b k"], Bool[Tensor, "b k"]], Int[Tensor, "..."]]
 
@@ -25,6 +26,27 @@ def keys_of(tokens: Int[Tensor, "b n"], passed: Int[Tensor, " b"] | None, traini
     if not training:
         return torch.zeros(rows, dtype=torch.long, device=tokens.device)
     return torch.randint(2**62, (rows,), device=tokens.device)
+
+
+def begins_behind(prompts: Int[Tensor, " b"], tokens: Int[Tensor, "b k"]) -> Bool[Tensor, "b k"]:
+    """The last token of each prompt, behind which its answer begins.
+
+    Args:
+        prompts: the tokens of each row before its answer, padding on the left among them.
+        tokens: all tokens so far.
+
+    Raises:
+        UsageError: they are not a whole number, 1 or more, for each row.
+
+    >>> begins_behind(torch.tensor([2]), torch.zeros(1, 4)).tolist()
+    [[False, True, False, False]]
+    """
+    if prompts.is_floating_point() or prompts.shape != (len(tokens),) or bool((prompts < 1).any()):
+        raise UsageError(
+            f"{PROMPTS} is a whole number of tokens, 1 or more, for each of {len(tokens)} rows: got "
+            f"{_described(prompts)}"
+        )
+    return torch.arange(tokens.shape[1], device=tokens.device) == prompts.to(tokens.device)[:, None] - 1
 
 
 def given_ids(

@@ -2,25 +2,47 @@
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from einops import repeat
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from arith.config.schema import ModelConfig
 from arith.encodings.compose import Composed, Ids, Part
 from arith.encodings.nope import NoPE
-from arith.encodings.positions import Sequential
+from arith.encodings.positions import Prompt, Sequential
 from arith.errors import UsageError
 from arith.model.block import at
 from arith.model.cache import Cache
 from arith.model.transformer import Transformer
 
 
-class Pretrained(Transformer):
-    """A causal model of Hugging Face with the interface of arith's own. It has its own positions, and ignores ids.
+@dataclass(frozen=True)
+class PromptLengths(Sequential):
+    """In the place of ids, for each token how long its prompt is.
 
-    All of its weights are trained, and without dropout, as in arith's own models.
+    A text does not always tell where an answer begins, as in a dialogue with numbers in the questions and replies. A
+    batch of arith's knows, and an encoding that is attached and looks at digits is told.
+    """
+
+    def full(
+        self, prompt: Prompt, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], capacity: int
+    ) -> Int[Tensor, "1 b n"]:
+        return repeat(prompt.length, "b -> 1 b n", n=tokens.shape[1])
+
+
+def prompt_lengths() -> Composed:
+    """What a pretrained model takes in the place of an encoding."""
+    return Composed([Part(NoPE(), PromptLengths())])
+
+
+class Pretrained(Transformer):
+    """A causal model of Hugging Face with the interface of arith's own. It has its own positions.
+
+    What is attached to it is told where answers begin; see `PromptLengths`. All of its weights are trained, and without
+    dropout, as in arith's own models.
 
     Args:
         inner: the model, whose dropout is set to 0.
@@ -34,7 +56,9 @@ class Pretrained(Transformer):
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
         self.inner = inner
-        self.encoding = Composed([Part(NoPE(), Sequential())])
+        self.encoding = prompt_lengths()
+        # The argument of the inner model's call that takes them, if what is attached to it looks at digits.
+        self.prompts_argument: str | None = None
         self.loops = 1
         self._leaves_out = "logits_to_keep" in inspect.signature(inner.forward).parameters
         self.config = shape_of(inner)  # from which time, a test's cost and the rows that fit into memory are estimated
@@ -63,8 +87,10 @@ class Pretrained(Transformer):
         # No mask: padding is on the right, where no token of the problem sees it.
         # Logits of a vocabulary of tens of thousands are a fifth of SmolLM2-135M's step: of the answer's tokens alone,
         # where the model can leave out the others. What it gives of 0 is all of them.
-        kept = {"logits_to_keep": queries or 0} if self._leaves_out else {}
-        logits: Tensor = self.inner(input_ids=tokens, use_cache=False, **kept).logits
+        options: dict[str, Any] = {"logits_to_keep": queries or 0} if self._leaves_out else {}
+        if self.prompts_argument is not None and ids:
+            options[self.prompts_argument] = ids[0][0, :, 0]
+        logits: Tensor = self.inner(input_ids=tokens, use_cache=False, **options).logits
         logits = logits if queries is None else logits[:, logits.shape[1] - queries :]
         return logits if picked is None else at(logits, picked)
 

@@ -24,3 +24,14 @@ def test_the_loss_is_that_of_hugging_face(gpt2: Path) -> None:
     expected = torch.nn.functional.cross_entropy(theirs.logits[:, :-1][mine], tokenized["labels"][:, 1:][mine])
     torch.testing.assert_close(model.loss(batch), expected)
     assert start.tokenizer.decode(batch.tokens[0]).startswith(tuple("123456789"))
+
+
+def test_logits_are_computed_of_the_queries_alone(gpt2: Path) -> None:
+    model = PretrainedFolder.of(f"hf:{gpt2}").model()
+    rows: list[int] = []
+    model.inner.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[1]))
+    tokens = torch.arange(12).view(2, 6)
+    whole, last = model(tokens, ()), model(tokens, (), queries=2)
+    assert rows == [6, 2]
+    torch.testing.assert_close(last, whole[:, -2:])
+    torch.testing.assert_close(model(tokens, (), queries=2, picked=torch.tensor([[0], [1]]))[1, 0], whole[1, -1])
