@@ -7,6 +7,7 @@ A pass goes through four places:
     its attention is called     `_hand_on_hidden`   keeps the attention's input, for terms that look at content
     attention itself            `interface.forward`   rotates, adds terms, and calls arith's op
 """
+# Over 300 lines, as one class is the module that lies in the model, and a pass goes through all of it.
 
 import inspect
 import os

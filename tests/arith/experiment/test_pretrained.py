@@ -4,14 +4,18 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from click.testing import Result
 from transformers import AutoModelForCausalLM
 
+from arith.config.schema import RunConfig
 from arith.experiment import shipped
 from arith.experiment.checkpoints import latest
+from arith.experiment.experiment import Experiment
 from arith.hf.generation import TextModel
+from arith.model.kinds.pretrained import Pretrained
 from arith.results.schema import Results
 
 SHORT = (
@@ -98,6 +102,35 @@ def test_an_encoding_is_added_to_the_positions_of_a_pretrained_model(
     assert torch.equal(model.arith.encoding.parts[0].table, table)
     tested = arith("evaluate", "--hf", "out", *form, "--test-digits", "1", "--samples", "5")
     assert tested.exit_code == 0, tested.stderr
+
+
+def test_what_is_attached_knows_where_the_answers_of_a_dialogue_begin(
+    gpt2: Path, tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    # The tokenizer of one model and another that has more positions: dialogue is long, byte by byte.
+    shutil.copytree(gpt2, folder := tmp_path / "long", ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    tiny("llama", vocab_size=330, max_position_embeddings=512).save_pretrained(folder)
+    values = {
+        "task": "dialogue",
+        "format": "reversed+groups:size=1",
+        "encoding": "own+learned:std=0.02@coupled",
+        "model": {"init": f"hf:{folder}"},
+        "data": {"digits": "2-3"},
+    }
+    experiment = Experiment.of(RunConfig.of(values))
+    model, batch = experiment.model(), experiment.training_data().batch(0, 8, torch.device("cpu"))
+    assert isinstance(model, Pretrained)
+    found: list[Any] = []
+    model.inner.model.layers[0].register_forward_pre_hook(
+        lambda _, __, kwargs: found.append(kwargs["arith_pass"].positions[0].ids.k), with_kwargs=True
+    )
+    with torch.no_grad():
+        model(batch.tokens, batch.placed_by(experiment.encoding()))
+    for ids, mask in zip(found[0].reshape(len(batch.tokens), -1), batch.answer_mask, strict=True):
+        answer = ids[mask]
+        # Answers have the units first, and one is a sign's: 2, 3, 4.
+        assert answer[answer > 1].tolist() == list(range(2, 2 + int((answer > 1).sum())))
+        assert int((answer > 1).sum()) >= 2
 
 
 def test_frozen_embeddings_are_tokens_and_positions_of_any_model(

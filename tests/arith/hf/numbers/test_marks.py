@@ -48,15 +48,15 @@ def model(tiny: Callable[..., Any]) -> Any:
     return tiny("llama", vocab_size=40)
 
 
-def ids_of(model: Any, tokenizer: Any, text: str) -> dict[str, list[int]]:
-    """The ids of the digits of a text, by number."""
+def ids_of(model: Any, tokenizer: Any, text: str, **options: Any) -> dict[str, list[int]]:
+    """The ids of the digits of a text, by number; options are the call's."""
     tokens = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
     seen: list[Any] = []
     handle = model.model.layers[0].register_forward_pre_hook(
         lambda _, __, kwargs: seen.append(kwargs["arith_pass"].positions[0].ids.k[0].tolist()), with_kwargs=True
     )
     with torch.no_grad():
-        model(tokens, use_cache=False)
+        model(tokens, use_cache=False, **options)
     handle.remove()
     shown = tokenizer.convert_ids_to_tokens(tokens[0].tolist())
     digits = [(sign, own) for sign, own in zip(shown, seen[0], strict=True) if sign.isascii() and sign.isdigit()]
@@ -84,6 +84,55 @@ def test_prompt_and_answer_are_told_apart(answer: Any, text: str, expected: list
         warnings.simplefilter("error")
         (found,) = ids_of(model, reader, text).values()
     assert found == expected
+
+
+SPOKEN = "What is 12 + 345? It is"  # nothing in it tells where an answer begins
+
+
+@torch.no_grad()
+def test_a_call_may_say_where_answers_begin(model: Any, reader: Any) -> None:
+    attach(model, "fire@coupled", reader, format="reversed", tokens=64, digits=9)
+    prompt = reader.encode(SPOKEN, add_special_tokens=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of what cannot be known
+        (found,) = ids_of(model, reader, f"{SPOKEN} 753", arith_prompts=torch.tensor([len(prompt)])).values()
+        # Its lines and turns do not end a problem, and what looks like a mark is none.
+        lines = "1 = one\nAdd 12:\nIt is"
+        length = len(reader.encode(lines, add_special_tokens=False))
+        (other,) = ids_of(model, reader, f"{lines} 753", arith_prompts=torch.tensor([length])).values()
+    assert found == [3, 2, 4, 3, 2, 2, 3, 4]
+    assert other == [2, 3, 2, 2, 3, 4]
+
+
+@torch.no_grad()
+def test_cached_passes_know_where_answers_begin(model: Any, reader: Any) -> None:
+    for weight in attach(model, "fire@coupled", reader, format="reversed", tokens=64, digits=9).parameters():
+        torch.nn.init.normal_(weight, std=0.5)
+    tokens = torch.tensor([reader.encode(f"{SPOKEN} 753", add_special_tokens=False)])
+    known = {"arith_prompts": torch.tensor([tokens.shape[1] - 3])}
+    whole, cache, parts = model(tokens, **known).logits, None, []
+    for start, stop in ((0, len(tokens[0]) - 3), (-3, -2), (-2, -1), (-1, None)):
+        out = model(tokens[:, start:stop], **{CACHE: cache}, use_cache=True, **known)
+        cache = out[CACHE]
+        parts.append(out.logits)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-4, rtol=1e-4)
+    # An answer that began in the midst of 345 would have other ids.
+    assert not torch.allclose(model(tokens, arith_prompts=known["arith_prompts"] - 8).logits, whole, atol=1e-3)
+
+
+@torch.no_grad()
+def test_lengths_of_prompts_that_cannot_be_say_why(model: Any, reader: Any) -> None:
+    attach(model, "fire@coupled", reader, format="reversed", tokens=64, digits=9)
+    tokens = torch.tensor([reader.encode(SPOKEN, add_special_tokens=False)])
+    for wrong in (torch.tensor([0]), torch.tensor([3, 3]), torch.tensor([1.5])):
+        with pytest.raises(
+            UsageError, match="arith_prompts is a whole number of tokens, 1 or more, for each of 1 rows"
+        ):
+            model(tokens, arith_prompts=wrong)
+    detach(model)
+    attach(model, "fire", tokens=64)
+    with pytest.raises(UsageError, match=r"'fire' does not look at digits: leave it out"):
+        model(tokens, arith_prompts=torch.tensor([3]))
 
 
 @torch.no_grad()
