@@ -37,7 +37,12 @@ def test_chance_is_a_share(tmp_path: Path) -> None:
         load(str(file))
 
 
-@pytest.mark.parametrize("name", recipe.names())
+PRETRAINED = [
+    name for name in recipe.names() if str(recipe.load(name).values.get("model", {}).get("init")).startswith("hf:")
+]
+
+
+@pytest.mark.parametrize("name", [name for name in recipe.names() if name not in PRETRAINED])
 def test_every_recipe_dry_runs(arith: Arith, tmp_path: Path, name: str) -> None:
     loaded = recipe.load(name)
     text = recipe.file_and_scale(name)[0].read_text()
@@ -48,6 +53,26 @@ def test_every_recipe_dry_runs(arith: Arith, tmp_path: Path, name: str) -> None:
     assert shown.exit_code == 0, shown.output
     assert ("trains no transformer" if loaded.study else "parameters") in shown.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_a_recipe_of_a_pretrained_model_says_where_to_put_it(arith: Arith, name: str) -> None:
+    folder = recipe.load(name).values["model"]["init"].removeprefix("hf:")
+    refused = arith("reproduce", name, "--all", "--dry-run")
+    assert refused.exit_code == 2
+    assert f"{folder} holds no model of Hugging Face" in refused.stderr
+    assert f"--local-dir {folder}\n" in recipe.file_and_scale(name)[0].read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_a_recipe_of_a_pretrained_model_dry_runs(arith: Arith, tmp_path: Path, smollm2: Path, name: str) -> None:
+    place = tmp_path / recipe.load(name).values["model"]["init"].removeprefix("hf:")
+    place.parent.mkdir(parents=True)
+    place.symlink_to(smollm2)
+    shown = arith("reproduce", name, "--all", "--dry-run")
+    assert shown.exit_code == 0, shown.output
+    assert "parameters" in shown.stdout
 
 
 def test_labels_of_the_smallest_adder_are_its_parameters() -> None:
