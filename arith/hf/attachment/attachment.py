@@ -35,16 +35,7 @@ from arith.hf.attachment.own import keep_biases
 from arith.hf.attachment.remembered import Remembered
 from arith.hf.attachment.settings import Settings
 from arith.hf.inputs import cache_name, cache_of, split_hidden, tokens_of, visible
-from arith.hf.numbers.given import (
-    IDS,
-    KEYS,
-    PROMPTS,
-    IdsOf,
-    begins_behind,
-    check_levels,
-    given_ids,
-    keys_of,
-)
+from arith.hf.numbers.given import IDS, KEYS, PROMPTS, IdsOf, begins_behind, check_levels, given_ids, keys_of
 from arith.hf.numbers.marks import Notices, find_marks
 from arith.hf.numbers.numerals import Numerals
 from arith.hf.numbers.placing import Text, assign_ids, check_digits
@@ -260,9 +251,9 @@ class Attachment(nn.Module):
     ) -> Text:
         if self.looks_at_digits:
             kind, digits, ends_line = self.kind[tokens].long(), self.digits[tokens].long(), self.ends_line[tokens]
-            begins_answer, running = find_marks(tokens, self.marks), self.running
-            # A row is then one problem, whatever lines and turns its prompt has.
-            if prompts is not None:
+            if prompts is None:
+                begins_answer, running = find_marks(tokens, self.marks), self.running
+            else:  # a row is one problem, whatever lines, turns and marks its prompt has
                 begins_answer, running = begins_behind(prompts, tokens), True
                 ends_line = torch.zeros_like(ends_line)
             return Text(kind, digits, ends_line, begins_answer, running, valid, documents, key, not self.training)
