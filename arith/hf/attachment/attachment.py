@@ -188,9 +188,10 @@ class Attachment(nn.Module):
         earlier = 0 if remembered is None else remembered.length
         valid, documents = visible(call, tokens, earlier, remembered is not None)
         # From here on, tokens are all so far: where a digit stands in its number, only the whole text tells. The keys
-        # are the first pass's, or a sample's draw would change in the midst of it.
+        # are the first pass's, or a sample's draw would change in the midst of it. Prompts' lengths need be said once.
         if remembered is not None and remembered.tokens is not None:
             tokens, key = torch.cat([remembered.tokens, tokens], dim=1), remembered.key
+            prompts = remembered.prompts if prompts is None else prompts.to(tokens.device)
         key = keys_of(tokens, key, self.training)
         text = self._text(tokens, valid, documents, key, prompts)
         given = given_ids(passed, self.ids_of, tokens, valid, earlier)
@@ -209,7 +210,7 @@ class Attachment(nn.Module):
         new = self._within_reach(tuple(ids), decoding=earlier > 0)
         positions = tuple(Positions(own, own, within_reach=True) for own in new)
         if remembered is not None:
-            positions = remembered.extend(tokens, key, new)
+            positions = remembered.extend(tokens, key, prompts, new)
         if not earlier and text.plain and not self.given_for_indices:
             # No padding inside, and no id beyond reach yet: ids are what the schemes say of them.
             positions = self.encoding.place(new)

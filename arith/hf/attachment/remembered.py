@@ -31,6 +31,7 @@ class Remembered(DummyLayer):
         self.memories: list[Memory] = [{} for _ in range(layers)]
         self.tokens: Int[Tensor, "b n"] | None = None
         self.key: Int[Tensor, " b"] | None = None
+        self.prompts: Int[Tensor, " b"] | None = None  # tokens before each answer, if the caller said
         self.ids: Ids = ()
         self.given = False  # whether the ids of tokens that look at digits came from the caller
 
@@ -70,16 +71,19 @@ class Remembered(DummyLayer):
             raise UsageError(f"this cache is not one of a model of {layers} layers")
         return last
 
-    def extend(self, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], new: Ids) -> tuple[Positions, ...]:
+    def extend(
+        self, tokens: Int[Tensor, "b n"], key: Int[Tensor, " b"], prompts: Int[Tensor, " b"] | None, new: Ids
+    ) -> tuple[Positions, ...]:
         """Remember all tokens so far; the positions of the new ones as queries, and of all as keys.
 
         Args:
             tokens: all tokens so far.
             key: the random key of each sample.
+            prompts: the tokens of each before its answer; None if that was not said.
             new: the ids of the new tokens, for each scheme.
         """
         keys = tuple(map(_append, self.ids, new)) if self.length else new
-        self.tokens, self.key, self.ids = tokens, key, keys
+        self.tokens, self.key, self.prompts, self.ids = tokens, key, prompts, keys
         return tuple(Positions(*both, within_reach=True) for both in zip(new, keys, strict=True))
 
     def check_given(self, given: bool) -> None:
@@ -127,6 +131,7 @@ class Remembered(DummyLayer):
         if self.tokens is None or self.key is None:
             return
         self.tokens, self.key = change(self.tokens), change(self.key)
+        self.prompts = None if self.prompts is None else change(self.prompts)
         self.ids = tuple(_change_ids(ids, change) for ids in self.ids)
         self.memories = [change_rows(memory, change) for memory in self.memories]
 

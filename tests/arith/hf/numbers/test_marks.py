@@ -116,8 +116,32 @@ def test_cached_passes_know_where_answers_begin(model: Any, reader: Any) -> None
         cache = out[CACHE]
         parts.append(out.logits)
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-4, rtol=1e-4)
+    # It is remembered by who said it once.
+    cache = model(tokens[:, :-3], use_cache=True, **known)[CACHE]
+    last = model(tokens[:, -3:], **{CACHE: cache}, use_cache=True).logits
+    torch.testing.assert_close(last, whole[:, -3:], atol=1e-4, rtol=1e-4)
     # An answer that began in the midst of 345 would have other ids.
     assert not torch.allclose(model(tokens, arith_prompts=known["arith_prompts"] - 8).logits, whole, atol=1e-3)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_generate_knows_where_answers_begin(beams: int, model: Any, reader: Any) -> None:
+    torch.manual_seed(1)
+    for weight in attach(model, "learned@coupled", reader, format="reversed", tokens=64, digits=9).parameters():
+        torch.nn.init.normal_(weight, std=2.0)
+    digits = reader.convert_tokens_to_ids(list("0123456789"))
+    kept = {"max_new_tokens": 5, "num_beams": beams, "do_sample": False}
+    kept["suppress_tokens"] = [token for token in range(40) if token not in digits]  # what has ids
+    prompts = torch.tensor(
+        [reader.encode(text, add_special_tokens=False) for text in (SPOKEN, SPOKEN.replace("1", "7"))]
+    )
+    kept["attention_mask"] = torch.ones_like(prompts)
+    lengths = torch.full((2,), prompts.shape[1])
+    whole = model.generate(prompts, **kept, arith_prompts=lengths, use_cache=False)
+    assert torch.equal(model.generate(prompts, **kept, arith_prompts=lengths, use_cache=True), whole)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that no mark is there
+        assert not torch.equal(model.generate(prompts, **kept), whole)  # it does matter
 
 
 @torch.no_grad()
