@@ -134,6 +134,16 @@ def test_cells_say_the_loops_of_the_test_where_they_are_others_than_in_training(
     assert first.training != other.training
 
 
+def test_cells_say_the_lengths_of_operands_where_all_problems_share_them() -> None:
+    experiment = untrained()
+    model = experiment.model()
+    for suite in ("random", "chain", "sparse", "equal", "unequal"):
+        asked = [Condition(suite, 3, 30)]
+        (cell,) = evaluate(experiment, model, asked, label="x", step=0, training_seconds=0)
+        drawn = {tuple(pair) for pair in experiment.tests.problems(asked).sources[0].lengths(0, 30).T.tolist()}
+        assert cell.operand_lengths == (drawn.pop() if len(drawn) == 1 else None), suite
+
+
 def test_conditions_are_told_from_cells() -> None:
     experiment = untrained()
     sets = [Condition("random", 2, 9), *experiment.tests.grid("1-2", 9)]
