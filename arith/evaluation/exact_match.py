@@ -152,7 +152,7 @@ def _cell(experiment: Experiment, model: Transformer, key: CellKey, correct: int
         task=key.task,
         format=key.format,
         encoding=key.encoding,
-        structure_aware=any(scheme.structure_aware for scheme in model.encoding.schemes),
+        structure_aware=model.structure_aware,
         suite=test.suite,
         split="test",
         train_lengths=key.train_lengths,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arith.catalogue.named import format_named, task_named
-from arith.config.pretrained import CONFIG, PREFIX
+from arith.config.pretrained import CONFIG, ENCODING, PREFIX
 from arith.config.schema import RunConfig
 from arith.config.starting import place_of
 from arith.data.typed import example_problem, write_typed
@@ -88,14 +88,14 @@ def _about(config: RunConfig, first: Cell, parameters: int) -> str:
     task = f"**{config.task}** of operands of {low}-{high} digits"
     prompt, answer = _example(config)
     reads = f"It reads and writes the format `{config.tested_format}`: `{prompt}` is answered by `{answer}`."
+    aware = "told" if first.structure_aware else "not told"
+    encoding = f"positional encoding `{config.encoding}`, which is {aware} which digits belong together"
     if config.reads_text:
         # A pretrained model has positions of its own, about which arith knows nothing to say.
         start = Path(str(config.model.init)).name
-        return (
-            f"A model of {parameters:,} parameters that began as the pretrained `{start}`, trained on {task}.\n{reads}"
-        )
-    aware = "told" if first.structure_aware else "not told"
-    encoding = f"positional encoding `{config.encoding}`, which is {aware} which digits belong together"
+        added = "" if config.encoding == ENCODING else f" with the\n{encoding}"
+        began = f"A model of {parameters:,} parameters that began as the pretrained `{start}`"
+        return f"{began}, trained on {task}{added}.\n{reads}"
     told = "It was told every step of an algorithm: compare it with none that learned from answers.\n"
     steps = told if first.supervision == "algorithm" else ""
     began = "" if config.model.init is None else f"that began as `{place_of(config.model.init).name}`, "

@@ -273,6 +273,11 @@ class Transformer(nn.Module):
                 layer.sharpen = before
 
     @property
+    def structure_aware(self) -> bool:
+        """Whether it is told which digits belong together."""
+        return any(scheme.structure_aware for scheme in self.encoding.schemes)
+
+    @property
     def sharpens_by_length(self) -> bool:
         """Whether scores have a factor that depends on how many tokens there are."""
         return any(isinstance(m, Attention) and isinstance(m.sharpen, str) for m in self.modules())

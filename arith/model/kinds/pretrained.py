@@ -64,6 +64,11 @@ class Pretrained(Transformer):
         self.config = shape_of(inner)  # from which time, a test's cost and the rows that fit into memory are estimated
 
     @property
+    def structure_aware(self) -> bool:
+        """Whether what is attached looks at digits; a pretrained model's own positions do not."""
+        return self.prompts_argument is not None
+
+    @property
     def embedding(self) -> nn.Embedding:  # type: ignore[override]
         embedding: nn.Embedding = self.inner.get_input_embeddings()
         return embedding

@@ -72,7 +72,9 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
     assert "arith evaluate --hf DIR" in arith("evaluate", "whole", "--anatomy").stderr
     assert "arith evaluate --hf DIR" in arith("ask", "whole", "1+2").stderr
     cells = Results.load(tmp_path / "whole" / "results.json").cells
-    assert {(cell.encoding, cell.train_lengths) for cell in cells} == {("pretrained", (1, 2))}
+    assert {(cell.encoding, cell.structure_aware, cell.train_lengths) for cell in cells} == {
+        ("pretrained", False, (1, 2))
+    }
 
 
 def test_an_encoding_is_added_to_the_positions_of_a_pretrained_model(
@@ -92,12 +94,13 @@ def test_an_encoding_is_added_to_the_positions_of_a_pretrained_model(
     one, other = (latest(tmp_path / name / "checkpoints", print) for name in ("whole", "begun"))
     assert all(torch.equal(own, other.model[name]) for name, own in one.model.items())
     cells = Results.load(tmp_path / "whole" / "results.json").cells
-    assert {cell.encoding for cell in cells} == {encoding}
+    assert {(cell.encoding, cell.structure_aware) for cell in cells} == {(encoding, True)}
     table = one.model["inner.arith.encoding.parts.0.table"]
     assert table.shape == (5, 32)  # digits of a sum of two, one more for signs, and the row of no position
     # What is exported holds it, and is tested with it.
     assert arith("export", "whole", "--to", "out").exit_code == 0
     assert (tmp_path / "out" / "position.json").is_file()
+    assert f"`{encoding}`, which is told which digits belong together" in (tmp_path / "out" / "README.md").read_text()
     model = TextModel.load(tmp_path / "out", torch.device("cpu")).model
     assert torch.equal(model.arith.encoding.parts[0].table, table)
     tested = arith("evaluate", "--hf", "out", *form, "--test-digits", "1", "--samples", "5")
