@@ -16,12 +16,14 @@ def test_mcnemar_is_scipys_binomial_test(first: int, second: int) -> None:
     assert mcnemar(Pairs(100, first, second, 50)) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
-# Newcombe 1998, table III, method 10: both, first, second, neither, interval.
+# Newcombe 1998, table III, method 10, and an example of answers that agree, whose correlation is corrected for
+# continuity: Altman et al., "Statistics with Confidence", 2000, table 6.2. Both, first, second, neither, interval.
 @pytest.mark.parametrize(
     ("pairs", "low", "high"),
     [
         (Pairs(36, 2, 12, 0), 0.0569, 0.3404),
         (Pairs(36, 0, 14, 0), 0.1528, 0.4167),
+        (Pairs(14, 0, 5, 22), 0.0115, 0.2265),
     ],
 )
 def test_intervals_are_the_published_ones(pairs: Pairs, low: float, high: float) -> None:
