@@ -1,10 +1,13 @@
 """Load a model or a tokenizer from a local Hugging Face folder: whole, or refused in words."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from arith.errors import UsageError
 
@@ -59,9 +62,10 @@ def load_causal_model(folder: Path, **options: Any) -> Any:
                 f"{_reason(error)}. Copy it anew"
             ) from error
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, **options
-        )
+        with _without_bars():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, **options
+            )
     except Exception as error:
         raise UsageError(f"{folder} cannot be loaded as a causal model: {_reason(error)}") from error
     model, found = loaded
@@ -73,6 +77,18 @@ def load_causal_model(folder: Path, **options: Any) -> Any:
             f"{folder} lacks {len(missing)} of the model's tensors, or has them in another shape: {listed}"
         )
     return model
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    """Within, transformers draws no progress bars, which would run into our own lines."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:  # it is one switch for the whole process, and maybe another's
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _reason(error: Exception) -> str:

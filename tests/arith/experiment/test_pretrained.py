@@ -39,6 +39,7 @@ def test_a_pretrained_model_is_trained_tested_resumed_and_exported(
     whole = arith(*options, "--steps", "8", "--out", "whole")
     assert whole.exit_code == 0, whole.stderr
     assert "pretrained  random" in whole.stdout
+    assert "Loading weights" not in whole.stderr, "our own lines of progress stand there"
     assert "arith export whole --to DIR\n" in whole.stdout
     # Stopped after four steps and gone on with, it is the same model.
     values = json.loads((tmp_path / "whole" / "run.json").read_text())
