@@ -66,6 +66,11 @@ class Composed(nn.Module):
         )
 
     @property
+    def structure_aware(self) -> bool:
+        """Whether ids say which digits belong together."""
+        return any(scheme.structure_aware for scheme in self.schemes)
+
+    @property
     def slides(self) -> bool:
         """Whether ids depend on the loop."""
         return any(_slides(scheme) for scheme in self.schemes)

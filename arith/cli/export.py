@@ -38,11 +38,8 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool, a
 
     # Before any import that needs it, so that its absence is a message and not a traceback.
     require_package("transformers", "hf")
-    from transformers.utils import logging
-
-    # Its progress bars would stand between our two lines.
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     from arith.experiment.exported import open_model
+    from arith.experiment.hf_folder import without_bars
     from arith.hf.exporting import export_model
 
     place = folder if folder is not None else shipped.FOLDER / str(ship)
@@ -53,7 +50,8 @@ def command(run: Path, folder: Path | None, ship: str | None, overwrite: bool, a
             raise UsageError(f"{place} exists. Replace it by --overwrite, or choose another")
     # A run that began with a pretrained model may be exported: it becomes an ordinary model of transformers again.
     trained = open_model(run, pretrained=True)
-    export_model(trained, place, ship or place.name)
+    with without_bars():
+        export_model(trained, place, ship or place.name)
     weights = (place / "model.safetensors").stat().st_size
     if ship and weights > shipped.LARGEST:
         raise UsageError(

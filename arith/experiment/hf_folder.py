@@ -62,7 +62,7 @@ def load_causal_model(folder: Path, **options: Any) -> Any:
                 f"{_reason(error)}. Copy it anew"
             ) from error
     try:
-        with _without_bars():
+        with without_bars():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True, **options
             )
@@ -80,7 +80,7 @@ def load_causal_model(folder: Path, **options: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Within, transformers draws no progress bars, which would run into our own lines."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -144,7 +144,7 @@ def demonstrate(name: str) -> Demonstration:
         filled = _fill(composed)
         content = torch.randn(1, 1, WIDTH, dtype=torch.float64)
         vectors = torch.randn(1, HEADS, 1, WIDTH // HEADS, dtype=torch.float64)
-    aware = any(scheme.structure_aware for scheme in composed.schemes)
+    aware = composed.structure_aware
     prompt, tokens = (addition().prompt, addition().tokens) if aware else _plain_tokens()
     composed.check(prompt.reading)
     ids = composed.full(prompt, tokens, torch.zeros(1, dtype=torch.long), tokens.shape[1])

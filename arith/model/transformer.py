@@ -275,7 +275,7 @@ class Transformer(nn.Module):
     @property
     def structure_aware(self) -> bool:
         """Whether it is told which digits belong together."""
-        return any(scheme.structure_aware for scheme in self.encoding.schemes)
+        return self.encoding.structure_aware
 
     @property
     def sharpens_by_length(self) -> bool:

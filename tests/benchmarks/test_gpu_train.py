@@ -133,7 +133,7 @@ def test_full_sizes_are_what_is_asked_for(benchmark: ModuleType) -> None:
     assert far.train_lengths == (1, 20)
     with torch.device("meta"):
         assert 9e6 < far.model().parameter_count() < 12e6
-        assert not any(scheme.structure_aware for scheme in far.encoding().schemes)
+        assert not far.encoding().structure_aware
     assert sum(benchmark.FULL.minutes) < 13
 
 

@@ -76,7 +76,7 @@ class Attachment(nn.Module):
             raise UsageError(
                 f"'{settings.encoding}' stands for a first layer's attention, and {self.shape.family} keeps its own"
             )
-        digits = any(scheme.structure_aware for scheme in self.encoding.schemes)
+        digits = self.encoding.structure_aware
         # Ids of one's own come in the place of those that look at digits, or, without any, of token indices.
         self.given_for_indices = settings.given and not digits
         self.takes_given = [

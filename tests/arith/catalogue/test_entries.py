@@ -18,7 +18,7 @@ def test_every_name_loads_and_has_a_line(catalogue: Catalogue) -> None:
 
 def test_structure_aware_is_what_uses_digit_alignment() -> None:
     def aware(text: str) -> bool:
-        return any(scheme.structure_aware for scheme in arith.encoding(text, **SHAPE).schemes)
+        return arith.encoding(text, **SHAPE).structure_aware
 
     assert [aware(name) for name in ("abacus", "coupled", "t5+rope@coupled")] == [True] * 3
     assert [aware(name) for name in ("learned", "rope", "window:left=3")] == [False] * 3

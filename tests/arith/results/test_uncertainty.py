@@ -16,8 +16,9 @@ def test_mcnemar_is_scipys_binomial_test(first: int, second: int) -> None:
     assert mcnemar(Pairs(100, first, second, 50)) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
-# Newcombe 1998, table III, method 10, and an example of answers that agree, whose correlation is corrected for
-# continuity: Altman et al., "Statistics with Confidence", 2000, table 6.2. Both, first, second, neither, interval.
+# Newcombe 1998, table III, method 10: both, first, second, neither, interval. The last has answers that agree, whose
+# correlation is corrected for continuity: counts of Altman et al., "Statistics with Confidence", 2000, table 6.2, and
+# the interval by the paper's formula, computed apart from ours.
 @pytest.mark.parametrize(
     ("pairs", "low", "high"),
     [
